@@ -1,0 +1,55 @@
+# Each target sets up what it needs in .venv; nothing else has to be installed but Python 3.11 or later, make and git.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench up clean lock
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+
+setup: $(READY)  ## the environment in .venv
+
+# uv installs the lock file in seconds; where it cannot reach an index that pip can, pip does the same in about a minute
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@awk '/^uv==/ {on=1} on {print} on && !/\\$$/ {exit}' requirements.lock > .venv/uv.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r .venv/uv.txt
+	@echo "installing the locked dependencies into .venv"
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock 2>.venv/uv.log \
+		|| $(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+demo: $(READY)  ## bill last month for some two hundred customers, end to end
+	@$(BIN)/billing demo
+
+test: $(READY)  ## all tests
+	@$(BIN)/pytest --numprocesses auto --dist loadfile
+
+check: $(READY)  ## format, lint, types, import rules, SQL
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache >.venv/imports.log || { cat .venv/imports.log; exit 1; }
+	@$(BIN)/sqlfluff lint --quiet sql
+
+format: $(READY)  ## put code and SQL into the house style
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/sqlfluff fix sql
+
+bench: $(READY)  ## rows per second of each asset beside COPY of the same rows
+	@$(BIN)/billing bench $(BENCH)
+
+up: $(READY)  ## UI on http://127.0.0.1:3000, daemon and Stripe emulator until Ctrl-C
+	@$(BIN)/billing up
+
+lock: $(READY)  ## resolve the dependencies of pyproject.toml anew
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--no-strip-extras --group dev --upgrade --quiet pyproject.toml --output-file requirements.lock
+
+clean:  ## remove the environment and all local state
+	@rm -rf .venv .billing

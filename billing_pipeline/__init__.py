@@ -1,0 +1,1 @@
+"""Usage billing as a Dagster project on PostgreSQL."""
