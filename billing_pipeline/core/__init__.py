@@ -1,0 +1,1 @@
+"""Pure rules of billing, tested without Dagster, SQL, HTTP, clock or environment."""

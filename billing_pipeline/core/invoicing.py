@@ -1,0 +1,102 @@
+"""Invoices from line items: totals, and ids that every run derives alike.
+
+Here: identity and addition. Not here: rating, invoice numbers (a database transaction assigns them), states.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+# Part of every period and invoice id ever issued: never change it.
+NAMESPACE = uuid.UUID("8f5c9d0e-52d7-4c0b-9a3e-1f6d2b7a4c58")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The part of a line item that an invoice's total depends on."""
+
+    invoice_id: str
+    customer_id: str
+    currency: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceTotal:
+    """One invoice: `total_minor` is the sum of its lines, in minor units of `currency`."""
+
+    invoice_id: str
+    customer_id: str
+    currency: str
+    line_count: int
+    total_minor: int
+
+
+def iso_utc(instant: datetime) -> str:
+    """The instant as ids spell it: `2026-10-01T00:00:00Z`. Raises ValueError for a naive one."""
+    if instant.tzinfo is None:
+        raise ValueError(f"{instant} has no time zone")
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def period_id(customer_id: str, period_start: datetime) -> uuid.UUID:
+    """The id of the customer's period that starts at this instant: uuid5 of `customer|start`."""
+    return uuid.uuid5(NAMESPACE, f"{customer_id}|{iso_utc(period_start)}")
+
+
+def invoice_id(customer_id: str, period_start: datetime, revision: int = 0) -> uuid.UUID:
+    """The id of the period's n-th invoice (0, then one more per reissue): uuid5 of `customer|start|n`."""
+    return uuid.uuid5(NAMESPACE, f"{customer_id}|{iso_utc(period_start)}|{revision}")
+
+
+def invoice_ids(customer_ids: Sequence[str], starts_iso: Sequence[str], revision: int = 0) -> list[str]:
+    """`invoice_id` for many rows, as text; `starts_iso` spelled as by `iso_utc`."""
+    return _uuid5_many(f"{c}|{s}|{revision}" for c, s in zip(customer_ids, starts_iso, strict=True))
+
+
+def period_ids(customer_ids: Sequence[str], starts_iso: Sequence[str]) -> list[str]:
+    """`period_id` for many rows, as text; `starts_iso` spelled as by `iso_utc`."""
+    return _uuid5_many(f"{c}|{s}" for c, s in zip(customer_ids, starts_iso, strict=True))
+
+
+def total_minor(lines: Iterable[Line]) -> int:
+    """The sum of lines of one currency, in its minor units. Raises ValueError if the currencies differ."""
+    total = 0
+    currencies = set()
+    for line in lines:
+        total += line.amount_minor
+        currencies.add(line.currency)
+    if len(currencies) > 1:
+        raise ValueError(f"lines in {', '.join(sorted(currencies))} have no common total")
+    return total
+
+
+def invoice_totals(lines: Iterable[Line]) -> list[InvoiceTotal]:
+    """One total per invoice, in the order of the invoices' first lines.
+
+    Raises ValueError if an invoice's lines name different customers or currencies.
+    """
+    by_invoice: dict[str, list[Line]] = {}
+    for line in lines:
+        by_invoice.setdefault(line.invoice_id, []).append(line)
+    totals = []
+    for key, own in by_invoice.items():
+        customers = {line.customer_id for line in own}
+        if len(customers) > 1:
+            raise ValueError(f"invoice {key} has lines of customers {', '.join(sorted(customers))}")
+        totals.append(InvoiceTotal(key, own[0].customer_id, own[0].currency, len(own), total_minor(own)))
+    return totals
+
+
+def _uuid5_many(names: Iterable[str]) -> list[str]:
+    """`str(uuid.uuid5(NAMESPACE, name))` for each, without building UUID objects (RFC 9562, section 5.5)."""
+    prefix = NAMESPACE.bytes
+    sha1 = hashlib.sha1
+    ids = []
+    for name in names:
+        h = sha1(prefix + name.encode(), usedforsecurity=False).hexdigest()
+        variant = "89ab"[int(h[16], 16) & 3]
+        ids.append(f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{variant}{h[17:20]}-{h[20:32]}")
+    return ids

@@ -1,0 +1,79 @@
+"""What a price book says, as plain values. Not here: checks (`price_book_reader`), arithmetic (`rating`)."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Literal, get_args
+
+Aggregation = Literal["constant", "sum", "last", "max", "time_weighted"]
+Model = Literal["flat", "per_unit", "graduated", "volume", "package"]
+
+AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
+MODELS: tuple[Model, ...] = get_args(Model)
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """Something measured: how its events become a quantity, and its usage's dimensions, in order."""
+
+    name: str
+    aggregation: Aggregation
+    dimensions: tuple[str, ...] = ()
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """The price of one unit (package; for `flat` the whole), for one combination of dimension values.
+
+    `dimensions` has every dimension of the meter, or none: then it holds for every combination.
+    """
+
+    amount: Decimal
+    dimensions: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A rate for the quantities up to and including `up_to`; None for the last tier, which is open-ended."""
+
+    up_to: Decimal | None
+    unit_amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """How one meter is priced: `tiers` for graduated and volume, else `rates`; in whole currency units.
+
+    `included` is the allowance per period and combination, `minimum` the least that a period with any usage
+    costs.
+    """
+
+    meter: str
+    model: Model
+    rates: tuple[Rate, ...] = ()
+    tiers: tuple[Tier, ...] = ()
+    package_size: Decimal | None = None
+    included: Decimal = Decimal(0)
+    minimum: Decimal | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """The prices of all periods that start on or after `effective_from`, until the next version's."""
+
+    id: str
+    effective_from: date
+    prices: tuple[Price, ...]
+    customers: dict[str, tuple[Price, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PriceBook:
+    """One currency's meters and price versions, the versions in file order."""
+
+    name: str
+    currency: str
+    meters: dict[str, Meter]
+    versions: tuple[Version, ...]
