@@ -1,0 +1,162 @@
+-- What the platform tells us: customers and usage. Usage is append-only; a mistake in it is corrected by another event.
+
+CREATE TABLE billing.customers (
+    customer_id billing.platform_key PRIMARY KEY,
+    name text NOT NULL CHECK (name <> ''),
+    email text NOT NULL CHECK (email LIKE '%_@_%'),
+    currency billing.currency_code NOT NULL,
+    timezone text NOT NULL CHECK (timezone <> ''),
+    billing_cycle text NOT NULL DEFAULT 'calendar_month'
+    CHECK (billing_cycle = 'calendar_month' OR billing_cycle ~ '^[1-9][0-9]{0,2}_days$'),
+    cycle_anchor date CHECK (isfinite(cycle_anchor)),
+    stripe_customer_id text UNIQUE CHECK (stripe_customer_id <> ''),
+    status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'on_hold', 'inactive')),
+    imported_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CHECK (billing_cycle = 'calendar_month' OR cycle_anchor IS NOT NULL)
+);
+COMMENT ON TABLE billing.customers IS 'One row a customer of the platform';
+COMMENT ON COLUMN billing.customers.customer_id IS 'The platform''s key; text, so leading zeros survive';
+COMMENT ON COLUMN billing.customers.name IS 'Name on the invoice';
+COMMENT ON COLUMN billing.customers.email IS 'Where Stripe sends the invoice';
+COMMENT ON COLUMN billing.customers.currency IS 'Currency of the customer''s price book and invoices';
+COMMENT ON COLUMN billing.customers.timezone IS 'IANA zone in which the customer''s days begin';
+COMMENT ON COLUMN billing.customers.billing_cycle IS 'calendar_month, or N_days counted from cycle_anchor';
+COMMENT ON COLUMN billing.customers.cycle_anchor IS 'First billed day; N-day periods are counted from it';
+COMMENT ON COLUMN billing.customers.stripe_customer_id IS 'The customer at Stripe (cus_…); created at the first charge when blank';
+COMMENT ON COLUMN billing.customers.status IS 'active: billed and charged; on_hold: drafted, never finalised; inactive: not billed';
+COMMENT ON COLUMN billing.customers.imported_at IS 'When this row last came in or changed';
+
+CREATE TABLE billing.usage_imports (
+    import_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source text NOT NULL,
+    content_sha256 text,
+    received_at timestamptz NOT NULL,
+    row_count bigint NOT NULL CHECK (row_count >= 0),
+    new_event_count bigint NOT NULL CHECK (new_event_count BETWEEN 0 AND row_count),
+    oldest_new_at timestamptz,
+    newest_at timestamptz,
+    complete_through timestamptz CHECK (isfinite(complete_through)),
+    CHECK ((oldest_new_at IS NULL) = (new_event_count = 0))
+);
+COMMENT ON TABLE billing.usage_imports IS 'One row an import of usage: what came in and how far the feed is complete';
+COMMENT ON COLUMN billing.usage_imports.import_id IS 'Order of the imports';
+COMMENT ON COLUMN billing.usage_imports.source IS 'File name, or correction';
+COMMENT ON COLUMN billing.usage_imports.content_sha256 IS 'Digest of the file''s bytes';
+COMMENT ON COLUMN billing.usage_imports.received_at IS 'The received_at of every event that this import added';
+COMMENT ON COLUMN billing.usage_imports.row_count IS 'Rows in the file';
+COMMENT ON COLUMN billing.usage_imports.new_event_count IS 'Rows that were not known before';
+COMMENT ON COLUMN billing.usage_imports.oldest_new_at IS 'Earliest occurred_at among the new events: no month before it is touched';
+COMMENT ON COLUMN billing.usage_imports.newest_at IS 'Latest occurred_at in the file';
+COMMENT ON COLUMN billing.usage_imports.complete_through IS 'Usage before this instant is complete: as declared, else newest_at; null for corrections';
+
+CREATE TABLE billing.usage_events (
+    event_id billing.platform_key PRIMARY KEY,
+    customer_id billing.platform_key NOT NULL,
+    meter billing.platform_key NOT NULL,
+    dimensions jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(dimensions) = 'object'),
+    quantity billing.exact_decimal NOT NULL,
+    occurred_at timestamptz NOT NULL CHECK (isfinite(occurred_at)),
+    received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    series_id uuid NOT NULL GENERATED ALWAYS AS (
+        md5(customer_id::text || chr(31) || meter::text || chr(31) || dimensions::text)::uuid
+    ) STORED
+);
+CREATE INDEX usage_events_level ON billing.usage_events
+(series_id, occurred_at DESC, received_at DESC, event_id DESC) INCLUDE (quantity);
+CREATE INDEX usage_events_occurred_at ON billing.usage_events (occurred_at);
+COMMENT ON TABLE billing.usage_events IS 'One row a usage event, as the platform sent it; append-only';
+COMMENT ON COLUMN billing.usage_events.event_id IS 'The platform''s key: the same id twice is one event';
+COMMENT ON COLUMN billing.usage_events.customer_id IS 'Who used it; not a foreign key, because usage of unknown customers is kept and quarantined';
+COMMENT ON COLUMN billing.usage_events.meter IS 'Which meter of the price book counts it';
+COMMENT ON COLUMN billing.usage_events.dimensions IS 'The meter''s dimensions, name to value';
+COMMENT ON COLUMN billing.usage_events.quantity IS 'Amount used, or the new level, in the meter''s unit';
+COMMENT ON COLUMN billing.usage_events.occurred_at IS 'When it was used or the level changed';
+COMMENT ON COLUMN billing.usage_events.received_at IS 'When it reached us; snapshots cut off here';
+COMMENT ON COLUMN billing.usage_events.series_id IS 'Customer, meter and dimensions in one key';
+
+CREATE TABLE billing.usage_series (
+    series_id uuid PRIMARY KEY,
+    customer_id billing.platform_key NOT NULL,
+    meter billing.platform_key NOT NULL,
+    dimensions jsonb NOT NULL,
+    dimension_names text[] NOT NULL,
+    first_occurred_at timestamptz NOT NULL,
+    CHECK (series_id = md5(customer_id::text || chr(31) || meter::text || chr(31) || dimensions::text)::uuid)
+);
+CREATE INDEX usage_series_customer ON billing.usage_series (customer_id);
+COMMENT ON TABLE billing.usage_series IS 'One row a customer, meter and dimensions that ever had an event; kept by a trigger on usage_events';
+COMMENT ON COLUMN billing.usage_series.series_id IS 'As in usage_events';
+COMMENT ON COLUMN billing.usage_series.customer_id IS 'Who used it';
+COMMENT ON COLUMN billing.usage_series.meter IS 'Which meter';
+COMMENT ON COLUMN billing.usage_series.dimensions IS 'Which dimensions';
+COMMENT ON COLUMN billing.usage_series.dimension_names IS 'Names in dimensions, sorted by their bytes whatever the database''s collation';
+COMMENT ON COLUMN billing.usage_series.first_occurred_at IS 'Earliest event: before it there is no level to look up';
+
+CREATE FUNCTION billing.register_usage_series() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO billing.usage_series AS s
+    (series_id, customer_id, meter, dimensions, dimension_names, first_occurred_at)
+    SELECT DISTINCT ON (series_id) series_id, customer_id, meter, dimensions,
+        ARRAY(SELECT k FROM jsonb_object_keys(dimensions) AS k ORDER BY k COLLATE "C"), occurred_at
+    FROM new_rows
+    ORDER BY series_id, occurred_at
+    ON CONFLICT (series_id) DO UPDATE SET first_occurred_at = excluded.first_occurred_at
+    WHERE excluded.first_occurred_at < s.first_occurred_at;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.register_usage_series IS 'Trigger: no event without its series, however it was inserted';
+CREATE TRIGGER usage_events_register_series
+AFTER INSERT ON billing.usage_events REFERENCING NEW TABLE AS new_rows
+FOR EACH STATEMENT EXECUTE FUNCTION billing.register_usage_series();
+
+CREATE TABLE billing.usage_corrections (
+    event_id billing.platform_key PRIMARY KEY REFERENCES billing.usage_events (event_id),
+    corrects_event_id billing.platform_key UNIQUE REFERENCES billing.usage_events (event_id),
+    author text NOT NULL CHECK (author <> ''),
+    reason text NOT NULL CHECK (reason <> ''),
+    CHECK (corrects_event_id <> event_id)
+);
+COMMENT ON TABLE billing.usage_corrections IS 'One row a correcting event: it stands in for the event that it corrects, or adds one that was missing';
+COMMENT ON COLUMN billing.usage_corrections.event_id IS 'The correcting event';
+COMMENT ON COLUMN billing.usage_corrections.corrects_event_id IS 'The event that no longer counts; null when the correction adds one. Unique: to correct again, correct the correction';
+COMMENT ON COLUMN billing.usage_corrections.author IS 'Who corrected';
+COMMENT ON COLUMN billing.usage_corrections.reason IS 'Why';
+
+-- Two events that correct each other would both stop counting, and their usage would be gone without a trace.
+CREATE FUNCTION billing.check_correction() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('billing usage corrections'));
+    IF EXISTS (
+        SELECT FROM new_rows AS n JOIN billing.usage_corrections AS c ON c.corrects_event_id = n.event_id
+    ) THEN
+        RAISE EXCEPTION 'an event that was corrected corrects no other' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.check_correction IS 'Trigger: corrections form chains, never a ring; one writer at a time';
+CREATE TRIGGER usage_corrections_form_chains
+AFTER INSERT ON billing.usage_corrections REFERENCING NEW TABLE AS new_rows
+FOR EACH STATEMENT EXECUTE FUNCTION billing.check_correction();
+
+CREATE TRIGGER usage_events_append_only
+BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.usage_events
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('usage is append-only, write a correcting event');
+CREATE TRIGGER usage_corrections_append_only
+BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.usage_corrections
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('corrections are append-only, correct the correction');
+CREATE TRIGGER usage_imports_append_only
+BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.usage_imports
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('the record of imports is append-only');
+CREATE TRIGGER usage_series_change BEFORE UPDATE ON billing.usage_series
+FOR EACH ROW WHEN (
+    (new.series_id, new.customer_id, new.meter, new.dimensions, new.dimension_names)
+    IS DISTINCT FROM (old.series_id, old.customer_id, old.meter, old.dimensions, old.dimension_names)
+    OR new.first_occurred_at > old.first_occurred_at
+) EXECUTE FUNCTION billing.refuse_change('of a series only first_occurred_at moves, and only back: a later one would drop usage');
+CREATE TRIGGER usage_series_keep
+BEFORE DELETE OR TRUNCATE ON billing.usage_series
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('a series without a row would drop its usage');

@@ -1,0 +1,105 @@
+-- The price book as tables. A price row never changes: a changed price is another row and the old one is retired,
+-- so that a line can name for ever the very row that priced it.
+
+CREATE TABLE billing.price_books (
+    currency billing.currency_code PRIMARY KEY,
+    name text NOT NULL,
+    content_sha256 text NOT NULL,
+    loaded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    run_id text NOT NULL
+);
+COMMENT ON TABLE billing.price_books IS 'One row a currency: the price book in use';
+COMMENT ON COLUMN billing.price_books.currency IS 'Customers of this currency are priced by this book';
+COMMENT ON COLUMN billing.price_books.name IS 'Name in the file';
+COMMENT ON COLUMN billing.price_books.content_sha256 IS 'Digest of the file that it was loaded from';
+COMMENT ON COLUMN billing.price_books.loaded_at IS 'When this content was loaded';
+COMMENT ON COLUMN billing.price_books.run_id IS 'Dagster run that loaded it';
+
+CREATE TABLE billing.meters (
+    currency billing.currency_code NOT NULL REFERENCES billing.price_books (currency),
+    meter billing.platform_key NOT NULL,
+    aggregation text NOT NULL CHECK (aggregation IN ('constant', 'sum', 'last', 'max', 'time_weighted')),
+    dimensions text[] NOT NULL,
+    unit text,
+    PRIMARY KEY (currency, meter)
+);
+COMMENT ON TABLE billing.meters IS 'One row a meter of a price book: how its events become a quantity';
+COMMENT ON COLUMN billing.meters.currency IS 'The book';
+COMMENT ON COLUMN billing.meters.meter IS 'Name, as in usage_events';
+COMMENT ON COLUMN billing.meters.aggregation IS 'constant, sum, last, max or time_weighted';
+COMMENT ON COLUMN billing.meters.dimensions IS 'Names that every event of the meter must carry, no more and no less; sorted';
+COMMENT ON COLUMN billing.meters.unit IS 'What one of it is called';
+
+CREATE TABLE billing.price_versions (
+    currency billing.currency_code NOT NULL REFERENCES billing.price_books (currency),
+    version_id text NOT NULL CHECK (version_id <> ''),
+    effective_from date NOT NULL CHECK (isfinite(effective_from)),
+    PRIMARY KEY (currency, version_id),
+    UNIQUE (currency, effective_from)
+);
+COMMENT ON TABLE billing.price_versions IS 'One row a version of a price book; in force until the next one starts, so versions cannot overlap';
+COMMENT ON COLUMN billing.price_versions.currency IS 'The book';
+COMMENT ON COLUMN billing.price_versions.version_id IS 'Name in the file';
+COMMENT ON COLUMN billing.price_versions.effective_from IS 'Prices every period that starts on this day or later, in the customer''s time zone';
+
+CREATE TABLE billing.prices (
+    price_id uuid PRIMARY KEY,
+    book text NOT NULL,
+    currency billing.currency_code NOT NULL,
+    version_id text NOT NULL,
+    effective_from date NOT NULL,
+    customer_id billing.platform_key,
+    meter billing.platform_key NOT NULL,
+    dimensions jsonb NOT NULL CHECK (jsonb_typeof(dimensions) = 'object'),
+    model text NOT NULL CHECK (model IN ('flat', 'per_unit', 'graduated', 'volume', 'package')),
+    tier_no integer NOT NULL CHECK (tier_no >= 0),
+    tier_from billing.exact_decimal NOT NULL CHECK (tier_from >= 0),
+    tier_up_to billing.exact_decimal CHECK (tier_up_to > tier_from),
+    unit_amount billing.exact_decimal NOT NULL CHECK (unit_amount >= 0),
+    package_size billing.exact_decimal CHECK (package_size > 0),
+    included billing.exact_decimal NOT NULL CHECK (included >= 0),
+    minimum billing.exact_decimal CHECK (minimum >= 0),
+    description text,
+    position integer NOT NULL,
+    retired_at timestamptz,
+    CHECK ((model = 'package') = (package_size IS NOT NULL)),
+    CHECK (model IN ('graduated', 'volume') OR (tier_no = 0 AND tier_from = 0 AND tier_up_to IS NULL))
+);
+CREATE UNIQUE INDEX prices_one_in_use ON billing.prices
+(currency, version_id, customer_id, meter, dimensions, tier_no) NULLS NOT DISTINCT WHERE retired_at IS NULL;
+COMMENT ON TABLE billing.prices IS 'One row a price book version, meter and rate (or tier)';
+COMMENT ON COLUMN billing.prices.price_id IS 'Derived from the whole content of the row';
+COMMENT ON COLUMN billing.prices.book IS 'Name of the price book';
+COMMENT ON COLUMN billing.prices.currency IS 'Currency of unit_amount and minimum, in major units';
+COMMENT ON COLUMN billing.prices.version_id IS 'Version of the book';
+COMMENT ON COLUMN billing.prices.effective_from IS 'First day that the version prices';
+COMMENT ON COLUMN billing.prices.customer_id IS 'The one customer whom this price is for; null for everybody';
+COMMENT ON COLUMN billing.prices.meter IS 'Meter that it prices';
+COMMENT ON COLUMN billing.prices.dimensions IS 'Dimension values that it prices; {} for any';
+COMMENT ON COLUMN billing.prices.model IS 'flat, per_unit, graduated, volume or package';
+COMMENT ON COLUMN billing.prices.tier_no IS 'Number of the tier from 0; 0 for models without tiers';
+COMMENT ON COLUMN billing.prices.tier_from IS 'The tier prices quantities above this';
+COMMENT ON COLUMN billing.prices.tier_up_to IS 'and up to this, inclusive; null: without end';
+COMMENT ON COLUMN billing.prices.unit_amount IS 'Rate for one unit, for one package, or the flat amount';
+COMMENT ON COLUMN billing.prices.package_size IS 'Units in a package';
+COMMENT ON COLUMN billing.prices.included IS 'Allowance: units that cost nothing';
+COMMENT ON COLUMN billing.prices.minimum IS 'Least amount of the meter on an invoice, once it was used';
+COMMENT ON COLUMN billing.prices.description IS 'Text of the line; dimension values fill the braces';
+COMMENT ON COLUMN billing.prices.position IS 'Place on the invoice';
+COMMENT ON COLUMN billing.prices.retired_at IS 'When the file stopped holding this row; null while in use';
+
+CREATE FUNCTION billing.only_retire_prices() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF (to_jsonb(new) - 'retired_at') IS DISTINCT FROM (to_jsonb(old) - 'retired_at') THEN
+        RAISE EXCEPTION 'price % is never edited: a changed price is another row', old.price_id
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN new;
+END;
+$$;
+COMMENT ON FUNCTION billing.only_retire_prices IS 'Trigger: of a price only retired_at changes';
+CREATE TRIGGER prices_only_retire BEFORE UPDATE ON billing.prices
+FOR EACH ROW EXECUTE FUNCTION billing.only_retire_prices();
+CREATE TRIGGER prices_keep BEFORE DELETE OR TRUNCATE ON billing.prices
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('prices are retired, not deleted');

@@ -1,0 +1,144 @@
+-- Data-quality gates: which checks a month needs, what they said about which version of the rows, and the refusal to
+-- finalise without them. Whoever finalises, in whatever way, passes here.
+
+CREATE TABLE billing.required_gates (
+    asset text NOT NULL,
+    check_name text NOT NULL,
+    PRIMARY KEY (asset, check_name)
+);
+COMMENT ON TABLE billing.required_gates IS 'One row a blocking check: it must have passed for the present version of the month''s rows';
+COMMENT ON COLUMN billing.required_gates.asset IS 'Asset whose rows are checked';
+COMMENT ON COLUMN billing.required_gates.check_name IS 'Name of the asset check in Dagster';
+INSERT INTO billing.required_gates (asset, check_name) VALUES
+('usage_snapshots', 'unique_grain'),
+('usage_snapshots', 'complete_values'),
+('usage_snapshots', 'quantities_not_negative'),
+('usage_snapshots', 'known_meters_and_dimensions'),
+('usage_snapshots', 'usage_conserved'),
+('usage_snapshots', 'feed_reaches_period_end'),
+('invoice_line_items', 'unique_grain'),
+('invoice_line_items', 'complete_values'),
+('invoice_line_items', 'quantities_not_negative'),
+('invoice_line_items', 'amount_is_quantity_times_price'),
+('invoice_line_items', 'every_snapshot_priced_or_quarantined'),
+('invoices', 'one_invoice_per_period'),
+('invoices', 'total_is_sum_of_lines'),
+('invoices', 'one_currency'),
+('invoices', 'every_customer_invoiced_or_excluded'),
+('invoices', 'no_invoice_over_cap');
+
+CREATE TABLE billing.gate_results (
+    gate_result_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    asset text NOT NULL,
+    billing_month billing.month_start NOT NULL,
+    version bigint NOT NULL,
+    check_name text NOT NULL,
+    passed boolean NOT NULL,
+    blocking boolean NOT NULL,
+    failing_rows bigint NOT NULL CHECK (failing_rows >= 0),
+    evidence jsonb NOT NULL,
+    run_id text NOT NULL,
+    checked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CHECK (passed = (failing_rows = 0))
+);
+CREATE INDEX gate_results_latest ON billing.gate_results (asset, billing_month, version, check_name, gate_result_id DESC);
+COMMENT ON TABLE billing.gate_results IS 'One row a check and run: what it said about which version of the rows; append-only, the latest counts';
+COMMENT ON COLUMN billing.gate_results.gate_result_id IS 'Order of writing';
+COMMENT ON COLUMN billing.gate_results.asset IS 'Asset whose rows were checked';
+COMMENT ON COLUMN billing.gate_results.billing_month IS 'Partition';
+COMMENT ON COLUMN billing.gate_results.version IS 'Version of the rows (asset_months) that the check saw';
+COMMENT ON COLUMN billing.gate_results.check_name IS 'Name of the asset check in Dagster';
+COMMENT ON COLUMN billing.gate_results.passed IS 'No row failed';
+COMMENT ON COLUMN billing.gate_results.blocking IS 'Whether finalising needs it';
+COMMENT ON COLUMN billing.gate_results.failing_rows IS 'Number of rows that failed';
+COMMENT ON COLUMN billing.gate_results.evidence IS 'What was expected and a sample of the failing rows';
+COMMENT ON COLUMN billing.gate_results.run_id IS 'Dagster run that checked';
+COMMENT ON COLUMN billing.gate_results.checked_at IS 'When';
+CREATE FUNCTION billing.check_gate_result() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF new.version > coalesce(
+        (SELECT m.version FROM billing.asset_months AS m WHERE m.asset = new.asset AND m.billing_month = new.billing_month), 0
+    ) THEN
+        RAISE EXCEPTION 'gate %.% saw version % of month %, which does not exist yet',
+            new.asset, new.check_name, new.version, new.billing_month USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN new;
+END;
+$$;
+COMMENT ON FUNCTION billing.check_gate_result IS 'Trigger: nobody passes rows that are still to be written';
+CREATE TRIGGER gate_results_of_seen_rows BEFORE INSERT ON billing.gate_results
+FOR EACH ROW EXECUTE FUNCTION billing.check_gate_result();
+CREATE TRIGGER gate_results_append_only
+BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.gate_results
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('results of gates are append-only');
+CREATE TRIGGER required_gates_keep
+BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.required_gates
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('a gate is lifted by a migration');
+
+CREATE FUNCTION billing.unmet_gates(month date)
+RETURNS TABLE (asset text, check_name text, problem text)
+LANGUAGE sql STABLE AS $$
+SELECT g.asset, g.check_name,
+    CASE
+        WHEN m.asset IS NULL THEN 'the month was never built'
+        WHEN r.passed IS NULL THEN format('not checked for version %s of the rows', m.version)
+        ELSE format('failed for %s rows', r.failing_rows)
+    END
+FROM billing.required_gates AS g
+LEFT JOIN billing.asset_months AS m ON m.asset = g.asset AND m.billing_month = month
+LEFT JOIN LATERAL (
+    SELECT gr.passed, gr.failing_rows
+    FROM billing.gate_results AS gr
+    WHERE gr.asset = m.asset AND gr.billing_month = month AND gr.version = m.version AND gr.check_name = g.check_name
+    ORDER BY gr.gate_result_id DESC
+    LIMIT 1
+) AS r ON true
+WHERE r.passed IS NOT TRUE
+UNION ALL
+SELECT downstream.asset, 'built_from_current_rows',
+    format('built from version %s of %s, which is now at %s', downstream.built_from, upstream.asset, upstream.version)
+FROM (VALUES ('invoice_line_items', 'usage_snapshots'), ('invoices', 'invoice_line_items')) AS edge (below, above)
+JOIN billing.asset_months AS downstream ON downstream.asset = edge.below AND downstream.billing_month = month
+JOIN billing.asset_months AS upstream ON upstream.asset = edge.above AND upstream.billing_month = month
+WHERE downstream.built_from IS DISTINCT FROM upstream.version
+ORDER BY 1, 2;
+$$;
+COMMENT ON FUNCTION billing.unmet_gates IS 'Why the month''s drafts may not be finalised: a row a gate that has not passed for exactly the present rows; empty when they may';
+
+CREATE FUNCTION billing.check_finalisation() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    month date;
+    unmet record;
+    held text;
+BEGIN
+    FOR month IN
+        SELECT DISTINCT n.billing_month
+        FROM new_rows AS n JOIN old_rows AS o USING (invoice_id)
+        WHERE o.status = 'draft' AND n.status <> 'draft'
+        ORDER BY n.billing_month
+    LOOP
+        PERFORM billing.lock_month('invoices', month);
+        PERFORM billing.lock_month('invoice_line_items', month);
+        PERFORM billing.lock_month('usage_snapshots', month);
+        SELECT * INTO unmet FROM billing.unmet_gates(month) LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION 'month % is not finalised: gate %.% %', month, unmet.asset, unmet.check_name, unmet.problem
+                USING ERRCODE = 'restrict_violation';
+        END IF;
+        SELECT n.customer_id INTO held
+        FROM new_rows AS n JOIN old_rows AS o USING (invoice_id) JOIN billing.customers AS c ON c.customer_id = n.customer_id
+        WHERE o.status = 'draft' AND n.status <> 'draft' AND n.billing_month = month AND c.status = 'on_hold'
+        LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION 'customer % is on hold', held USING ERRCODE = 'restrict_violation';
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.check_finalisation IS 'Trigger: the line of no return. Locks the month''s rows, then refuses unless every gate passed for exactly these rows and the customer is not on hold';
+CREATE TRIGGER invoices_finalised AFTER UPDATE ON billing.invoices
+REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+FOR EACH STATEMENT EXECUTE FUNCTION billing.check_finalisation();
