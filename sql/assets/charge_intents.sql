@@ -1,0 +1,22 @@
+-- Grain: one row an invoice of the month that was finalised after the given number, in the order of the numbers;
+-- its lines are a JSON array of [line_no, meter, description, amount_minor], null when it has none.
+SELECT
+    i.invoice_id::text,
+    i.number,
+    i.customer_id,
+    i.billing_month,
+    i.currency,
+    i.total_minor,
+    p.period_start,
+    p.period_end,
+    p.start_date,
+    p.end_date,
+    (
+        SELECT json_agg(json_build_array(l.line_no, l.meter, l.description, l.amount_minor) ORDER BY l.line_no)
+        FROM billing.invoice_line_items AS l
+        WHERE l.invoice_id = i.invoice_id
+    ) AS lines
+FROM billing.invoices AS i
+INNER JOIN billing.billing_periods AS p ON i.period_id = p.period_id
+WHERE i.billing_month = %(month)s AND i.invoice_number > %(last_number)s
+ORDER BY i.invoice_number

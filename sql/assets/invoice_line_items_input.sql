@@ -1,0 +1,20 @@
+-- Grain: one row a usage snapshot of :month whose period has no finalised invoice, a customer's rows together.
+SELECT
+    s.customer_id,
+    to_char(p.period_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS start_iso,
+    s.period_id,
+    s.currency,
+    p.start_date,
+    s.meter,
+    s.dimensions,
+    s.quantity,
+    s.event_count,
+    s.basis
+FROM billing.usage_snapshots AS s
+INNER JOIN billing.billing_periods AS p USING (period_id, billing_month)
+WHERE s.billing_month = :month
+    AND NOT EXISTS (
+        SELECT FROM billing.invoices AS i
+        WHERE i.period_id = s.period_id AND i.billing_month = s.billing_month AND i.status <> 'draft'
+    )
+ORDER BY s.customer_id COLLATE "C", p.period_start

@@ -1,0 +1,76 @@
+-- Grain: one row a customer, meter and dimensions of :month whose events no meter of the customer's book counts.
+-- The same conditions as in usage_snapshots.sql, turned round; the gate usage_conserved counts both against the events.
+WITH suspects AS MATERIALIZED (
+    SELECT
+        s.series_id,
+        s.customer_id,
+        s.meter,
+        s.dimensions,
+        c.customer_id IS NULL AS stranger,
+        c.timezone,
+        c.cycle_anchor,
+        m.aggregation,
+        CASE
+            WHEN c.customer_id IS NULL THEN 'unknown customer'
+            WHEN c.status = 'inactive' THEN 'the customer is inactive'
+            WHEN b.currency IS NULL THEN format('no price book in %s', c.currency)
+            WHEN m.meter IS NULL THEN 'unknown meter'
+            WHEN m.dimensions <> s.dimension_names
+                THEN format('expected the dimensions [%s]', array_to_string(m.dimensions, ', '))
+        END AS reason
+    FROM billing.usage_series AS s
+    LEFT JOIN billing.customers AS c USING (customer_id)
+    LEFT JOIN billing.price_books AS b USING (currency)
+    LEFT JOIN billing.meters AS m ON m.currency = c.currency AND m.meter = s.meter
+    WHERE c.customer_id IS NULL OR c.status = 'inactive' OR m.meter IS NULL OR m.dimensions <> s.dimension_names
+        OR (c.cycle_anchor IS NOT NULL AND m.aggregation IN ('sum', 'constant'))
+),
+
+placed AS (
+    SELECT
+        s.customer_id,
+        s.meter,
+        s.dimensions,
+        p.period_id,
+        e.quantity,
+        CASE
+            WHEN s.reason IS NOT NULL THEN s.reason
+            WHEN p.period_id IS NULL THEN 'before the customer''s first billed day'
+        END AS reason
+    FROM suspects AS s
+    INNER JOIN billing.usage_events AS e USING (series_id)
+    LEFT JOIN billing.billing_periods AS p
+        ON s.customer_id = p.customer_id AND e.occurred_at >= p.period_start AND e.occurred_at < p.period_end
+    WHERE e.occurred_at >= least(:first_start, :month_start) AND e.occurred_at < greatest(:last_end, :month_end)
+        AND e.received_at <= :as_of
+        AND NOT EXISTS (
+            SELECT FROM billing.usage_corrections AS c
+            WHERE c.corrects_event_id = e.event_id AND (
+                    SELECT ce.received_at FROM billing.usage_events AS ce WHERE ce.event_id = c.event_id
+                ) <= :as_of
+        )
+        AND (
+            (p.billing_month = :month AND NOT EXISTS (
+                SELECT FROM billing.invoices AS i WHERE i.period_id = p.period_id AND i.status <> 'draft'
+            ))
+            OR (
+                p.period_id IS NULL AND e.occurred_at >= :month_start AND e.occurred_at < :month_end
+                AND (s.stranger OR cast(e.occurred_at AT TIME ZONE s.timezone AS date) < s.cycle_anchor)
+            )
+        )
+)
+
+SELECT
+    cast(:month AS date) AS billing_month,
+    'usage_snapshots' AS stage,
+    customer_id,
+    meter,
+    dimensions,
+    period_id,
+    reason,
+    sum(quantity) AS quantity,
+    count(*) AS event_count,
+    cast(:run_id AS text) AS run_id
+FROM placed
+WHERE reason IS NOT NULL
+GROUP BY customer_id, meter, dimensions, period_id, reason

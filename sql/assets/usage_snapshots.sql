@@ -1,0 +1,196 @@
+-- Grain: one row a period, meter and dimensions, for the periods of :month without a finalised invoice.
+-- Cost: the events of the month, and one index probe for each series of a level; not the length of history.
+WITH periods AS MATERIALIZED (
+    SELECT p.*
+    FROM billing.billing_periods AS p
+    INNER JOIN billing.customers AS c USING (customer_id)
+    WHERE p.billing_month = :month
+        AND c.status <> 'inactive'
+        AND NOT EXISTS (
+            SELECT FROM billing.invoices AS i
+            WHERE i.period_id = p.period_id AND i.billing_month = p.billing_month AND i.status <> 'draft'
+        )
+),
+
+-- with the level in force at the end (last), or at the start (max, time_weighted)
+series AS MATERIALIZED (
+    SELECT
+        k.*,
+        e.quantity AS level
+    FROM (
+        SELECT
+            p.period_id,
+            p.customer_id,
+            p.currency,
+            p.period_start,
+            p.period_end,
+            s.series_id,
+            s.meter,
+            s.dimensions,
+            m.aggregation
+        FROM periods AS p
+        INNER JOIN billing.usage_series AS s USING (customer_id)
+        INNER JOIN billing.meters AS m
+            ON m.currency = p.currency AND m.meter = s.meter AND m.dimensions = s.dimension_names
+        WHERE s.first_occurred_at < p.period_end
+        ORDER BY s.series_id -- the order of usage_events_level: probes that follow each other find their page in memory
+    ) AS k
+    LEFT JOIN LATERAL (
+        SELECT u.quantity
+        FROM billing.usage_events AS u
+        WHERE k.aggregation IN ('last', 'max', 'time_weighted')
+            AND u.series_id = k.series_id
+            AND u.occurred_at < CASE k.aggregation WHEN 'last' THEN k.period_end ELSE k.period_start END
+            AND u.received_at <= :as_of
+            -- a scalar, not EXISTS: as a join it would read the series' whole history before the first row comes out
+            AND coalesce((
+                SELECT (SELECT ce.received_at FROM billing.usage_events AS ce WHERE ce.event_id = c.event_id)
+                FROM billing.usage_corrections AS c
+                WHERE c.corrects_event_id = u.event_id
+            ) > :as_of, TRUE)
+        ORDER BY u.occurred_at DESC, u.received_at DESC, u.event_id DESC
+        LIMIT 1
+    ) AS e ON TRUE
+),
+
+-- a corrected event no longer counts; the event that corrects it does
+events AS MATERIALIZED (
+    SELECT
+        s.period_id,
+        s.series_id,
+        s.aggregation,
+        s.period_end,
+        e.event_id,
+        e.quantity,
+        e.occurred_at,
+        e.received_at,
+        k.event_id IS NOT NULL AS corrects
+    FROM series AS s
+    INNER JOIN billing.usage_events AS e USING (series_id)
+    LEFT JOIN billing.usage_corrections AS k USING (event_id)
+    WHERE e.occurred_at >= :first_start AND e.occurred_at < :last_end
+        AND e.occurred_at >= s.period_start AND e.occurred_at < s.period_end
+        AND e.received_at <= :as_of
+        AND NOT EXISTS (
+            SELECT FROM billing.usage_corrections AS c
+            WHERE c.corrects_event_id = e.event_id AND (
+                    SELECT ce.received_at FROM billing.usage_events AS ce WHERE ce.event_id = c.event_id
+                ) <= :as_of
+        )
+),
+
+counted AS (
+    SELECT
+        period_id,
+        series_id,
+        count(*) AS event_count,
+        bool_or(corrects) AS corrected,
+        sum(quantity) AS total
+    FROM events
+    GROUP BY period_id, series_id
+),
+
+steps AS (
+    SELECT
+        period_id,
+        series_id,
+        aggregation,
+        quantity,
+        occurred_at AS since,
+        lead(occurred_at, 1, period_end) OVER (
+            PARTITION BY period_id, series_id ORDER BY occurred_at, received_at, event_id
+        ) AS until
+    FROM (
+        SELECT period_id, series_id, aggregation, period_end, quantity, occurred_at, received_at, event_id
+        FROM events
+        WHERE aggregation IN ('max', 'time_weighted')
+        UNION ALL
+        SELECT period_id, series_id, aggregation, period_end, level, period_start, '-infinity', ''
+        FROM series
+        WHERE aggregation IN ('max', 'time_weighted') AND level IS NOT NULL
+    ) AS changes
+),
+
+-- a level replaced at the same instant was never in force
+held AS (
+    SELECT
+        period_id,
+        series_id,
+        max(quantity) AS highest,
+        sum(quantity * extract(EPOCH FROM until - since)) AS unit_seconds
+    FROM steps
+    WHERE until > since
+    GROUP BY period_id, series_id
+),
+
+measured AS (
+    SELECT
+        s.period_id,
+        s.customer_id,
+        s.currency,
+        s.meter,
+        s.dimensions,
+        CASE s.aggregation
+            WHEN 'sum' THEN c.total
+            WHEN 'last' THEN s.level
+            WHEN 'max' THEN h.highest
+            -- numeric's / stops after some 16 digits: div() is exact, and rounds half away from zero with the halves added
+            ELSE sign(h.unit_seconds) * 0.000000000001 * div(
+                    2 * abs(h.unit_seconds) * 1000000000000 + extract(EPOCH FROM s.period_end - s.period_start),
+                    2 * extract(EPOCH FROM s.period_end - s.period_start)
+                )
+        END AS quantity,
+        coalesce(c.event_count, 0) AS event_count,
+        CASE WHEN c.corrected THEN 'corrected' ELSE 'measured' END AS basis
+    FROM series AS s
+    LEFT JOIN counted AS c USING (period_id, series_id)
+    LEFT JOIN held AS h USING (period_id, series_id)
+    WHERE s.aggregation <> 'constant'
+    UNION ALL
+    SELECT
+        p.period_id,
+        p.customer_id,
+        p.currency,
+        m.meter,
+        coalesce(s.dimensions, '{}'),
+        1,
+        coalesce(c.event_count, 0),
+        'measured'
+    FROM periods AS p
+    INNER JOIN billing.meters AS m ON p.currency = m.currency AND m.aggregation = 'constant'
+    LEFT JOIN series AS s ON p.period_id = s.period_id AND m.meter = s.meter
+    LEFT JOIN counted AS c ON s.period_id = c.period_id AND s.series_id = c.series_id
+),
+
+-- released by an operator: the feed ended before the period did, so the period before stands in
+carried AS (
+    SELECT
+        p.period_id,
+        p.customer_id,
+        p.currency,
+        b.meter,
+        b.dimensions,
+        b.quantity
+    FROM periods AS p
+    INNER JOIN billing.billing_periods AS q
+        ON p.customer_id = q.customer_id AND p.previous_end = q.period_end
+    INNER JOIN billing.usage_snapshots AS b ON q.period_id = b.period_id
+    WHERE p.period_end > :carried_forward_from AND b.currency = p.currency
+)
+
+SELECT
+    coalesce(m.period_id, c.period_id) AS period_id,
+    coalesce(m.meter, c.meter) AS meter,
+    coalesce(m.dimensions, c.dimensions) AS dimensions,
+    coalesce(m.customer_id, c.customer_id) AS customer_id,
+    cast(:month AS date) AS billing_month,
+    coalesce(m.currency, c.currency) AS currency,
+    coalesce(c.quantity, m.quantity) AS quantity,
+    coalesce(m.event_count, 0) AS event_count,
+    cast(:as_of AS timestamptz) AS as_of,
+    CASE WHEN c.period_id IS NULL THEN m.basis ELSE 'carried_forward' END AS basis,
+    cast(:run_id AS text) AS run_id
+FROM measured AS m
+FULL JOIN carried AS c
+    ON m.period_id = c.period_id AND m.meter = c.meter AND m.dimensions = c.dimensions
+WHERE coalesce(c.quantity, m.quantity) <> 0 OR m.event_count > 0

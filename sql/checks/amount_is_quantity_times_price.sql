@@ -1,0 +1,24 @@
+-- Lines whose rate is not that of a price in use and in force at the period's start, or whose amount is not quantity
+-- times rate, rounded once.
+SELECT b.customer_id, b.meter, b.dimensions, b.quantity, b.unit_amount, p.unit_amount AS price, b.amount_minor
+FROM (SELECT * FROM {batch}) AS b
+INNER JOIN billing.billing_periods AS d USING (period_id)
+LEFT JOIN billing.prices AS p USING (price_id)
+LEFT JOIN LATERAL (
+    SELECT v.version_id
+    FROM billing.price_versions AS v
+    WHERE v.currency = b.currency AND v.effective_from <= d.start_date
+    ORDER BY v.effective_from DESC
+    LIMIT 1
+) AS f ON TRUE
+WHERE NOT EXISTS (SELECT FROM billing.invoices AS i WHERE i.invoice_id = b.invoice_id AND i.status <> 'draft')
+    AND (
+        p.price_id IS NULL OR p.retired_at IS NOT NULL
+        OR (p.version_id, p.currency::text, p.meter::text) IS DISTINCT FROM (f.version_id, b.currency::text, b.meter::text)
+        OR p.customer_id <> b.customer_id
+        OR (b.kind = 'usage' AND p.dimensions <> '{{}}' AND p.dimensions <> b.dimensions)
+        OR (b.kind = 'usage' AND b.unit_amount <> p.unit_amount)
+        OR (b.kind = 'minimum' AND (b.quantity <> 1 OR p.minimum IS NULL OR b.unit_amount > p.minimum))
+        OR b.exact_amount <> b.quantity * b.unit_amount
+        OR b.amount_minor <> billing.to_minor(b.quantity * b.unit_amount, b.currency)
+    )

@@ -1,0 +1,19 @@
+-- Snapshots whose quantity is not covered exactly by lines (billed or allowance) or by quarantine, and lines without a
+-- snapshot.
+SELECT customer_id, meter, dimensions, sum(measured) AS measured, sum(covered) AS covered
+FROM (
+    SELECT period_id, customer_id, meter, dimensions, quantity AS measured, 0 AS covered, 1 AS snapshots, 0 AS answers
+    FROM billing.usage_snapshots
+    WHERE billing_month = '{month}'
+    UNION ALL
+    SELECT period_id, customer_id, meter, dimensions, 0, sum(usage_quantity), 0, 1
+    FROM {batch}
+    WHERE kind = 'usage'
+    GROUP BY period_id, customer_id, meter, dimensions
+    UNION ALL
+    SELECT period_id, customer_id, meter, dimensions, 0, quantity, 0, 1
+    FROM billing.usage_quarantine
+    WHERE billing_month = '{month}' AND stage = 'invoice_line_items'
+) AS sides
+GROUP BY period_id, customer_id, meter, dimensions
+HAVING sum(measured) <> sum(covered) OR sum(snapshots) <> 1 OR sum(answers) <> 1
