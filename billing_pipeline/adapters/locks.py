@@ -1,0 +1,4 @@
+"""Keys of the advisory locks that more than one module takes."""
+
+USAGE_LOCK = 7_151_002
+"""Held exclusively by imports while they fix received_at and insert, shared by snapshots while they read."""

