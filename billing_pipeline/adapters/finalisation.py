@@ -1,0 +1,132 @@
+"""The line of no return: a month's drafts become final, with their numbers and their charge intents, or none does.
+
+Everything is one transaction. What Stripe is sent is core/charge_request.py's; nothing here talks to Stripe.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from psycopg import sql
+from sqlalchemy import Connection, text
+
+from billing_pipeline.adapters.warehouse import Warehouse, load_sql, lock_month, raw
+from billing_pipeline.core.charge_request import BilledInvoice, BilledLine, frozen_request
+
+BATCH = 5_000
+_INTENTS = ("invoice_id", "billing_month", "customer_id", "amount_minor", "currency", "request_body", "run_id")
+_INTENT_TYPES = ("uuid", "date", "text", "int8", "text", "bytea", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class UnmetGate:
+    """Why a month may not be finalised: a check of an asset, and what is wrong with it."""
+
+    asset: str
+    check: str
+    problem: str
+
+
+class GatesNotPassed(RuntimeError):  # noqa: N818 - reads as what happened
+    """The month's rows have not passed all blocking checks; nothing was finalised. `unmet` lists every one."""
+
+    def __init__(self, month: date, unmet: list[UnmetGate]) -> None:
+        listed = "; ".join(f"{gate.asset}.{gate.check}: {gate.problem}" for gate in unmet)
+        super().__init__(f"month {month} is not finalised, {len(unmet)} gates are not passed: {listed}")
+        self.month = month
+        self.unmet = unmet
+
+
+@dataclass(frozen=True, slots=True)
+class Finalised:
+    """What finalising a month did: invoices made final, and by reason the customers whose drafts stay."""
+
+    count: int
+    skipped: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def finalise_month(warehouse: Warehouse, month: date, run_id: str) -> Finalised:
+    """Finalise the month's drafts, except those of customers on hold, and freeze what each will send to Stripe.
+
+    Final invoices are left alone, so a second call does nothing. Without a draft to finalise the gates are asked only
+    if the month has no final invoice either: what is final stays chargeable whatever is rebuilt later.
+
+    Raises:
+        GatesNotPassed: with every unmet gate.
+    """
+    parameters: dict[str, Any] = {"month": month, "run_id": run_id}
+    with warehouse.transaction() as connection:
+        connection.execute(text("SET LOCAL work_mem = '128MB'; SET LOCAL jit = off"))
+        lock_month(connection, month)
+        held = _customers_on_hold(connection, parameters)
+        if not _needs_gates(connection, parameters):
+            return Finalised(0, held)
+        unmet = connection.execute(text("SELECT * FROM billing.unmet_gates(:month)"), parameters).all()
+        if unmet:
+            raise GatesNotPassed(month, [UnmetGate(*row) for row in unmet])
+        parameters["last_number"] = connection.execute(
+            text("SELECT last_number FROM billing.invoice_numbering FOR UPDATE")
+        ).scalar_one()
+        count = connection.execute(text(load_sql("assets/finalise_invoices.sql")), parameters).rowcount
+        connection.execute(
+            text("UPDATE billing.invoice_numbering SET last_number = last_number + :count"), {"count": count}
+        )
+        _write_intents(connection, parameters)
+        connection.execute(text(load_sql("assets/finalised_log.sql")), parameters)
+        return Finalised(count, held)
+
+
+def _customers_on_hold(connection: Connection, parameters: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    found = connection.execute(
+        text(
+            "SELECT DISTINCT i.customer_id FROM billing.invoices AS i"
+            " JOIN billing.customers AS c ON c.customer_id = i.customer_id"
+            " WHERE i.billing_month = :month AND i.status = 'draft' AND c.status = 'on_hold' ORDER BY 1"
+        ),
+        parameters,
+    )
+    held = tuple(str(row[0]) for row in found)
+    return {"on_hold": held} if held else {}
+
+
+def _needs_gates(connection: Connection, parameters: dict[str, Any]) -> bool:
+    waiting, final = connection.execute(
+        text(
+            "SELECT coalesce(bool_or(i.status = 'draft' AND c.status <> 'on_hold'), false),"
+            " coalesce(bool_or(i.status <> 'draft'), false) FROM billing.invoices AS i"
+            " JOIN billing.customers AS c ON c.customer_id = i.customer_id WHERE i.billing_month = :month"
+        ),
+        parameters,
+    ).one()
+    return bool(waiting or not final)
+
+
+def _write_intents(connection: Connection, parameters: dict[str, Any]) -> None:
+    """Stream the invoices through a cursor, COPY the intents in; never more than a batch of them in memory."""
+    driver = raw(connection)
+    target = sql.SQL("COPY billing.stripe_charges ({}) FROM STDIN (FORMAT binary)").format(
+        sql.SQL(", ").join(sql.Identifier(name) for name in _INTENTS)
+    )
+    with driver.cursor(name="charge_intents") as reader:
+        reader.itersize = BATCH
+        reader.execute(load_sql("assets/charge_intents.sql").encode(), parameters)
+        intents = _intents(iter(reader), parameters["run_id"])
+        while batch := list(islice(intents, BATCH)):
+            with driver.cursor() as writer, writer.copy(target) as copy:
+                copy.set_types(_INTENT_TYPES)
+                for intent in batch:
+                    copy.write_row(intent)
+
+
+def _intents(rows: Iterator[tuple[Any, ...]], run_id: str) -> Iterator[tuple[Any, ...]]:
+    for *header, found in rows:
+        invoice = BilledInvoice(*header)
+        lines = [BilledLine(*line) for line in found or ()]
+        body = frozen_request(invoice, lines)
+        yield (
+            UUID(invoice.invoice_id), invoice.billing_month, invoice.customer_id, invoice.total_minor, invoice.currency,
+            body, run_id,
+        )  # fmt: skip
