@@ -1,0 +1,45 @@
+"""What the clock does to invoices: finalising drafts and charging open ones whose hour has come.
+
+Done lazily, before the next call that finds something due, or when the clock is moved.
+"""
+
+from __future__ import annotations
+
+from . import collection
+from .errors import StripeError
+from .indexing import Body
+from .work import Work
+
+AUTO_ADVANCE_BATCH = 50
+
+
+def is_due(work: Work) -> bool:
+    """Whether the clock has reached an invoice that advances by itself."""
+    row = work.connection.execute("SELECT 1 FROM objects WHERE due_at <= ? LIMIT 1", (work.now,)).fetchone()
+    return row is not None
+
+
+def advance(work: Work) -> None:
+    """Finalise and charge the invoices whose hour has come, oldest first; refused ones stay open."""
+    due = [("due_at <= ?", work.now)]
+    for invoice in work.store.find("invoice", *due)[:AUTO_ADVANCE_BATCH]:
+        current = _finalise_by_clock(work, invoice) if invoice["status"] == "draft" else invoice
+        if current["status"] != "open":
+            continue
+        rested = current | {"next_payment_attempt": None}
+        work.store.replace(rested)
+        if rested["auto_advance"] and rested["collection_method"] == "charge_automatically":
+            try:
+                collection.attempt(work, rested, None, off_session=True)
+            except StripeError as refusal:
+                if not refusal.keep_effects:
+                    work.update(rested, collection.attempted(rested), "invoice.payment_failed")
+
+
+def _finalise_by_clock(work: Work, invoice: Body) -> Body:
+    try:
+        return collection.finalise(work, invoice)
+    except StripeError as refusal:
+        error = {name: value for name, value in refusal.fields.items() if value is not None}
+        failed = invoice | {"automatically_finalizes_at": None, "last_finalization_error": error}
+        return work.update(invoice, failed, "invoice.updated", "invoice.finalization_failed")

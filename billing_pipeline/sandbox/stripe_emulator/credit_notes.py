@@ -1,0 +1,223 @@
+"""Credit notes: what they may credit, and where the money goes.
+
+Source: https://docs.stripe.com/invoicing/integration/programmatic-credit-notes.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from . import customers, refunds
+from .collection import settle_open
+from .errors import invalid
+from .indexing import Body
+from .listing import Page, equals, page, sublist
+from .store import new_id
+from .work import Work, merged_metadata, text_or_none
+
+
+def create(work: Work, params: Body) -> Body:
+    """POST /v1/credit_notes for an open, paid or uncollectible invoice; never more than is left of it."""
+    invoice = work.store.get("invoice", params["invoice"], "invoice")
+    if invoice["status"] not in {"open", "paid", "uncollectible"}:
+        raise invalid(f"You can't create a credit note for an invoice that is {invoice['status']}.", param="invoice")
+    earlier = work.store.find("credit_note", ("parent = ?", invoice["id"]))
+    note_id = new_id("cn")
+    lines = _lines(work, invoice, earlier, params)
+    total = sum(line["amount"] for line in lines)
+    if total <= 0:
+        raise invalid("The total of a credit note must be positive.", param="amount")
+    credited = sum(note["total"] for note in earlier if note["status"] == "issued")
+    if total > invoice["total"] - credited:
+        raise invalid(
+            f"The sum of credit notes ({credited + total}) must not be greater than the invoice total "
+            f"({invoice['total']}).",
+            param="amount",
+        )
+    pre = min(total, invoice["amount_remaining"])
+    post = total - pre
+    shares = {name: params.get(f"{name}_amount", 0) for name in ("credit", "refund", "out_of_band")}
+    linked = _linked_refunds(work, params)
+    shares["linked"] = sum(item["amount_refunded"] for item in linked)
+    if sum(shares.values()) != post or min(shares.values()) < 0:
+        raise invalid(
+            f"The sum of credit amount, refund amount and out of band amount ({sum(shares.values())}) must "
+            f"equal the post payment amount ({post}).",
+        )
+    if shares["refund"]:
+        made = refunds.refund(work, _charge(work, invoice), shares["refund"], None, None)
+        linked.append({"amount_refunded": made["amount"], "refund": made["id"], "type": "refund"})
+    transaction = None
+    if shares["credit"]:
+        customer = work.store.get("customer", invoice["customer"], "customer")
+        customers.change_balance(
+            work, customer, invoice["currency"], -shares["credit"], "credit_note",
+            invoice=invoice["id"], credit_note=note_id,
+        )  # fmt: skip
+        booked = work.store.find("customer_balance_transaction", ("customer = ?", customer["id"]), newest_first=True)
+        transaction = booked[0]["id"]
+    body: Body = {
+        "id": note_id,
+        "object": "credit_note",
+        "amount": total,
+        "amount_shipping": 0,
+        "created": work.now,
+        "currency": invoice["currency"],
+        "customer": invoice["customer"],
+        "customer_account": None,
+        "customer_balance_transaction": transaction,
+        "discount_amount": 0,
+        "discount_amounts": [],
+        "effective_at": params.get("effective_at", work.now),
+        "invoice": invoice["id"],
+        "lines": sublist(lines[:10], f"/v1/credit_notes/{note_id}/lines", has_more=len(lines) > 10),
+        "livemode": False,
+        "memo": text_or_none(params, "memo"),
+        "metadata": merged_metadata(None, params.get("metadata")),
+        "number": f"{invoice['number']}-CN-{len(earlier) + 1:02d}",
+        "out_of_band_amount": shares["out_of_band"] or None,
+        "pdf": f"https://pay.stripe.com/credit_notes/acct_emulated/{note_id}/pdf",
+        "post_payment_amount": post,
+        "pre_payment_amount": pre,
+        "pretax_credit_amounts": [],
+        "reason": params.get("reason"),
+        "refunds": linked,
+        "shipping_cost": None,
+        "status": "issued",
+        "subtotal": total,
+        "subtotal_excluding_tax": total,
+        "total": total,
+        "total_excluding_tax": total,
+        "total_taxes": [],
+        "type": ("mixed" if pre and post else "pre_payment" if pre else "post_payment"),
+        "voided_at": None,
+    }
+    work.create(body, "credit_note.created")
+    settle_open(work, invoice, pre_minor=pre, post_minor=post)
+    return body
+
+
+def _charge(work: Work, invoice: Body) -> Body:
+    for payment in work.store.find("invoice_payment", ("parent = ?", invoice["id"]), ("status = ?", "paid")):
+        intent = work.store.get("payment_intent", payment["payment"]["payment_intent"])
+        return work.store.get("charge", intent["latest_charge"])
+    raise invalid("The invoice has no payment that could be refunded.", param="refund_amount")
+
+
+def _linked_refunds(work: Work, params: Body) -> list[Body]:
+    linked = []
+    for index, item in enumerate(params.get("refunds", [])):
+        if "refund" not in item:
+            raise invalid(
+                "Missing required param: refund.", code="parameter_missing", param=f"refunds[{index}][refund]"
+            )
+        made = work.store.get("refund", item["refund"], f"refunds[{index}][refund]")
+        amount = item.get("amount_refunded", made["amount"])
+        if not 0 < amount <= made["amount"]:
+            raise invalid("The linked amount must not exceed the refund.", param=f"refunds[{index}][amount_refunded]")
+        linked.append({"amount_refunded": amount, "refund": made["id"], "type": "refund"})
+    return linked
+
+
+def _lines(work: Work, invoice: Body, earlier: list[Body], params: Body) -> list[Body]:
+    if ("amount" in params) == ("lines" in params):
+        raise invalid("You must specify exactly one of `amount` and `lines`.", code="parameter_missing")
+    if "amount" in params:
+        return [_line(params["amount"], "custom_line_item", None, {})]
+    return [
+        _credited_line(work, invoice, earlier, fields, f"lines[{index}]")
+        for index, fields in enumerate(params["lines"])
+    ]
+
+
+def _credited_line(work: Work, invoice: Body, earlier: list[Body], fields: Body, path: str) -> Body:
+    if fields["type"] == "custom_line_item":
+        amount = _unit_amount(fields, path) * fields.get("quantity", 1)
+        return _line(int(amount.quantize(Decimal(1), ROUND_HALF_UP)), "custom_line_item", None, fields)
+    if "invoice_line_item" not in fields:
+        raise invalid("Missing required param.", code="parameter_missing", param=f"{path}[invoice_line_item]")
+    line = work.store.get("line_item", fields["invoice_line_item"], f"{path}[invoice_line_item]")
+    if line["invoice"] != invoice["id"]:
+        raise invalid("The line item belongs to another invoice.", param=f"{path}[invoice_line_item]")
+    if "amount" in fields:
+        amount_minor = fields["amount"]
+    elif "quantity" in fields and line["quantity"]:
+        exact = Decimal(line["amount"]) * fields["quantity"] / line["quantity"]
+        amount_minor = int(exact.quantize(Decimal(1), ROUND_HALF_UP))
+    else:
+        amount_minor = line["amount"]
+    credited = sum(
+        note_line["amount"]
+        for note in earlier
+        if note["status"] == "issued"
+        for note_line in note["lines"]["data"]
+        if note_line["invoice_line_item"] == line["id"]
+    )
+    if amount_minor + credited > line["amount"]:
+        raise invalid("A line item can't be credited by more than its amount.", param=f"{path}[amount]")
+    fields = {"description": line["description"]} | fields
+    return _line(amount_minor, "invoice_line_item", line["id"], fields)
+
+
+def _unit_amount(fields: Body, path: str) -> Decimal:
+    for name in ("unit_amount", "unit_amount_decimal"):
+        if name in fields:
+            return Decimal(fields[name])
+    raise invalid("Missing required param.", code="parameter_missing", param=f"{path}[unit_amount]")
+
+
+def _line(amount_minor: int, type_: str, invoice_line: str | None, fields: Body) -> Body:
+    unit: Any = fields.get("unit_amount", fields.get("unit_amount_decimal"))
+    return {
+        "id": new_id("cnli"),
+        "object": "credit_note_line_item",
+        "amount": amount_minor,
+        "description": text_or_none(fields, "description"),
+        "discount_amount": 0,
+        "discount_amounts": [],
+        "invoice_line_item": invoice_line,
+        "livemode": False,
+        "metadata": merged_metadata(None, fields.get("metadata")),
+        "pretax_credit_amounts": [],
+        "quantity": fields.get("quantity"),
+        "tax_rates": [],
+        "taxes": [],
+        "type": type_,
+        "unit_amount": fields.get("unit_amount"),
+        "unit_amount_decimal": str(unit) if unit is not None else None,
+    }
+
+
+def retrieve(work: Work, params: Body, credit_note: str) -> str:
+    """GET /v1/credit_notes/:id."""
+    del params
+    return work.store.text("credit_note", credit_note)
+
+
+def update(work: Work, params: Body, credit_note: str) -> Body:
+    """POST /v1/credit_notes/:id: memo and metadata."""
+    before = work.store.get("credit_note", credit_note)
+    after = before | {"metadata": merged_metadata(before["metadata"], params.get("metadata"))}
+    if "memo" in params:
+        after["memo"] = params["memo"] or None
+    return work.update(before, after, "credit_note.updated")
+
+
+def void(work: Work, params: Body, credit_note: str) -> Body:
+    """POST /v1/credit_notes/:id/void: only for one that lowered an invoice that is still open."""
+    del params
+    before = work.store.get("credit_note", credit_note)
+    invoice = work.store.get("invoice", before["invoice"])
+    if before["status"] == "void":
+        raise invalid("This credit note is already voided.")
+    if before["type"] != "pre_payment" or invoice["status"] != "open":
+        raise invalid("You can only void a credit note of an open invoice.")
+    settle_open(work, invoice, pre_minor=-before["total"], post_minor=0)
+    return work.update(before, before | {"status": "void", "voided_at": work.now}, "credit_note.voided")
+
+
+def list_all(work: Work, params: Body) -> Page:
+    """GET /v1/credit_notes."""
+    filters = equals(params, customer="customer", invoice="parent")
+    return page(work, "credit_note", params, "/v1/credit_notes", filters)

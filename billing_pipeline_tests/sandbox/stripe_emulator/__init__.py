@@ -1,0 +1,1 @@
+"""Tests of the Stripe emulator, over real HTTP with the installed SDK."""
