@@ -1,0 +1,57 @@
+"""The gates of `core.gates` as blocking, partitioned asset checks."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from billing_pipeline.adapters.data_quality import GateResult, run_gates
+from billing_pipeline.core.gates import gates_of
+from billing_pipeline.defs.metadata import sample_table
+from billing_pipeline.defs.partitions import MONTHS, month_of
+from billing_pipeline.defs.resources import Billing
+
+
+def gate_checks(asset: str) -> dg.AssetChecksDefinition:
+    """One step that runs all the gates of an asset and yields a result a gate."""
+    specs = [
+        dg.AssetCheckSpec(
+            gate.name,
+            asset=asset,
+            description=gate.expectation,
+            blocking=gate.blocking,
+            partitions_def=MONTHS,
+        )
+        for gate in gates_of(asset)
+    ]
+
+    @dg.multi_asset_check(name=f"{asset}_gates", specs=specs, compute_kind="great expectations")
+    def checks(context: dg.AssetCheckExecutionContext, billing: Billing) -> Iterator[dg.AssetCheckResult]:
+        month = month_of(context)
+        parameters = {"invoice_cap_minor": billing.settings.invoice_cap_minor}
+        for result in run_gates(billing.warehouse, gates_of(asset), month, context.run.run_id, parameters):
+            if not result.passed:
+                context.log.warning(describe(result))
+            yield dg.AssetCheckResult(
+                asset_key=asset,
+                check_name=result.gate.name,
+                passed=result.passed,
+                severity=dg.AssetCheckSeverity.ERROR if result.gate.blocking else dg.AssetCheckSeverity.WARN,
+                description=None if result.passed else describe(result),
+                metadata={
+                    "expected": result.gate.expectation,
+                    "failing_rows": result.failing_rows,
+                    "rows_version": result.version,
+                    **({"sample": sample_table(result.sample)} if result.sample else {}),
+                },
+            )
+
+    return checks
+
+
+def describe(result: GateResult) -> str:
+    """One line: the gate, how many rows failed, and the first of them."""
+    first = ", ".join(f"{name}={value}" for name, value in result.sample[0].items()) if result.sample else ""
+    return (
+        f"{result.gate.asset}.{result.gate.name}: {result.failing_rows} row(s) fail."
+        f" Expected: {result.gate.expectation} For example: {first}"
+    )

