@@ -1,0 +1,271 @@
+"""The demo from nothing to a reconciled month, and again from wherever a killed one stopped.
+
+Every step finds what is there already, so running it again does only what is missing.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from sqlalchemy import make_url
+
+from billing_pipeline.adapters.builds.month import first_of, month_after, month_before
+from billing_pipeline.adapters.migrations import migrate
+from billing_pipeline.adapters.warehouse import Warehouse, open_warehouse
+from billing_pipeline.sandbox.demo.account import StripeAccount
+from billing_pipeline.sandbox.demo.population import customers_file, population
+from billing_pipeline.sandbox.demo.price_book import demo_book
+from billing_pipeline.sandbox.demo.progress import Steps
+from billing_pipeline.sandbox.demo.reconcile import read_month, reconcile
+from billing_pipeline.sandbox.demo.report import print_checks, print_month
+from billing_pipeline.sandbox.demo.usage import usage_file
+from billing_pipeline.sandbox.local_stripe import stripe_for
+from billing_pipeline.sandbox.stripe_emulator import running_emulator
+from billing_pipeline.settings import ROOT, Settings, SettingsError, is_live_key, load_settings
+
+if TYPE_CHECKING:
+    from billing_pipeline.defs.running import RunOutcome
+
+LAST_ZONE = timedelta(hours=12)
+"""A month ends in the last time zone 12 hours after it did in UTC."""
+
+PLAIN_WIDTH = 120
+STEPS = 7
+
+
+def last_finished_month(now: datetime) -> date:
+    """The newest month that has ended in every time zone."""
+    return month_before((now - LAST_ZONE).date().replace(day=1))
+
+
+def price_book_path(settings: Settings) -> Path:
+    """Where the demo's price book is, once a demo ran."""
+    return settings.state_dir / "demo" / "price_book.yaml"
+
+
+def needs_demo(warehouse: Warehouse) -> bool:
+    """Whether there is nothing to look at: no customers, or the demo's only and no invoice of theirs is final."""
+    if _strangers(warehouse):
+        return False
+    return not warehouse.scalar("SELECT EXISTS (SELECT FROM billing.invoices WHERE status <> 'draft')")
+
+
+def run_demo(now: datetime | None = None) -> int:
+    """Bill the last finished month and print what came of it.
+
+    Args:
+        now: what time it is; default: the clock.
+
+    Returns:
+        The exit status: 0 if every number reconciles.
+
+    Raises:
+        SettingsError: a Stripe key that is not the emulator's, or a database with other people's customers.
+    """
+    settings = load_settings()
+    require_emulator(settings, "the demo")
+    month = last_finished_month(now or datetime.now(UTC))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    steps = Steps(console, STEPS)
+    with (
+        _database(settings, steps) as warehouse,
+        _stripe(settings, steps) as known_stripe_ids,
+        _price_book(settings, month),
+    ):
+        _import(settings, warehouse, steps, month, known_stripe_ids)
+        problems = _run_jobs(warehouse, steps, month)
+        with steps.step("reconcile"):
+            rows = read_month(warehouse, month)
+            with StripeAccount(os.environ["STRIPE_API_BASE"]) as account:
+                checks = reconcile(rows, account.invoices(), account.successful_payments())
+    if rows.invoices:
+        print_month(console, rows)
+        print_checks(console, checks)
+        _print_whereabouts(console, settings, month)
+    for problem in problems:
+        console.print(f"Error: {problem}", markup=False)
+    passed = not problems and all(check.passed for check in checks)
+    console.print("[green]Every number reconciles.[/green]" if passed else "[red]It does not add up: see above.[/red]")
+    return 0 if passed else 1
+
+
+def require_emulator(settings: Settings, who: str) -> None:
+    """Refuse to start with a key that could write to a real account.
+
+    Raises:
+        SettingsError: STRIPE_SECRET_KEY is not the emulator's.
+    """
+    if is_live_key(settings.stripe_key):
+        raise SettingsError(f"STRIPE_SECRET_KEY is a live key: {who} never touches a real account. Unset it.")
+    if not settings.uses_emulator:
+        raise SettingsError(
+            f"STRIPE_SECRET_KEY is the key of a Stripe account: {who} works with the emulator only. Unset it."
+        )
+
+
+@contextmanager
+def _database(settings: Settings, steps: Steps) -> Iterator[Warehouse]:
+    """The migrated database, after saying which one it is."""
+    with steps.step("database") as say:
+        warehouse = open_warehouse(settings)
+        migrate(warehouse)
+        if settings.database_url is None:
+            say(f"embedded PostgreSQL in {_short(settings.state_dir / 'postgres')}")
+        else:
+            url = make_url(settings.database_url).render_as_string(hide_password=True)
+            say(f"BILLING_DATABASE_URL is set: the demo writes to {url}")
+    try:
+        _refuse_strangers(settings, warehouse)
+        yield warehouse
+    finally:
+        warehouse.engine.dispose()
+
+
+def _strangers(warehouse: Warehouse) -> list[str]:
+    """Customers in the database that are not the demo's."""
+    ours = [customer.customer_id for customer in population()]
+    rows = warehouse.rows(
+        "SELECT customer_id FROM billing.customers WHERE NOT customer_id::text = ANY(:ours) ORDER BY 1", ours=ours
+    )
+    return [row["customer_id"] for row in rows]
+
+
+def _refuse_strangers(settings: Settings, warehouse: Warehouse) -> None:
+    """A database of one's own with customers in it is no playground: the demo would finalise their invoices."""
+    if settings.database_url is None:
+        return
+    strangers = _strangers(warehouse)
+    if strangers:
+        raise SettingsError(
+            f"BILLING_DATABASE_URL holds {len(strangers)} customer(s) that are not the demo's, such as {strangers[0]}:"
+            " the demo would bill them. Use an empty database, or unset it"
+        )
+
+
+@contextmanager
+def _stripe(settings: Settings, steps: Steps) -> Iterator[dict[str, str]]:
+    """The emulator with the demo's customers in it; yields the Stripe ids that the platform knows."""
+    with steps.step("Stripe emulator") as say:
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        if settings.stripe_api_base is not None:
+            with StripeAccount(settings.stripe_api_base) as account:
+                known = account.set_up(population())
+            say(f"customers and cards are at {settings.stripe_api_base}")
+        else:
+            path = settings.state_dir / "stripe.sqlite"
+            # without rate limits: these customers were there before the story begins
+            with (
+                running_emulator(path, rate_limit_per_s=0, rate_limit_per_endpoint_per_s=0) as emulator,
+                StripeAccount(emulator.base_url) as account,
+            ):
+                known = account.set_up(population())
+            say(f"customers and cards are in {_short(path)}")
+    with stripe_for(settings):
+        yield known
+
+
+@contextmanager
+def _price_book(settings: Settings, month: date) -> Iterator[None]:
+    """BILLING_PRICE_BOOK names the demo's book, unless the user named one."""
+    path = price_book_path(settings)
+    _write(path, demo_book([month_before(month_before(month)), month_before(month), month]))
+    if os.environ.get("BILLING_PRICE_BOOK"):
+        yield
+        return
+    os.environ["BILLING_PRICE_BOOK"] = str(path)
+    try:
+        yield
+    finally:
+        del os.environ["BILLING_PRICE_BOOK"]
+
+
+def _import(
+    settings: Settings, warehouse: Warehouse, steps: Steps, month: date, known_stripe_ids: dict[str, str]
+) -> None:
+    folder = settings.state_dir / "demo"
+    with steps.step("import") as say:
+        from billing_pipeline.adapters.customer_import import import_customers
+        from billing_pipeline.adapters.usage_import import import_usage
+
+        customers = folder / "customers.csv"
+        _write(customers, customers_file(known_stripe_ids))
+        imported = import_customers(warehouse, customers)
+        say(f"{imported.rows} customers ({imported.inserted} new)")
+        history = [month_before(month_before(month)), month_before(month), month]
+        new = rows = 0
+        for one in history:
+            usage = folder / f"usage-{one:%Y-%m}.csv"
+            _write(usage, usage_file(one))
+            done = import_usage(warehouse, usage, first_of(month_after(one)) + LAST_ZONE)
+            new += done.new_events
+            rows += done.rows
+        say(f"{rows:,} usage events of {len(history)} months ({new:,} new)")
+
+
+def _run_jobs(warehouse: Warehouse, steps: Steps, month: date) -> list[str]:
+    """Draft the month before if nobody did, then both jobs of the month. Returns what went wrong."""
+    url = warehouse.dagster_url.render_as_string(hide_password=False)
+    with steps.step("Dagster"):
+        import billing_pipeline.definitions  # noqa: F401 - the slow imports belong to this step
+        from billing_pipeline.defs.running import charge_month, dagster_instance, run_month
+        from billing_pipeline.sandbox.demo.killed_runs import close_killed_runs, tags
+    last_month = month_before(month)
+    outcomes: list[RunOutcome] = []
+    with dagster_instance(url) as instance:
+        close_killed_runs(instance)
+        with steps.step(f"job bill_month for {month:%B %Y}") as say:
+            drafted = "SELECT EXISTS (SELECT FROM billing.invoices WHERE billing_month = :month)"
+            if not warehouse.scalar(drafted, month=last_month):
+                outcomes += run_month(instance, last_month, "invoices", tags=tags())
+                say(f"{last_month:%B} drafted for comparison")
+            outcomes += run_month(instance, month, "invoices", tags=tags())
+            say(f"{outcomes[-1].metadata.get('invoices', {}).get('dagster/row_count', 'no')} invoices")
+        if all(outcome.success for outcome in outcomes):
+            with steps.step(f"job charge_month for {month:%B %Y}", count=lambda: _charged(warehouse, month)) as say:
+                outcomes.append(charge_month(instance, month, tags=tags()))
+                say("{} of {} charges have an answer".format(*_charged(warehouse, month)))
+    return [
+        f"{outcome.job}: {line}"
+        for outcome in outcomes
+        if not outcome.success
+        for line in (*outcome.failed_checks, *outcome.errors) or ("failed",)
+    ]
+
+
+def _charged(warehouse: Warehouse, month: date) -> tuple[int, int]:
+    """Charges with a definite answer, and invoices of the month."""
+    row = warehouse.rows(
+        """
+        SELECT count(*) AS total,
+            count(*) FILTER (WHERE c.state IN ('paid', 'refused', 'parked', 'void', 'uncollectible')) AS done
+        FROM billing.invoices AS i LEFT JOIN billing.stripe_charges AS c USING (invoice_id)
+        WHERE i.billing_month = :month AND i.status <> 'void'
+        """,
+        month=month,
+    )[0]
+    return int(row["done"]), int(row["total"])
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all: a killed demo leaves no half file behind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _print_whereabouts(console: Console, settings: Settings, month: date) -> None:
+    folder = _short(settings.state_dir / "demo")
+    console.print(f"What the platform sent and the price book are in {folder}, the tables in schema billing:")
+    console.print("  .venv/bin/billing sql -c 'SELECT * FROM billing.receivables'")
+    console.print(f"`make up` opens the Dagster UI on http://127.0.0.1:3000: look at partition {month}.")
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

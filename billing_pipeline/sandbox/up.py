@@ -1,0 +1,219 @@
+"""`billing up`: the Dagster UI, the daemon and the Stripe emulator as child processes on the demo's data, until Ctrl-C.
+
+Plain Dagster works as well (`billing env`); this only spares one the environment variables. Children are ended by the
+process groups that they were started in, never by name.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from billing_pipeline.adapters.migrations import migrate
+from billing_pipeline.adapters.warehouse import Warehouse, open_warehouse
+from billing_pipeline.sandbox.demo import needs_demo, price_book_path, require_emulator, run_demo
+from billing_pipeline.settings import EMULATOR_KEY, ROOT, Settings, SettingsError, load_settings
+
+HOST = "127.0.0.1"
+EMULATOR_PORT = 12111
+EMULATOR_PORTS = 20
+POLL_S = 0.5
+READY_WITHIN_S = 120.0
+STOP_WITHIN_S = 15.0
+LOG_LINES_SHOWN = 15
+
+
+@dataclass(frozen=True)
+class Child:
+    """A process of ours, the leader of a process group of its own."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+def run_up(port: int = 3000) -> int:
+    """Run until Ctrl-C, SIGTERM or the end of a child.
+
+    Args:
+        port: where the UI listens on 127.0.0.1.
+
+    Returns:
+        The exit status: 0 after Ctrl-C or SIGTERM, 1 if a child ended by itself.
+
+    Raises:
+        SettingsError: the port is taken, or STRIPE_SECRET_KEY is not the emulator's.
+    """
+    settings = load_settings()
+    require_emulator(settings, "billing up")
+    if not _is_free(port):
+        raise SettingsError(f"port {port} on {HOST} is taken: stop what listens there, or choose another with --port")
+    # held until the end: an embedded server stops with the last process that holds it
+    warehouse = open_warehouse(settings)
+    migrate(warehouse)
+    if needs_demo(warehouse) and run_demo() != 0:
+        click.echo("The demo did not reconcile; the UI shows what is there.", err=True)
+    warehouse.engine.dispose()  # the children have connections of their own
+    stop = threading.Event()
+    with _signals(stop), _children() as children:
+        environment = _environment(settings, warehouse)
+        if settings.stripe_api_base is None:
+            emulator_port = _free_port_from(EMULATOR_PORT)
+            environment["STRIPE_API_BASE"] = f"http://{HOST}:{emulator_port}"
+            command = ["-m", "billing_pipeline.cli", "emulator", "--port", str(emulator_port)]
+            children.append(_start("emulator", command, environment, settings))
+        webserver = ["-m", "dagster_webserver", "-h", HOST, "-p", str(port), "-w", str(ROOT / "workspace.yaml")]
+        children.append(_start("webserver", webserver, environment, settings))
+        daemon = ["-m", "dagster._daemon", "run", "-w", str(ROOT / "workspace.yaml")]
+        children.append(_start("daemon", daemon, environment, settings))
+        click.echo("starting; logs are in " + str(children[0].log.parent))
+        ended = _wait_until_ready(children, port, stop)
+        if ended is None and not stop.is_set():
+            click.echo(f"Dagster UI       http://{HOST}:{port}")
+            click.echo(f"Stripe emulator  {environment['STRIPE_API_BASE']}/_emulator/summary")
+            click.echo("Ctrl-C ends all of it.")
+            ended = _wait(children, stop)
+    if ended is None:
+        return 0
+    _explain(ended)
+    return 1
+
+
+def _environment(settings: Settings, warehouse: Warehouse) -> dict[str, str]:
+    """What the children need; nothing that the user set is overruled but DAGSTER_HOME."""
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(ROOT),
+        "DAGSTER_POSTGRES_URL": warehouse.dagster_url.render_as_string(hide_password=False),
+        "STRIPE_SECRET_KEY": EMULATOR_KEY,
+        "BILLING_STATE_DIR": str(settings.state_dir),
+    }
+    book = price_book_path(settings)
+    if book.exists():
+        environment.setdefault("BILLING_PRICE_BOOK", str(book))
+    return environment
+
+
+def _start(name: str, arguments: Sequence[str], environment: dict[str, str], settings: Settings) -> Child:
+    log = settings.state_dir / "up" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        # a session of its own: Ctrl-C in the terminal reaches us alone, and what the child starts can be ended with it
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return Child(name, process, log)
+
+
+@contextmanager
+def _children() -> Iterator[list[Child]]:
+    """Collects children and ends them all, the last first."""
+    children: list[Child] = []
+    try:
+        yield children
+    finally:
+        for child in reversed(children):
+            _signal_group(child, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_WITHIN_S
+        for child in reversed(children):
+            with suppress(subprocess.TimeoutExpired):
+                child.process.wait(max(0.0, deadline - time.monotonic()))
+            # also what the child left behind: Dagster's code servers belong to its group
+            _signal_group(child, signal.SIGKILL)
+            child.process.wait()
+
+
+def _signal_group(child: Child, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.process.pid, number)
+
+
+@contextmanager
+def _signals(stop: threading.Event) -> Iterator[None]:
+    """SIGINT and SIGTERM set `stop`."""
+
+    def set_stop(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, set_stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wait_until_ready(children: Sequence[Child], port: int, stop: threading.Event) -> Child | None:
+    """Return when the UI answers, or the child that ended before it did."""
+    deadline = time.monotonic() + READY_WITHIN_S
+    while time.monotonic() < deadline:
+        ended = _ended(children)
+        if ended is not None or _answers(port) or stop.wait(POLL_S):
+            return ended
+    return None
+
+
+def _wait(children: Sequence[Child], stop: threading.Event) -> Child | None:
+    while not stop.wait(POLL_S):
+        ended = _ended(children)
+        if ended is not None:
+            return ended
+    return None
+
+
+def _ended(children: Sequence[Child]) -> Child | None:
+    return next((child for child in children if child.process.poll() is not None), None)
+
+
+def _answers(port: int) -> bool:
+    connection = HTTPConnection(HOST, port, timeout=POLL_S)
+    try:
+        connection.request("GET", "/server_info")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _explain(ended: Child) -> None:
+    click.echo(
+        f"Error: the {ended.name} ended with status {ended.process.returncode}; {ended.log} ends with:", err=True
+    )
+    lines = ended.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    for line in lines[-LOG_LINES_SHOWN:]:
+        click.echo(f"  {line}", err=True)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port_from(first: int) -> int:
+    for port in range(first, first + EMULATOR_PORTS):
+        if _is_free(port):
+            return port
+    raise SettingsError(f"no port from {first} to {first + EMULATOR_PORTS - 1} is free for the Stripe emulator")

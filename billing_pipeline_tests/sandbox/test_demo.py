@@ -1,0 +1,171 @@
+"""`billing demo` as a user runs it: again, in the next month, and after being killed."""
+
+import random
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import text
+
+from billing_pipeline.adapters.builds.month import month_before
+from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.cli import main
+from billing_pipeline.sandbox.demo import last_finished_month
+from billing_pipeline_tests.sandbox.demo_process import (
+    at_stripe,
+    demo,
+    kill_demo,
+    opened,
+    stop_database,
+    tables,
+)
+
+RECONCILED = "Every number reconciles."
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "state"
+    stop_database(tmp_path / "state")
+
+
+def invoices(state: Path) -> dict[str, dict[str, int]]:
+    """Invoices by month and status."""
+    counts: dict[str, dict[str, int]] = {}
+    with opened(state) as warehouse:
+        rows = warehouse.rows("SELECT billing_month, status, count(*) AS n FROM billing.invoices GROUP BY 1, 2")
+    for row in rows:
+        counts.setdefault(str(row["billing_month"]), {})[row["status"]] = row["n"]
+    return counts
+
+
+def test_a_second_demo_changes_nothing_and_the_next_month_is_billed_once_it_has_ended(state):
+    now = datetime.now(UTC)
+    this_month = last_finished_month(now)
+    last_month = month_before(this_month)
+
+    # as it would have been a month ago
+    earlier = datetime(this_month.year, this_month.month, 1, 12, tzinfo=UTC) + timedelta(days=3)
+    status, output = demo(state, earlier)
+    assert status == 0, output
+    assert RECONCILED in output
+    for total in ("40.00 USD", "254.50 USD", "1,010.00 USD"):
+        assert len(re.findall(rf" {re.escape(total)}", output)) >= 2, total
+    for expected in (
+        "unknown meter",
+        "unknown customer",
+        "no_payment_method",
+        "declined",
+        "action_required",
+        "make up",
+    ):
+        assert expected in output
+    first = invoices(state)
+    assert first[str(last_month)]["open"] == 5
+    assert set(first[str(month_before(last_month))]) == {"draft"}
+    assert str(this_month) not in first
+
+    rows, stripe = tables(state), at_stripe(state)
+    status, output = demo(state, earlier)
+    assert status == 0, output
+    assert "(0 new)" in output
+    assert tables(state) == rows
+    assert at_stripe(state) == stripe
+
+    status, output = demo(state)
+    assert status == 0, output
+    assert RECONCILED in output
+    now_billed = invoices(state)
+    assert now_billed[str(last_month)] == first[str(last_month)]
+    assert now_billed[str(this_month)]["open"] == 5
+    assert now_billed[str(this_month)]["paid"] > 200
+    assert "draft" not in now_billed[str(this_month)]
+
+
+def test_a_killed_demo_is_taken_up_by_the_next_one_and_charges_nobody_twice(state):
+    seed = time.time_ns()
+    rng = random.Random(seed)
+    points = [
+        ("[1/7]", rng.uniform(0, 1.5)),
+        ("[4/7]", rng.uniform(0, 10)),
+        ("[5/7]", rng.uniform(0.5, 4)),
+        ("[5/7]", rng.uniform(2, 9)),
+    ]
+    for after_line, delay_s in points:
+        kill_demo(state, after_line, delay_s)
+    status, output = demo(state)
+    assert status == 0, f"seed {seed}\n{output}"
+    assert RECONCILED in output
+    found, payments = at_stripe(state)
+    assert max(payments.values()) == 1, f"seed {seed}"
+    assert len({invoice.invoice_id for invoice in found}) == len(found), f"seed {seed}"
+    with opened(state) as warehouse:
+        url = warehouse.dagster_url.render_as_string(hide_password=False)
+        assert unfinished_runs(url) == 0, f"seed {seed}"
+
+
+def unfinished_runs(url: str) -> int:
+    from sqlalchemy import create_engine
+
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        count = connection.execute(
+            text("SELECT count(*) FROM runs WHERE status IN ('STARTED', 'STARTING')")
+        ).scalar_one()
+    engine.dispose()
+    return int(count)
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"STRIPE_SECRET_KEY": "sk_live_x"}, "live key"),
+        ({"STRIPE_SECRET_KEY": "rk_live_x"}, "live key"),
+        ({"STRIPE_SECRET_KEY": "sk_test_of_mine"}, "key of a Stripe account"),
+    ],
+)
+@pytest.mark.parametrize("command", ["demo", "up"])
+def test_a_key_that_is_not_the_emulators_is_refused_before_anything_happens(
+    command, variables, said, tmp_path, monkeypatch
+):
+    for name, value in {**variables, "BILLING_STATE_DIR": str(tmp_path / "state")}.items():
+        monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(main, [command])
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert "sk_test_of_mine" not in result.stderr
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_database_with_other_customers_is_refused(warehouse: Warehouse, tmp_path, monkeypatch):
+    with warehouse.transaction() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO billing.customers (customer_id, name, email, currency, timezone)"
+                " VALUES ('acme', 'Acme', 'a@example.com', 'usd', 'UTC')"
+            )
+        )
+    url = warehouse.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    monkeypatch.setenv("BILLING_DATABASE_URL", url)
+    monkeypatch.setenv("BILLING_STATE_DIR", str(tmp_path / "state"))
+    result = CliRunner().invoke(main, ["demo"])
+    assert result.exit_code == 1
+    assert "acme" in result.stderr
+    assert warehouse.scalar("SELECT count(*) FROM billing.customers") == 1
+    assert warehouse.scalar("SELECT count(*) FROM billing.usage_events") == 0
+
+
+def test_an_api_base_where_no_emulator_answers_is_refused(warehouse: Warehouse, tmp_path, monkeypatch):
+    url = warehouse.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    monkeypatch.setenv("BILLING_DATABASE_URL", url)
+    monkeypatch.setenv("BILLING_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("STRIPE_API_BASE", "http://127.0.0.1:9")
+    result = CliRunner().invoke(main, ["demo"])
+    assert result.exit_code == 1
+    assert "no Stripe emulator answers" in result.stderr
+    assert warehouse.scalar("SELECT count(*) FROM billing.customers") == 0
