@@ -58,9 +58,10 @@ def rate(snapshots: pd.DataFrame, prices: pd.DataFrame) -> Rated:
 
     Every snapshot ends up either in `unpriced`, in input order, or in at least one line, be its amount zero.
     Lines are sorted by invoice (in order of first appearance), the price's position, meter, dimensions, tier,
-    the book's price before the customer's own, and numbered from 1 within an invoice. For every line `exact_amount = quantity * unit_amount`, and
+    the book's price before the customer's own, and numbered from 1 within an invoice; how the frames' rows are
+    sorted changes only the order of invoices. For every line `exact_amount = quantity * unit_amount`, and
     `amount_minor` is that, rounded once. A price's minimum is reached by one further line of kind `minimum`
-    per invoice and price. The order of the frames' rows makes no difference but to the order of invoices.
+    per invoice.
 
     Raises RatingError for a value that does not fit, ValueError for frames of other columns or types.
     """
