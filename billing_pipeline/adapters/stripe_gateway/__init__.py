@@ -1,0 +1,29 @@
+"""Stripe over HTTP: the only place that imports its SDK. Plain values in and out, one exception.
+
+Nothing is decided here but one thing: a call that Stripe did not execute (429) is sent again after a while.
+"""
+
+from billing_pipeline.adapters.stripe_gateway.calls import RETRIES_MAX
+from billing_pipeline.adapters.stripe_gateway.customers import CustomerCalls
+from billing_pipeline.adapters.stripe_gateway.invoices import InvoiceCalls
+from billing_pipeline.adapters.stripe_limits import shared_limits
+from billing_pipeline.settings import EMULATOR_KEY, Settings, SettingsError
+
+__all__ = ["RETRIES_MAX", "StripeGateway", "open_gateway"]
+
+
+class StripeGateway(CustomerCalls, InvoiceCalls):
+    """Stripe, or the emulator, with every operation that we use."""
+
+
+def open_gateway(settings: Settings, emulator_base: str | None = None) -> StripeGateway:
+    """The gateway that the environment asks for; `emulator_base` is where the emulator is, if one runs.
+
+    Raises:
+        SettingsError: there is neither a key nor an address of an emulator.
+    """
+    base = settings.stripe_api_base or (emulator_base if settings.uses_emulator else None)
+    if settings.uses_emulator and base is None:
+        raise SettingsError("STRIPE_SECRET_KEY is not set and no emulator runs: expected one of them")
+    limits = shared_limits(settings.stripe_calls_per_second, settings.stripe_calls_per_second_per_endpoint)
+    return StripeGateway(settings.stripe_key or EMULATOR_KEY, base, limits=limits)

@@ -1,0 +1,50 @@
+"""`billing run`: a month's jobs in this process."""
+
+import sys
+from datetime import date, datetime
+from typing import Any
+
+import click
+
+from billing_pipeline.cli.common import Instant, Month, open_database
+from billing_pipeline.settings import load_settings
+
+
+@click.command()
+@click.option("--month", type=Month(), required=True, help="The month to bill, such as 2026-10.")
+@click.option(
+    "--through",
+    type=click.Choice(["usage_snapshots", "invoice_line_items", "invoices", "stripe_charges"]),
+    default="stripe_charges",
+    show_default=True,
+    help="Stop after this asset. stripe_charges finalises the invoices and charges them.",
+)
+@click.option("--carry-forward", is_flag=True, help="Release a month whose usage feed is incomplete.")
+@click.option("--as-of", type=Instant(), help="Count only events received until then.")
+def run(month: date, through: str, carry_forward: bool, as_of: datetime | None) -> None:
+    """Run the Dagster jobs of a month in this process. Exit status 1 if a run failed."""
+    from billing_pipeline.defs.running import RunOutcome, dagster_instance, run_month
+    from billing_pipeline.sandbox.local_stripe import stripe_for
+
+    warehouse = open_database()
+    url = warehouse.dagster_url.render_as_string(hide_password=False)
+    with stripe_for(load_settings(), needed=through == "stripe_charges"), dagster_instance(url) as instance:
+        outcomes: list[RunOutcome] = run_month(
+            instance, month, through, carry_forward=carry_forward, as_of=as_of.isoformat() if as_of else None
+        )
+    for outcome in outcomes:
+        _report(outcome)
+    if not all(outcome.success and not outcome.failed_checks for outcome in outcomes):
+        sys.exit(1)
+
+
+def _report(outcome: Any) -> None:
+    click.echo(f"{outcome.job}: {'passed' if outcome.success else 'FAILED'}  (run {outcome.run_id})")
+    for asset, metadata in outcome.metadata.items():
+        figures = [f"{metadata['dagster/row_count']} rows"] if "dagster/row_count" in metadata else []
+        figures += [str(value) for name, value in metadata.items() if name.startswith("total_")]
+        click.echo(f"  {asset}: {', '.join(figures)}")
+    for line in outcome.warnings:
+        click.echo(f"  warning: {line}")
+    for line in [*outcome.failed_checks, *outcome.errors]:
+        click.echo(f"Error: {line}", err=True)

@@ -1,0 +1,44 @@
+"""`billing demo`, `up`, `emulator` and `bench`: what runs without a Stripe account."""
+
+import sys
+
+import click
+
+from billing_pipeline.settings import load_settings
+
+
+@click.command()
+@click.option("--port", default=12111, show_default=True, help="Port on 127.0.0.1.")
+def emulator(port: int) -> None:
+    """Serve the Stripe emulator until Ctrl-C."""
+    from billing_pipeline.sandbox.stripe_emulator.server import serve
+
+    state = load_settings().state_dir
+    state.mkdir(parents=True, exist_ok=True)
+    serve(state / "stripe.sqlite", port=port)
+
+
+@click.command()
+def demo() -> None:
+    """Bill last month for the three examples and some two hundred generated customers, end to end."""
+    from billing_pipeline.sandbox.demo import run_demo
+
+    sys.exit(run_demo())
+
+
+@click.command()
+@click.option("--port", default=3000, show_default=True, help="Port of the UI on 127.0.0.1.")
+def up(port: int) -> None:
+    """Run the UI, the daemon and the Stripe emulator on the demo's data until Ctrl-C."""
+    from billing_pipeline.sandbox.up import run_up
+
+    sys.exit(run_up(port=port))
+
+
+@click.command()
+@click.option("--customers", default=100_000, show_default=True, type=click.IntRange(min=100))
+def bench(customers: int) -> None:
+    """Measure rows per second of each asset against COPY of the same rows."""
+    from billing_pipeline.sandbox.bench import run_bench
+
+    sys.exit(run_bench(customer_count=customers))

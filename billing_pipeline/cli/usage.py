@@ -1,0 +1,89 @@
+"""`billing import` and `billing correct`: what comes from the platform, and what stands in for its mistakes."""
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from billing_pipeline.cli.common import FILE, Instant, open_database
+
+
+@click.group(name="import")
+def import_() -> None:
+    """Import the platform's files: CSV, JSONL or Parquet. All of a file or nothing."""
+
+
+@import_.command(name="customers")
+@FILE
+def import_customers_command(file: Path) -> None:
+    """Add and update customers."""
+    from billing_pipeline.adapters.customer_import import import_customers
+
+    done = import_customers(open_database(), file)
+    click.echo(f"{done.rows} customers: {done.inserted} new, {done.updated} changed, {done.unchanged} as they were")
+
+
+@import_.command(name="usage")
+@FILE
+@click.option(
+    "--complete-through",
+    type=Instant(),
+    help="The feed holds all usage before this instant. Default: its newest occurred_at.",
+)
+def import_usage_command(file: Path, complete_through: datetime | None) -> None:
+    """Add usage events. An event that is already known is not added again."""
+    from billing_pipeline.adapters.usage_import import import_usage
+
+    done = import_usage(open_database(), file, complete_through)
+    reach = done.complete_through.isoformat() if done.complete_through else "never"
+    click.echo(
+        f"{done.rows} usage events: {done.new_events} new, {done.known_events} known already;"
+        f" the feed is complete through {reach}"
+    )
+
+
+@click.group()
+def correct() -> None:
+    """Correct what the platform sent, by adding to it."""
+
+
+@correct.command(name="usage")
+@click.option("--event-id", help="The event that was wrong.")
+@click.option("--customer", help="Whose usage, when an event was missing.")
+@click.option("--meter", help="Which meter, when an event was missing.")
+@click.option("--dimensions", help="A JSON object, when an event was missing.")
+@click.option("--occurred-at", type=Instant(), help="When, when an event was missing.")
+@click.option("--quantity", required=True, help="The right quantity.")
+@click.option("--author", required=True, help="Who corrects.")
+@click.option("--reason", required=True, help="Why.")
+def correct_usage_command(
+    event_id: str | None,
+    customer: str | None,
+    meter: str | None,
+    dimensions: str | None,
+    occurred_at: datetime | None,
+    quantity: str,
+    author: str,
+    reason: str,
+) -> None:
+    """Write a correcting event, which stands in for --event-id or adds a missing one."""
+    import json
+
+    from billing_pipeline.adapters.usage_correction import correct_usage
+
+    try:
+        values = json.loads(dimensions) if dimensions else None
+    except json.JSONDecodeError:
+        raise click.BadParameter(f"{dimensions!r}: expected a JSON object", param_hint="--dimensions") from None
+    written = correct_usage(
+        open_database(),
+        author=author,
+        reason=reason,
+        event_id=event_id,
+        quantity=quantity,
+        customer_id=customer,
+        meter=meter,
+        dimensions=values,
+        occurred_at=occurred_at,
+    )
+    click.echo(f"correcting event {written} written; run the month again to bill it")
