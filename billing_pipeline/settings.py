@@ -35,6 +35,8 @@ class Settings:
     """STRIPE_API_BASE: where Stripe's API is; unset: api.stripe.com with a key, the emulator without."""
     invoice_cap_minor: int
     """BILLING_INVOICE_CAP_MINOR: an invoice above this many minor units fails the month's gate."""
+    price_factor_max: int
+    """BILLING_PRICE_FACTOR_MAX: a price above this many times the one that it replaces fails the month's gate."""
     stripe_calls_per_second: int
     """STRIPE_CALLS_PER_SECOND: over all endpoints. Stripe allows 100 in live mode, 25 in a sandbox."""
     stripe_calls_per_second_per_endpoint: int
@@ -43,6 +45,11 @@ class Settings:
     """BILL_MONTH_CRON, in UTC; default: the 1st at 12:00, when the month has ended in every time zone."""
     charge_month_cron: str
     """CHARGE_MONTH_CRON, in UTC; default: a day later, so that drafts can be looked at."""
+
+    @property
+    def gate_parameters(self) -> dict[str, int]:
+        """Values for the braces in sql/checks."""
+        return {"invoice_cap_minor": self.invoice_cap_minor, "price_factor_max": self.price_factor_max}
 
     @property
     def uses_emulator(self) -> bool:
@@ -77,6 +84,7 @@ def load_settings() -> Settings:
         stripe_key=key,
         stripe_api_base=api_base,
         invoice_cap_minor=_positive("BILLING_INVOICE_CAP_MINOR", 2_500_000),
+        price_factor_max=_positive("BILLING_PRICE_FACTOR_MAX", 10),
         stripe_calls_per_second=_positive("STRIPE_CALLS_PER_SECOND", 80),
         stripe_calls_per_second_per_endpoint=_positive("STRIPE_CALLS_PER_SECOND_PER_ENDPOINT", 20),
         bill_month_cron=os.environ.get("BILL_MONTH_CRON") or "0 12 1 * *",

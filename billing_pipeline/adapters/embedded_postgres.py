@@ -4,12 +4,14 @@ Nothing here knows about tables. With BILLING_DATABASE_URL set this module is ne
 """
 
 import fcntl
+import os
 import shutil
 import tempfile
 import warnings
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import psycopg
 from psycopg import sql
 from sqlalchemy import URL, make_url
@@ -21,17 +23,57 @@ with warnings.catch_warnings():
 
 
 def start(folder: Path) -> PostgresServer:
-    """Start the server of `folder`, or join the running one. It stops with the last process that joined.
+    """Start the server of `folder`, or join the running one. It stops with the last process that joined, or stays.
 
-    The state is made beside the folder and then given its name, so a first start that is killed leaves no folder that
-    looks whole, and what it still writes goes nowhere.
+    It stays after `keep_running`, until `stop`. The state is made beside the folder and then given its name, so a first
+    start that is killed leaves no folder that looks whole, and what it still writes goes nowhere.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             _make(folder)
-    return get_server(folder)
+        _forget_dead_processes(folder)
+        return get_server(folder, cleanup_mode=None if _kept(folder).exists() else "stop")
+
+
+def keep_running(server: PostgresServer) -> None:
+    """Let the server outlive every process that joins it, until `stop`."""
+    _kept(server.pgdata).touch()
+    server.cleanup_mode = None
+
+
+def stop(folder: Path) -> list[int] | None:
+    """End what `keep_running` began, and what killed processes left behind.
+
+    Returns:
+        The processes that use the server and with the last of which it stops; empty: it has stopped. None: none runs.
+    """
+    folder = folder.resolve()
+    _kept(folder).unlink(missing_ok=True)
+    if not (folder / "postmaster.pid").exists():
+        return None
+    server = start(folder)
+    server.cleanup_mode = "stop"
+    others = [pid for pid in server.global_process_id_list.get_and_add(os.getpid()) if pid != os.getpid()]
+    server.cleanup()
+    return others
+
+
+def _kept(folder: Path) -> Path:
+    return folder.resolve().with_name(f"{folder.name}.kept")
+
+
+def _forget_dead_processes(folder: Path) -> None:
+    """A process that was killed never took its name off the list, and the server would wait for it for ever."""
+    if not (folder / "PG_VERSION").exists():
+        return
+    with PostgresServer._lock:  # what the package holds while it changes the list
+        joined = PostgresServer(folder.resolve()).global_process_id_list
+        pids = joined.get_and_remove(-1)
+        living = [pid for pid in pids if psutil.pid_exists(pid)]
+        if living != pids:
+            joined.put(living)
 
 
 def _make(folder: Path) -> None:

@@ -22,6 +22,12 @@ from billing_pipeline.core.errors import UserError
 
 _NAMESPACE = UUID("5e1b52c1-6f0e-5b0f-9d55-0f1f5a8d7c11")
 
+_KNOWN = """
+SELECT c.customer_id, array(
+    SELECT m.meter::text FROM billing.meters AS m WHERE m.currency = c.currency ORDER BY 1
+) AS meters
+FROM billing.customers AS c WHERE c.customer_id = :customer_id
+"""
 _EVENT = """
 SELECT e.event_id, e.customer_id, e.meter, e.dimensions, e.quantity, e.occurred_at, c.event_id AS corrected_by
 FROM billing.usage_events AS e
@@ -114,6 +120,8 @@ def correct_usage(
     with warehouse.transaction() as connection:
         # as for imports: no event may appear with a received_at before a snapshot's cut-off
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": USAGE_LOCK})
+        if missing is not None:
+            _require_known(connection, missing)
         event = missing or _event_to_correct(connection, event_id or "", exact)
         return _write(connection, event, exact, event_id, author.strip(), reason.strip())
 
@@ -140,6 +148,15 @@ def _missing_event(
         _checked("dimensions", json.dumps(dict(dimensions or {})), import_rules.dimensions),
         occurred_at,
     )
+
+
+def _require_known(connection: Connection, event: _Event) -> None:
+    """A feed may run ahead of the customers' file; a person who adds an event means somebody who is there."""
+    found = connection.execute(text(_KNOWN), {"customer_id": event.customer_id}).one_or_none()
+    if found is None:
+        raise CorrectionRefused(f'customer_id "{event.customer_id}": expected a customer, found none')
+    if found.meters and event.meter not in found.meters:
+        raise CorrectionRefused(f'meter "{event.meter}": expected one of {", ".join(found.meters)}')
 
 
 def _event_to_correct(connection: Connection, event_id: str, quantity: str) -> _Event:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 from psycopg import sql
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
 
 from billing_pipeline.settings import ROOT, Settings, SettingsError
 
@@ -60,6 +60,10 @@ def open_warehouse(settings: Settings) -> Warehouse:
     if settings.database_url is None:
         from billing_pipeline.adapters import embedded_postgres
 
+        try:
+            settings.state_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"BILLING_STATE_DIR: {settings.state_dir} cannot be made: {error.strerror}") from None
         server = embedded_postgres.start(settings.state_dir / "postgres")
         url = embedded_postgres.database_url(server, "billing")
     else:
@@ -72,13 +76,15 @@ def open_warehouse(settings: Settings) -> Warehouse:
         dagster_url = url.set(database="dagster")
     engine = create_engine(url, pool_size=5, max_overflow=30, connect_args={"options": "-c timezone=UTC"})
     _require_version(engine)
+    if server is None and settings.dagster_postgres_url is None:
+        _ensure_database(engine, str(dagster_url.database))
     return Warehouse(engine, dagster_url.set(drivername="postgresql+psycopg2"), server)
 
 
 def _postgres_url(name: str, value: str) -> URL:
     try:
         url = make_url(value)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise SettingsError(f"{name}: not a URL, expected postgresql://user@host/database") from error
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise SettingsError(f"{name}: expected a postgresql:// URL, got {url.get_backend_name()}://")
@@ -94,6 +100,37 @@ def _require_version(engine: Engine) -> None:
         raise SettingsError(f"the billing database does not answer: {reason}") from None
     if int(version) < 150000:
         raise SettingsError(f"PostgreSQL {int(version) // 10000} is too old: 15 or later is needed")
+
+
+def _ensure_database(engine: Engine, name: str) -> None:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name}).scalar():
+            return
+        try:
+            connection.execute(text(f'CREATE DATABASE "{name}"'))
+        except ProgrammingError as error:
+            if isinstance(error.orig, psycopg.errors.DuplicateDatabase):
+                return  # another process was quicker
+            reason = str(error.orig).strip().splitlines()[0]
+            raise SettingsError(
+                f"Dagster's database {name} cannot be created ({reason}): create it, or set DAGSTER_POSTGRES_URL"
+            ) from None
+        except IntegrityError:
+            return  # the same, at the same moment
+
+
+def require_dagster_storage(url: URL) -> None:
+    """Connect once to Dagster's storage; Dagster itself would try for half a minute and end in a traceback.
+
+    Raises:
+        SettingsError: it does not answer.
+    """
+    try:
+        plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        psycopg.connect(plain, connect_timeout=10).close()
+    except psycopg.Error as error:
+        reason = str(error).strip().splitlines()[0]
+        raise SettingsError(f"DAGSTER_POSTGRES_URL: Dagster's storage does not answer: {reason}") from None
 
 
 @cache
@@ -280,9 +317,3 @@ def _writable_columns(connection: Connection, table: str) -> dict[str, bool]:
 def sql_files(folder: str) -> list[Path]:
     """The .sql files of a folder below sql/, in order of their names."""
     return sorted((SQL_FOLDER / folder).glob("*.sql"))
-
-
-def leave_running(warehouse: Warehouse) -> None:
-    """Let an embedded server outlive this process; the next process that joins it stops it at its end."""
-    if warehouse.keep_alive is not None:
-        warehouse.keep_alive.cleanup_mode = None  # type: ignore[attr-defined]

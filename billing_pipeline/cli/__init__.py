@@ -21,6 +21,7 @@ for command in (
     months.run,
     database.sql,
     database.env,
+    database.stop,
     sandbox.demo,
     sandbox.up,
     sandbox.emulator,

@@ -7,7 +7,7 @@ import sys
 import click
 
 from billing_pipeline.cli.common import open_database
-from billing_pipeline.settings import ROOT, load_settings
+from billing_pipeline.settings import ROOT, SettingsError, load_settings
 
 
 @click.command()
@@ -41,19 +41,37 @@ def sql(query: str | None, csv: bool) -> None:
 
 @click.command()
 def env() -> None:
-    """Print the variables that plain Dagster commands need, and leave an embedded server running.
+    """Print the variables that plain Dagster commands need, and keep an embedded server running until `billing stop`.
 
     Use it as: eval "$(billing env)"; dagster dev
     """
     import shlex
 
-    from billing_pipeline.adapters.warehouse import leave_running
-
     warehouse = open_database()
-    leave_running(warehouse)
+    if warehouse.keep_alive is not None:
+        from billing_pipeline.adapters.embedded_postgres import keep_running
+
+        keep_running(warehouse.keep_alive)
     values = {
         "DAGSTER_HOME": str(ROOT),
         "DAGSTER_POSTGRES_URL": warehouse.dagster_url.render_as_string(hide_password=False),
     }
     for name, value in values.items():
         click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@click.command()
+def stop() -> None:
+    """Stop the embedded database that `billing env` keeps running, or that a killed process left."""
+    settings = load_settings()
+    if settings.database_url is not None:
+        raise SettingsError("BILLING_DATABASE_URL is set: that database is not ours to stop")
+    from billing_pipeline.adapters.embedded_postgres import stop as stop_server
+
+    used_by = stop_server(settings.state_dir / "postgres")
+    if used_by is None:
+        click.echo("no embedded database is running")
+    elif used_by:
+        click.echo(f"still used by process(es) {', '.join(map(str, used_by))}: it stops with the last of them")
+    else:
+        click.echo("stopped")

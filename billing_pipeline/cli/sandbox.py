@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from billing_pipeline.settings import load_settings
+from billing_pipeline.settings import SettingsError, is_live_key, load_settings
 
 
 @click.command()
@@ -13,9 +13,12 @@ def emulator(port: int) -> None:
     """Serve the Stripe emulator until Ctrl-C."""
     from billing_pipeline.sandbox.stripe_emulator.server import serve
 
-    state = load_settings().state_dir
-    state.mkdir(parents=True, exist_ok=True)
-    serve(state / "stripe.sqlite", port=port)
+    settings = load_settings()
+    if is_live_key(settings.stripe_key):
+        raise SettingsError("STRIPE_SECRET_KEY is a live key: the emulator never works beside one. Unset it.")
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    click.echo(f"Stripe emulator: export STRIPE_API_BASE=http://127.0.0.1:{port}   (Ctrl-C ends it)")
+    serve(settings.state_dir / "stripe.sqlite", port=port)
 
 
 @click.command()

@@ -74,7 +74,9 @@ def correct_usage_command(
     try:
         values = json.loads(dimensions) if dimensions else None
     except json.JSONDecodeError:
-        raise click.BadParameter(f"{dimensions!r}: expected a JSON object", param_hint="--dimensions") from None
+        values = dimensions
+    if values is not None and not isinstance(values, dict):
+        raise click.BadParameter(f"{dimensions!r}: expected a JSON object", param_hint="--dimensions")
     written = correct_usage(
         open_database(),
         author=author,

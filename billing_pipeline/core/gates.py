@@ -115,6 +115,12 @@ GATES: tuple[Gate, ...] = (
     ),
     Gate(
         "invoice_line_items",
+        "price_within_bounds",
+        NoRows(),
+        "No price is more than BILLING_PRICE_FACTOR_MAX times the one that it replaces.",
+    ),
+    Gate(
+        "invoice_line_items",
         "revenue_within_bounds",
         NoRows(),
         "A currency's revenue is between half and twice last month's.",

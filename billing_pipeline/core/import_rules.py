@@ -28,7 +28,7 @@ EMAIL_LENGTH_MAX = 512  # Stripe's limit on a customer's email
 WHOLE_DIGITS_MAX = 18
 PLACES_MAX = 12
 
-KEY = f"1 to {KEY_LENGTH_MAX} characters without control characters"
+KEY = f"1 to {KEY_LENGTH_MAX} characters without control characters, white space neither first nor last"
 DECIMAL = f"a decimal number with at most {PLACES_MAX} places"
 LARGE_DECIMAL = f"a decimal number with at most {WHOLE_DIGITS_MAX} digits before the point"
 INSTANT = "an instant such as 2026-10-31T23:59:59Z: ISO 8601 with an offset, at most 6 digits of a second"
@@ -63,7 +63,7 @@ class Field:
 
 def key(text: str) -> str:
     """An identifier of the platform, unchanged."""
-    if not 1 <= len(text) <= KEY_LENGTH_MAX or _CONTROL.search(text):
+    if not 1 <= len(text) <= KEY_LENGTH_MAX or _CONTROL.search(text) or text != text.strip():
         raise ValueError(KEY)
     return text
 
@@ -185,7 +185,7 @@ def stripe_customer_id(text: str) -> str:
     return text
 
 
-_PLAIN_KEY = r"^[ -~]+$"
+_PLAIN_KEY = r"^[!-~]([ -~]*[!-~])?$"
 # Days that exist in every year: 29 February takes the slow way.
 _PLAIN_DAY = r"((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)"
 _PLAIN_INSTANT = (

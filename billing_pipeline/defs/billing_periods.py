@@ -5,7 +5,7 @@ import dagster as dg
 from billing_pipeline.adapters.builds import billing_periods as build_periods
 from billing_pipeline.defs.metadata import table_metadata
 from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
-from billing_pipeline.defs.platform import GROUP, OWNERS
+from billing_pipeline.defs.platform import GROUP, OWNERS, observed
 from billing_pipeline.defs.resources import Billing
 
 
@@ -27,6 +27,7 @@ from billing_pipeline.defs.resources import Billing
 )
 def billing_periods(context: dg.AssetExecutionContext, billing: Billing) -> dg.MaterializeResult:
     """Periods whose last instant lies in the month, in the customer's time zone. Half-open, without gap or overlap."""
+    context.log_event(observed(billing.warehouse, "customers"))
     laid = build_periods.build(billing.warehouse, month_of(context), context.run.run_id, billing.clock())
     return dg.MaterializeResult(
         metadata={

@@ -27,7 +27,7 @@ def gate_checks(asset: str) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(name=f"{asset}_gates", specs=specs, compute_kind="great expectations")
     def checks(context: dg.AssetCheckExecutionContext, billing: Billing) -> Iterator[dg.AssetCheckResult]:
         month = month_of(context)
-        parameters = {"invoice_cap_minor": billing.settings.invoice_cap_minor}
+        parameters = billing.settings.gate_parameters
         for result in run_gates(billing.warehouse, gates_of(asset), month, context.run.run_id, parameters):
             if not result.passed:
                 context.log.warning(describe(result))

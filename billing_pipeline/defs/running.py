@@ -8,8 +8,11 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
+from sqlalchemy import make_url
 
-from billing_pipeline.settings import ROOT
+from billing_pipeline.adapters.warehouse import require_dagster_storage
+from billing_pipeline.defs.partitions import MONTHS
+from billing_pipeline.settings import ROOT, SettingsError
 
 STAGES = ("usage_snapshots", "invoice_line_items", "invoices", "stripe_charges")
 """What `billing run --through` takes; the last one also finalises and charges."""
@@ -32,7 +35,12 @@ class RunOutcome:
 
 @contextmanager
 def dagster_instance(dagster_postgres_url: str) -> Iterator[dg.DagsterInstance]:
-    """The instance of dagster.yaml on this database."""
+    """The instance of dagster.yaml on this database.
+
+    Raises:
+        SettingsError: the database does not answer.
+    """
+    require_dagster_storage(make_url(dagster_postgres_url))
     os.environ["DAGSTER_POSTGRES_URL"] = dagster_postgres_url
     os.environ.setdefault("DAGSTER_HOME", str(ROOT))
     with dg.DagsterInstance.get() as instance:
@@ -49,12 +57,19 @@ def run_month(
     tags: Mapping[str, str] | None = None,
 ) -> list[RunOutcome]:
     """Run `bill_month` up to `through`, then, if that passed and is wanted, `charge_month`: as the schedules would."""
+    _require_partition(month)
     wanted = _UP_TO[: _UP_TO.index(through) + 1] if through in _UP_TO else _UP_TO
     config = {"ops": {"usage_snapshots": {"config": {"carry_forward": carry_forward, "as_of": as_of}}}}
     outcomes = [_execute(instance, "bill_month", month, wanted, config, tags)]
     if through == "stripe_charges" and outcomes[0].success:
         outcomes.append(charge_month(instance, month, tags=tags))
     return outcomes
+
+
+def _require_partition(month: date) -> None:
+    if not MONTHS.has_partition_key(month.isoformat()):
+        first, last = MONTHS.get_first_partition_key(), MONTHS.get_last_partition_key()
+        raise SettingsError(f"month {month:%Y-%m}: expected one from {str(first)[:7]} to {str(last)[:7]}")
 
 
 def charge_month(instance: dg.DagsterInstance, month: date, *, tags: Mapping[str, str] | None = None) -> RunOutcome:
@@ -70,15 +85,17 @@ def _execute(
     config: Mapping[str, Any],
     tags: Mapping[str, str] | None,
 ) -> RunOutcome:
-    from billing_pipeline.definitions import defs
-
-    result = defs.resolve_job_def(job_name).execute_in_process(
-        instance=instance,
-        partition_key=month.isoformat(),
-        asset_selection=[dg.AssetKey(asset) for asset in assets] if assets else None,
-        run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags=dict(tags or {}),
-        raise_on_error=False,
+    result = (
+        _definitions()
+        .resolve_job_def(job_name)
+        .execute_in_process(
+            instance=instance,
+            partition_key=month.isoformat(),
+            asset_selection=[dg.AssetKey(asset) for asset in assets] if assets else None,
+            run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            tags=dict(tags or {}),
+            raise_on_error=False,
+        )
     )
     outcome = RunOutcome(job_name, result.run_id, result.success)
     for event in result.all_events:
@@ -96,6 +113,20 @@ def _execute(
         severe = evaluation.severity == dg.AssetCheckSeverity.ERROR
         (outcome.failed_checks if severe else outcome.warnings).append(line)
     return outcome
+
+
+def _definitions() -> dg.Definitions:
+    """The code location. Dagster wraps a setting that cannot work in its own error: unwrapped, it is one clear line."""
+    try:
+        from billing_pipeline.definitions import defs
+    except Exception as error:
+        found: BaseException | None = error
+        while found is not None:
+            if isinstance(found, SettingsError):
+                raise found from None
+            found = found.__cause__ or found.__context__
+        raise
+    return defs
 
 
 def _reason(event: dg.DagsterEvent) -> list[str]:

@@ -3,10 +3,11 @@
 from datetime import date, datetime
 
 import dagster as dg
+from dagster._utils.schedules import is_valid_cron_schedule
 
 from billing_pipeline.adapters.builds.month import month_before
 from billing_pipeline.defs.jobs import bill_month, charge_month
-from billing_pipeline.settings import load_settings
+from billing_pipeline.settings import SettingsError, load_settings
 
 
 def month_to_bill(scheduled: datetime) -> str:
@@ -15,6 +16,9 @@ def month_to_bill(scheduled: datetime) -> str:
 
 
 def _schedule(job_name: str, cron: str, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+    if not is_valid_cron_schedule(cron):
+        raise SettingsError(f"{job_name.upper()}_CRON={cron!r}: expected a cron schedule such as '0 12 1 * *'")
+
     @dg.schedule(
         name=f"{job_name}_schedule",
         job_name=job_name,

@@ -8,7 +8,7 @@ from billing_pipeline.adapters.builds import usage_snapshots as build_snapshots
 from billing_pipeline.defs.checks import gate_checks
 from billing_pipeline.defs.metadata import markdown_table, report, table_metadata
 from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
-from billing_pipeline.defs.platform import GROUP, OWNERS
+from billing_pipeline.defs.platform import GROUP, OWNERS, observed
 from billing_pipeline.defs.resources import Billing
 
 
@@ -34,6 +34,7 @@ def usage_snapshots(
 ) -> dg.MaterializeResult:
     """What every customer used in the period, a row a meter and dimensions. What cannot be billed is quarantined."""
     month = month_of(context)
+    context.log_event(observed(billing.warehouse, "usage_events"))
     built = build_snapshots.build(
         billing.warehouse,
         month,

@@ -89,7 +89,7 @@ def steps() -> dict[str, Callable[[Warehouse, date], tuple[int, int]]]:
 
     def gates(asset: str) -> Callable[[Warehouse, date], tuple[int, int]]:
         def run(warehouse: Warehouse, month: date) -> tuple[int, int]:
-            cap = {"invoice_cap_minor": load_settings().invoice_cap_minor}
+            cap = load_settings().gate_parameters
             results = run_gates(warehouse, gates_of(asset), month, RUN_ID, cap)
             return len(results), sum(not result.passed for result in results)
 

@@ -181,6 +181,23 @@ LINES = [
     ),
     Break(
         "invoice_line_items",
+        "price_within_bounds",
+        "INSERT INTO billing.prices SELECT md5('')::uuid, book, currency, version_id, effective_from, customer_id, meter,"
+        " dimensions, model, tier_no, tier_from, tier_up_to, round(unit_amount / 10, 12) - 0.000000000001, package_size, included,"
+        " minimum, description, position, now() FROM billing.prices WHERE meter = 'fee'",
+        {"meter": "fee", "unit_amount": "10", "unit_amount_before": "0.999999999999"},
+    ),
+    Break(
+        "invoice_line_items",
+        "price_within_bounds",
+        "INSERT INTO billing.price_versions VALUES ('usd', 'older', '2000-01-01');"
+        " INSERT INTO billing.prices SELECT md5('')::uuid, book, currency, 'older', '2000-01-01', customer_id, meter,"
+        " dimensions, model, tier_no, tier_from, tier_up_to, round(unit_amount / 11, 12), package_size, included,"
+        " minimum, description, position, NULL FROM billing.prices WHERE meter = 'fee'",
+        {"meter": "fee", "unit_amount": "10"},
+    ),
+    Break(
+        "invoice_line_items",
         "revenue_within_bounds",
         "UPDATE billing.invoices SET total_minor = 99999999 WHERE billing_month = '2025-09-01' AND customer_id = 'bob'",
         {"currency": "usd"},

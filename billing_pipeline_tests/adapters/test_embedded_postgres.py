@@ -207,3 +207,26 @@ def test_a_database_is_made_once_and_reached_by_its_url(folder: Path):
             assert connection.info.dbname == "billing"
     finally:
         server._cleanup()
+
+
+def test_a_killed_process_does_not_keep_the_server_running_for_ever(folder: Path):
+    killed = Process(folder)
+    server_pid = killed.server_pid()
+    killed.kill()
+    second = Process(folder)
+    assert second.server_pid() == server_pid
+    second.end()
+    _wait_for_the_end_of(server_pid)
+
+
+def test_a_kept_server_outlives_its_processes_until_it_is_stopped(folder: Path):
+    embedded_postgres.keep_running(embedded_postgres.start(folder))
+    user = Process(folder)
+    pid = user.server_pid()
+    assert embedded_postgres.stop(folder) == [user._process.pid], "it is in use"
+    embedded_postgres.keep_running(embedded_postgres.start(folder))
+    user.end()
+    os.kill(pid, 0)
+    assert embedded_postgres.stop(folder) == []
+    _wait_for_the_end_of(pid)
+    assert embedded_postgres.stop(folder) is None

@@ -73,6 +73,12 @@ def test_a_month_is_billed_with_what_operators_want_to_see(instance, platform):
     assert "| ann | Ann \\| Sons | 12.10 USD | 2 | draft |" in invoices["largest_invoices"]
     assert "| ann | 11.35 USD | 12.10 USD | 0.75 USD |" in invoices["biggest_changes"]
 
+    for table, rows in (("customers", 2), ("usage_events", 5)):
+        [observation] = instance.fetch_observations(dg.AssetKey(table), limit=1).records
+        seen = observation.asset_observation.metadata
+        assert seen["dagster/row_count"].value == rows
+        assert all(column.description for column in seen["dagster/column_schema"].value.columns)
+
     for asset, metadata in outcome.metadata.items():
         columns = {column.name: column for column in metadata["dagster/column_schema"].columns}
         assert all(column.description for column in columns.values()), asset
@@ -158,7 +164,24 @@ def test_a_run_of_the_running_month_leaves_out_what_has_not_ended_and_says_so(in
     assert platform.scalar("SELECT count(*) FROM billing.billing_periods") == 0
 
 
-def test_a_hundredfold_price_fails_at_the_cap_and_warns_of_the_revenue(instance, platform, environment, monkeypatch):
+def test_a_hundredfold_price_in_the_same_version_fails_and_names_the_price(instance, platform, environment):
+    complete_feed(platform, at("2025-12-01"))
+    assert _bill(instance, SEPTEMBER).success
+    environment.write_text(BOOK.replace('amount: "10"', 'amount: "1000"'), encoding="utf-8")
+    outcome = _bill(instance, OCTOBER)
+    assert not outcome.success
+    [line] = outcome.failed_checks
+    assert line.startswith("invoice_line_items.price_within_bounds: 1 row(s) fail")
+    assert "meter=fee" in line
+    assert "unit_amount_before=10" in line
+    environment.write_text(BOOK, encoding="utf-8")
+    assert _bill(instance, OCTOBER).success, "and the mistake is mended by mending the file"
+
+
+def test_a_hundredfold_price_that_is_wanted_fails_at_the_cap_and_warns_of_the_revenue(
+    instance, platform, environment, monkeypatch
+):
+    monkeypatch.setenv("BILLING_PRICE_FACTOR_MAX", "100")
     monkeypatch.setenv("BILLING_INVOICE_CAP_MINOR", "50000")
     complete_feed(platform, at("2025-12-01"))
     assert _bill(instance, SEPTEMBER).success

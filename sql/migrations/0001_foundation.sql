@@ -12,8 +12,9 @@ COMMENT ON DOMAIN billing.exact_decimal IS 'A quantity or a rate: at most 18 dig
 CREATE DOMAIN billing.month_start AS date CHECK (isfinite(value) AND date_part('day', value) = 1);
 COMMENT ON DOMAIN billing.month_start IS 'A monthly partition, written as the first day of the month';
 
-CREATE DOMAIN billing.platform_key AS text CHECK (value !~ '[[:cntrl:]]' AND length(value) BETWEEN 1 AND 255);
-COMMENT ON DOMAIN billing.platform_key IS 'An identifier given by the platform: 1 to 255 characters, none of them a control character';
+CREATE DOMAIN billing.platform_key AS text
+CHECK (value !~ '[[:cntrl:]]' AND value !~ '^\s|\s$' AND length(value) BETWEEN 1 AND 255);
+COMMENT ON DOMAIN billing.platform_key IS 'An identifier given by the platform: 1 to 255 characters, none of them a control character, the first and last no white space';
 
 CREATE FUNCTION billing.rounding_step_minor(currency text) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -52,8 +52,8 @@ def build(
         # imports hold this lock exclusively: no event can appear later with a received_at before the cut-off
         connection.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": USAGE_LOCK})
         bounds = _bounds(connection, month)
-        carried_from = _feed_reach(connection, bounds["last_end"]) if carry_forward else None
         cut_off = as_of or connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        carried_from = _feed_reach(connection, cut_off, bounds["last_end"]) if carry_forward else None
         parameters = {
             **bounds,
             "month": month,
@@ -120,8 +120,11 @@ def _bounds(connection: Connection, month: date) -> dict[str, Any]:
     return {"first_start": found.first_start, "last_end": found.last_end}
 
 
-def _feed_reach(connection: Connection, default: datetime) -> datetime:
-    reach = connection.execute(text("SELECT max(complete_through) FROM billing.usage_imports")).scalar()
+def _feed_reach(connection: Connection, cut_off: datetime, default: datetime) -> datetime:
+    reach = connection.execute(
+        text("SELECT max(complete_through) FROM billing.usage_imports WHERE received_at <= :cut_off"),
+        {"cut_off": cut_off},
+    ).scalar()
     return default if reach is None else min(reach, default)
 
 

@@ -24,6 +24,9 @@ def open_gateway(settings: Settings, emulator_base: str | None = None) -> Stripe
     """
     base = settings.stripe_api_base or (emulator_base if settings.uses_emulator else None)
     if settings.uses_emulator and base is None:
-        raise SettingsError("STRIPE_SECRET_KEY is not set and no emulator runs: expected one of them")
+        raise SettingsError(
+            "neither STRIPE_SECRET_KEY nor STRIPE_API_BASE is set: set your account's key, or run `billing emulator`"
+            " and set STRIPE_API_BASE to the address that it prints"
+        )
     limits = shared_limits(settings.stripe_calls_per_second, settings.stripe_calls_per_second_per_endpoint)
     return StripeGateway(settings.stripe_key or EMULATOR_KEY, base, limits=limits)

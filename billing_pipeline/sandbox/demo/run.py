@@ -138,13 +138,14 @@ def _strangers(warehouse: Warehouse) -> list[str]:
 
 def _refuse_strangers(settings: Settings, warehouse: Warehouse) -> None:
     """A database of one's own with customers in it is no playground: the demo would finalise their invoices."""
-    if settings.database_url is None:
-        return
     strangers = _strangers(warehouse)
     if strangers:
+        embedded = settings.database_url is None
+        where = f"the database in {_short(settings.state_dir)}" if embedded else "BILLING_DATABASE_URL"
+        way_out = "Set BILLING_STATE_DIR to another folder" if embedded else "Use an empty database, or unset it"
         raise SettingsError(
-            f"BILLING_DATABASE_URL holds {len(strangers)} customer(s) that are not the demo's, such as {strangers[0]}:"
-            " the demo would bill them. Use an empty database, or unset it"
+            f"{where} holds {len(strangers)} customer(s) that are not the demo's, such as {strangers[0]}:"
+            f" the demo would bill them. {way_out}"
         )
 
 
