@@ -21,7 +21,7 @@ TRIES_MAX = 5
 PAUSE_FIRST_S = 0.2
 
 
-class VoidRefused(UserError):
+class VoidRefused(UserError):  # noqa: N818 - reads as what happened
     """The invoice cannot be voided, or nobody knows yet whether it is. Our state says no more than Stripe did."""
 
 
@@ -53,7 +53,8 @@ def void_charge(
         warehouse: the billing database.
         api: Stripe.
         invoice_id: ours.
-        author, reason: for the audit log.
+        author: who voids, for the audit log.
+        reason: why, for the audit log.
         run_id: the Dagster run, if one acts.
         sleep: waits after an answer that was lost.
 

@@ -128,6 +128,12 @@ CREATE TRIGGER charge_releases_append_only
 BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.charge_releases
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('a release is not taken back; pause charging instead');
 
+INSERT INTO billing.charge_releases (billing_month, through_number, canaries, refused, author, reason)
+SELECT i.billing_month, max(i.invoice_number), 0, 0, 'billing-pipeline', 'final before there were canaries'
+FROM billing.invoices AS i
+WHERE i.invoice_number IS NOT NULL
+GROUP BY i.billing_month;
+
 CREATE TABLE billing.charge_follow_ups (
     invoice_id uuid PRIMARY KEY REFERENCES billing.stripe_charges (invoice_id),
     kind text NOT NULL CHECK (kind IN ('ask', 'pay')),
