@@ -20,9 +20,16 @@ from billing_pipeline.core.charging import WORKABLE
 from billing_pipeline.core.dunning import RETRY_DAYS
 from billing_pipeline.core.janitor import next_question
 from billing_pipeline.core.stripe_api import StripeApi
+from billing_pipeline.core.stripe_errors import TABLE, Outcome
 
 HELD_BACK_FOR = timedelta(minutes=5)
 """What a brake held back is looked at again after so long."""
+
+_UNANSWERED = {
+    PAUSED,
+    UNAVAILABLE,
+    *(row.reason_code for row in TABLE.values() if row.outcome in (Outcome.UNKNOWN, Outcome.RETRY)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +106,8 @@ def _after(
     standing = {
         row["invoice_id"]: row for row in warehouse.rows(_STANDING, invoices=[one.invoice_id for one in follow_ups])
     }
-    # nobody was asked: not a question that counts
-    unasked = any(report.pending.get(code) for code in (PAUSED, UNAVAILABLE))
+    held = any(report.pending.get(code) for code in (PAUSED, UNAVAILABLE))
+    unanswered = any(code.removeprefix("customer_") in _UNANSWERED for code in report.pending)
     later: list[FollowUp] = []
     parked = []
     for one in follow_ups:
@@ -109,8 +116,10 @@ def _after(
             if now_is["state"] == "refused" and now_is["attempt"] == one.attempt:
                 later.append(one)
         elif now_is["state"] in WORKABLE:
-            question = next_question(now, one.step + 1, unknown=now_is["outcome_unknown_since"] is not None)
-            if unasked:
+            unknown = now_is["outcome_unknown_since"] is not None
+            question = next_question(now, one.step + 1, unknown=unknown)
+            if held or (unanswered and not unknown):
+                # nobody was asked, or nobody answered: what only waits goes on as soon as Stripe does
                 later.append(one)
             elif question.due_at is not None:
                 charge_follow_ups.count_question(warehouse, one, question.due_at, question.cause)
@@ -118,8 +127,8 @@ def _after(
                 parked.append(one.invoice_id)
             else:
                 later.append(one)
-    held = "; ".join(str(brake) for brake in report.brakes) or "in other hands"
-    charge_follow_ups.postpone(warehouse, later, now + HELD_BACK_FOR, f"held back: {held}")
+    why = "; ".join(map(str, report.brakes)) or ", ".join(report.pending) or "in other hands"
+    charge_follow_ups.postpone(warehouse, later, now + HELD_BACK_FOR, f"held back: {why}")
     return parked
 
 
