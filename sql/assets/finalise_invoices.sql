@@ -3,7 +3,7 @@
 WITH numbered AS (
     SELECT
         i.invoice_id,
-        row_number() OVER (ORDER BY i.customer_id COLLATE "C", p.period_start, i.revision) AS nth
+        row_number() OVER (ORDER BY i.customer_id COLLATE "C", p.period_start, i.supplement_no, i.revision) AS nth
     FROM billing.invoices AS i
     INNER JOIN billing.billing_periods AS p ON i.period_id = p.period_id
     INNER JOIN billing.customers AS c ON i.customer_id = c.customer_id

@@ -9,12 +9,17 @@ SELECT
     s.dimensions,
     s.quantity,
     s.event_count,
-    s.basis
+    s.basis,
+    (
+        SELECT coalesce(max(v.revision) + 1, 0)
+        FROM billing.invoices AS v
+        WHERE v.period_id = s.period_id AND v.supplement_no = 0 AND v.status = 'void'
+    ) AS revision
 FROM billing.usage_snapshots AS s
 INNER JOIN billing.billing_periods AS p USING (period_id, billing_month)
 WHERE s.billing_month = :month
     AND NOT EXISTS (
         SELECT FROM billing.invoices AS i
-        WHERE i.period_id = s.period_id AND i.billing_month = s.billing_month AND i.status <> 'draft'
+        WHERE i.period_id = s.period_id AND i.billing_month = s.billing_month AND i.status NOT IN ('draft', 'void')
     )
 ORDER BY s.customer_id COLLATE "C", p.period_start

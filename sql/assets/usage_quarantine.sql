@@ -51,7 +51,7 @@ placed AS (
         )
         AND (
             (p.billing_month = :month AND NOT EXISTS (
-                SELECT FROM billing.invoices AS i WHERE i.period_id = p.period_id AND i.status <> 'draft'
+                SELECT FROM billing.invoices AS i WHERE i.period_id = p.period_id AND i.status NOT IN ('draft', 'void')
             ))
             OR (
                 p.period_id IS NULL AND e.occurred_at >= :month_start AND e.occurred_at < :month_end

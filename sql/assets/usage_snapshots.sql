@@ -8,7 +8,7 @@ WITH periods AS MATERIALIZED (
         AND c.status <> 'inactive'
         AND NOT EXISTS (
             SELECT FROM billing.invoices AS i
-            WHERE i.period_id = p.period_id AND i.billing_month = p.billing_month AND i.status <> 'draft'
+            WHERE i.period_id = p.period_id AND i.billing_month = p.billing_month AND i.status NOT IN ('draft', 'void')
         )
 ),
 

@@ -33,6 +33,11 @@ from billing_pipeline.core.rating_frames import DECIMAL, LINE_SCHEMA, PRICE_SCHE
 
 pc: Any = pyarrow.compute
 
+OPEN_LINES = f"""{OPEN_PERIODS} AND NOT EXISTS (
+    SELECT FROM billing.invoices AS v WHERE v.invoice_id = t.invoice_id AND v.status = 'void'
+)"""
+"""Lines that may still be rebuilt: those of a void invoice stay, the next revision gets lines of its own."""
+
 BLOCK_BYTES = 16 << 20
 """Snapshots are rated in blocks of about this much text, so that a month of any size needs little memory."""
 
@@ -47,6 +52,7 @@ _FIELDS: list[tuple[str, pa.DataType]] = [
     ("quantity", DECIMAL),
     ("event_count", pa.int64()),
     ("basis", pa.string()),
+    ("revision", pa.int64()),
 ]
 _SNAPSHOTS = pa.schema(_FIELDS)
 _COLUMNS = (*LINE_SCHEMA.names, "period_id", "billing_month", "run_id")
@@ -84,7 +90,7 @@ def build(warehouse: Warehouse, month: date, run_id: str, *, block_bytes: int = 
         scope = {"month": month}
         with joined_in_bulk(connection):
             fresh = not connection.execute(
-                text(f"SELECT EXISTS (SELECT FROM billing.invoice_line_items AS t WHERE {OPEN_PERIODS})"), scope
+                text(f"SELECT EXISTS (SELECT FROM billing.invoice_line_items AS t WHERE {OPEN_LINES})"), scope
             ).scalar()
         target = "billing.invoice_line_items"
         if not fresh:
@@ -142,10 +148,10 @@ def _invoice_ids(block: pa.Table) -> Any:
     """The id of each row's invoice, computed once a period."""
     periods = block["period_id"].combine_chunks().dictionary_encode()
     first = pc.index_in(periods.dictionary, value_set=block["period_id"].combine_chunks())
-    customers, starts = (
-        [str(value) for value in block[name].take(first).to_pylist()] for name in ("customer_id", "start_iso")
+    customers, starts, revisions = (
+        block[name].take(first).to_pylist() for name in ("customer_id", "start_iso", "revision")
     )
-    return pa.array(invoice_ids(customers, starts), pa.string()).take(periods.indices)
+    return pa.array(invoice_ids(customers, starts, revisions), pa.string()).take(periods.indices)
 
 
 def _whole_customers(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -188,11 +194,11 @@ def _replace_changed(connection: Connection, scope: dict[str, Any]) -> tuple[int
                     (
                         SELECT {names} FROM pg_temp.built_lines
                         EXCEPT ALL
-                        SELECT {names} FROM billing.invoice_line_items AS t WHERE {OPEN_PERIODS}
+                        SELECT {names} FROM billing.invoice_line_items AS t WHERE {OPEN_LINES}
                     )
                     UNION ALL
                     (
-                        SELECT {names} FROM billing.invoice_line_items AS t WHERE {OPEN_PERIODS}
+                        SELECT {names} FROM billing.invoice_line_items AS t WHERE {OPEN_LINES}
                         EXCEPT ALL
                         SELECT {names} FROM pg_temp.built_lines
                     )

@@ -19,9 +19,9 @@ from billing_pipeline.adapters.warehouse import Warehouse, load_sql, replace_row
 
 OPEN_PERIODS = """t.billing_month = :month AND NOT EXISTS (
     SELECT FROM billing.invoices AS i
-    WHERE i.period_id = t.period_id AND i.billing_month = t.billing_month AND i.status <> 'draft'
+    WHERE i.period_id = t.period_id AND i.billing_month = t.billing_month AND i.status NOT IN ('draft', 'void')
 )"""
-"""Rows that may still be rebuilt: no finalised invoice stands on them."""
+"""Rows that may still be rebuilt: no finalised invoice stands on them. A void one does not hold its period."""
 
 QUARANTINE_KEY = ("billing_month", "stage", "customer_id", "meter", "dimensions", "period_id")
 
