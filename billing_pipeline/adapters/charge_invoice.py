@@ -160,9 +160,7 @@ class _Pass:
             case charging.Adopt(stripe_invoice_id):
                 self._record("stripe.invoice.adopt", state="drafted", stripe_invoice_id=stripe_invoice_id)
             case charging.Move(state):
-                invoice = self._seen.invoice
-                total = invoice.total_minor if invoice else None
-                self._record(self._action(), state=state, stripe_total_minor=total)
+                self._record(self._action(), state=state, **self._amount_seen())
             case charging.RaiseAttempt():
                 self._record(
                     "charge.raise_attempt", attempt=self._charge.attempt + 1, note=f"key of {self._seen.burnt}"
@@ -258,16 +256,21 @@ class _Pass:
     def _end(
         self, state: str, reason_code: str, reason: str, evidence: Evidence | None = None, action: str | None = None
     ) -> Result:
-        invoice = self._seen.invoice
         self._record(
             action or self._action(),
             state=state,
             reason_code=reason_code,
             reason=reason,
             evidence=evidence,
-            stripe_total_minor=invoice.total_minor if invoice is not None else None,
+            **self._amount_seen(),
         )
         return Result(state, reason_code)
+
+    def _amount_seen(self) -> dict[str, Any]:
+        invoice = self._seen.invoice
+        if invoice is None:
+            return {}
+        return {"stripe_total_minor": invoice.total_minor, "stripe_currency": invoice.currency}
 
     def _record(self, action: str, *, evidence: Evidence | None = None, **changes: Any) -> None:
         shown: dict[str, Any] = evidence.as_json() if evidence is not None else {}

@@ -27,7 +27,7 @@ def in_own_hands(warehouse: Warehouse, invoice: NamedInvoice, actor: str) -> Ite
         InvoiceBusy: somebody else has it.
     """
     with warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        store = ChargeStore(connection, actor)
+        store = ChargeStore(connection, None, actor)
         with store.locked(invoice.invoice_id) as mine:
             if not mine:
                 raise InvoiceBusy(f"{invoice.label}: somebody else is at work on it right now; look again afterwards")
@@ -44,5 +44,6 @@ def follow_stripe(store: ChargeStore, invoice_id: str, seen: StripeInvoice) -> s
         "stripe.invoice.retrieve",
         state=seen.status,
         stripe_total_minor=seen.total_minor,
+        stripe_currency=seen.currency,
         evidence={"stripe_invoice": seen.id, "status": seen.status},
     ).state

@@ -19,6 +19,8 @@ from billing_pipeline.adapters.warehouse import Warehouse, load_sql
 from billing_pipeline.core.charging import WORKABLE, Charge
 
 LISTING_MARGIN = timedelta(days=1)
+CHARGER = "stripe-charger"
+"""The actor in the audit log of what the program does by itself."""
 
 
 class ChargeMoved(RuntimeError):  # noqa: N818 - reads as what happened
@@ -33,14 +35,22 @@ class StoredCharge:
     request_body: bytes
     customer_at_stripe: str | None
     reason_code: str | None
+    billing_month: date
 
 
 class ChargeStore:
-    """The charges on one autocommit connection, which also holds the lock of the invoice that is worked on."""
+    """The charges on one autocommit connection, which also holds the lock of the invoice that is worked on.
 
-    def __init__(self, connection: Connection, run_id: str) -> None:
+    Args:
+        connection: in autocommit mode; nobody else uses it meanwhile.
+        run_id: the Dagster run; None: a person at the command line.
+        actor: who acts, for the audit log.
+    """
+
+    def __init__(self, connection: Connection, run_id: str | None, actor: str = CHARGER) -> None:
         self._connection = connection
         self._run_id = run_id
+        self._actor = actor
 
     @contextmanager
     def locked(self, invoice_id: str) -> Iterator[bool]:
@@ -58,9 +68,20 @@ class ChargeStore:
                     self._connection.invalidate()
 
     def read(self, invoice_id: str) -> StoredCharge:
-        """The charge as it is now."""
-        row = self._connection.execute(text(_READ), {"invoice_id": invoice_id}).one()
-        return StoredCharge(Charge(*row[:8]), bytes(row[8]), row[9], row[10])
+        """The charge as it is now.
+
+        Raises:
+            LookupError: the invoice has none.
+        """
+        found = self.find(invoice_id)
+        if found is None:
+            raise LookupError(f"invoice {invoice_id} has no charge")
+        return found
+
+    def find(self, invoice_id: str) -> StoredCharge | None:
+        """The charge as it is now; None: the invoice is no final one."""
+        row = self._connection.execute(text(_READ), {"invoice_id": invoice_id}).one_or_none()
+        return StoredCharge(Charge(*row[:8]), bytes(row[8]), *row[9:]) if row is not None else None
 
     def change(
         self,
@@ -74,6 +95,7 @@ class ChargeStore:
         stripe_customer_id: str | None = None,
         stripe_invoice_id: str | None = None,
         stripe_total_minor: int | None = None,
+        stripe_currency: str | None = None,
         outcome_unknown: bool | None = False,
         evidence: Mapping[str, Any] | None = None,
         note: str | None = None,
@@ -103,7 +125,9 @@ class ChargeStore:
             "stripe_customer_id": stripe_customer_id,
             "stripe_invoice_id": stripe_invoice_id,
             "stripe_total_minor": stripe_total_minor,
+            "stripe_currency": stripe_currency,
             "outcome_unknown": outcome_unknown,
+            "actor": self._actor,
             "run_id": self._run_id,
             "action": action,
             "evidence": json.dumps(dict(evidence or {})),
@@ -147,7 +171,7 @@ def listing_start(warehouse: Warehouse, month: date) -> int:
 
 _READ = """
 SELECT c.invoice_id::text, c.customer_id, c.amount_minor, c.currency, c.state, c.attempt, c.stripe_customer_id,
-    c.stripe_invoice_id, c.request_body, cu.stripe_customer_id, c.reason_code
+    c.stripe_invoice_id, c.request_body, cu.stripe_customer_id, c.reason_code, c.billing_month::date
 FROM billing.stripe_charges AS c JOIN billing.customers AS cu USING (customer_id)
 WHERE c.invoice_id = :invoice_id
 """

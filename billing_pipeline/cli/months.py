@@ -33,12 +33,13 @@ def run(month: date, through: str, carry_forward: bool, as_of: datetime | None) 
             instance, month, through, carry_forward=carry_forward, as_of=as_of.isoformat() if as_of else None
         )
     for outcome in outcomes:
-        _report(outcome)
+        report_run(outcome)
     if not all(outcome.success and not outcome.failed_checks for outcome in outcomes):
         sys.exit(1)
 
 
-def _report(outcome: Any) -> None:
+def report_run(outcome: Any) -> None:
+    """Print how a run ended: figures to stdout, what went wrong to stderr."""
     click.echo(f"{outcome.job}: {'passed' if outcome.success else 'FAILED'}  (run {outcome.run_id})")
     for asset, metadata in outcome.metadata.items():
         figures = [f"{metadata['dagster/row_count']} rows"] if "dagster/row_count" in metadata else []

@@ -71,6 +71,11 @@ def idempotency_key(invoice_id: str, operation: Operation, attempt: int) -> str:
     return f"{invoice_id}:{operation}"
 
 
+def void_key(invoice_id: str, stripe_invoice_id: str, attempt: int) -> str:
+    """The key of a call that voids an invoice there, or deletes its draft."""
+    return f"{invoice_id}:void:{stripe_invoice_id}:{attempt}"
+
+
 def customer_key(customer_id: str, attempt: int = 1) -> str:
     """The key under which a customer is created."""
     return f"customer:{customer_id}:create" + (f":{attempt}" if attempt > 1 else "")

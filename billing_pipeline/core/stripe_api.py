@@ -136,3 +136,15 @@ class CreditNoteApi(Protocol):
     def create_credit_note(self, note: Mapping[str, Any], *, key: str) -> StripeCreditNote:
         """A credit note, from a frozen request; a refund or a balance transaction comes with it, or nothing does."""
         ...
+
+
+class VoidingApi(StripeApi, Protocol):
+    """What taking an invoice back needs beyond charging it."""
+
+    def void_invoice(self, stripe_id: str, *, key: str) -> StripeInvoice:
+        """Void an open or uncollectible invoice."""
+        ...
+
+    def delete_invoice(self, stripe_id: str, *, key: str) -> None:
+        """Delete a draft."""
+        ...

@@ -12,6 +12,7 @@ from sqlalchemy import create_engine, make_url
 
 from billing_pipeline.adapters.credit_notes import issue_credit_note
 from billing_pipeline.adapters.stripe_gateway import StripeGateway
+from billing_pipeline.adapters.voiding import void_invoice
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline_tests.adapters.charging_world import KEY
 
@@ -38,6 +39,8 @@ class Killing(StripeGateway):
 
 def act(warehouse: Warehouse, api: StripeGateway, action: str, arguments: list[str]) -> None:
     """Do it."""
+    if action == "void":
+        void_invoice(warehouse, api, arguments[0], author="doomed", reason="wrong")
     if action == "credit":
         invoice, amount, to = arguments
         issue_credit_note(warehouse, api, invoice, author="doomed", reason="goodwill", amount_minor=int(amount), to=to)

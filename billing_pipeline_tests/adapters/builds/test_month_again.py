@@ -291,7 +291,7 @@ def test_two_drafts_of_a_period_cannot_be(billed):
     with pytest.raises(IntegrityError, match="invoices_one_live"):
         execute(
             billed,
-            "INSERT INTO billing.invoices (invoice_id, customer_id, period_id, billing_month, revision, currency,"
-            " total_minor, line_count, run_id) SELECT gen_random_uuid(), customer_id, period_id, billing_month, 1,"
+            "INSERT INTO billing.invoices (invoice_id, customer_id, period_id, billing_month, revision, supersedes_invoice_id, currency,"
+            " total_minor, line_count, run_id) SELECT gen_random_uuid(), customer_id, period_id, billing_month, 1, invoice_id,"
             " currency, 0, 0, 'x' FROM billing.invoices LIMIT 1",
         )
