@@ -39,6 +39,9 @@ class Settings:
     """STRIPE_CALLS_PER_SECOND: over all endpoints. Stripe allows 100 in live mode, 25 in a sandbox."""
     stripe_calls_per_second_per_endpoint: int
     """STRIPE_CALLS_PER_SECOND_PER_ENDPOINT. Stripe allows 25."""
+    require_approval: bool | None
+    """BILLING_REQUIRE_APPROVAL: yes or no: whether a month is charged only with an approval by somebody else than who
+    started the run. Written to the database by the next charging run; unset: as it is there, at first no."""
     bill_month_cron: str
     """BILL_MONTH_CRON, in UTC; default: the 1st at 12:00, when the month has ended in every time zone."""
     charge_month_cron: str
@@ -55,6 +58,13 @@ def _positive(name: str, default: int) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise SettingsError(f"{name}={text!r}: expected a whole number above 0")
     return int(text)
+
+
+def _yes_or_no(name: str) -> bool | None:
+    text = (os.environ.get(name) or "").lower()
+    if text not in ("", "yes", "no", "true", "false", "1", "0"):
+        raise SettingsError(f"{name}={text!r}: expected yes or no")
+    return text in ("yes", "true", "1") if text else None
 
 
 def load_settings() -> Settings:
@@ -79,6 +89,7 @@ def load_settings() -> Settings:
         invoice_cap_minor=_positive("BILLING_INVOICE_CAP_MINOR", 2_500_000),
         stripe_calls_per_second=_positive("STRIPE_CALLS_PER_SECOND", 80),
         stripe_calls_per_second_per_endpoint=_positive("STRIPE_CALLS_PER_SECOND_PER_ENDPOINT", 20),
+        require_approval=_yes_or_no("BILLING_REQUIRE_APPROVAL"),
         bill_month_cron=os.environ.get("BILL_MONTH_CRON") or "0 12 1 * *",
         charge_month_cron=os.environ.get("CHARGE_MONTH_CRON") or "0 12 2 * *",
     )

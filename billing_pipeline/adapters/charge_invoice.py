@@ -94,6 +94,8 @@ class InvoiceCharger:
         stored = self._store.read(invoice_id)
         if stored.charge.state not in charging.WORKABLE:
             return Result(stored.charge.state, stored.reason_code)
+        if self._store.is_held(invoice_id):
+            return Result(stored.charge.state, "on_hold", pending=True)
         charge = stored.charge
         seen = Seen(matches=matches_of(listed))
         if charge.stripe_customer_id is None:

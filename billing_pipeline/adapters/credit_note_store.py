@@ -135,8 +135,8 @@ class CreditNoteStore:
 
 
 _READ = """
-SELECT credit_note_id::text AS credit_note_id, number, invoice_id::text AS invoice_id, amount_minor, reduction_minor, currency, state, attempt,
-    request_body
+SELECT credit_note_id::text AS credit_note_id, number, invoice_id::text AS invoice_id, amount_minor, reduction_minor,
+    currency, state, attempt, request_body
 FROM billing.credit_notes WHERE credit_note_id = :id
 """
 _INSERT_LINE = """

@@ -42,16 +42,16 @@ def _paid(invoice: NamedInvoice) -> VoidRefused:
     )
 
 
+_CREDIT_NOTES = """
+SELECT string_agg(number, ', ' ORDER BY number) FROM billing.credit_notes
+WHERE invoice_id = :invoice_id AND state <> 'refused'
+"""
+_SUPPLEMENTS = """
+SELECT string_agg(coalesce(s.number, 'a draft'), ', ' ORDER BY s.number)
+FROM billing.invoices AS i JOIN billing.invoices AS s USING (period_id)
+WHERE i.invoice_id = :invoice_id AND i.supplement_no = 0 AND s.supplement_no > 0 AND s.status <> 'void'
+"""
 _IN_THE_WAY = (
-    (
-        "SELECT string_agg(number, ', ' ORDER BY number) FROM billing.credit_notes"
-        " WHERE invoice_id = :invoice_id AND state <> 'refused'",
-        "a credit note has changed what is owed, credit the rest of it instead:",
-    ),
-    (
-        "SELECT string_agg(coalesce(s.number, 'a draft'), ', ' ORDER BY s.number) FROM billing.invoices AS i"
-        " JOIN billing.invoices AS s USING (period_id)"
-        " WHERE i.invoice_id = :invoice_id AND i.supplement_no = 0 AND s.supplement_no > 0 AND s.status <> 'void'",
-        "first void what adds to it:",
-    ),
+    (_CREDIT_NOTES, "a credit note has changed what is owed, credit the rest of it instead:"),
+    (_SUPPLEMENTS, "first void what adds to it:"),
 )

@@ -5,7 +5,7 @@ A module a group of commands. Imports happen inside the commands: a command star
 
 import click
 
-from billing_pipeline.cli import corrections, credit, database, months, sandbox, usage
+from billing_pipeline.cli import corrections, credit, database, holds, months, sandbox, usage
 from billing_pipeline.cli.common import Commands
 
 
@@ -19,6 +19,9 @@ for command in (
     usage.import_,
     usage.correct,
     months.run,
+    holds.hold,
+    holds.release,
+    holds.approve,
     corrections.void,
     credit.credit,
     database.sql,

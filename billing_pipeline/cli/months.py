@@ -1,5 +1,6 @@
 """`billing run`: a month's jobs in this process."""
 
+import getpass
 import sys
 from datetime import date, datetime
 from typing import Any
@@ -21,16 +22,23 @@ from billing_pipeline.settings import load_settings
 )
 @click.option("--carry-forward", is_flag=True, help="Release a month whose usage feed is incomplete.")
 @click.option("--as-of", type=Instant(), help="Count only events received until then.")
-def run(month: date, through: str, carry_forward: bool, as_of: datetime | None) -> None:
+@click.option("--author", help="Who starts the run, and so does not approve it. Default: the user of this machine.")
+def run(month: date, through: str, carry_forward: bool, as_of: datetime | None, author: str | None) -> None:
     """Run the Dagster jobs of a month in this process. Exit status 1 if a run failed."""
     from billing_pipeline.defs.running import RunOutcome, dagster_instance, run_month
+    from billing_pipeline.defs.stripe_charges import STARTED_BY
     from billing_pipeline.sandbox.local_stripe import stripe_for
 
     warehouse = open_database()
     url = warehouse.dagster_url.render_as_string(hide_password=False)
     with stripe_for(load_settings(), needed=through == "stripe_charges"), dagster_instance(url) as instance:
         outcomes: list[RunOutcome] = run_month(
-            instance, month, through, carry_forward=carry_forward, as_of=as_of.isoformat() if as_of else None
+            instance,
+            month,
+            through,
+            carry_forward=carry_forward,
+            as_of=as_of.isoformat() if as_of else None,
+            tags={STARTED_BY: author or getpass.getuser()},
         )
     for outcome in outcomes:
         report_run(outcome)

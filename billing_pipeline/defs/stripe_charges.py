@@ -1,16 +1,24 @@
 """Asset `stripe_charges`: drafts become final and are charged."""
 
+from datetime import date
+
 import dagster as dg
 
+from billing_pipeline.adapters.approvals import set_approval_policy
 from billing_pipeline.adapters.charge_check import verify_month
 from billing_pipeline.adapters.charger import ChargeReport, charge_month
-from billing_pipeline.adapters.finalisation import GatesNotPassed, finalise_month
+from billing_pipeline.adapters.finalisation import ApprovalMissing, GatesNotPassed, finalise_month
+from billing_pipeline.adapters.holds import active_holds
+from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.core.stripe_errors import StripeFailure
 from billing_pipeline.defs.metadata import markdown_table, report, sample_table, table_metadata
 from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
 from billing_pipeline.defs.platform import GROUP, OWNERS
 from billing_pipeline.defs.resources import Billing, Stripe
+
+STARTED_BY = "billing/started_by"
+"""Tag of a run: the person who started it, who then does not approve it. `billing run` sets it."""
 
 SETTLED = "every_invoice_charged_or_explained"
 
@@ -39,13 +47,17 @@ def stripe_charges(context: dg.AssetExecutionContext, billing: Billing, stripe: 
     month, run_id = month_of(context), context.run.run_id
     warehouse, gateway = billing.warehouse, stripe.gateway()
     try:
-        finalised = finalise_month(warehouse, month, run_id)
+        if billing.settings.require_approval is not None:
+            set_approval_policy(warehouse, billing.settings.require_approval, author="BILLING_REQUIRE_APPROVAL")
+        finalised = finalise_month(warehouse, month, run_id, started_by=context.run.tags.get(STARTED_BY))
     except GatesNotPassed as error:
         raise dg.Failure(
             description=str(error),
             metadata={"unmet": sample_table([{"gate": f"{u.asset}.{u.check}", "why": u.problem} for u in error.unmet])},
             allow_retries=False,
         ) from error
+    except ApprovalMissing as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
     context.log.info(f"{finalised.count:,} invoices finalised")
     try:
         charged = charge_month(warehouse, gateway, month, run_id, log=context.log.info)
@@ -58,6 +70,8 @@ def stripe_charges(context: dg.AssetExecutionContext, billing: Billing, stripe: 
             **_totals(charged),
             "finalised_now": finalised.count,
             "on_hold": ", ".join(finalised.skipped.get("on_hold", ())) or "nobody",
+            "kept_as_drafts": {reason: len(customers) for reason, customers in finalised.skipped.items()},
+            "holds": markdown_table(_holds(warehouse, month)),
             "charged_now": charged.worked_on,
             "in_other_hands": charged.in_other_hands,
             "pending": dict(charged.pending),
@@ -93,6 +107,13 @@ def _totals(charged: ChargeReport) -> dict[str, str]:
         f"total_paid_{currency}": format_minor(amount, currency)
         for currency, amount in charged.amounts_minor("paid").items()
     }
+
+
+def _holds(warehouse: Warehouse, month: date) -> list[dict[str, object]]:
+    return [
+        {name: row[name] for name in ("kind", "subject", "drafts", "uncharged", "author", "reason")}
+        for row in active_holds(warehouse, month)
+    ]
 
 
 def _standing(charged: ChargeReport) -> list[dict[str, object]]:

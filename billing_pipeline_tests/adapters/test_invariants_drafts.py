@@ -101,7 +101,7 @@ def test_a_period_has_one_live_invoice(db: Connection):
     with refused(db, "invoices_one_live|revision_key"):
         invoice(db, uuid4(), period_of(db, invoice_id), total_minor=0, line_count=0)
     with refused(db, "invoices_one_live"):
-        again = {"revision": 1, "supersedes_invoice_id": invoice_id, "total_minor": 0, "line_count": 0}
+        again: dict[str, Any] = {"revision": 1, "supersedes_invoice_id": invoice_id, "total_minor": 0, "line_count": 0}
         invoice(db, uuid4(), period_of(db, invoice_id), **again)
 
 
@@ -121,7 +121,7 @@ def test_after_a_void_the_period_may_be_invoiced_anew_as_the_next_revision(db: C
     with refused(db, "revision_key"):
         invoice(db, uuid4(), period_id, total_minor=0, line_count=0)
     with refused(db, "supersede_the_revision_before"):
-        skipping = {"revision": 2, "supersedes_invoice_id": voided, "total_minor": 0, "line_count": 0}
+        skipping: dict[str, Any] = {"revision": 2, "supersedes_invoice_id": voided, "total_minor": 0, "line_count": 0}
         invoice(db, uuid4(), period_id, **skipping)
     again = uuid4()
     line(db, again, period_id, value(db, "SELECT price_id FROM billing.prices"))
@@ -132,13 +132,13 @@ def test_after_a_void_the_period_may_be_invoiced_anew_as_the_next_revision(db: C
 def test_a_revision_names_the_void_invoice_of_its_own_period(db: Connection):
     voided, other = charged(db), draft(db, "c2")
     with refused(db, "replaces the voided one"):
-        again = {"revision": 1, "supersedes_invoice_id": voided, "total_minor": 0, "line_count": 0}
+        again: dict[str, Any] = {"revision": 1, "supersedes_invoice_id": voided, "total_minor": 0, "line_count": 0}
         execute(db, "DROP INDEX billing.invoices_one_live")
         invoice(db, uuid4(), period_of(db, voided), **again)
     move(db, voided, "void")
     settle(db)
     with refused(db, "supersede_the_revision_before"):
-        again = {"revision": 1, "supersedes_invoice_id": voided, "total_minor": 0, "line_count": 0}
+        again: dict[str, Any] = {"revision": 1, "supersedes_invoice_id": voided, "total_minor": 0, "line_count": 0}
         execute(db, "DROP INDEX billing.invoices_one_live")
         invoice(db, uuid4(), period_of(db, other), "c2", **again)
 

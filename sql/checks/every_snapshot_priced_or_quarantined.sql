@@ -9,7 +9,9 @@ FROM (
     SELECT period_id, customer_id, meter, dimensions, 0, sum(usage_quantity), 0, 1
     FROM {batch}
     WHERE kind = 'usage'
-        AND invoice_id NOT IN (SELECT v.invoice_id FROM billing.invoices AS v WHERE v.billing_month = '{month}' AND v.status = 'void')
+        AND invoice_id NOT IN (
+            SELECT v.invoice_id FROM billing.invoices AS v WHERE v.billing_month = '{month}' AND v.status = 'void'
+        )
     GROUP BY period_id, customer_id, meter, dimensions
     UNION ALL
     SELECT period_id, customer_id, meter, dimensions, 0, quantity, 0, 1

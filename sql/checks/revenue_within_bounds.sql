@@ -3,7 +3,9 @@ SELECT currency, n.total_minor, l.total_minor AS last_month_minor
 FROM (
     SELECT currency, sum(amount_minor) AS total_minor
     FROM {batch}
-    WHERE invoice_id NOT IN (SELECT v.invoice_id FROM billing.invoices AS v WHERE v.billing_month = '{month}' AND v.status = 'void')
+    WHERE invoice_id NOT IN (
+        SELECT v.invoice_id FROM billing.invoices AS v WHERE v.billing_month = '{month}' AND v.status = 'void'
+    )
     GROUP BY currency
 ) AS n
 INNER JOIN (

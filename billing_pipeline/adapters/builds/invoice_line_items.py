@@ -148,9 +148,10 @@ def _invoice_ids(block: pa.Table) -> Any:
     """The id of each row's invoice, computed once a period."""
     periods = block["period_id"].combine_chunks().dictionary_encode()
     first = pc.index_in(periods.dictionary, value_set=block["period_id"].combine_chunks())
-    customers, starts, revisions = (
+    columns: list[list[Any]] = [
         block[name].take(first).to_pylist() for name in ("customer_id", "start_iso", "revision")
-    )
+    ]
+    customers, starts, revisions = columns
     return pa.array(invoice_ids(customers, starts, revisions), pa.string()).take(periods.indices)
 
 
