@@ -138,7 +138,7 @@ def test_a_revision_names_the_void_invoice_of_its_own_period(db: Connection):
     move(db, voided, "void")
     settle(db)
     with refused(db, "supersede_the_revision_before"):
-        again: dict[str, Any] = {"revision": 1, "supersedes_invoice_id": voided, "total_minor": 0, "line_count": 0}
+        again = {"revision": 1, "supersedes_invoice_id": voided, "total_minor": 0, "line_count": 0}
         execute(db, "DROP INDEX billing.invoices_one_live")
         invoice(db, uuid4(), period_of(db, other), "c2", **again)
 

@@ -4,8 +4,8 @@ FROM (
     SELECT currency, sum(amount_minor) AS total_minor
     FROM {batch}
     WHERE invoice_id NOT IN (
-        SELECT v.invoice_id FROM billing.invoices AS v WHERE v.billing_month = '{month}' AND v.status = 'void'
-    )
+            SELECT v.invoice_id FROM billing.invoices AS v WHERE v.billing_month = '{month}' AND v.status = 'void'
+        )
     GROUP BY currency
 ) AS n
 INNER JOIN (
