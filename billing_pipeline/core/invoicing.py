@@ -51,9 +51,9 @@ def invoice_id(customer_id: str, period_start: datetime, revision: int = 0) -> u
     return uuid.uuid5(NAMESPACE, f"{customer_id}|{iso_utc(period_start)}|{revision}")
 
 
-def invoice_ids(customer_ids: Sequence[str], starts_iso: Sequence[str], revisions: Sequence[int]) -> list[str]:
+def invoice_ids(customer_ids: Sequence[str], starts_iso: Sequence[str], revision: int = 0) -> list[str]:
     """`invoice_id` for many rows, as text; `starts_iso` spelled as by `iso_utc`."""
-    return _uuid5_many(f"{c}|{s}|{r}" for c, s, r in zip(customer_ids, starts_iso, revisions, strict=True))
+    return _uuid5_many(f"{c}|{s}|{revision}" for c, s in zip(customer_ids, starts_iso, strict=True))
 
 
 def supplement_id(customer_id: str, period_start: datetime, supplement_no: int, revision: int = 0) -> uuid.UUID:

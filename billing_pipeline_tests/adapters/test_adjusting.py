@@ -17,7 +17,7 @@ from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.adjustments import Waiting, allocate, left_over
 from billing_pipeline.core.gates import gates_of
 from billing_pipeline_tests.adapters import rows
-from billing_pipeline_tests.adapters.builds.month_rows import NOVEMBER, OCTOBER, at, checksums, load_book
+from billing_pipeline_tests.adapters.builds.month_rows import BOOK, NOVEMBER, OCTOBER, at, checksums, load_book
 from billing_pipeline_tests.adapters.charging_world import Emulated, running_stripe
 from billing_pipeline_tests.adapters.platform_world import Platform
 from billing_pipeline_tests.adapters.rows import execute, insert, refused, settle, undone
@@ -92,10 +92,10 @@ def test_a_credit_larger_than_the_invoice_goes_on_to_the_next(platform: Platform
     platform.draft()
     platform.draft(NOVEMBER)
     assert totals(platform) == {"10": 0, "11": 500}
-    platform.use("ann", 100)  # 1.50 more room in October
+    platform.use("ann", 100)  # 1.50 more room in October, but the rest is November's by now
     platform.draft()
     platform.draft(NOVEMBER)
-    assert totals(platform) == {"10": 0, "11": 650}
+    assert totals(platform) == {"10": 150, "11": 500}
 
 
 def test_credits_that_a_smaller_invoice_has_no_room_for_go_on(platform: Platform) -> None:
@@ -111,6 +111,8 @@ def test_credits_that_a_smaller_invoice_has_no_room_for_go_on(platform: Platform
 
 
 def test_charges_make_an_invoice_where_there_was_no_usage_and_credits_do_not(platform: Platform) -> None:
+    without_fee = re.sub(r".*(fee:|meter: fee).*\n", "", BOOK)
+    load_book(platform.warehouse, without_fee)
     give(platform, -500, "bob")
     platform.draft()
     assert totals(platform, "bob") == {}

@@ -9,12 +9,7 @@ SELECT
     s.dimensions,
     s.quantity,
     s.event_count,
-    s.basis,
-    (
-        SELECT coalesce(max(v.revision) + 1, 0)
-        FROM billing.invoices AS v
-        WHERE v.period_id = s.period_id AND v.supplement_no = 0 AND v.status = 'void'
-    ) AS revision
+    s.basis
 FROM billing.usage_snapshots AS s
 INNER JOIN billing.billing_periods AS p USING (period_id, billing_month)
 WHERE s.billing_month = :month
