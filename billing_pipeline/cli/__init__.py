@@ -5,7 +5,7 @@ A module a group of commands. Imports happen inside the commands: a command star
 
 import click
 
-from billing_pipeline.cli import corrections, credit, database, holds, months, sandbox, usage
+from billing_pipeline.cli import corrections, credit, database, holds, months, sandbox, settle, usage
 from billing_pipeline.cli.common import Commands
 
 
@@ -22,8 +22,10 @@ for command in (
     holds.hold,
     holds.release,
     holds.approve,
+    corrections.adjust,
     corrections.void,
     credit.credit,
+    settle.settle,
     database.sql,
     database.env,
     sandbox.demo,

@@ -1,10 +1,10 @@
-"""`billing void`: take back an invoice that was not paid."""
+"""`billing void` and `adjust`: take back an invoice that was not paid, and change the next one."""
 
 import sys
 
 import click
 
-from billing_pipeline.cli.common import AUTHOR, REASON, open_database, open_stripe
+from billing_pipeline.cli.common import AUTHOR, REASON, minor_units, open_database, open_stripe
 
 
 @click.command()
@@ -39,3 +39,24 @@ def void(invoice: str, rebill: bool, reason: str, author: str) -> None:
         click.echo(f"revision {row['revision']} supersedes {named.label}: draft {row['id']}")
     if not outcome.success:
         sys.exit(1)
+
+
+@click.command()
+@click.argument("customer")
+@click.option("--amount", required=True, help="In the customer's currency; -12.50 is a credit.")
+@click.option("--description", help="Text that the customer reads. Default: the reason.")
+@REASON
+@AUTHOR
+def adjust(customer: str, amount: str, description: str | None, reason: str, author: str) -> None:
+    """Add a one-off amount to CUSTOMER's next invoice, or take it off."""
+    from billing_pipeline.adapters.adjusting import adjust as make
+    from billing_pipeline.adapters.adjusting import currency_of
+    from billing_pipeline.core.money import format_minor
+
+    warehouse = open_database()
+    minor = minor_units("--amount", amount, currency_of(warehouse, customer))
+    made = make(warehouse, customer, minor, author=author, reason=reason, description=description)
+    click.echo(
+        f"{format_minor(made.amount_minor, made.currency)} will be on the next invoice of {customer} that is drafted;"
+        " run its month again if that draft exists already"
+    )

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import create_engine, make_url
 
 from billing_pipeline.adapters.credit_notes import issue_credit_note
+from billing_pipeline.adapters.settling import run_settlements
 from billing_pipeline.adapters.stripe_gateway import StripeGateway
 from billing_pipeline.adapters.voiding import void_invoice
 from billing_pipeline.adapters.warehouse import Warehouse
@@ -39,6 +40,8 @@ class Killing(StripeGateway):
 
 def act(warehouse: Warehouse, api: StripeGateway, action: str, arguments: list[str]) -> None:
     """Do it."""
+    if action == "settle":
+        run_settlements(warehouse, api, author="doomed")
     if action == "void":
         void_invoice(warehouse, api, arguments[0], author="doomed", reason="wrong")
     if action == "credit":

@@ -8,6 +8,7 @@ import sys
 from datetime import date
 from typing import Any
 
+from billing_pipeline.adapters.builds import billing_drift
 from billing_pipeline.adapters.charger import charge_month
 from billing_pipeline.adapters.finalisation import Finalised, finalise_month
 from billing_pipeline.adapters.stripe_gateway import StripeGateway
@@ -53,6 +54,11 @@ class Platform:
         """Draft, finalise and charge."""
         self.draft(month)
         self.charge(month)
+
+    def look(self, month: date = OCTOBER) -> None:
+        """What a later run of a billed month does: measure again and compare."""
+        self.draft(month)
+        billing_drift.build(self.warehouse, month, "look")
 
     def gateway(self) -> StripeGateway:
         return StripeGateway(KEY, self.stripe.base_url, timeout_s=(5, 20), sleep=lambda _: None)

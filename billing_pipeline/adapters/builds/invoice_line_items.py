@@ -122,7 +122,8 @@ def _revised(tables: Iterator[pa.Table], reissued: dict[str, str]) -> Iterator[p
         if not reissued:
             yield table
             continue
-        ids = [reissued.get(own, own) for own in table["invoice_id"].to_pylist()]
+        own: list[Any] = table["invoice_id"].to_pylist()
+        ids = [reissued.get(one, one) for one in own]
         place = table.column_names.index("invoice_id")
         yield table.set_column(place, "invoice_id", pa.array(ids, pa.string()))
 
