@@ -15,8 +15,9 @@ from typing import Any
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from billing_pipeline.adapters.charge_brakes import require_permission
 from billing_pipeline.adapters.warehouse import Warehouse, load_sql
-from billing_pipeline.core.charging import WORKABLE, Charge
+from billing_pipeline.core.charging import Charge
 
 LISTING_MARGIN = timedelta(days=1)
 CHARGER = "stripe-charger"
@@ -66,6 +67,15 @@ class ChargeStore:
                 except DBAPIError:
                     # a connection that may still hold the lock must not go back to the pool
                     self._connection.invalidate()
+
+    def require_permission(self, invoice_id: str) -> None:
+        """Return if a call that moves the invoice's charge on may be made now, by this session.
+
+        Raises:
+            StripeFailure: charging is paused.
+            LockLost: this session does not hold the invoice's lock.
+        """
+        require_permission(self._connection, lock_key(invoice_id))
 
     def read(self, invoice_id: str) -> StoredCharge:
         """The charge as it is now.
@@ -148,15 +158,23 @@ def lock_key(invoice_id: str) -> int:
     return int.from_bytes(sha256(f"charge:{invoice_id}".encode()).digest()[:8], "big", signed=True)
 
 
-def workable(warehouse: Warehouse, month: date) -> list[str]:
-    """Ids of the month's charges that a run goes on with, in the order of their numbers."""
-    rows = warehouse.rows(
-        "SELECT c.invoice_id::text AS id FROM billing.stripe_charges AS c JOIN billing.invoices AS i USING (invoice_id)"
-        " WHERE c.billing_month = :month AND c.state = ANY(:states) ORDER BY i.invoice_number",
-        month=month,
-        states=list(WORKABLE),
-    )
-    return [str(row["id"]) for row in rows]
+@dataclass(frozen=True, slots=True)
+class MonthCharge:
+    """A charge of a month as a run plans with it. `released`: its canaries went before it."""
+
+    invoice_id: str
+    invoice_number: int
+    number: str
+    state: str
+    reason_code: str | None
+    amount_minor: int
+    currency: str
+    released: bool
+
+
+def charges_of(warehouse: Warehouse, month: date) -> list[MonthCharge]:
+    """All charges of the month, in the order of their numbers."""
+    return [MonthCharge(**row) for row in warehouse.rows(_MONTH, month=month)]
 
 
 def listing_start(warehouse: Warehouse, month: date) -> int:
@@ -175,6 +193,15 @@ def listing_start(warehouse: Warehouse, month: date) -> int:
 
 _HELD = """
 SELECT billing.is_held(customer_id, invoice_id, billing_month) FROM billing.invoices WHERE invoice_id = :invoice_id
+"""
+_MONTH = """
+SELECT c.invoice_id::text AS invoice_id, i.invoice_number, i.number, c.state, c.reason_code, c.amount_minor, c.currency,
+    i.invoice_number <= coalesce((
+        SELECT max(r.through_number) FROM billing.charge_releases AS r WHERE r.billing_month = :month
+    ), 0) AS released
+FROM billing.stripe_charges AS c JOIN billing.invoices AS i USING (invoice_id)
+WHERE c.billing_month = :month
+ORDER BY i.invoice_number
 """
 _READ = """
 SELECT c.invoice_id::text, c.customer_id, c.amount_minor, c.currency, c.state, c.attempt, c.stripe_customer_id,

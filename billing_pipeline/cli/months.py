@@ -23,7 +23,15 @@ from billing_pipeline.settings import load_settings
 @click.option("--carry-forward", is_flag=True, help="Release a month whose usage feed is incomplete.")
 @click.option("--as-of", type=Instant(), help="Count only events received until then.")
 @click.option("--author", help="Who starts the run, and so does not approve it. Default: the user of this machine.")
-def run(month: date, through: str, carry_forward: bool, as_of: datetime | None, author: str | None) -> None:
+@click.option("--charge-old-month", is_flag=True, help="Charge a month that ended long ago.")
+def run(
+    month: date,
+    through: str,
+    carry_forward: bool,
+    as_of: datetime | None,
+    author: str | None,
+    charge_old_month: bool,
+) -> None:
     """Run the Dagster jobs of a month in this process. Exit status 1 if a run failed."""
     from billing_pipeline.defs.running import RunOutcome, dagster_instance, run_month
     from billing_pipeline.defs.stripe_charges import STARTED_BY
@@ -39,6 +47,7 @@ def run(month: date, through: str, carry_forward: bool, as_of: datetime | None, 
             carry_forward=carry_forward,
             as_of=as_of.isoformat() if as_of else None,
             tags={STARTED_BY: author or getpass.getuser()},
+            charge_old_month=charge_old_month,
         )
     for outcome in outcomes:
         report_run(outcome)
