@@ -35,6 +35,8 @@ class Settings:
     """STRIPE_API_BASE: where Stripe's API is; unset: api.stripe.com with a key, the emulator without."""
     invoice_cap_minor: int
     """BILLING_INVOICE_CAP_MINOR: an invoice above this many minor units fails the month's gate."""
+    drift_material_minor: int
+    """BILLING_DRIFT_MATERIAL_MINOR: a customer's month that differs by this many minor units is warned of."""
     stripe_calls_per_second: int
     """STRIPE_CALLS_PER_SECOND: over all endpoints. Stripe allows 100 in live mode, 25 in a sandbox."""
     stripe_calls_per_second_per_endpoint: int
@@ -77,6 +79,7 @@ def load_settings() -> Settings:
         stripe_key=key,
         stripe_api_base=api_base,
         invoice_cap_minor=_positive("BILLING_INVOICE_CAP_MINOR", 2_500_000),
+        drift_material_minor=_positive("BILLING_DRIFT_MATERIAL_MINOR", 100),
         stripe_calls_per_second=_positive("STRIPE_CALLS_PER_SECOND", 80),
         stripe_calls_per_second_per_endpoint=_positive("STRIPE_CALLS_PER_SECOND_PER_ENDPOINT", 20),
         bill_month_cron=os.environ.get("BILL_MONTH_CRON") or "0 12 1 * *",
