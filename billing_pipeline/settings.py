@@ -48,6 +48,8 @@ class Settings:
     """BILLING_CHARGE_AGE_MAX_DAYS: a month that ended longer ago is charged only when a run's config says so."""
     retry_days: tuple[int, ...]
     """BILLING_RETRY_DAYS: days after a refusal on which the payment is tried again; `none`: never by itself."""
+    drift_material_minor: int
+    """BILLING_DRIFT_MATERIAL_MINOR: a customer's month that differs by this many minor units is warned of."""
     stripe_calls_per_second: int
     """STRIPE_CALLS_PER_SECOND: over all endpoints. Stripe allows 100 in live mode, 25 in a sandbox."""
     stripe_calls_per_second_per_endpoint: int
@@ -127,6 +129,7 @@ def load_settings() -> Settings:
         canary_refusals_max_percent=_percent("BILLING_CANARY_REFUSALS_MAX_PERCENT", LIMITS.canary_refusals_max_percent),
         charge_age_max_days=_positive("BILLING_CHARGE_AGE_MAX_DAYS", 62),
         retry_days=_rising_days("BILLING_RETRY_DAYS", RETRY_DAYS),
+        drift_material_minor=_positive("BILLING_DRIFT_MATERIAL_MINOR", 100),
         stripe_calls_per_second=_positive("STRIPE_CALLS_PER_SECOND", 80),
         stripe_calls_per_second_per_endpoint=_positive("STRIPE_CALLS_PER_SECOND_PER_ENDPOINT", 20),
         require_approval=_yes_or_no("BILLING_REQUIRE_APPROVAL"),

@@ -5,7 +5,7 @@ A module a group of commands. Imports happen inside the commands: a command star
 
 import click
 
-from billing_pipeline.cli import charges, corrections, credit, database, holds, months, sandbox, settle, usage
+from billing_pipeline.cli import charges, corrections, credit, database, explain, holds, months, sandbox, settle, usage
 from billing_pipeline.cli.common import Commands
 
 
@@ -27,6 +27,7 @@ for command in (
     credit.credit,
     settle.settle,
     charges.charges,
+    explain.explain,
     database.sql,
     database.env,
     sandbox.demo,

@@ -50,7 +50,9 @@ def run_month(
     tags: Mapping[str, str] | None = None,
 ) -> list[RunOutcome]:
     """Run `bill_month` up to `through`, then, if that passed and is wanted, `charge_month`: as the schedules would."""
-    wanted = _UP_TO[: _UP_TO.index(through) + 1] if through in _UP_TO else _UP_TO
+    wanted: tuple[str, ...] = _UP_TO[: _UP_TO.index(through) + 1] if through in _UP_TO else _UP_TO
+    if wanted == _UP_TO:
+        wanted = (*_UP_TO, "billing_drift")
     config = {"ops": {"usage_snapshots": {"config": {"carry_forward": carry_forward, "as_of": as_of}}}}
     outcomes = [_execute(instance, "bill_month", month, wanted, config, tags)]
     if through == "stripe_charges" and outcomes[0].success:

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import text
 
+from billing_pipeline.adapters.adjusting import adjust
+from billing_pipeline.adapters.explain import explain_all, ledger_problems
 from billing_pipeline.adapters.settlement_proposals import (
     Proposed,
     SettlementRefused,
@@ -259,3 +263,29 @@ def test_a_voided_supplement_is_drafted_again(platform: Platform) -> None:
         (2, "paid"),
     ]
     assert (platform.paid_minor("ann"), left(platform)) == (1450, 0)
+
+
+def test_every_document_of_a_corrected_month_is_still_explained(platform: Platform) -> None:
+    platform.customer("bob", "pm_card_chargeCustomerFail")
+    platform.use("bob", 110)
+    platform.bill()
+    [bobs] = platform.invoices("bob")
+    platform.use("bob", 100, received_at=datetime.now(UTC))
+    void_invoice(platform.warehouse, platform.gateway(), bobs["number"], author="a", reason="r")
+    adjust(platform.warehouse, "bob", 250, author="a", reason="setting up")
+    platform.bill()
+    platform.use("ann", 100, received_at=datetime.now(UTC))
+    policy(platform, "at_once")
+    settle(platform)
+    platform.bill()
+    assert [(one.invoice["number"], one.problems) for one in explain_all(platform.warehouse)] == [
+        (f"INV-{number:08d}", []) for number in range(1, 5)
+    ]
+    assert ledger_problems(platform.warehouse) == []
+    with platform.warehouse.transaction() as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text("UPDATE billing.invoice_adjustments SET description = 'x' WHERE customer_id = 'bob'"))
+        connection.execute(text("UPDATE billing.voided_snapshots SET quantity = quantity + 1"))
+    broken = {one.invoice["number"]: " ".join(one.problems) for one in explain_all(platform.warehouse)}
+    assert "seal broken: lines" in broken["INV-00000003"]
+    assert "seal broken: snapshots" in broken["INV-00000002"]

@@ -150,3 +150,93 @@ LEFT JOIN (
 LEFT JOIN (SELECT DISTINCT t.customer_id FROM billing.usage_quarantine AS t WHERE t.billing_month = month) AS q
     ON q.customer_id = c.customer_id;
 $$;
+
+CREATE TABLE billing.voided_snapshots (
+    invoice_id uuid NOT NULL REFERENCES billing.invoices (invoice_id),
+    meter billing.platform_key NOT NULL,
+    dimensions jsonb NOT NULL,
+    period_id uuid NOT NULL,
+    customer_id billing.platform_key NOT NULL,
+    snapshot_version integer NOT NULL,
+    quantity billing.exact_decimal NOT NULL,
+    event_count bigint NOT NULL,
+    as_of timestamptz NOT NULL,
+    basis text NOT NULL,
+    aggregation text,
+    run_id text NOT NULL,
+    PRIMARY KEY (invoice_id, meter, dimensions)
+);
+COMMENT ON TABLE billing.voided_snapshots IS 'One row a void invoice, meter and dimensions: the snapshot that it was billed from, kept because its period is measured anew';
+COMMENT ON COLUMN billing.voided_snapshots.invoice_id IS 'The void invoice';
+COMMENT ON COLUMN billing.voided_snapshots.meter IS 'The meter';
+COMMENT ON COLUMN billing.voided_snapshots.dimensions IS 'The dimension values';
+COMMENT ON COLUMN billing.voided_snapshots.period_id IS 'The period';
+COMMENT ON COLUMN billing.voided_snapshots.customer_id IS 'Whose usage';
+COMMENT ON COLUMN billing.voided_snapshots.snapshot_version IS 'As its lines name it';
+COMMENT ON COLUMN billing.voided_snapshots.quantity IS 'As in usage_snapshots';
+COMMENT ON COLUMN billing.voided_snapshots.event_count IS 'As in usage_snapshots';
+COMMENT ON COLUMN billing.voided_snapshots.as_of IS 'As in usage_snapshots';
+COMMENT ON COLUMN billing.voided_snapshots.basis IS 'As in usage_snapshots';
+COMMENT ON COLUMN billing.voided_snapshots.aggregation IS 'As in usage_snapshots';
+COMMENT ON COLUMN billing.voided_snapshots.run_id IS 'As in usage_snapshots';
+CREATE TRIGGER voided_snapshots_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.voided_snapshots
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('a void invoice stays explainable');
+
+CREATE FUNCTION billing.keep_voided_snapshots() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO billing.voided_snapshots (
+        invoice_id, meter, dimensions, period_id, customer_id, snapshot_version, quantity, event_count, as_of, basis,
+        aggregation, run_id
+    )
+    WITH billed AS (
+        SELECT coalesce(max(l.snapshot_version), 1) AS snapshot_version
+        FROM billing.invoice_line_items AS l WHERE l.invoice_id = new.invoice_id
+    )
+    SELECT new.invoice_id, s.meter, s.dimensions, s.period_id, s.customer_id, 1, s.quantity, s.event_count, s.as_of, s.basis,
+        s.aggregation, s.run_id
+    FROM billed JOIN billing.usage_snapshots AS s ON s.period_id = new.period_id
+    WHERE billed.snapshot_version = 1
+    UNION ALL
+    SELECT new.invoice_id, r.meter, r.dimensions, r.period_id, r.customer_id, r.snapshot_version, r.quantity, r.event_count,
+        r.as_of, r.basis, r.aggregation, r.run_id
+    FROM billed JOIN billing.restated_snapshots AS r USING (snapshot_version)
+    WHERE r.period_id = new.period_id;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.keep_voided_snapshots IS 'Trigger: what a void invoice was billed from is kept beside it before its period is measured anew';
+CREATE TRIGGER invoices_voided AFTER UPDATE OF status ON billing.invoices
+FOR EACH ROW WHEN (new.status = 'void' AND old.status <> 'void' AND new.supplement_no = 0)
+EXECUTE FUNCTION billing.keep_voided_snapshots();
+
+CREATE OR REPLACE FUNCTION billing.billed_snapshots(ids uuid[])
+RETURNS TABLE (
+    invoice_id uuid, period_id uuid, customer_id text, meter text, dimensions jsonb, snapshot_version integer,
+    quantity numeric, event_count bigint, as_of timestamptz, basis text, aggregation text, run_id text,
+    period_start timestamptz, period_end timestamptz
+)
+LANGUAGE sql STABLE AS $$
+WITH billed AS MATERIALIZED (
+    SELECT i.invoice_id, i.period_id, i.status, p.period_start, p.period_end, coalesce((
+        SELECT max(l.snapshot_version) FROM billing.invoice_line_items AS l WHERE l.invoice_id = i.invoice_id
+    ), 1) AS snapshot_version
+    FROM billing.invoices AS i JOIN billing.billing_periods AS p USING (period_id)
+    WHERE i.invoice_id = ANY(ids) AND i.supplement_no = 0
+)
+SELECT b.invoice_id, b.period_id, s.customer_id, s.meter, s.dimensions, 1, s.quantity, s.event_count, s.as_of, s.basis,
+    s.aggregation, s.run_id, b.period_start, b.period_end
+FROM billed AS b JOIN billing.usage_snapshots AS s USING (period_id)
+WHERE b.snapshot_version = 1 AND b.status <> 'void'
+UNION ALL
+SELECT b.invoice_id, b.period_id, r.customer_id, r.meter, r.dimensions, r.snapshot_version, r.quantity, r.event_count,
+    r.as_of, r.basis, r.aggregation, r.run_id, b.period_start, b.period_end
+FROM billed AS b JOIN billing.restated_snapshots AS r USING (period_id, snapshot_version)
+WHERE b.status <> 'void'
+UNION ALL
+SELECT b.invoice_id, b.period_id, v.customer_id, v.meter, v.dimensions, v.snapshot_version, v.quantity, v.event_count,
+    v.as_of, v.basis, v.aggregation, v.run_id, b.period_start, b.period_end
+FROM billed AS b JOIN billing.voided_snapshots AS v USING (invoice_id)
+WHERE b.status = 'void';
+$$;
+COMMENT ON FUNCTION billing.billed_snapshots IS 'One row a snapshot that the invoices were billed from, of the version that their lines name; those of void invoices were kept, and supplementary ones have none';
