@@ -33,8 +33,7 @@ def run(
     charge_old_month: bool,
 ) -> None:
     """Run the Dagster jobs of a month in this process. Exit status 1 if a run failed."""
-    from billing_pipeline.defs.running import RunOutcome, dagster_instance, run_month
-    from billing_pipeline.defs.stripe_charges import STARTED_BY
+    from billing_pipeline.defs.running import STARTED_BY, RunOutcome, dagster_instance, run_month
     from billing_pipeline.sandbox.local_stripe import stripe_for
 
     warehouse = open_database()

@@ -14,6 +14,9 @@ from billing_pipeline.settings import ROOT
 STAGES = ("usage_snapshots", "invoice_line_items", "invoices", "stripe_charges")
 """What `billing run --through` takes; the last one also finalises and charges."""
 
+STARTED_BY = "billing/started_by"
+"""Tag of a run: the person who started it, who then does not approve it. `billing run` sets it."""
+
 _UP_TO = ("prices", "billing_periods", *STAGES[:-1])
 
 

@@ -20,9 +20,7 @@ from billing_pipeline.defs.metadata import markdown_table, report, sample_table,
 from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
 from billing_pipeline.defs.platform import GROUP, OWNERS
 from billing_pipeline.defs.resources import Billing, Stripe
-
-STARTED_BY = "billing/started_by"
-"""Tag of a run: the person who started it, who then does not approve it. `billing run` sets it."""
+from billing_pipeline.defs.running import STARTED_BY
 
 SETTLED = "every_invoice_charged_or_explained"
 BRAKES = "no_brake_held_anything_back"
