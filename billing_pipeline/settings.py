@@ -50,10 +50,15 @@ class Settings:
     """BILLING_CHARGE_AGE_MAX_DAYS: a month that ended longer ago is charged only when a run's config says so."""
     retry_days: tuple[int, ...]
     """BILLING_RETRY_DAYS: days after a refusal on which the payment is tried again; `none`: never by itself."""
+    drift_material_minor: int
+    """BILLING_DRIFT_MATERIAL_MINOR: a customer's month that differs by this many minor units is warned of."""
     stripe_calls_per_second: int
     """STRIPE_CALLS_PER_SECOND: over all endpoints. Stripe allows 100 in live mode, 25 in a sandbox."""
     stripe_calls_per_second_per_endpoint: int
     """STRIPE_CALLS_PER_SECOND_PER_ENDPOINT. Stripe allows 25."""
+    require_approval: bool | None
+    """BILLING_REQUIRE_APPROVAL: yes or no: whether a month is charged only with an approval by somebody else than who
+    started the run. Written to the database by the next charging run; unset: as it is there, at first no."""
     bill_month_cron: str
     """BILL_MONTH_CRON, in UTC; default: the 1st at 12:00, when the month has ended in every time zone."""
     charge_month_cron: str
@@ -80,6 +85,13 @@ def _positive(name: str, default: int) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise SettingsError(f"{name}={text!r}: expected a whole number above 0")
     return int(text)
+
+
+def _yes_or_no(name: str) -> bool | None:
+    text = (os.environ.get(name) or "").lower()
+    if text not in ("", "yes", "no", "true", "false", "1", "0"):
+        raise SettingsError(f"{name}={text!r}: expected yes or no")
+    return text in ("yes", "true", "1") if text else None
 
 
 def _percent(name: str, default: int) -> int:
@@ -125,8 +137,10 @@ def load_settings() -> Settings:
         canary_refusals_max_percent=_percent("BILLING_CANARY_REFUSALS_MAX_PERCENT", LIMITS.canary_refusals_max_percent),
         charge_age_max_days=_positive("BILLING_CHARGE_AGE_MAX_DAYS", 62),
         retry_days=_rising_days("BILLING_RETRY_DAYS", RETRY_DAYS),
+        drift_material_minor=_positive("BILLING_DRIFT_MATERIAL_MINOR", 100),
         stripe_calls_per_second=_positive("STRIPE_CALLS_PER_SECOND", 80),
         stripe_calls_per_second_per_endpoint=_positive("STRIPE_CALLS_PER_SECOND_PER_ENDPOINT", 20),
+        require_approval=_yes_or_no("BILLING_REQUIRE_APPROVAL"),
         bill_month_cron=os.environ.get("BILL_MONTH_CRON") or "0 12 1 * *",
         charge_month_cron=os.environ.get("CHARGE_MONTH_CRON") or "0 12 2 * *",
     )

@@ -29,8 +29,9 @@ _WAITING = "is not charged yet"
 def verify_month(warehouse: Warehouse, api: StripeApi, month: date) -> list[Discrepancy]:
     """What is wrong with the month's finalised invoices; empty when all is well.
 
-    Each must have a charge that is paid or has a named reason; its one live invoice at Stripe, found by metadata, must
-    have our total, currency and status. A named reason does not excuse another total or a second invoice.
+    Each must have a charge that is paid, on hold or has a named reason; its one live invoice at Stripe, found by
+    metadata, must have our total, currency and status. A named reason does not excuse another total or a second
+    invoice.
 
     Raises:
         StripeFailure: Stripe could not be asked.
@@ -50,7 +51,7 @@ def _problems(row: dict[str, Any], listed: Sequence[ListedInvoice]) -> Iterator[
     state = row["state"]
     if state is None:
         yield "has no charge intent"
-    elif state in WORKABLE:
+    elif state in WORKABLE and not row["held"]:
         yield f"{_WAITING}: {state}"
     live = [invoice for invoice in listed if invoice.is_live]
     if len(live) > 1:
@@ -67,7 +68,7 @@ def _problems(row: dict[str, Any], listed: Sequence[ListedInvoice]) -> Iterator[
 
 _FINAL = """
 SELECT i.invoice_id::text AS invoice_id, i.number, i.customer_id, i.total_minor, i.currency,
-    c.state, c.stripe_invoice_id
+    c.state, c.stripe_invoice_id, billing.is_held(i.customer_id, i.invoice_id, i.billing_month) AS held
 FROM billing.invoices AS i LEFT JOIN billing.stripe_charges AS c USING (invoice_id)
 WHERE i.billing_month = :month AND i.status <> 'draft'
 ORDER BY i.invoice_number

@@ -119,6 +119,8 @@ class InvoiceCharger:
         again = retry if charge.state == "refused" and retry and retry.refused_attempt == charge.attempt else None
         if charge.state not in charging.WORKABLE and not again:
             return Result(charge.state, stored.reason_code)
+        if self._store.is_held(invoice_id):
+            return Result(charge.state, "on_hold", pending=True)
         seen = Seen(matches=matches_of(listed) if listed is not None else None)
         if again or (charge.stripe_customer_id is None and not seen.matches):
             # nothing is there to be asked about: while charging is paused the row stays as it is

@@ -93,6 +93,10 @@ class ChargeStore:
         row = self._connection.execute(text(_READ), {"invoice_id": invoice_id}).one_or_none()
         return StoredCharge(Charge(*row[:8]), bytes(row[8]), *row[9:]) if row is not None else None
 
+    def is_held(self, invoice_id: str) -> bool:
+        """Whether an active hold on the invoice, its customer or its month keeps it from being charged."""
+        return bool(self._connection.execute(text(_HELD), {"invoice_id": invoice_id}).scalar_one())
+
     def change(
         self,
         charge: Charge,
@@ -187,6 +191,9 @@ def listing_start(warehouse: Warehouse, month: date) -> int:
     return int((start - LISTING_MARGIN).timestamp()) if start is not None else 0
 
 
+_HELD = """
+SELECT billing.is_held(customer_id, invoice_id, billing_month) FROM billing.invoices WHERE invoice_id = :invoice_id
+"""
 _MONTH = """
 SELECT c.invoice_id::text AS invoice_id, i.invoice_number, i.number, c.state, c.reason_code, c.amount_minor, c.currency,
     i.invoice_number <= coalesce((

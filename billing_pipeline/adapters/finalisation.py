@@ -40,28 +40,42 @@ class GatesNotPassed(RuntimeError):  # noqa: N818 - reads as what happened
         self.unmet = unmet
 
 
+class ApprovalMissing(RuntimeError):  # noqa: N818 - reads as what happened
+    """The month needs an approval of exactly these rows, by somebody else; nothing was finalised."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finalised:
-    """What finalising a month did: invoices made final, and by reason the customers whose drafts stay."""
+    """What finalising a month did: invoices made final, and by reason the customers whose drafts stay.
+
+    The reasons are on_hold (the customer, by status or by a hold), invoice_on_hold and month_on_hold.
+    """
 
     count: int
     skipped: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def finalise_month(warehouse: Warehouse, month: date, run_id: str) -> Finalised:
-    """Finalise the month's drafts, except those of customers on hold, and freeze what each will send to Stripe.
+def finalise_month(warehouse: Warehouse, month: date, run_id: str, *, started_by: str | None = None) -> Finalised:
+    """Finalise the month's drafts, except those on hold, and freeze what each will send to Stripe.
 
     Final invoices are left alone, so a second call does nothing. Without a draft to finalise the gates are asked only
     if the month has no final invoice either: what is final stays chargeable whatever is rebuilt later.
 
+    Args:
+        warehouse: the database.
+        month: the partition.
+        run_id: the run.
+        started_by: the person who started it; None: a schedule. Where approvals are needed, it is somebody else's.
+
     Raises:
         GatesNotPassed: with every unmet gate.
+        ApprovalMissing: the month needs one.
     """
-    parameters: dict[str, Any] = {"month": month, "run_id": run_id}
+    parameters: dict[str, Any] = {"month": month, "run_id": run_id, "started_by": started_by}
     with warehouse.transaction() as connection:
         connection.execute(text("SET LOCAL work_mem = '128MB'; SET LOCAL jit = off"))
         lock_month(connection, month)
-        held = _customers_on_hold(connection, parameters)
+        held = _on_hold(connection, parameters)
         # a charge row that was lost after its invoice's commit is written anew: the request follows from the lines
         _write_intents(connection, parameters)
         if not _needs_gates(connection, parameters):
@@ -69,6 +83,9 @@ def finalise_month(warehouse: Warehouse, month: date, run_id: str) -> Finalised:
         unmet = connection.execute(text("SELECT * FROM billing.unmet_gates(:month)"), parameters).all()
         if unmet:
             raise GatesNotPassed(month, [UnmetGate(*row) for row in unmet])
+        missing = connection.execute(text("SELECT billing.missing_approval(:month, :started_by)"), parameters).scalar()
+        if missing and _drafts_wait(connection, parameters):
+            raise ApprovalMissing(f"month {month} is not finalised: {missing}")
         parameters["last_number"] = connection.execute(
             text("SELECT last_number FROM billing.invoice_numbering FOR UPDATE")
         ).scalar_one()
@@ -81,29 +98,32 @@ def finalise_month(warehouse: Warehouse, month: date, run_id: str) -> Finalised:
         return Finalised(count, held)
 
 
-def _customers_on_hold(connection: Connection, parameters: dict[str, Any]) -> dict[str, tuple[str, ...]]:
-    found = connection.execute(
-        text(
-            "SELECT DISTINCT i.customer_id FROM billing.invoices AS i"
-            " JOIN billing.customers AS c ON c.customer_id = i.customer_id"
-            " WHERE i.billing_month = :month AND i.status = 'draft' AND c.status = 'on_hold' ORDER BY 1"
-        ),
-        parameters,
-    )
-    held = tuple(str(row[0]) for row in found)
-    return {"on_hold": held} if held else {}
+def _on_hold(connection: Connection, parameters: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    held: dict[str, tuple[str, ...]] = {}
+    for reason, customer_id in connection.execute(text(load_sql("assets/drafts_on_hold.sql")), parameters):
+        held[reason] = (*held.get(reason, ()), str(customer_id))
+    return held
 
 
 def _needs_gates(connection: Connection, parameters: dict[str, Any]) -> bool:
-    waiting, final = connection.execute(
-        text(
-            "SELECT coalesce(bool_or(i.status = 'draft' AND c.status <> 'on_hold'), false),"
-            " coalesce(bool_or(i.status <> 'draft'), false) FROM billing.invoices AS i"
-            " JOIN billing.customers AS c ON c.customer_id = i.customer_id WHERE i.billing_month = :month"
-        ),
+    final = connection.execute(
+        text("SELECT EXISTS (SELECT FROM billing.invoices WHERE billing_month = :month AND status <> 'draft')"),
         parameters,
-    ).one()
-    return bool(waiting or not final)
+    ).scalar_one()
+    return not final or _drafts_wait(connection, parameters)
+
+
+def _drafts_wait(connection: Connection, parameters: dict[str, Any]) -> bool:
+    return bool(
+        connection.execute(
+            text(
+                "SELECT EXISTS (SELECT FROM billing.invoices AS i JOIN billing.customers AS c USING (customer_id)"
+                " WHERE i.billing_month = :month AND i.status = 'draft' AND c.status <> 'on_hold'"
+                " AND NOT billing.is_held(i.customer_id, i.invoice_id, i.billing_month))"
+            ),
+            parameters,
+        ).scalar_one()
+    )
 
 
 def _write_intents(connection: Connection, parameters: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ A module a group of commands. Imports happen inside the commands: a command star
 
 import click
 
-from billing_pipeline.cli import charges, database, months, sandbox, usage
+from billing_pipeline.cli import charges, corrections, credit, database, explain, holds, months, sandbox, settle, usage
 from billing_pipeline.cli.common import Commands
 
 
@@ -19,7 +19,15 @@ for command in (
     usage.import_,
     usage.correct,
     months.run,
+    holds.hold,
+    holds.release,
+    holds.approve,
+    corrections.adjust,
+    corrections.void,
+    credit.credit,
+    settle.settle,
     charges.charges,
+    explain.explain,
     database.sql,
     database.env,
     database.stop,

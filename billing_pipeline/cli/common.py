@@ -1,6 +1,8 @@
 """What the commands share: parameter types, the opened database, errors in one line. No command belongs here."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,7 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
+    from billing_pipeline.adapters.stripe_gateway import StripeGateway
     from billing_pipeline.adapters.warehouse import Warehouse
 
 
@@ -64,4 +67,50 @@ def open_database() -> "Warehouse":
     return warehouse
 
 
+@contextmanager
+def open_stripe() -> "Iterator[StripeGateway]":
+    """Stripe, or an emulator for as long as the block takes; an answer that ends the command is one line."""
+    from billing_pipeline.adapters.stripe_gateway import open_gateway
+    from billing_pipeline.core.stripe_errors import StripeFailure
+    from billing_pipeline.sandbox.local_stripe import stripe_for
+
+    with stripe_for(load_settings()):
+        try:
+            yield open_gateway(load_settings())
+        except StripeFailure as failure:
+            raise UserError(f"Stripe: {failure}") from failure
+
+
+def minor_units(option: str, value: str, currency: str) -> int:
+    """An amount that was typed, in minor units."""
+    from billing_pipeline.core.money import parse_minor
+
+    try:
+        return parse_minor(value, currency)
+    except ValueError as error:
+        raise UserError(f"{option} {error}") from None
+
+
+def table(rows: list[dict[str, Any]], empty: str) -> None:
+    """Print rows in aligned columns, amounts in minor units written out in their currency."""
+    from billing_pipeline.core.money import format_minor
+
+    if not rows:
+        click.echo(empty)
+        return
+    written = [
+        {
+            name.removesuffix("_minor"): format_minor(value, row["currency"]) if name.endswith("_minor") else str(value)
+            for name, value in row.items()
+            if name != "currency"
+        }
+        for row in rows
+    ]
+    widths = {name: max(len(name), *(len(row[name]) for row in written)) for name in written[0]}
+    for row in [{name: name for name in widths}, *written]:
+        click.echo("  ".join(value.ljust(widths[name]) for name, value in row.items()).rstrip())
+
+
+AUTHOR = click.option("--author", required=True, help="Who does it, for the audit log.")
+REASON = click.option("--reason", required=True, help="Why, for the audit log.")
 FILE = click.argument("file", type=click.Path(path_type=Path))

@@ -1,5 +1,6 @@
 """`billing run`: a month's jobs in this process."""
 
+import getpass
 import sys
 from datetime import date, datetime
 from typing import Any
@@ -21,10 +22,18 @@ from billing_pipeline.settings import load_settings
 )
 @click.option("--carry-forward", is_flag=True, help="Release a month whose usage feed is incomplete.")
 @click.option("--as-of", type=Instant(), help="Count only events received until then.")
+@click.option("--author", help="Who starts the run, and so does not approve it. Default: the user of this machine.")
 @click.option("--charge-old-month", is_flag=True, help="Charge a month that ended long ago.")
-def run(month: date, through: str, carry_forward: bool, as_of: datetime | None, charge_old_month: bool) -> None:
+def run(
+    month: date,
+    through: str,
+    carry_forward: bool,
+    as_of: datetime | None,
+    author: str | None,
+    charge_old_month: bool,
+) -> None:
     """Run the Dagster jobs of a month in this process. Exit status 1 if a run failed."""
-    from billing_pipeline.defs.running import RunOutcome, dagster_instance, run_month
+    from billing_pipeline.defs.running import STARTED_BY, RunOutcome, dagster_instance, run_month
     from billing_pipeline.sandbox.local_stripe import stripe_for
 
     warehouse = open_database()
@@ -36,15 +45,17 @@ def run(month: date, through: str, carry_forward: bool, as_of: datetime | None, 
             through,
             carry_forward=carry_forward,
             as_of=as_of.isoformat() if as_of else None,
+            tags={STARTED_BY: author or getpass.getuser()},
             charge_old_month=charge_old_month,
         )
     for outcome in outcomes:
-        _report(outcome)
+        report_run(outcome)
     if not all(outcome.success and not outcome.failed_checks for outcome in outcomes):
         sys.exit(1)
 
 
-def _report(outcome: Any) -> None:
+def report_run(outcome: Any) -> None:
+    """Print how a run ended: figures to stdout, what went wrong to stderr."""
     click.echo(f"{outcome.job}: {'passed' if outcome.success else 'FAILED'}  (run {outcome.run_id})")
     for asset, metadata in outcome.metadata.items():
         figures = [f"{metadata['dagster/row_count']} rows"] if "dagster/row_count" in metadata else []

@@ -56,6 +56,11 @@ def invoice_ids(customer_ids: Sequence[str], starts_iso: Sequence[str], revision
     return _uuid5_many(f"{c}|{s}|{revision}" for c, s in zip(customer_ids, starts_iso, strict=True))
 
 
+def supplement_id(customer_id: str, period_start: datetime, supplement_no: int, revision: int = 0) -> uuid.UUID:
+    """The id of the period's n-th supplementary invoice (from 1), in its revision."""
+    return uuid.uuid5(NAMESPACE, f"{customer_id}|{iso_utc(period_start)}|{revision}|{supplement_no}")
+
+
 def period_ids(customer_ids: Sequence[str], starts_iso: Sequence[str]) -> list[str]:
     """`period_id` for many rows, as text; `starts_iso` spelled as by `iso_utc`."""
     return _uuid5_many(f"{c}|{s}" for c, s in zip(customer_ids, starts_iso, strict=True))

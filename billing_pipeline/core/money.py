@@ -7,7 +7,7 @@ Amounts are integers of the unit Stripe's API uses, which is the ISO 4217 minor 
 https://docs.stripe.com/currencies says otherwise; currency codes are lower case, as Stripe writes them.
 """
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -120,6 +120,24 @@ def to_minor_array(exact: Column, currency: str) -> Array:
         return pc.cast(scaled, pa.int64())
     except pa.ArrowInvalid as error:
         raise AmountOutOfRangeError(f"an amount in {currency} does not fit 64 bits of minor units") from error
+
+
+def parse_minor(text: str, currency: str) -> int:
+    """An amount that a person wrote in major units, such as `12.50`, in minor units: exactly, never rounded.
+
+    Raises:
+        ValueError: it is no amount, or finer than the currency's smallest step; the text says what was expected.
+    """
+    try:
+        amount = Decimal(text.strip())
+    except InvalidOperation:
+        raise ValueError(f'"{text}": expected an amount in {currency.upper()} such as 12.50') from None
+    if not amount.is_finite():
+        raise ValueError(f'"{text}": expected an amount in {currency.upper()} such as 12.50')
+    minor = to_minor(amount, currency)
+    if Decimal(minor).scaleb(-exponent(currency)) != amount:
+        raise ValueError(f'"{text}": finer than the smallest step of {currency.upper()}')
+    return minor
 
 
 def format_minor(amount_minor: int, currency: str) -> str:

@@ -13,7 +13,8 @@ class StripeInvoice:
     """An invoice at Stripe. `invoice_id` is its metadata, `total_minor` in minor units of `currency`.
 
     `payment_status` is that of the newest payment intent (None without one, or when it was not asked for);
-    `refusal` is (kind, code, decline code) of that intent's last refused attempt.
+    `refusal` is (kind, code, decline code) of that intent's last refused attempt. `remaining_minor` is still to be
+    paid, `paid_minor` was.
     """
 
     id: str
@@ -25,6 +26,8 @@ class StripeInvoice:
     has_lines: bool
     payment_status: str | None = None
     refusal: tuple[str, str | None, str | None] | None = None
+    remaining_minor: int = 0
+    paid_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,22 @@ class ListedInvoice:
     def is_live(self) -> bool:
         """Not voided: it may still be paid, or was."""
         return self.status != "void"
+
+
+@dataclass(frozen=True, slots=True)
+class StripeCreditNote:
+    """A credit note at Stripe. `credit_note_id` is its metadata; amounts in minor units of `currency`.
+
+    `reduction_minor` is the part that lowered what was still to be paid (`pre_payment_amount`).
+    """
+
+    id: str
+    credit_note_id: str | None
+    stripe_invoice_id: str
+    status: str
+    currency: str
+    amount_minor: int
+    reduction_minor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +119,22 @@ class StripeApi(Protocol):
 
     def close(self) -> None:
         """Give back the calling thread's connection."""
+        ...
+
+
+class CreditNoteApi(Protocol):
+    """What issuing credit notes needs beside the invoices."""
+
+    def retrieve_invoice(self, stripe_id: str) -> StripeInvoice:
+        """An invoice as it is now, with the state of its payment."""
+        ...
+
+    def list_credit_notes(self, stripe_invoice_id: str) -> Iterator[StripeCreditNote]:
+        """All credit notes of an invoice."""
+        ...
+
+    def create_credit_note(self, note: Mapping[str, Any], *, key: str) -> StripeCreditNote:
+        """A credit note, from a frozen request; a refund or a balance transaction comes with it, or nothing does."""
         ...
 
 

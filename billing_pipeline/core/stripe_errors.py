@@ -137,6 +137,9 @@ TABLE: dict[_Key, Verdict] = {
     # no card to charge: `missing` is the code of customers with sources, `resource_missing` that of payment methods
     **_codes("card", Outcome.REFUSED, "no_payment_method", "missing"),
     **_codes("invalid_request", Outcome.REFUSED, "no_payment_method", "missing resource_missing"),
+    # no refund: the money went back already, or the card's bank has taken it back
+    **_codes("invalid_request", Outcome.REFUSED, "already_refunded", "charge_already_refunded"),
+    **_codes("invalid_request", Outcome.REFUSED, "disputed", "charge_disputed"),
     # not executed
     **_rows("rate_limit", Outcome.RETRY, "rate_limited", (ANY, ANY)),
     **_codes("rate_limit", Outcome.RETRY, "lock_timeout", "lock_timeout"),

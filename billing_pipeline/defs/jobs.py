@@ -10,9 +10,10 @@ CHARGING_TAG = "billing/charging_month"
 bill_month = dg.define_asset_job(
     "bill_month",
     selection=dg.AssetSelection.assets(
-        "prices", "billing_periods", "usage_snapshots", "invoice_line_items", "invoices"
+        "prices", "billing_periods", "usage_snapshots", "invoice_line_items", "invoices", "billing_drift"
     ),
-    description="From usage to draft invoices, with the quality gates. Safe to run again at any time.",
+    description="From usage to draft invoices, with the quality gates; what is billed is compared, never changed."
+    " Safe to run again at any time.",
     executor_def=dg.in_process_executor,
 )
 

@@ -77,10 +77,12 @@ def sample_table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
 
 
 def totals_by_currency(warehouse: Warehouse, table: str, amount: str, month: date) -> dict[str, str]:
-    """Metadata `total_<currency>`: the month's sum, written out."""
+    """Metadata `total_<currency>`: the month's sum without void invoices, written out."""
     rows = warehouse.rows(
         f"SELECT currency, sum({amount}) AS total_minor FROM billing.{table}"
-        " WHERE billing_month = :month GROUP BY currency ORDER BY currency",
+        " WHERE billing_month = :month AND invoice_id NOT IN ("
+        "SELECT v.invoice_id FROM billing.invoices AS v WHERE v.billing_month = :month AND v.status = 'void')"
+        " GROUP BY currency ORDER BY currency",
         month=month,
     )
     return {f"total_{row['currency']}": format_minor(int(row["total_minor"]), row["currency"]) for row in rows}

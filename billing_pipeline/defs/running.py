@@ -17,6 +17,9 @@ from billing_pipeline.settings import ROOT, SettingsError
 STAGES = ("usage_snapshots", "invoice_line_items", "invoices", "stripe_charges")
 """What `billing run --through` takes; the last one also finalises and charges."""
 
+STARTED_BY = "billing/started_by"
+"""Tag of a run: the person who started it, who then does not approve it. `billing run` sets it."""
+
 _UP_TO = ("prices", "billing_periods", *STAGES[:-1])
 
 
@@ -59,7 +62,9 @@ def run_month(
 ) -> list[RunOutcome]:
     """Run `bill_month` up to `through`, then, if that passed and is wanted, `charge_month`: as the schedules would."""
     _require_partition(month)
-    wanted = _UP_TO[: _UP_TO.index(through) + 1] if through in _UP_TO else _UP_TO
+    wanted: tuple[str, ...] = _UP_TO[: _UP_TO.index(through) + 1] if through in _UP_TO else _UP_TO
+    if wanted == _UP_TO:
+        wanted = (*_UP_TO, "billing_drift")
     config = {"ops": {"usage_snapshots": {"config": {"carry_forward": carry_forward, "as_of": as_of}}}}
     outcomes = [_execute(instance, "bill_month", month, wanted, config, tags)]
     if through == "stripe_charges" and outcomes[0].success:

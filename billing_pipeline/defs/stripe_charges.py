@@ -4,11 +4,13 @@ from datetime import date
 
 import dagster as dg
 
+from billing_pipeline.adapters.approvals import set_approval_policy
 from billing_pipeline.adapters.charge_brakes import PAUSED, read_brakes
 from billing_pipeline.adapters.charge_check import Discrepancy, verify_month
 from billing_pipeline.adapters.charger import ChargeReport, charge_month
 from billing_pipeline.adapters.circuit_breaker import guarded
-from billing_pipeline.adapters.finalisation import Finalised, GatesNotPassed, finalise_month
+from billing_pipeline.adapters.finalisation import ApprovalMissing, Finalised, GatesNotPassed, finalise_month
+from billing_pipeline.adapters.holds import active_holds
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.brakes import Brake, distinct, month_too_old
 from billing_pipeline.core.money import format_minor
@@ -18,6 +20,7 @@ from billing_pipeline.defs.metadata import markdown_table, report, sample_table,
 from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
 from billing_pipeline.defs.platform import GROUP, OWNERS
 from billing_pipeline.defs.resources import Billing, Stripe
+from billing_pipeline.defs.running import STARTED_BY
 
 SETTLED = "every_invoice_charged_or_explained"
 BRAKES = "no_brake_held_anything_back"
@@ -70,12 +73,16 @@ def stripe_charges(
     finalised = Finalised(0)
     if not too_old and not paused:
         try:
-            finalised = finalise_month(warehouse, month, run_id)
+            if settings.require_approval is not None:
+                set_approval_policy(warehouse, settings.require_approval, author="BILLING_REQUIRE_APPROVAL")
+            finalised = finalise_month(warehouse, month, run_id, started_by=context.run.tags.get(STARTED_BY))
         except GatesNotPassed as error:
             unmet = [{"gate": f"{u.asset}.{u.check}", "why": u.problem} for u in error.unmet]
             raise dg.Failure(
                 description=str(error), metadata={"unmet": sample_table(unmet)}, allow_retries=False
             ) from error
+        except ApprovalMissing as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
     context.log.info(f"{finalised.count:,} invoices finalised")
     try:
         charged = charge_month(
@@ -98,6 +105,8 @@ def stripe_charges(
             **_totals(charged),
             "finalised_now": finalised.count,
             "on_hold": ", ".join(finalised.skipped.get("on_hold", ())) or "nobody",
+            "kept_as_drafts": {reason: len(customers) for reason, customers in finalised.skipped.items()},
+            "holds": markdown_table(_holds(warehouse, month)),
             "charged_now": charged.worked_on,
             "in_other_hands": charged.in_other_hands,
             "pending": dict(charged.pending),
@@ -164,6 +173,13 @@ def _totals(charged: ChargeReport) -> dict[str, str]:
         f"total_paid_{currency}": format_minor(amount, currency)
         for currency, amount in charged.amounts_minor("paid").items()
     }
+
+
+def _holds(warehouse: Warehouse, month: date) -> list[dict[str, object]]:
+    return [
+        {name: row[name] for name in ("kind", "subject", "drafts", "uncharged", "author", "reason")}
+        for row in active_holds(warehouse, month)
+    ]
 
 
 def _standing(charged: ChargeReport) -> list[dict[str, object]]:

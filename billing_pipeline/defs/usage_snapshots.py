@@ -32,7 +32,10 @@ class SnapshotConfig(dg.Config):
 def usage_snapshots(
     context: dg.AssetExecutionContext, config: SnapshotConfig, billing: Billing
 ) -> dg.MaterializeResult:
-    """What every customer used in the period, a row a meter and dimensions. What cannot be billed is quarantined."""
+    """What every customer used in the period, a row a meter and dimensions. What cannot be billed is quarantined.
+
+    Billed rows stay; what today's usage gives for them is another version, in billing.current_snapshots.
+    """
     month = month_of(context)
     context.log_event(observed(billing.warehouse, "usage_events"))
     built = build_snapshots.build(
@@ -49,6 +52,7 @@ def usage_snapshots(
             "deleted": built.deleted,
             "as_of": built.as_of.isoformat(),
             "carried_forward_rows": built.carried_forward_rows,
+            "restated_periods": built.restated_periods,
             "quarantined_events": built.quarantined_events,
             "quarantine": markdown_table(report(billing.warehouse, "quarantine", month)),
         }

@@ -112,7 +112,7 @@ LINES = [
         "unique_grain",
         f"UPDATE billing.invoice_line_items SET line_no = 1 WHERE {ANN} AND line_no = 2",
         {"line_no": 1, "row_count": 2},
-        "ALTER TABLE billing.invoice_line_items DROP CONSTRAINT invoice_line_items_pkey",
+        "ALTER TABLE billing.invoice_line_items DROP CONSTRAINT invoice_line_items_pkey CASCADE",
         failing_rows=2,
     ),
     Break(
@@ -208,8 +208,8 @@ INVOICES = [
     Break(
         "invoices",
         "one_invoice_per_period",
-        "INSERT INTO billing.invoices (invoice_id, customer_id, period_id, billing_month, revision, currency,"
-        " total_minor, line_count, run_id) SELECT md5('')::uuid, customer_id, period_id, billing_month, 1, currency, 1000, 1, run_id"
+        "INSERT INTO billing.invoices (invoice_id, customer_id, period_id, billing_month, revision, supersedes_invoice_id, currency,"
+        " total_minor, line_count, run_id) SELECT md5('')::uuid, customer_id, period_id, billing_month, 1, invoice_id, currency, 1000, 1, run_id"
         f" FROM billing.invoices WHERE {ANN};"
         f" UPDATE billing.invoice_line_items SET invoice_id = md5('')::uuid WHERE {ANN} AND meter = 'fee';"
         f" UPDATE billing.invoices SET total_minor = total_minor - 1000, line_count = line_count - 1 WHERE {ANN}"

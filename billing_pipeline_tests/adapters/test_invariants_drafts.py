@@ -101,12 +101,16 @@ def test_a_period_has_one_live_invoice(db: Connection):
     with refused(db, "invoices_one_live|revision_key"):
         invoice(db, uuid4(), period_of(db, invoice_id), total_minor=0, line_count=0)
     with refused(db, "invoices_one_live"):
-        invoice(db, uuid4(), period_of(db, invoice_id), revision=1, total_minor=0, line_count=0)
+        again: dict[str, Any] = {"revision": 1, "supersedes_invoice_id": invoice_id, "total_minor": 0, "line_count": 0}
+        invoice(db, uuid4(), period_of(db, invoice_id), **again)
 
 
 def test_a_revision_needs_the_voided_invoice_that_it_replaces(db: Connection, lined: tuple[UUID, UUID, UUID]):
-    with refused(db, "replaces the voided one"):
-        invoice(db, *lined[:2], revision=1)
+    for supersedes, why in ((None, "name_what_they_supersede"), (uuid4(), "supersede_the_revision_before|voided one")):
+        with refused(db, why):
+            invoice(db, *lined[:2], revision=1, supersedes_invoice_id=supersedes)
+    with refused(db, "name_what_they_supersede"):
+        invoice(db, *lined[:2], supersedes_invoice_id=uuid4())
 
 
 def test_after_a_void_the_period_may_be_invoiced_anew_as_the_next_revision(db: Connection):
@@ -116,12 +120,45 @@ def test_after_a_void_the_period_may_be_invoiced_anew_as_the_next_revision(db: C
     period_id = period_of(db, voided)
     with refused(db, "revision_key"):
         invoice(db, uuid4(), period_id, total_minor=0, line_count=0)
-    with refused(db, "replaces the voided one"):
-        invoice(db, uuid4(), period_id, revision=2, total_minor=0, line_count=0)
+    with refused(db, "supersede_the_revision_before"):
+        skipping: dict[str, Any] = {"revision": 2, "supersedes_invoice_id": voided, "total_minor": 0, "line_count": 0}
+        invoice(db, uuid4(), period_id, **skipping)
     again = uuid4()
     line(db, again, period_id, value(db, "SELECT price_id FROM billing.prices"))
-    invoice(db, again, period_id, revision=1)
+    invoice(db, again, period_id, revision=1, supersedes_invoice_id=voided)
     settle(db)
+
+
+def test_a_revision_names_the_void_invoice_of_its_own_period(db: Connection):
+    voided, other = charged(db), draft(db, "c2")
+    with refused(db, "replaces the voided one"):
+        again: dict[str, Any] = {"revision": 1, "supersedes_invoice_id": voided, "total_minor": 0, "line_count": 0}
+        execute(db, "DROP INDEX billing.invoices_one_live")
+        invoice(db, uuid4(), period_of(db, voided), **again)
+    move(db, voided, "void")
+    settle(db)
+    with refused(db, "supersede_the_revision_before"):
+        again = {"revision": 1, "supersedes_invoice_id": voided, "total_minor": 0, "line_count": 0}
+        execute(db, "DROP INDEX billing.invoices_one_live")
+        invoice(db, uuid4(), period_of(db, other), "c2", **again)
+
+
+def test_the_lines_of_a_void_invoice_stay(db: Connection):
+    voided = charged(db)
+    move(db, voided, "void")
+    settle(db)
+    for change in ("DELETE FROM billing.invoice_line_items", "DELETE FROM billing.invoices"):
+        with refused(db, "lines of an existing invoice|is finalised and stays"):
+            execute(db, change)
+    with undone(db):
+        execute(db, "DELETE FROM billing.usage_snapshots")
+        snapshot(db, period_of(db, voided), quantity=3)
+
+
+def test_a_supplement_adds_to_a_final_invoice_of_its_period(db: Connection):
+    invoice_id = draft(db)
+    with refused(db, "adds to a final one of its period"):
+        invoice(db, uuid4(), period_of(db, invoice_id), supplement_no=1, total_minor=0, line_count=0)
 
 
 @pytest.mark.parametrize("status", ["open", "paid", "void", "uncollectible"])

@@ -1,5 +1,7 @@
 """What crossed the line does not change: a finalised invoice, its number, its lines and its snapshots."""
 
+from uuid import uuid4
+
 import pytest
 from sqlalchemy import Connection
 
@@ -11,8 +13,10 @@ from billing_pipeline_tests.adapters.rows import (
     execute,
     finalise,
     intent,
+    invoice,
     line,
     move,
+    pass_gates,
     period_of,
     price,
     refused,
@@ -43,6 +47,8 @@ def test_derived_rows_are_never_updated_or_truncated(db: Connection, table: str,
         "run_id = 'x'",
         "billing_month = '2026-11-01'",
         "revision = 1",
+        "supplement_no = 1",
+        "supersedes_invoice_id = invoice_id",
         "invoice_id = gen_random_uuid()",
         "period_id = gen_random_uuid()",
     ],
@@ -93,9 +99,17 @@ def test_behind_the_line_nothing_is_added(db: Connection):
         snapshot(db, period_id, meter="users")
 
 
-def test_usage_behind_a_voided_invoice_is_frozen_as_well(db: Connection):
-    invoice_id = charged(db)
-    move(db, invoice_id, "void")
+def test_usage_behind_a_voided_invoice_may_be_measured_anew_until_the_next_one_is_final(db: Connection):
+    voided = charged(db)
+    move(db, voided, "void")
+    settle(db)
+    with undone(db):
+        execute(db, "DELETE FROM billing.usage_snapshots")
+    again, period_id = uuid4(), period_of(db, voided)
+    line(db, again, period_id, value(db, "SELECT price_id FROM billing.prices"))
+    invoice(db, again, period_id, revision=1, supersedes_invoice_id=voided)
+    pass_gates(db)
+    finalise(db, again, 2)
     with refused(db, "period with a finalised invoice"):
         execute(db, "DELETE FROM billing.usage_snapshots")
 

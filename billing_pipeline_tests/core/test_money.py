@@ -17,6 +17,7 @@ from billing_pipeline.core.money import (
     exponent,
     format_minor,
     is_currency,
+    parse_minor,
     rounding_step_minor,
     to_minor,
     to_minor_array,
@@ -139,3 +140,27 @@ def test_a_column_never_wraps_around(amount):
 )
 def test_amounts_read_as_people_write_them(minor, currency, text):
     assert format_minor(minor, currency) == text
+
+
+@pytest.mark.parametrize(
+    ("written", "currency", "minor"),
+    [("12.50", "usd", 1250), ("-3", "usd", -300), (" 7 ", "jpy", 7), ("1.230", "kwd", 1230), ("12.500", "usd", 1250)],
+)
+def test_an_amount_that_a_person_wrote_is_taken_exactly(written, currency, minor):
+    assert parse_minor(written, currency) == minor
+
+
+@pytest.mark.parametrize(
+    ("written", "currency", "says"),
+    [
+        ("ten", "usd", "expected an amount in USD"),
+        ("nan", "usd", "expected an amount"),
+        ("1e400", "usd", "does not fit"),
+        ("0.005", "usd", "finer than the smallest step of USD"),
+        ("0.5", "jpy", "finer"),
+        ("1.234", "kwd", "finer"),
+    ],
+)
+def test_an_amount_that_would_have_to_be_rounded_is_refused(written, currency, says):
+    with pytest.raises(ValueError, match=says):
+        parse_minor(written, currency)

@@ -63,6 +63,7 @@ def test_a_month_is_billed_with_what_operators_want_to_see(instance, platform):
         "usage_snapshots": 4,
         "invoice_line_items": 4,
         "invoices": 2,
+        "billing_drift": 0,
     }
 
     snapshots, lines, invoices = (outcome.metadata[a] for a in ("usage_snapshots", "invoice_line_items", "invoices"))

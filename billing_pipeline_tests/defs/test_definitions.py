@@ -21,7 +21,7 @@ from billing_pipeline_tests.adapters.builds.month_rows import OCTOBER
 # Dagster reads pydantic's old attribute of a resource that has no fields
 pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")
 
-MONTHLY = {"billing_periods", "usage_snapshots", "invoice_line_items", "invoices", "stripe_charges"}
+MONTHLY = {"billing_periods", "usage_snapshots", "invoice_line_items", "invoices", "stripe_charges", "billing_drift"}
 OURS = {"prices", *MONTHLY}
 
 IN_A_FRESH_INTERPRETER = """

@@ -1,16 +1,17 @@
--- Grain: one row a draft of :month that becomes final; customers on hold keep theirs. Numbers go on from :last_number,
+-- Grain: one row a draft of :month that becomes final; what is on hold stays a draft. Numbers go on from :last_number,
 -- in the order of customers and periods, so that the same drafts always get the same numbers.
 WITH numbered AS (
     SELECT
         i.invoice_id,
-        row_number() OVER (ORDER BY i.customer_id COLLATE "C", p.period_start, i.revision) AS nth
+        row_number() OVER (ORDER BY i.customer_id COLLATE "C", p.period_start, i.supplement_no, i.revision) AS nth
     FROM billing.invoices AS i
     INNER JOIN billing.billing_periods AS p ON i.period_id = p.period_id
     INNER JOIN billing.customers AS c ON i.customer_id = c.customer_id
     WHERE i.billing_month = :month AND i.status = 'draft' AND c.status <> 'on_hold'
+        AND NOT billing.is_held(i.customer_id, i.invoice_id, i.billing_month)
 )
 
 UPDATE billing.invoices AS i
-SET status = 'open', invoice_number = :last_number + n.nth, finalised_at = clock_timestamp()
+SET status = 'open', invoice_number = :last_number + n.nth, finalised_at = clock_timestamp(), finalised_by = :started_by
 FROM numbered AS n
 WHERE i.invoice_id = n.invoice_id AND i.status = 'draft'

@@ -15,6 +15,6 @@ INNER JOIN billing.billing_periods AS p USING (period_id, billing_month)
 WHERE s.billing_month = :month
     AND NOT EXISTS (
         SELECT FROM billing.invoices AS i
-        WHERE i.period_id = s.period_id AND i.billing_month = s.billing_month AND i.status <> 'draft'
+        WHERE i.period_id = s.period_id AND i.billing_month = s.billing_month AND i.status NOT IN ('draft', 'void')
     )
 ORDER BY s.customer_id COLLATE "C", p.period_start

@@ -1,5 +1,7 @@
 -- Grain: one row a customer, meter and dimensions of :month whose events no meter of the customer's book counts.
 -- The same conditions as in usage_snapshots.sql, turned round; the gate usage_conserved counts both against the events.
+-- Billed periods are looked at again too: usage that arrives late must not vanish because it cannot be billed. A customer
+-- who left since then does not matter there.
 WITH suspects AS MATERIALIZED (
     SELECT
         s.series_id,
@@ -12,12 +14,12 @@ WITH suspects AS MATERIALIZED (
         m.aggregation,
         CASE
             WHEN c.customer_id IS NULL THEN 'unknown customer'
-            WHEN c.status = 'inactive' THEN 'the customer is inactive'
             WHEN b.currency IS NULL THEN format('no price book in %s', c.currency)
             WHEN m.meter IS NULL THEN 'unknown meter'
             WHEN m.dimensions <> s.dimension_names
                 THEN format('expected the dimensions [%s]', array_to_string(m.dimensions, ', '))
-        END AS reason
+        END AS reason,
+        c.status = 'inactive' AS left_us
     FROM billing.usage_series AS s
     LEFT JOIN billing.customers AS c USING (customer_id)
     LEFT JOIN billing.price_books AS b USING (currency)
@@ -34,6 +36,9 @@ placed AS (
         p.period_id,
         e.quantity,
         CASE
+            WHEN s.left_us AND NOT EXISTS (
+                    SELECT FROM billing.invoices AS i WHERE i.period_id = p.period_id AND i.status NOT IN ('draft', 'void')
+                ) THEN 'the customer is inactive'
             WHEN s.reason IS NOT NULL THEN s.reason
             WHEN p.period_id IS NULL THEN 'before the customer''s first billed day'
         END AS reason
@@ -50,9 +55,7 @@ placed AS (
                 ) <= :as_of
         )
         AND (
-            (p.billing_month = :month AND NOT EXISTS (
-                SELECT FROM billing.invoices AS i WHERE i.period_id = p.period_id AND i.status <> 'draft'
-            ))
+            p.billing_month = :month
             OR (
                 p.period_id IS NULL AND e.occurred_at >= :month_start AND e.occurred_at < :month_end
                 AND (s.stranger OR cast(e.occurred_at AT TIME ZONE s.timezone AS date) < s.cycle_anchor)

@@ -1,19 +1,7 @@
--- Grain: one row a period, meter and dimensions, for the periods of :month without a finalised invoice.
+-- Grain: one row a period, meter and dimensions, for the periods in pg_temp.measured_periods by pg_temp.measured_meters.
 -- Cost: the events of the month, and one index probe for each series of a level; not the length of history.
-WITH periods AS MATERIALIZED (
-    SELECT p.*
-    FROM billing.billing_periods AS p
-    INNER JOIN billing.customers AS c USING (customer_id)
-    WHERE p.billing_month = :month
-        AND c.status <> 'inactive'
-        AND NOT EXISTS (
-            SELECT FROM billing.invoices AS i
-            WHERE i.period_id = p.period_id AND i.billing_month = p.billing_month AND i.status <> 'draft'
-        )
-),
-
 -- with the level in force at the end (last), or at the start (max, time_weighted)
-series AS MATERIALIZED (
+WITH series AS MATERIALIZED (
     SELECT
         k.*,
         e.quantity AS level
@@ -28,9 +16,9 @@ series AS MATERIALIZED (
             s.meter,
             s.dimensions,
             m.aggregation
-        FROM periods AS p
+        FROM pg_temp.measured_periods AS p
         INNER JOIN billing.usage_series AS s USING (customer_id)
-        INNER JOIN billing.meters AS m
+        INNER JOIN pg_temp.measured_meters AS m
             ON m.currency = p.currency AND m.meter = s.meter AND m.dimensions = s.dimension_names
         WHERE s.first_occurred_at < p.period_end
         ORDER BY s.series_id -- the order of usage_events_level: probes that follow each other find their page in memory
@@ -141,7 +129,8 @@ measured AS (
                 )
         END AS quantity,
         coalesce(c.event_count, 0) AS event_count,
-        CASE WHEN c.corrected THEN 'corrected' ELSE 'measured' END AS basis
+        CASE WHEN c.corrected THEN 'corrected' ELSE 'measured' END AS basis,
+        s.aggregation
     FROM series AS s
     LEFT JOIN counted AS c USING (period_id, series_id)
     LEFT JOIN held AS h USING (period_id, series_id)
@@ -155,9 +144,10 @@ measured AS (
         coalesce(s.dimensions, '{}'),
         1,
         coalesce(c.event_count, 0),
-        'measured'
-    FROM periods AS p
-    INNER JOIN billing.meters AS m ON p.currency = m.currency AND m.aggregation = 'constant'
+        'measured',
+        m.aggregation
+    FROM pg_temp.measured_periods AS p
+    INNER JOIN pg_temp.measured_meters AS m ON p.currency = m.currency AND m.aggregation = 'constant'
     LEFT JOIN series AS s ON p.period_id = s.period_id AND m.meter = s.meter
     LEFT JOIN counted AS c ON s.period_id = c.period_id AND s.series_id = c.series_id
 ),
@@ -170,12 +160,13 @@ carried AS (
         p.currency,
         b.meter,
         b.dimensions,
-        b.quantity
-    FROM periods AS p
+        b.quantity,
+        b.aggregation
+    FROM pg_temp.measured_periods AS p
     INNER JOIN billing.billing_periods AS q
         ON p.customer_id = q.customer_id AND p.previous_end = q.period_end
     INNER JOIN billing.usage_snapshots AS b ON q.period_id = b.period_id
-    WHERE p.period_end > :carried_forward_from AND b.currency = p.currency
+    WHERE p.may_carry AND p.period_end > :carried_forward_from AND b.currency = p.currency
 )
 
 SELECT
@@ -189,7 +180,8 @@ SELECT
     coalesce(m.event_count, 0) AS event_count,
     cast(:as_of AS timestamptz) AS as_of,
     CASE WHEN c.period_id IS NULL THEN m.basis ELSE 'carried_forward' END AS basis,
-    cast(:run_id AS text) AS run_id
+    cast(:run_id AS text) AS run_id,
+    coalesce(c.aggregation, m.aggregation) AS aggregation
 FROM measured AS m
 FULL JOIN carried AS c
     ON m.period_id = c.period_id AND m.meter = c.meter AND m.dimensions = c.dimensions

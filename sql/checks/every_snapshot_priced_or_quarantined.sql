@@ -1,5 +1,5 @@
 -- Snapshots whose quantity is not covered exactly by lines (billed or allowance) or by quarantine, and lines without a
--- snapshot.
+-- snapshot. Lines of void invoices are not asked: their period is billed again.
 SELECT customer_id, meter, dimensions, sum(measured) AS measured, sum(covered) AS covered
 FROM (
     SELECT period_id, customer_id, meter, dimensions, quantity AS measured, 0 AS covered, 1 AS snapshots, 0 AS answers
@@ -9,6 +9,9 @@ FROM (
     SELECT period_id, customer_id, meter, dimensions, 0, sum(usage_quantity), 0, 1
     FROM {batch}
     WHERE kind = 'usage'
+        AND invoice_id NOT IN (
+            SELECT v.invoice_id FROM billing.invoices AS v WHERE v.billing_month = '{month}' AND v.status = 'void'
+        )
     GROUP BY period_id, customer_id, meter, dimensions
     UNION ALL
     SELECT period_id, customer_id, meter, dimensions, 0, quantity, 0, 1

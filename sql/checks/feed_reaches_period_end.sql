@@ -13,7 +13,7 @@ CROSS JOIN (
 ) AS f
 WHERE p.billing_month = '{month}'
     AND (f.complete_through IS NULL OR f.complete_through < p.period_end)
-    AND NOT EXISTS (SELECT FROM billing.invoices AS i WHERE i.period_id = p.period_id AND i.status <> 'draft')
+    AND NOT EXISTS (SELECT FROM billing.invoices AS i WHERE i.period_id = p.period_id AND i.status NOT IN ('draft', 'void'))
     AND NOT EXISTS (
         SELECT FROM billing.asset_months AS m
         WHERE m.asset = 'usage_snapshots' AND m.billing_month = '{month}' AND m.carried_forward_from IS NOT NULL

@@ -12,7 +12,7 @@ open_periods AS (
     SELECT p.period_id, p.customer_id, p.period_start, p.period_end
     FROM billing.billing_periods AS p
     WHERE p.billing_month = '{month}'
-        AND NOT EXISTS (SELECT FROM billing.invoices AS i WHERE i.period_id = p.period_id AND i.status <> 'draft')
+        AND NOT EXISTS (SELECT FROM billing.invoices AS i WHERE i.period_id = p.period_id AND i.status NOT IN ('draft', 'void'))
 ),
 
 counting AS (

@@ -6,6 +6,7 @@ SELECT
     i.customer_id,
     c.name AS customer_name,
     i.total_minor,
+    coalesce(k.credited_minor, 0) AS credited_minor,
     i.currency,
     i.status,
     s.state AS charge_state,
@@ -17,6 +18,7 @@ SELECT
 FROM billing.invoices AS i
 INNER JOIN billing.customers AS c USING (customer_id)
 LEFT JOIN billing.stripe_charges AS s USING (invoice_id)
+LEFT JOIN billing.invoice_credits AS k USING (invoice_id)
 WHERE i.status IN ('open', 'uncollectible');
 
 COMMENT ON VIEW billing.receivables IS 'One row a finalised invoice that is not paid, and why';
@@ -25,6 +27,7 @@ COMMENT ON COLUMN billing.receivables.number IS 'Invoice number';
 COMMENT ON COLUMN billing.receivables.customer_id IS 'Who owes';
 COMMENT ON COLUMN billing.receivables.customer_name IS 'Name on the invoice';
 COMMENT ON COLUMN billing.receivables.total_minor IS 'Amount in minor units';
+COMMENT ON COLUMN billing.receivables.credited_minor IS 'Credit notes against it, in minor units: what is due is less by them';
 COMMENT ON COLUMN billing.receivables.currency IS 'Currency of the amount';
 COMMENT ON COLUMN billing.receivables.status IS 'open or uncollectible';
 COMMENT ON COLUMN billing.receivables.charge_state IS 'State of the charge';

@@ -1,14 +1,12 @@
 """Usage snapshots through `core.rating` into line items: streamed out, rated in Arrow, streamed in."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute
 from sqlalchemy import Connection, text
 
 from billing_pipeline.adapters.builds.month import (
@@ -18,38 +16,24 @@ from billing_pipeline.adapters.builds.month import (
     record_build,
     version_of,
 )
-from billing_pipeline.adapters.builds.usage_snapshots import OPEN_PERIODS, QUARANTINE_KEY
-from billing_pipeline.adapters.warehouse import (
-    Warehouse,
-    copy_arrow_in,
-    copy_arrow_out,
-    joined_in_bulk,
-    load_sql,
-    replace_rows,
+from billing_pipeline.adapters.builds.rated_lines import (
+    BLOCK_BYTES,
+    LINE_COLUMNS,
+    constant,
+    prices_in_use,
+    rated_lines,
 )
-from billing_pipeline.core.invoicing import invoice_ids
-from billing_pipeline.core.rating import rate
-from billing_pipeline.core.rating_frames import DECIMAL, LINE_SCHEMA, PRICE_SCHEMA
+from billing_pipeline.adapters.builds.usage_snapshots import OPEN_PERIODS, QUARANTINE_KEY
+from billing_pipeline.adapters.code_version import code_version
+from billing_pipeline.adapters.warehouse import Warehouse, copy_arrow_in, joined_in_bulk, load_sql, replace_rows
+from billing_pipeline.core.invoicing import invoice_id
 
-pc: Any = pyarrow.compute
+OPEN_LINES = f"""{OPEN_PERIODS} AND NOT EXISTS (
+    SELECT FROM billing.invoices AS v WHERE v.invoice_id = t.invoice_id AND v.status = 'void'
+)"""
+"""Lines that may still be rebuilt: those of a void invoice stay, the next revision gets lines of its own."""
 
-BLOCK_BYTES = 16 << 20
-"""Snapshots are rated in blocks of about this much text, so that a month of any size needs little memory."""
-
-_FIELDS: list[tuple[str, pa.DataType]] = [
-    ("customer_id", pa.string()),
-    ("start_iso", pa.string()),
-    ("period_id", pa.string()),
-    ("currency", pa.string()),
-    ("start_date", pa.date32()),
-    ("meter", pa.string()),
-    ("dimensions", pa.string()),
-    ("quantity", DECIMAL),
-    ("event_count", pa.int64()),
-    ("basis", pa.string()),
-]
-_SNAPSHOTS = pa.schema(_FIELDS)
-_COLUMNS = (*LINE_SCHEMA.names, "period_id", "billing_month", "run_id")
+_COLUMNS = (*LINE_COLUMNS, "billing_month", "run_id", "code_version")
 _UNPRICED = (
     "billing_month",
     "stage",
@@ -84,7 +68,7 @@ def build(warehouse: Warehouse, month: date, run_id: str, *, block_bytes: int = 
         scope = {"month": month}
         with joined_in_bulk(connection):
             fresh = not connection.execute(
-                text(f"SELECT EXISTS (SELECT FROM billing.invoice_line_items AS t WHERE {OPEN_PERIODS})"), scope
+                text(f"SELECT EXISTS (SELECT FROM billing.invoice_line_items AS t WHERE {OPEN_LINES})"), scope
             ).scalar()
         target = "billing.invoice_line_items"
         if not fresh:
@@ -96,18 +80,20 @@ def build(warehouse: Warehouse, month: date, run_id: str, *, block_bytes: int = 
             )
             target = "pg_temp.built_lines"
         unpriced: list[pa.Table] = []
+        snapshots = load_sql("assets/invoice_line_items_input.sql")
         # COPY out and COPY in at once need two connections; the month's lock keeps the reader's rows still. An error
         # must end the COPY out before its connection is given back, which would wait for it for ever
         with (
             warehouse.engine.connect() as reader,
             joined_in_bulk(reader),
-            closing(_rated(reader, month, run_id, block_bytes, unpriced)) as lines,
+            closing(rated_lines(reader, snapshots, scope, prices_in_use(reader), unpriced, block_bytes)) as lines,
         ):
-            written = copy_arrow_in(connection, target, _COLUMNS, lines)
+            revised = _revised(lines, _reissued(connection, scope))
+            written = copy_arrow_in(connection, target, _COLUMNS, _recorded(revised, month, run_id))
         deleted = 0
         if not fresh:
             deleted, written = _replace_changed(connection, scope)
-        _quarantine(connection, unpriced, scope)
+        quarantine_unpriced(connection, "invoice_line_items", OPEN_PERIODS, unpriced, month, run_id)
         record_build(
             connection,
             "invoice_line_items",
@@ -119,64 +105,47 @@ def build(warehouse: Warehouse, month: date, run_id: str, *, block_bytes: int = 
     return BuiltLines(written, deleted, row_count, sum(table.num_rows for table in unpriced))
 
 
-def _rated(
-    reader: Connection, month: date, run_id: str, block_bytes: int, unpriced: list[pa.Table]
-) -> Generator[pa.Table]:
-    """Lines of the month, block by block; what has no price is appended to `unpriced`."""
-    query = f"SELECT {', '.join(PRICE_SCHEMA.names)} FROM billing.prices WHERE retired_at IS NULL ORDER BY price_id"
-    price_tables = list(copy_arrow_out(reader, query, {}, PRICE_SCHEMA))
-    prices = pa.concat_tables(price_tables or [PRICE_SCHEMA.empty_table()]).to_pandas(types_mapper=pd.ArrowDtype)
-    snapshots = load_sql("assets/invoice_line_items_input.sql")
-    with closing(copy_arrow_out(reader, snapshots, {"month": month}, _SNAPSHOTS, block_bytes)) as blocks:
-        for block in _whole_customers(blocks):
-            block = block.append_column("invoice_id", _invoice_ids(block))
-            rated = rate(block.to_pandas(types_mapper=pd.ArrowDtype), prices)
-            yield _with_period(pa.Table.from_pandas(rated.lines, preserve_index=False), block, month, run_id)
-            if len(rated.unpriced):
-                left = pa.Table.from_pandas(rated.unpriced, preserve_index=False)
-                left = _with_period(left, block, month, run_id)
-                unpriced.append(_constant(left, "stage", "invoice_line_items"))
+def _reissued(connection: Connection, scope: dict[str, Any]) -> dict[str, str]:
+    """For periods whose invoice was voided: the id of their first invoice, and of the revision that comes next."""
+    voided = connection.execute(text(_VOIDED), scope)
+    return {
+        str(invoice_id(row.customer_id, row.period_start)): str(
+            invoice_id(row.customer_id, row.period_start, row.revision)
+        )
+        for row in voided
+    }
 
 
-def _invoice_ids(block: pa.Table) -> Any:
-    """The id of each row's invoice, computed once a period."""
-    periods = block["period_id"].combine_chunks().dictionary_encode()
-    first = pc.index_in(periods.dictionary, value_set=block["period_id"].combine_chunks())
-    customers, starts = (
-        [str(value) for value in block[name].take(first).to_pylist()] for name in ("customer_id", "start_iso")
-    )
-    return pa.array(invoice_ids(customers, starts), pa.string()).take(periods.indices)
+def _revised(tables: Iterator[pa.Table], reissued: dict[str, str]) -> Iterator[pa.Table]:
+    """Put the lines of a period whose invoice was voided on the revision that comes next."""
+    for table in tables:
+        if not reissued:
+            yield table
+            continue
+        own: list[Any] = table["invoice_id"].to_pylist()
+        ids = [reissued.get(one, one) for one in own]
+        place = table.column_names.index("invoice_id")
+        yield table.set_column(place, "invoice_id", pa.array(ids, pa.string()))
 
 
-def _whole_customers(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Blocks cut anew so that none ends within a customer: a price's minimum looks at the whole invoice."""
-    rest: pa.Table | None = None
-    for block in blocks:
-        table = block if rest is None else pa.concat_tables([rest, block])
-        customers = table["customer_id"]
-        same_as_last = pc.equal(customers, customers[-1])
-        cut = pc.index(same_as_last, True).as_py()
-        rest = table.slice(cut)
-        if cut:
-            yield table.slice(0, cut).combine_chunks()
-    if rest is not None and rest.num_rows:
-        yield rest.combine_chunks()
+def _recorded(tables: Iterator[pa.Table], month: date, run_id: str) -> Iterator[pa.Table]:
+    """Add the month, the run and the code."""
+    for table in tables:
+        dated = constant(table, "billing_month", month.isoformat())
+        yield constant(constant(dated, "run_id", run_id), "code_version", code_version())
 
 
-def _with_period(lines: pa.Table, block: pa.Table, month: date, run_id: str) -> pa.Table:
-    """Add period_id by invoice_id, and the month and run."""
-    positions = pc.index_in(lines["invoice_id"], value_set=block["invoice_id"].combine_chunks())
-    lines = lines.append_column("period_id", block["period_id"].combine_chunks().take(positions))
-    return _constant(_constant(lines, "billing_month", month.isoformat()), "run_id", run_id)
-
-
-def _constant(table: pa.Table, name: str, value: str) -> pa.Table:
-    return table.append_column(name, pa.repeat(pa.scalar(value), table.num_rows))
+_VOIDED = """
+SELECT p.customer_id, p.period_start, max(i.revision) + 1 AS revision
+FROM billing.invoices AS i JOIN billing.billing_periods AS p USING (period_id)
+WHERE i.billing_month = :month AND i.status = 'void' AND i.supplement_no = 0
+GROUP BY p.customer_id, p.period_start
+"""
 
 
 def _replace_changed(connection: Connection, scope: dict[str, Any]) -> tuple[int, int]:
     """Replace the lines of those invoices that came out differently; returns rows deleted and inserted."""
-    compared = [name for name in _COLUMNS if name != "run_id"]
+    compared = [name for name in _COLUMNS if name not in ("run_id", "code_version")]
     names = ", ".join(compared)
     connection.execute(text("ANALYZE pg_temp.built_lines"))
     with joined_in_bulk(connection):
@@ -188,11 +157,11 @@ def _replace_changed(connection: Connection, scope: dict[str, Any]) -> tuple[int
                     (
                         SELECT {names} FROM pg_temp.built_lines
                         EXCEPT ALL
-                        SELECT {names} FROM billing.invoice_line_items AS t WHERE {OPEN_PERIODS}
+                        SELECT {names} FROM billing.invoice_line_items AS t WHERE {OPEN_LINES}
                     )
                     UNION ALL
                     (
-                        SELECT {names} FROM billing.invoice_line_items AS t WHERE {OPEN_PERIODS}
+                        SELECT {names} FROM billing.invoice_line_items AS t WHERE {OPEN_LINES}
                         EXCEPT ALL
                         SELECT {names} FROM pg_temp.built_lines
                     )
@@ -217,17 +186,21 @@ def _replace_changed(connection: Connection, scope: dict[str, Any]) -> tuple[int
     return deleted, inserted
 
 
-def _quarantine(connection: Connection, unpriced: list[pa.Table], scope: dict[str, Any]) -> None:
+def quarantine_unpriced(
+    connection: Connection, stage: str, scope: str, unpriced: list[pa.Table], month: date, run_id: str
+) -> None:
+    """Make the quarantine of a stage and month, within `scope`, what rating found no price for."""
     connection.execute(
         text("CREATE TEMP TABLE unpriced ON COMMIT DROP AS SELECT * FROM billing.usage_quarantine WITH NO DATA")
     )
-    if unpriced:
-        copy_arrow_in(connection, "pg_temp.unpriced", _UNPRICED, unpriced)
+    rows = [constant(table, "stage", stage) for table in _recorded(iter(unpriced), month, run_id)]
+    if rows:
+        copy_arrow_in(connection, "pg_temp.unpriced", _UNPRICED, rows)
     replace_rows(
         connection,
         "billing.usage_quarantine",
         "SELECT * FROM pg_temp.unpriced",
-        f"{OPEN_PERIODS} AND t.stage = 'invoice_line_items'",
-        scope,
+        f"{scope} AND t.stage = '{stage}'",
+        {"month": month},
         key=QUARANTINE_KEY,
     )

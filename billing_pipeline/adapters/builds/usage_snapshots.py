@@ -1,82 +1,85 @@
-"""Usage events of a month into quantities, and what cannot be billed into quarantine."""
+"""Usage events of a month into quantities, and what cannot be billed into quarantine.
+
+Periods without a finalised invoice are measured anew. Those that are billed keep their rows for ever; where the usage
+known by now gives something else, that is written beside them as another version.
+"""
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
-from billing_pipeline.adapters.builds.month import (
-    Built,
-    count_rows,
-    first_of,
-    month_after,
-    owned_month,
-    record_build,
+from billing_pipeline.adapters.builds.measuring import (
+    bounds,
+    feed_reach,
+    measure_billed_periods,
+    measure_open_periods,
+    measurement,
 )
+from billing_pipeline.adapters.builds.month import Built, count_rows, owned_month, record_build
+from billing_pipeline.adapters.builds.restatement import restate
 from billing_pipeline.adapters.locks import USAGE_LOCK
 from billing_pipeline.adapters.warehouse import Warehouse, load_sql, replace_rows
 
 OPEN_PERIODS = """t.billing_month = :month AND NOT EXISTS (
     SELECT FROM billing.invoices AS i
-    WHERE i.period_id = t.period_id AND i.billing_month = t.billing_month AND i.status <> 'draft'
+    WHERE i.period_id = t.period_id AND i.billing_month = t.billing_month AND i.status NOT IN ('draft', 'void')
 )"""
-"""Rows that may still be rebuilt: no finalised invoice stands on them."""
+"""Rows that may still be rebuilt: no finalised invoice stands on them. A void one does not hold its period."""
 
 QUARANTINE_KEY = ("billing_month", "stage", "customer_id", "meter", "dimensions", "period_id")
 
 
 @dataclass(frozen=True)
 class BuiltSnapshots(Built):
-    """Also the cut-off, and how much was set aside."""
+    """Also the cut-off, how much was set aside, and the billed periods that got another version."""
 
     as_of: datetime
     quarantined_series: int
     quarantined_events: int
     carried_forward_rows: int
+    restated_periods: int
 
 
 def build(
     warehouse: Warehouse, month: date, run_id: str, *, as_of: datetime | None = None, carry_forward: bool = False
 ) -> BuiltSnapshots:
-    """Measure the month's periods that have no finalised invoice.
+    """Measure the month's periods: rows of open ones are replaced, billed ones are restated where they would differ.
 
     Args:
         warehouse: the database.
         month: the partition.
         run_id: written to new rows; rows that stay as they were keep theirs.
-        as_of: count events received until then; default: now. Rows whose content is unchanged keep theirs.
+        as_of: count events received until then, and let every open row say so; default: now, and open rows whose
+            content is unchanged keep theirs.
         carry_forward: bill what the feed does not cover at the quantities of the period before.
     """
     with owned_month(warehouse, month) as connection:
         # imports hold this lock exclusively: no event can appear later with a received_at before the cut-off
         connection.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": USAGE_LOCK})
-        bounds = _bounds(connection, month)
         cut_off = as_of or connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-        carried_from = _feed_reach(connection, cut_off, bounds["last_end"]) if carry_forward else None
-        parameters = {
-            **bounds,
-            "month": month,
-            "run_id": run_id,
-            "as_of": cut_off,
-            "carried_forward_from": carried_from,
-            "month_start": first_of(month),
-            "month_end": first_of(month_after(month)),
-        }
+        span = bounds(connection, month)
+        reach = feed_reach(connection, cut_off, span["last_end"])
+        carried_from = reach if carry_forward else None
+        parameters = {**span, "run_id": run_id, "as_of": cut_off, "carried_forward_from": carried_from}
+        measure_open_periods(connection, month)
         change = replace_rows(
             connection,
             "billing.usage_snapshots",
-            load_sql("assets/usage_snapshots.sql"),
+            measurement(),
             OPEN_PERIODS,
             parameters,
             key=("period_id", "meter", "dimensions"),
-            ignore=("run_id", "as_of"),
+            ignore=("run_id", "as_of") if as_of is None else ("run_id",),
         )
+        restated = 0
+        if measure_billed_periods(connection, month):
+            restated = restate(connection, {**parameters, "carried_forward_from": reach})
         replace_rows(
             connection,
             "billing.usage_quarantine",
             load_sql("assets/usage_quarantine.sql"),
-            f"{OPEN_PERIODS} AND t.stage = 'usage_snapshots'",
+            "t.billing_month = :month AND t.stage = 'usage_snapshots'",
             parameters,
             key=QUARANTINE_KEY,
         )
@@ -106,26 +109,8 @@ def build(
         int(quarantine.series),
         int(quarantine.events),
         int(carried),
+        restated,
     )
-
-
-def _bounds(connection: Connection, month: date) -> dict[str, Any]:
-    found = connection.execute(
-        text(
-            "SELECT coalesce(min(period_start), :first) AS first_start, coalesce(max(period_end), :last) AS last_end"
-            " FROM billing.billing_periods WHERE billing_month = :month"
-        ),
-        {"month": month, "first": first_of(month), "last": first_of(month_after(month))},
-    ).one()
-    return {"first_start": found.first_start, "last_end": found.last_end}
-
-
-def _feed_reach(connection: Connection, cut_off: datetime, default: datetime) -> datetime:
-    reach = connection.execute(
-        text("SELECT max(complete_through) FROM billing.usage_imports WHERE received_at <= :cut_off"),
-        {"cut_off": cut_off},
-    ).scalar()
-    return default if reach is None else min(reach, default)
 
 
 _LOG_RELEASE = """

@@ -4,6 +4,7 @@ Nothing is decided here but one thing: a call that Stripe did not execute (429) 
 """
 
 from billing_pipeline.adapters.stripe_gateway.calls import RETRIES_MAX
+from billing_pipeline.adapters.stripe_gateway.credit_notes import CreditNoteCalls
 from billing_pipeline.adapters.stripe_gateway.customers import CustomerCalls
 from billing_pipeline.adapters.stripe_gateway.invoices import InvoiceCalls
 from billing_pipeline.adapters.stripe_limits import shared_limits
@@ -12,7 +13,7 @@ from billing_pipeline.settings import EMULATOR_KEY, Settings, SettingsError
 __all__ = ["RETRIES_MAX", "StripeGateway", "open_gateway"]
 
 
-class StripeGateway(CustomerCalls, InvoiceCalls):
+class StripeGateway(CustomerCalls, InvoiceCalls, CreditNoteCalls):
     """Stripe, or the emulator, with every operation that we use."""
 
 

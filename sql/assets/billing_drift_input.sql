@@ -1,0 +1,18 @@
+-- Grain: one row a snapshot of the newest version, for the periods of :month whose finalised invoice is not void, a
+-- customer's rows together.
+SELECT
+    s.customer_id,
+    to_char(p.period_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS start_iso,
+    s.period_id,
+    s.currency,
+    p.start_date,
+    s.meter,
+    s.dimensions,
+    s.quantity,
+    s.event_count,
+    s.basis
+FROM billing.current_snapshots AS s
+INNER JOIN billing.billing_periods AS p USING (period_id, billing_month)
+INNER JOIN billing.invoices AS i USING (period_id, billing_month)
+WHERE s.billing_month = :month AND i.supplement_no = 0 AND i.status IN ('open', 'paid', 'uncollectible')
+ORDER BY s.customer_id COLLATE "C", p.period_start
