@@ -5,7 +5,7 @@ temporary tables and nothing else: Postgres itself keeps the books untouched. No
 lock that a run would wait for.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -19,7 +19,7 @@ from billing_pipeline.adapters.builds.measuring import bounds, feed_reach, measu
 from billing_pipeline.adapters.builds.rated_lines import rated_lines
 from billing_pipeline.adapters.warehouse import Warehouse, load_sql
 from billing_pipeline.core.errors import UserError
-from billing_pipeline.core.month_diff import MonthLine
+from billing_pipeline.core.month_diff import MonthLine, Terms
 from billing_pipeline.core.price_book import PriceBook, price_rows
 from billing_pipeline.core.rating_frames import price_frame
 
@@ -39,8 +39,12 @@ class Shadow:
 def month_lines(warehouse: Warehouse, month: date, kinds: Sequence[str] | None = None) -> list[MonthLine]:
     """A month's lines as the books have them, drafts and finalised invoices alike; `kinds` None: all."""
     rows = warehouse.rows(load_sql("diff/month_lines.sql"), month=month)
+    terms = {row["price_id"]: _terms(row) for row in warehouse.rows(_TERMS)}
     return [
-        MonthLine(**row | {"price_ids": frozenset(row["price_ids"] or ())})
+        MonthLine(
+            **{name: row[name] for name in _NAMES},
+            prices=frozenset(terms[price_id] for price_id in row["price_ids"] or ()),
+        )
         for row in rows
         if kinds is None or row["kind"] in kinds
     ]
@@ -93,9 +97,11 @@ def shadow_month(
             {**span, "run_id": "shadow", "as_of": cut_off, "carried_forward_from": reach},
         )
         connection.execute(text("ANALYZE pg_temp.measured"))
-        prices = price_frame([row for book in books for row in price_rows(book)])
-        with closing(rated_lines(connection, load_sql("diff/shadow_input.sql"), {}, prices, unpriced)) as tables:
-            lines = _summed(tables)
+        rows = [row for book in books for row in price_rows(book)]
+        terms = {str(row.price_id): _terms({name: getattr(row, name) for name in row.__slots__}) for row in rows}
+        snapshots = load_sql("diff/shadow_input.sql")
+        with closing(rated_lines(connection, snapshots, {}, price_frame(rows), unpriced)) as tables:
+            lines = _summed(tables, terms)
         connection.rollback()
     return Shadow(lines, sum(table.num_rows for table in unpriced))
 
@@ -104,23 +110,26 @@ def shadow_month(
 def _scratch(warehouse: Warehouse) -> Iterator[Connection]:
     """A session of its own, so that its temporary tables end with it."""
     with warehouse.engine.connect() as connection:
-        connection.detach()
-        yield connection
+        try:
+            yield connection
+        finally:
+            connection.invalidate()
 
 
 def _lay_out(connection: Connection, month: date, now: datetime) -> None:
     """Create the scratch tables, and pg_temp.laid with the periods that a run would lay out."""
     bridges = bridging_months(connection, month)
-    if bridges:
-        raise MonthTooFarError(
-            f"{month:%Y-%m} does not follow the months that are laid out: run {min(bridges):%Y-%m} to"
-            f" {max(bridges):%Y-%m} first"
-        )
-    make_calendar(connection, [month])
+    make_calendar(connection, [*bridges, month])
     connection.execute(text("CREATE TEMP TABLE relaid (period_id uuid) ON COMMIT DROP"))
+    wanted = load_sql("assets/billing_periods.sql")
+    for bridge in bridges:
+        parameters = {"month": bridge, "target": month, "now": now, "bridging": True}
+        if connection.execute(text(f"SELECT EXISTS ({wanted})"), parameters).scalar():
+            raise MonthTooFarError(
+                f"{month:%Y-%m} has months before it that are not laid out: run {bridge:%Y-%m} first"
+            )
     connection.execute(
-        text(f"CREATE TEMP TABLE laid AS {load_sql('assets/billing_periods.sql')}"),
-        {"month": month, "target": month, "now": now, "bridging": False},
+        text(f"CREATE TEMP TABLE laid AS {wanted}"), {"month": month, "target": month, "now": now, "bridging": False}
     )
     connection.execute(text(_TABLES))
     connection.commit()
@@ -143,7 +152,12 @@ def _write_meters(connection: Connection, books: Sequence[PriceBook]) -> None:
         )
 
 
-def _summed(tables: Iterator[pa.Table]) -> list[MonthLine]:
+def _terms(price: Mapping[str, Any]) -> Terms:
+    """What a price row's amounts depend on: rows that agree in it charge the same."""
+    return price["tier_no"], tuple(price[name] for name in _DECISIVE)
+
+
+def _summed(tables: Iterator[pa.Table], terms: Mapping[str, Terms]) -> list[MonthLine]:
     names = ["customer_id", "currency", "meter", "dimensions", "kind"]
     found = list(tables)
     if not found:
@@ -156,11 +170,15 @@ def _summed(tables: Iterator[pa.Table]) -> list[MonthLine]:
             description=row["description_min"],
             quantity=row["usage_quantity_sum"],
             amount_minor=row["amount_minor_sum"],
-            price_ids=frozenset(row["price_id_distinct"]),
+            prices=frozenset(terms[price_id] for price_id in row["price_id_distinct"]),
         )
         for row in rows
     ]
 
+
+_NAMES = ("customer_id", "currency", "meter", "dimensions", "kind", "description", "quantity", "amount_minor")
+_DECISIVE = ("model", "tier_from", "tier_up_to", "unit_amount", "package_size", "included", "minimum")
+_TERMS = f"SELECT price_id::text AS price_id, tier_no, {', '.join(_DECISIVE)} FROM billing.prices"
 
 _TABLES = """
 CREATE TEMP TABLE measured_periods (

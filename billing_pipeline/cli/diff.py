@@ -88,7 +88,7 @@ def run_shadow(
     _say_waterfalls(falls, names)
     notes = [f"Price book: {path.name}."]
     if shadow.unpriced_snapshots:
-        notes.append(f"{shadow.unpriced_snapshots} snapshots have no price in it and would go to quarantine.")
+        notes.append(f"{shadow.unpriced_snapshots} snapshot(s) without a price in it would go to quarantine.")
     for note in notes:
         click.echo(note)
     found = differences(booked, shadow.lines)

@@ -4,7 +4,7 @@ Here: the arithmetic. Not here: where the lines come from, how a difference is s
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -16,12 +16,15 @@ side; other: lines that no price made, such as adjustments."""
 
 Key = tuple[str, str, str, str, str]
 
+Terms = tuple[int, Hashable]
+"""What a price row says: the number of its tier, and whatever the amount depends on."""
+
 
 @dataclass(frozen=True, slots=True)
 class MonthLine:
     """All that a month has for one customer, currency, meter, dimensions and kind.
 
-    `quantity` is the measured usage, `amount_minor` in minor units; `price_ids` are the price rows behind it.
+    `quantity` is the measured usage, `amount_minor` in minor units; `prices` the terms of the price rows behind it.
     """
 
     customer_id: str
@@ -32,7 +35,7 @@ class MonthLine:
     description: str
     quantity: Decimal
     amount_minor: int
-    price_ids: frozenset[str]
+    prices: frozenset[Terms]
 
     @property
     def key(self) -> Key:
@@ -159,14 +162,19 @@ def _difference(shown: MonthLine, old: MonthLine | None, new: MonthLine | None, 
 
 
 def _price_effect(old: MonthLine | None, new: MonthLine | None) -> int:
-    """What the new usage costs more than it would at the old mean rate, as far as the price is another one."""
-    if old is None or new is None or old.price_ids == new.price_ids:
-        # a tier that is reached is volume too, but its price row is a further one; it shows as price below
+    """What the new usage costs more than it would at the old mean rate, if the price is another one."""
+    if old is None or new is None or not _repriced(old.prices, new.prices):
         return 0
     if old.quantity == new.quantity or old.quantity == 0:
         return new.amount_minor - old.amount_minor
     at_old_rate = Fraction(old.amount_minor) * Fraction(new.quantity) / Fraction(old.quantity)
     return new.amount_minor - _rounded(at_old_rate)
+
+
+def _repriced(old: frozenset[Terms], new: frozenset[Terms]) -> bool:
+    """Whether a tier that both reached has other terms; a tier that only one of them reached is volume."""
+    common = {tier for tier, _ in old} & {tier for tier, _ in new}
+    return {terms for terms in old if terms[0] in common} != {terms for terms in new if terms[0] in common}
 
 
 def _rounded(value: Fraction) -> int:
