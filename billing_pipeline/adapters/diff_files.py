@@ -41,10 +41,8 @@ def write_csv(found: Sequence[Difference], path: Path) -> None:
 def write_parquet(found: Sequence[Difference], path: Path) -> None:
     """Write the differences with exact decimals."""
     rows = [{name: getattr(each, name) for name in SCHEMA.names} for each in found]
-    try:
-        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from None
+    with _opened(path, "wb") as file:
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), file)
 
 
 def write_text(content: str, path: Path) -> None:
@@ -83,9 +81,10 @@ def read_expected(path: Path) -> dict[Key, int]:
     return expected
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path, mode: str = "w") -> Any:
+    text = {"encoding": "utf-8", "newline": ""} if mode == "w" else {}
     try:
-        return path.open("w", encoding="utf-8", newline="")
+        return path.open(mode, **text)  # type: ignore[call-overload]
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
 
