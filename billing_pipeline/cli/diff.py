@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from billing_pipeline.cli.common import Month, open_database
+from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.core.month_diff import CAUSES, RATED, Difference, Waterfall, differences, unexplained, waterfalls
 from billing_pipeline.settings import load_settings
@@ -75,11 +76,15 @@ def run_shadow(
     from billing_pipeline.adapters.builds.month import month_before
     from billing_pipeline.adapters.diff_html import Comparison
     from billing_pipeline.adapters.shadow import month_lines, shadow_month
+    from billing_pipeline.core.rating import RatingError
 
     path = price_book or load_settings().price_book
     books, expected = _read_books(path), _expected(reports)
     warehouse = open_database()
-    shadow = shadow_month(warehouse, month, books, datetime.now(UTC), as_of=as_of, carry_forward=carry_forward)
+    try:
+        shadow = shadow_month(warehouse, month, books, datetime.now(UTC), as_of=as_of, carry_forward=carry_forward)
+    except RatingError as error:
+        raise UserError(str(error)) from None
     last = month_before(month)
     # a shadow has no adjustments: they are decisions, not usage
     booked, earlier = (month_lines(warehouse, which, RATED) for which in (month, last))
@@ -98,11 +103,12 @@ def run_shadow(
 
 
 def _read_books(path: Path) -> "tuple[PriceBook, ...]":
-    from billing_pipeline.core.errors import UserError
-    from billing_pipeline.core.price_book import load_price_books
+    from billing_pipeline.core.price_book import PriceBookError, load_price_books
 
     try:
         return load_price_books(path.read_text(encoding="utf-8"), path.name)
+    except PriceBookError as error:
+        raise UserError(f"price book: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
