@@ -8,6 +8,7 @@ Nothing is written.
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -116,7 +117,8 @@ def _measure_again(snapshot: Row, events: dict[tuple[str, str], list[Row]]) -> l
     if snapshot["basis"] != "carried_forward" and snapshot["aggregation"] is not None:
         quantity = measure(counting, snapshot["aggregation"], start, end)
         if quantity != snapshot["quantity"]:
-            problems.append(f"{where}: its events give {quantity}, {snapshot['quantity']} is recorded")
+            given, recorded = (_shown(value) for value in (quantity, snapshot["quantity"]))
+            problems.append(f"{where}: its events give {given}, {recorded} is recorded")
     return problems
 
 
@@ -184,6 +186,12 @@ def _request_again(explained: Explained) -> list[str]:
     if body != bytes(invoice["request_body"]):
         problems.append("the request that these rows give is not, byte for byte, the one that was frozen")
     return problems
+
+
+def _shown(quantity: Decimal | None) -> str:
+    """Without trailing zeros, and with every other digit."""
+    text = "nothing" if quantity is None else f"{quantity:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _rows(connection: Connection, path: str, ids: Sequence[UUID]) -> list[Row]:

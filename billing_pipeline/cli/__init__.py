@@ -5,7 +5,19 @@ A module a group of commands. Imports happen inside the commands: a command star
 
 import click
 
-from billing_pipeline.cli import charges, corrections, credit, database, explain, holds, months, sandbox, settle, usage
+from billing_pipeline.cli import (
+    charges,
+    corrections,
+    credit,
+    database,
+    diff,
+    explain,
+    holds,
+    months,
+    sandbox,
+    settle,
+    usage,
+)
 from billing_pipeline.cli.common import Commands
 
 
@@ -27,6 +39,7 @@ for command in (
     credit.credit,
     settle.settle,
     charges.charges,
+    diff.diff,
     explain.explain,
     database.sql,
     database.env,

@@ -1,13 +1,15 @@
-"""`billing run`: a month's jobs in this process."""
+"""`billing run`: a month's jobs in this process, or its shadow beside the books."""
 
 import getpass
 import sys
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
 from billing_pipeline.cli.common import Instant, Month, open_database
+from billing_pipeline.cli.diff import Reports, report_options, run_shadow
 from billing_pipeline.settings import load_settings
 
 
@@ -24,6 +26,9 @@ from billing_pipeline.settings import load_settings
 @click.option("--as-of", type=Instant(), help="Count only events received until then.")
 @click.option("--author", help="Who starts the run, and so does not approve it. Default: the user of this machine.")
 @click.option("--charge-old-month", is_flag=True, help="Charge a month that ended long ago.")
+@click.option("--shadow", is_flag=True, help="Build the month beside the books, write nothing, print what differs.")
+@click.option("--price-book", type=click.Path(path_type=Path), help="With --shadow: this price book file.")
+@report_options
 def run(
     month: date,
     through: str,
@@ -31,8 +36,20 @@ def run(
     as_of: datetime | None,
     author: str | None,
     charge_old_month: bool,
+    shadow: bool,
+    price_book: Path | None,
+    **reports: Any,
 ) -> None:
-    """Run the Dagster jobs of a month in this process. Exit status 1 if a run failed."""
+    """Run the Dagster jobs of a month in this process. Exit status 1 if a run failed.
+
+    With --shadow nothing is run or written: the month is built in scratch tables, from all usage and today's
+    prices or those of another price book, and compared with the books line by line.
+    """
+    if shadow:
+        run_shadow(month, price_book, carry_forward, as_of, Reports(**reports))
+        return
+    if price_book is not None or Reports(**reports) != Reports():
+        raise click.UsageError("--price-book and the options of the comparison go with --shadow")
     from billing_pipeline.defs.running import STARTED_BY, RunOutcome, dagster_instance, run_month
     from billing_pipeline.sandbox.local_stripe import stripe_for
 

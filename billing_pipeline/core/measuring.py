@@ -43,6 +43,8 @@ def measure(events: Sequence[Counted], aggregation: str, start: datetime, end: d
         raise ValueError(f"aggregation {aggregation!r} is none of constant, sum, last, max, time_weighted")
     changes = [(start, before[-1].quantity)] if before else []
     changes += [(event.occurred_at, event.quantity) for event in own]
+    if not changes:
+        return None
     untils = [since for since, _ in changes[1:]] + [end]
     # a level that is replaced at the same instant was never in force
     held = [(until - since, level) for (since, level), until in zip(changes, untils, strict=True) if until > since]

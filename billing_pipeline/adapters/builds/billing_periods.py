@@ -32,8 +32,8 @@ def build(warehouse: Warehouse, month: date, run_id: str, now: datetime) -> Laid
     with owned_month(warehouse, month) as connection:
         # another month's build may bridge into this one, and the chain of a customer crosses months
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('billing periods'))"))
-        bridges = _bridging_months(connection, month)
-        _make_calendar(connection, [*bridges, month])
+        bridges = bridging_months(connection, month)
+        make_calendar(connection, [*bridges, month])
         deleted = _drop_outdated(connection, month, now)
         inserted = 0
         for bridged in bridges:
@@ -47,7 +47,7 @@ def build(warehouse: Warehouse, month: date, run_id: str, now: datetime) -> Laid
     return LaidPeriods(int(row_count), inserted, deleted, int(not_ended))
 
 
-def _bridging_months(connection: Connection, month: date) -> list[date]:
+def bridging_months(connection: Connection, month: date) -> list[date]:
     """Months between this one and those of customers whose chain does not reach it, nearest to the chain first."""
     chains = connection.execute(text(_CHAINS), {"month": month}).one()
     forward, backward = [], []
@@ -64,7 +64,8 @@ def _bridging_months(connection: Connection, month: date) -> list[date]:
     return forward + backward
 
 
-def _make_calendar(connection: Connection, months: Iterable[date]) -> None:
+def make_calendar(connection: Connection, months: Iterable[date]) -> None:
+    """Write the periods that each zone and cycle of a customer has in these months into pg_temp.calendar."""
     kinds = connection.execute(
         text("SELECT DISTINCT timezone, billing_cycle, cycle_anchor FROM billing.customers ORDER BY 1, 2, 3")
     ).all()

@@ -1,0 +1,15 @@
+-- Grain: one row a snapshot of the shadow month, a customer's rows together.
+SELECT
+    s.customer_id,
+    to_char(p.period_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS start_iso,
+    s.period_id,
+    s.currency,
+    p.start_date,
+    s.meter,
+    s.dimensions,
+    s.quantity,
+    s.event_count,
+    s.basis
+FROM pg_temp.measured AS s
+INNER JOIN pg_temp.measured_periods AS p ON s.period_id = p.period_id
+ORDER BY s.customer_id COLLATE "C", p.period_start
