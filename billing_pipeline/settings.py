@@ -1,6 +1,9 @@
 """The environment as one typed object. Every setting is described here and read nowhere else."""
 
+import base64
+import binascii
 import os
+import re
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -11,10 +14,21 @@ ROOT = Path(__file__).resolve().parent.parent
 """The checkout: where sql/, dagster.yaml and the state folder are."""
 
 EMULATOR_KEY = "sk_test_emulator"
+SANDBOX_EVENT_KEYS = "sandbox:" + base64.b64encode(b"the emulator's events, no secret").decode()
+"""Stands in for BILLING_EVENT_KEYS where there is no Stripe account; it protects nothing."""
 
 
 class SettingsError(UserError):
     """A setting that cannot work; the text names the variable and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventKey:
+    """A key for the bodies of Stripe's events, and the name under which it is stored beside what it encrypted."""
+
+    key_id: str
+    key: bytes = field(repr=False)
+    """32 bytes."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,10 @@ class Settings:
     charge_month_cron: str
     """CHARGE_MONTH_CRON, in UTC; default: a day later, so that drafts can be looked at."""
 
+    event_keys: tuple[EventKey, ...]
+    """BILLING_EVENT_KEYS: `id:base64,…`, 32 bytes each; the first writes, all read. Unset: a fixed one with the
+    emulator, none with a key of Stripe's."""
+
     @property
     def uses_emulator(self) -> bool:
         """No key: charges go to the Stripe emulator."""
@@ -55,6 +73,24 @@ def _positive(name: str, default: int) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise SettingsError(f"{name}={text!r}: expected a whole number above 0")
     return int(text)
+
+
+def _event_keys(*, sandbox: bool) -> tuple[EventKey, ...]:
+    value = os.environ.get("BILLING_EVENT_KEYS") or (SANDBOX_EVENT_KEYS if sandbox else "")
+    keys: list[EventKey] = []
+    for position, item in enumerate(value.split(",") if value else [], start=1):
+        # the value is a secret: a mistake is named by its position
+        key_id, _, encoded = item.strip().partition(":")
+        try:
+            key = base64.b64decode(encoded, validate=True)
+        except binascii.Error:
+            key = b""
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", key_id) or len(key) != 32:
+            raise SettingsError(f"BILLING_EVENT_KEYS, key {position}: expected id:base64 of 32 bytes")
+        if any(other.key_id == key_id for other in keys):
+            raise SettingsError(f"BILLING_EVENT_KEYS, key {position}: the id is there twice")
+        keys.append(EventKey(key_id, key))
+    return tuple(keys)
 
 
 def load_settings() -> Settings:
@@ -81,6 +117,7 @@ def load_settings() -> Settings:
         stripe_calls_per_second_per_endpoint=_positive("STRIPE_CALLS_PER_SECOND_PER_ENDPOINT", 20),
         bill_month_cron=os.environ.get("BILL_MONTH_CRON") or "0 12 1 * *",
         charge_month_cron=os.environ.get("CHARGE_MONTH_CRON") or "0 12 2 * *",
+        event_keys=_event_keys(sandbox=key in (None, EMULATOR_KEY)),
     )
 
 
