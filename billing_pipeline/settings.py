@@ -16,6 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 EMULATOR_KEY = "sk_test_emulator"
 SANDBOX_EVENT_KEYS = "sandbox:" + base64.b64encode(b"the emulator's events, no secret").decode()
 """Stands in for BILLING_EVENT_KEYS where there is no Stripe account; it protects nothing."""
+TOLERANCE_MAX_S = 300
+SECRETS_MAX = 3
+SECRET_MIN = 24
+"""Characters; Stripe's have 38."""
 
 
 class SettingsError(UserError):
@@ -124,3 +128,69 @@ def load_settings() -> Settings:
 def is_live_key(key: str | None) -> bool:
     """Whether a Stripe key moves real money."""
     return key is not None and key.startswith(("sk_live_", "rk_live_"))
+
+
+@dataclass(frozen=True)
+class ReceiverSettings:
+    """What the environment says to the webhook receiver, which needs neither Stripe's key nor a price book."""
+
+    database_url: str | None
+    """BILLING_RECEIVER_DATABASE_URL, a login that may only store events; unset: BILLING_DATABASE_URL."""
+    secrets: tuple[str, ...] = field(repr=False)
+    """STRIPE_WEBHOOK_SECRET: the endpoint's signing secret (whsec_…); up to three, comma-separated, while rotating."""
+    tolerance_s: int
+    """STRIPE_WEBHOOK_TOLERANCE_S: how far a signature's timestamp may be from the clock, both ways; 1 to 300."""
+    livemode: bool
+    """STRIPE_WEBHOOK_LIVEMODE: true takes live events only, false test events only; unset: as STRIPE_SECRET_KEY is."""
+    account: str | None
+    """STRIPE_WEBHOOK_ACCOUNT: the connected account (acct_…) whose events are ours; unset: the account's own only."""
+    event_keys: tuple[EventKey, ...]
+    """BILLING_EVENT_KEYS, as in Settings; without it nothing starts, but with the emulator's key."""
+    port: int
+    """BILLING_RECEIVER_PORT; default 12200."""
+
+
+def load_receiver_settings() -> ReceiverSettings:
+    """Read the environment for the receiver.
+
+    Raises:
+        SettingsError: something is missing or too weak to rely on; the text names the variable.
+    """
+    key = os.environ.get("STRIPE_SECRET_KEY") or None
+    keys = _event_keys(sandbox=key == EMULATOR_KEY)
+    if not keys:
+        raise SettingsError("BILLING_EVENT_KEYS is not set: expected id:base64 of 32 bytes")
+    tolerance_s = _positive("STRIPE_WEBHOOK_TOLERANCE_S", TOLERANCE_MAX_S)
+    if tolerance_s > TOLERANCE_MAX_S:
+        raise SettingsError(f"STRIPE_WEBHOOK_TOLERANCE_S={tolerance_s}: expected at most {TOLERANCE_MAX_S}")
+    livemode = os.environ.get("STRIPE_WEBHOOK_LIVEMODE") or str(is_live_key(key)).lower()
+    if livemode not in ("true", "false"):
+        raise SettingsError(f"STRIPE_WEBHOOK_LIVEMODE={livemode!r}: expected true or false")
+    account = os.environ.get("STRIPE_WEBHOOK_ACCOUNT") or None
+    if account is not None and not re.fullmatch(r"acct_[A-Za-z0-9]+", account):
+        raise SettingsError(f"STRIPE_WEBHOOK_ACCOUNT={account!r}: expected acct_…")
+    port = _positive("BILLING_RECEIVER_PORT", 12_200)
+    if port > 65_535:
+        raise SettingsError(f"BILLING_RECEIVER_PORT={port}: expected at most 65535")
+    return ReceiverSettings(
+        database_url=os.environ.get("BILLING_RECEIVER_DATABASE_URL") or os.environ.get("BILLING_DATABASE_URL") or None,
+        secrets=_webhook_secrets(),
+        tolerance_s=tolerance_s,
+        livemode=livemode == "true",
+        account=account,
+        event_keys=keys,
+        port=port,
+    )
+
+
+def _webhook_secrets() -> tuple[str, ...]:
+    secrets = tuple(secret.strip() for secret in os.environ.get("STRIPE_WEBHOOK_SECRET", "").split(","))
+    if len(secrets) > SECRETS_MAX or len(set(secrets)) < len(secrets):
+        raise SettingsError(f"STRIPE_WEBHOOK_SECRET: expected one to {SECRETS_MAX} different secrets")
+    for position, secret in enumerate(secrets, start=1):
+        # the value is a secret: a mistake is named by its position
+        if len(secret) < SECRET_MIN or not secret.isascii() or not secret.isprintable():
+            raise SettingsError(
+                f"STRIPE_WEBHOOK_SECRET, secret {position}: expected whsec_… of at least {SECRET_MIN} characters"
+            )
+    return secrets

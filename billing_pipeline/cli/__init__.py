@@ -5,7 +5,7 @@ A module a group of commands. Imports happen inside the commands: a command star
 
 import click
 
-from billing_pipeline.cli import database, months, sandbox, usage
+from billing_pipeline.cli import database, months, receiver, sandbox, usage
 from billing_pipeline.cli.common import Commands
 
 
@@ -21,6 +21,7 @@ for command in (
     months.run,
     database.sql,
     database.env,
+    receiver.receiver,
     sandbox.demo,
     sandbox.up,
     sandbox.emulator,
