@@ -18,6 +18,7 @@ SANDBOX_EVENT_KEYS = "sandbox:" + base64.b64encode(b"the emulator's events, no s
 """Stands in for BILLING_EVENT_KEYS where there is no Stripe account; it protects nothing."""
 TOLERANCE_MAX_S = 300
 SECRETS_MAX = 3
+PORT_MAX = 65_535
 SECRET_MIN = 24
 """Characters; Stripe's have 38."""
 
@@ -65,6 +66,9 @@ class Settings:
     event_keys: tuple[EventKey, ...]
     """BILLING_EVENT_KEYS: `id:base64,…`, 32 bytes each; the first writes, all read. Unset: a fixed one with the
     emulator, none with a key of Stripe's."""
+
+    receiver_port: int
+    """BILLING_RECEIVER_PORT, where the webhook receiver listens; default 12200."""
 
     @property
     def uses_emulator(self) -> bool:
@@ -122,6 +126,7 @@ def load_settings() -> Settings:
         bill_month_cron=os.environ.get("BILL_MONTH_CRON") or "0 12 1 * *",
         charge_month_cron=os.environ.get("CHARGE_MONTH_CRON") or "0 12 2 * *",
         event_keys=_event_keys(sandbox=key in (None, EMULATOR_KEY)),
+        receiver_port=_receiver_port(),
     )
 
 
@@ -147,7 +152,7 @@ class ReceiverSettings:
     event_keys: tuple[EventKey, ...]
     """BILLING_EVENT_KEYS, as in Settings; without it nothing starts, but with the emulator's key."""
     port: int
-    """BILLING_RECEIVER_PORT; default 12200."""
+    """As Settings.receiver_port."""
 
 
 def load_receiver_settings() -> ReceiverSettings:
@@ -169,9 +174,6 @@ def load_receiver_settings() -> ReceiverSettings:
     account = os.environ.get("STRIPE_WEBHOOK_ACCOUNT") or None
     if account is not None and not re.fullmatch(r"acct_[A-Za-z0-9]+", account):
         raise SettingsError(f"STRIPE_WEBHOOK_ACCOUNT={account!r}: expected acct_…")
-    port = _positive("BILLING_RECEIVER_PORT", 12_200)
-    if port > 65_535:
-        raise SettingsError(f"BILLING_RECEIVER_PORT={port}: expected at most 65535")
     return ReceiverSettings(
         database_url=os.environ.get("BILLING_RECEIVER_DATABASE_URL") or os.environ.get("BILLING_DATABASE_URL") or None,
         secrets=_webhook_secrets(),
@@ -179,8 +181,15 @@ def load_receiver_settings() -> ReceiverSettings:
         livemode=livemode == "true",
         account=account,
         event_keys=keys,
-        port=port,
+        port=_receiver_port(),
     )
+
+
+def _receiver_port() -> int:
+    port = _positive("BILLING_RECEIVER_PORT", 12_200)
+    if port > PORT_MAX:
+        raise SettingsError(f"BILLING_RECEIVER_PORT={port}: expected at most {PORT_MAX}")
+    return port
 
 
 def _webhook_secrets() -> tuple[str, ...]:
