@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import resource
+import socket
 import sys
 from typing import Any
 
@@ -10,11 +11,14 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from billing_pipeline.core.errors import UserError
+
 HEAD_WITHIN_S = 10.0
 HEAD_MAX_BYTES = 64 * 1024
 CONNECTIONS_MAX = 512
 """Beyond it the answer is 503; what is there is kept in memory, at most 64 KiB each."""
 FILES = 1_024
+BACKLOG = 1_024
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -80,12 +84,29 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 def serve(app: ASGIApp, host: str, port: int) -> None:
     """Serve until SIGTERM or Ctrl-C; requests under way are answered first.
 
+    A second receiver may listen on the same port: start one with new settings, then stop the old one, and none of
+    Stripe's requests finds the door closed.
+
     Raises:
-        OSError: the port is taken.
+        UserError: the address cannot be listened on.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     _allow_files(FILES)
-    uvicorn.Server(configured(app, host=host, port=port)).run()
+    with _listener(host, port) as listener:
+        uvicorn.Server(configured(app, host=host, port=port)).run(sockets=[listener])
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise UserError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from None
+    listener.listen(BACKLOG)
+    return listener
 
 
 def configured(app: ASGIApp, **options: Any) -> uvicorn.Config:
@@ -101,7 +122,6 @@ def configured(app: ASGIApp, **options: Any) -> uvicorn.Config:
         limit_concurrency=CONNECTIONS_MAX,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=10,
-        backlog=1_024,
         **options,
     )
 
