@@ -19,6 +19,7 @@ CONNECTIONS_MAX = 512
 """Beyond it the answer is 503; what is there is kept in memory, at most 64 KiB each."""
 FILES = 1_024
 BACKLOG = 1_024
+_log = logging.getLogger("billing.receiver")
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -93,7 +94,14 @@ def serve(app: ASGIApp, host: str, port: int) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     _allow_files(FILES)
     with _listener(host, port) as listener:
-        uvicorn.Server(configured(app, host=host, port=port)).run(sockets=[listener])
+        _Server(configured(app, host=host, port=port)).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # on a shared port only this tells which of the receivers answers
+        _log.info("listening on http://%s:%d", self.config.host, self.config.port)
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -93,9 +93,10 @@ class ReceiverProcess:
     def start(self) -> None:
         """Return once it answers."""
         began = time.perf_counter()
+        logged_before = self._log.stat().st_size
         with self._log.open("ab") as log:
             self.process = self._spawn(log)
-        while not self._answers():
+        while not self._listens(logged_before) or not self._answers():
             assert self.process.poll() is None, "the receiver ended by itself: " + self.logged()[-2_000:]
             assert time.perf_counter() - began < READY_WITHIN_S, "the receiver does not answer"
             time.sleep(0.005)
@@ -114,6 +115,10 @@ class ReceiverProcess:
     def logged(self) -> str:
         """What it and those before it on the port have logged."""
         return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def _listens(self, logged_before: int) -> bool:
+        # another receiver may answer on the same port: only the log tells that this one is there
+        return b"listening on" in self._log.read_bytes()[logged_before:]
 
     def _answers(self) -> bool:
         with suppress(OSError), Connection(self.port, timeout_s=5) as connection:
