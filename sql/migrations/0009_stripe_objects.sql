@@ -4,6 +4,9 @@
 ALTER TABLE billing.stripe_event_work ADD COLUMN failures integer NOT NULL DEFAULT 0 CHECK (failures >= 0);
 COMMENT ON COLUMN billing.stripe_event_work.failures IS 'Attempts that ended with an error; waiting, and attempts that were cut off, do not count';
 
+ALTER TABLE billing.stripe_event_work ADD COLUMN pending_since timestamptz NOT NULL DEFAULT clock_timestamp();
+COMMENT ON COLUMN billing.stripe_event_work.pending_since IS 'When it came or was last replayed: patience is counted from here';
+
 ALTER TABLE billing.stripe_charges ADD UNIQUE (invoice_id, stripe_invoice_id);
 
 CREATE FUNCTION billing.check_stripe_object() RETURNS trigger
@@ -286,3 +289,25 @@ CREATE TRIGGER stripe_payment_methods_keep BEFORE DELETE OR TRUNCATE ON billing.
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what Stripe showed is kept');
 CREATE TRIGGER stripe_subscriptions_keep BEFORE DELETE OR TRUNCATE ON billing.stripe_subscriptions
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what Stripe showed is kept');
+
+CREATE TABLE billing.stripe_event_sweeps (
+    sweep_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    swept_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    listed_from timestamptz NOT NULL,
+    listed_through timestamptz NOT NULL,
+    listed_count bigint NOT NULL CHECK (listed_count >= 0),
+    new_count bigint NOT NULL CHECK (new_count BETWEEN 0 AND listed_count),
+    run_id text NOT NULL,
+    CHECK (listed_from < listed_through)
+);
+COMMENT ON TABLE billing.stripe_event_sweeps IS 'One row a complete listing of Stripe''s events; the next one goes on from it';
+COMMENT ON COLUMN billing.stripe_event_sweeps.sweep_id IS 'Order of the sweeps';
+COMMENT ON COLUMN billing.stripe_event_sweeps.swept_at IS 'When it was complete';
+COMMENT ON COLUMN billing.stripe_event_sweeps.listed_from IS 'Events created from here on were listed';
+COMMENT ON COLUMN billing.stripe_event_sweeps.listed_through IS 'When the listing began: what was created later may be missing';
+COMMENT ON COLUMN billing.stripe_event_sweeps.listed_count IS 'Events that Stripe listed';
+COMMENT ON COLUMN billing.stripe_event_sweeps.new_count IS 'Of these, events that nobody had sent us';
+COMMENT ON COLUMN billing.stripe_event_sweeps.run_id IS 'Run that swept';
+CREATE TRIGGER stripe_event_sweeps_append_only
+BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.stripe_event_sweeps
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('the record of sweeps is append-only');
