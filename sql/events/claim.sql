@@ -1,8 +1,9 @@
 -- Grain: an event that is due, claimed until :lease_s from :now. Whoever is killed leaves events that come due again.
+-- A run takes an event once, or one that fails at once would keep it busy for ever.
 WITH due AS (
     SELECT w.event_id
     FROM billing.stripe_event_work AS w
-    WHERE w.state IN ('pending', 'waiting') AND w.due_at <= :now
+    WHERE w.state IN ('pending', 'waiting') AND w.due_at <= :now AND w.run_id IS DISTINCT FROM :run_id
     ORDER BY w.due_at, w.event_id
     LIMIT :batch
     FOR UPDATE SKIP LOCKED
