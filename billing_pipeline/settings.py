@@ -63,6 +63,13 @@ class Settings:
     charge_month_cron: str
     """CHARGE_MONTH_CRON, in UTC; default: a day later, so that drafts can be looked at."""
 
+    stripe_events_interval_s: int
+    """STRIPE_EVENTS_INTERVAL_S: how often the sensor looks for events of Stripe's that are due; default 10."""
+    sweep_cron: str
+    """SWEEP_CRON, in UTC: when Stripe's own list is searched for events that never arrived; default: every 15 min."""
+    reconcile_cron: str
+    """RECONCILE_CRON, in UTC: when our books are compared with Stripe's; default: daily at 06:30."""
+
     event_keys: tuple[EventKey, ...]
     """BILLING_EVENT_KEYS: `id:base64,…`, 32 bytes each; the first writes, all read. Unset: a fixed one with the
     emulator, none with a key of Stripe's."""
@@ -74,6 +81,11 @@ class Settings:
     def uses_emulator(self) -> bool:
         """No key: charges go to the Stripe emulator."""
         return self.stripe_key is None or self.stripe_key == EMULATOR_KEY
+
+    @property
+    def has_stripe(self) -> bool:
+        """Whether there is somebody to ask: a Stripe account, or an emulator whose address is known."""
+        return not self.uses_emulator or self.stripe_api_base is not None
 
 
 def _positive(name: str, default: int) -> int:
@@ -125,6 +137,9 @@ def load_settings() -> Settings:
         stripe_calls_per_second_per_endpoint=_positive("STRIPE_CALLS_PER_SECOND_PER_ENDPOINT", 20),
         bill_month_cron=os.environ.get("BILL_MONTH_CRON") or "0 12 1 * *",
         charge_month_cron=os.environ.get("CHARGE_MONTH_CRON") or "0 12 2 * *",
+        stripe_events_interval_s=_positive("STRIPE_EVENTS_INTERVAL_S", 10),
+        sweep_cron=os.environ.get("SWEEP_CRON") or "*/15 * * * *",
+        reconcile_cron=os.environ.get("RECONCILE_CRON") or "30 6 * * *",
         event_keys=_event_keys(sandbox=key in (None, EMULATOR_KEY)),
         receiver_port=_receiver_port(),
     )

@@ -5,7 +5,7 @@ A module a group of commands. Imports happen inside the commands: a command star
 
 import click
 
-from billing_pipeline.cli import database, months, receiver, sandbox, usage
+from billing_pipeline.cli import database, events, months, receiver, sandbox, usage
 from billing_pipeline.cli.common import Commands
 
 
@@ -19,6 +19,7 @@ for command in (
     usage.import_,
     usage.correct,
     months.run,
+    events.events,
     database.sql,
     database.env,
     receiver.receiver,

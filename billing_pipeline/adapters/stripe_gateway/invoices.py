@@ -6,7 +6,9 @@ from typing import Any, cast
 import stripe
 
 from billing_pipeline.adapters.stripe_gateway.calls import StripeCalls, id_of, options
+from billing_pipeline.adapters.stripe_gateway.payments import payment_of
 from billing_pipeline.core.stripe_api import ListedInvoice, StripeInvoice
+from billing_pipeline.core.stripe_objects import InvoiceFacts
 
 # Without the payment intent the answer would not say what became of the last attempt to pay.
 _EXPAND_PAYMENT = ["payments.data.payment.payment_intent"]
@@ -51,6 +53,13 @@ class InvoiceCalls(StripeCalls):
             "invoices.retrieve", _invoice, lambda: invoices.retrieve(stripe_id, {"expand": _EXPAND_PAYMENT})
         )
 
+    def retrieve_invoice_facts(self, stripe_id: str) -> InvoiceFacts:
+        """An invoice as it is now, with its newest payments (Stripe embeds up to ten)."""
+        invoices = self._stripe.v1.invoices
+        return self.object_of(
+            "invoices.retrieve", _facts, lambda: invoices.retrieve(stripe_id, {"expand": _EXPAND_PAYMENT})
+        )
+
     def finalize_invoice(self, stripe_id: str, *, key: str) -> StripeInvoice:
         """Finalise it, without Stripe's own collection."""
         invoices = self._stripe.v1.invoices
@@ -92,6 +101,13 @@ def _invoice(body: dict[str, Any]) -> StripeInvoice:
         has_lines=bool(body["lines"]["data"]),
         payment_status=status,
         refusal=refusal,
+    )
+
+
+def _facts(body: dict[str, Any]) -> InvoiceFacts:
+    payments = (body.get("payments") or {}).get("data") or []
+    return InvoiceFacts(
+        _invoice(body), body["attempt_count"], body["amount_paid"], tuple(payment_of(one) for one in payments)
     )
 
 
