@@ -4,7 +4,7 @@ from billing_pipeline.adapters.warehouse import Warehouse
 
 _WITHOUT = (
     "received_at", "applied_at", "due_at", "updated_at", "changed_at", "first_seen_at", "finalized_at", "imported_at",
-    "body", "attempts", "run_id", "last_error",
+    "pending_since", "body", "attempts", "failures", "run_id", "last_error",
 )  # fmt: skip
 _LEFT_OUT = ("automation_log", "stripe_event_sweeps")
 _TABLES = """

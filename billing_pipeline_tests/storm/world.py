@@ -70,13 +70,15 @@ def emulator_process(folder: Path) -> Iterator[Emulated]:
         process.wait()
 
 
-def build_books(postgres: Postgres, stripe_side: Emulated, invoices: int, seed: int) -> list[Parcel]:
+def build_books(
+    postgres: Postgres, stripe_side: Emulated, invoices: int, seed: int, books: str = BOOKS
+) -> list[Parcel]:
     """Charge a month of `invoices`, let things happen at Stripe, and return all events in the order of their making.
 
-    The books as they are before any event was applied become the template database BOOKS.
+    The books as they are before any event was applied become the template database `books`.
     """
-    _copy_database(postgres, TEMPLATE, BOOKS)
-    warehouse = open_database(postgres.server, BOOKS)
+    _copy_database(postgres, TEMPLATE, books)
+    warehouse = open_database(postgres.server, books)
     world = World(warehouse, stripe_side)
     bills = [
         Bill(f"c{number:05}", amounts=(1_000 + number, 250), card=CARDS[number % len(CARDS)])
@@ -95,7 +97,7 @@ def build_books(postgres: Postgres, stripe_side: Emulated, invoices: int, seed: 
     for number in range(STRANGERS):
         _strangers(stripe_side, number)
     warehouse.engine.dispose()
-    return _events(stripe_side)
+    return listed_events(stripe_side)
 
 
 def _known_customers(stripe_side: Emulated, ids: dict[str, str]) -> Any:
@@ -156,7 +158,8 @@ def _strangers(stripe_side: Emulated, number: int) -> None:
     api.invoices.finalize_invoice(invoice)
 
 
-def _events(stripe_side: Emulated) -> list[Parcel]:
+def listed_events(stripe_side: Emulated) -> list[Parcel]:
+    """All events of the emulator, in the order of their making."""
     listed: list[dict[str, Any]] = []
     page: dict[str, Any] = {"has_more": True}
     while page["has_more"]:
