@@ -38,14 +38,15 @@ class Size:
     slow: int = 200
     slow_s: int = 15
     starts: int = 9
+    worked: int = 2_000
     poison_among: int = 10_000
     poisonous: int = 50
     outage_invoices: int = 60
 
 
 SMALL = Size(
-    invoices=16, shuffles=2, kills=2, restarts=1, fuzzed=1_200, odd=120, rotation_s=4, slow=60, slow_s=3, starts=2,
-    poison_among=150, poisonous=5, outage_invoices=4,
+    invoices=16, shuffles=2, kills=2, restarts=1, fuzzed=800, odd=120, rotation_s=4, slow=60, slow_s=2, starts=1,
+    worked=300, poison_among=150, poisonous=5, outage_invoices=4,
 )  # fmt: skip
 
 
@@ -58,7 +59,7 @@ def proofs(size: Size, seed: int, say: Callable[[str], None]) -> Iterator[Figure
     ):
         process = processing(stripe_side.base_url)
         with copied_books(postgres, "storm_start", TEMPLATE) as warehouse:
-            yield start_and_memory(warehouse, size.starts, 2_000)
+            yield start_and_memory(warehouse, size.starts, size.worked)
         with copied_books(postgres, "storm_rotation", TEMPLATE) as warehouse:
             yield rotation(warehouse, 200, size.rotation_s)
         with copied_books(postgres, "storm_slow", TEMPLATE) as warehouse:

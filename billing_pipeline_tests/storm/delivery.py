@@ -80,7 +80,9 @@ def storm(
     """Run it; `seed` decides the orders and when what is killed."""
     figures = Figures("storm")
     drawn = random.Random(seed)
-    expected = _in_order(postgres, events, process)
+    before, expected = _in_order(postgres, events, process)
+    changed = sorted(table for table in expected if expected[table] != before[table])
+    figures.expect({"stripe_charges", "invoices", "stripe_payments"} <= set(changed), f"events only change {changed}")
     moments = [
         *((drawn.randrange(shuffles), "kill") for _ in range(kills)),
         *((drawn.randrange(shuffles), how) for how in ("shut down", "crash")[:restarts]),
@@ -123,17 +125,20 @@ def storm(
         "acknowledged_and_missing": missing,
         "shuffles_that_end_as_in_order": same,
         "deliveries_per_second": round(len(total.latencies_s) / total.seconds),
+        "tables_that_events_change": changed,
         "seed": seed,
     }
     return figures
 
 
-def _in_order(postgres: Postgres, events: Sequence[Parcel], process: Process) -> dict[str, str]:
+def _in_order(postgres: Postgres, events: Sequence[Parcel], process: Process) -> tuple[dict[str, str], dict[str, str]]:
+    """Digests of the books before any event and after all of them, one by one."""
     with copied_books(postgres, "storm_in_order") as warehouse:
+        before = digest(warehouse)
         with ReceiverProcess(database_url(warehouse), free_port()) as receiver:
             Sender(receiver.port, workers=1).deliver(events)
         process(warehouse)
-        return digest(warehouse)
+        return before, digest(warehouse)
 
 
 def _deliver(
