@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 
 from billing_pipeline.adapters.event_cipher import EventCipher
 from billing_pipeline.adapters.warehouse import Warehouse, raw
+from billing_pipeline.sandbox.lean_http import free_port
 from billing_pipeline_tests.storm.digests import digest
 from billing_pipeline_tests.storm.figures import Figures
-from billing_pipeline_tests.storm.machines import Postgres, ReceiverProcess, free_port
+from billing_pipeline_tests.storm.machines import Postgres, ReceiverProcess
 from billing_pipeline_tests.storm.sender import Parcel, Sender, Sent
 from billing_pipeline_tests.storm.world import copied_books
 from billing_pipeline_tests.web.receiving import KEYS, database_url

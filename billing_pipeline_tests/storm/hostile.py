@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 
 from billing_pipeline.adapters.event_cipher import EventCipher
 from billing_pipeline.adapters.warehouse import Warehouse, raw
+from billing_pipeline.sandbox.lean_http import Connection, free_port
 from billing_pipeline_tests.storm.figures import Figures
-from billing_pipeline_tests.storm.http import Connection
-from billing_pipeline_tests.storm.machines import ReceiverProcess, free_port
+from billing_pipeline_tests.storm.machines import ReceiverProcess
 from billing_pipeline_tests.storm.sender import Parcel, Sender
 from billing_pipeline_tests.web.receiving import KEYS, PATH, SECRET, database_url, event_body, signature
 
@@ -208,7 +208,13 @@ def odd_json(warehouse: Warehouse, count: int, seed: int, process: Callable[[War
         row["state"]: row["count"]
         for row in warehouse.rows("SELECT state, count(*) AS count FROM billing.stripe_event_work GROUP BY state")
     }
-    figures.values = {"bodies": len(parcels), "stored": len(stored), "states": states, "seed": seed}
+    figures.values = {
+        "bodies": len(parcels),
+        "stored": len(stored),
+        "kept_aside": sum(stored.values()) - sum(states.values()),
+        "states": states,
+        "seed": seed,
+    }
     return figures
 
 

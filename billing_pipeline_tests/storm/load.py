@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.sandbox.lean_http import HOST, Connection, free_port
 from billing_pipeline_tests.storm.figures import Figures
-from billing_pipeline_tests.storm.http import HOST, Connection
-from billing_pipeline_tests.storm.machines import ReceiverProcess, free_port
+from billing_pipeline_tests.storm.machines import ReceiverProcess
 from billing_pipeline_tests.storm.sender import Parcel, Sender, percentile
 from billing_pipeline_tests.web.receiving import SECRET, database_url, event_body, signature
 

@@ -4,7 +4,6 @@ import base64
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,9 +16,9 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from billing_pipeline.adapters import embedded_postgres
 from billing_pipeline.adapters.migrations import migrate
+from billing_pipeline.sandbox.lean_http import Connection
 from billing_pipeline.settings import ROOT
 from billing_pipeline_tests.databases import open_database
-from billing_pipeline_tests.storm.http import HOST, Connection
 from billing_pipeline_tests.web.receiving import KEYS, SECRET
 
 if TYPE_CHECKING:
@@ -66,13 +65,6 @@ def running_postgres() -> Iterator[Postgres]:
         postgres.server.cleanup_mode = "delete"
         postgres.server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 class ReceiverProcess:

@@ -20,19 +20,20 @@ from billing_pipeline.adapters.stripe_gateway import StripeGateway
 from billing_pipeline.adapters.warehouse import Warehouse, raw
 from billing_pipeline.core.stripe_events import HANDLED, Kind
 from billing_pipeline.defs.stripe_events import no_event_given_up
+from billing_pipeline.sandbox.lean_http import HOST, free_port
 from billing_pipeline.sandbox.webhooks import register_endpoint
 from billing_pipeline.settings import ROOT
 from billing_pipeline_tests.adapters.charging_world import KEY, Emulated
 from billing_pipeline_tests.storm.digests import digest
 from billing_pipeline_tests.storm.figures import Figures
-from billing_pipeline_tests.storm.http import HOST
-from billing_pipeline_tests.storm.machines import Postgres, free_port
+from billing_pipeline_tests.storm.machines import Postgres
 from billing_pipeline_tests.storm.sender import Parcel
 from billing_pipeline_tests.storm.world import build_books, copied_books, emulator_process, listed_events
 from billing_pipeline_tests.web.receiving import KEYS, PATH, database_url
 
 CIPHER = EventCipher(KEYS)
 WORKERS = 4
+BATCH = 1_000
 ROUNDS = 40
 ROUND = timedelta(hours=2)
 OUTAGE_H = 72
@@ -65,6 +66,7 @@ def settle(warehouse: Warehouse, api: Any) -> int:
             log=lambda _: None,
             clock=lambda ahead=number * ROUND: datetime.now(UTC) + ahead,  # type: ignore[misc]
             workers=WORKERS,
+            batch=BATCH,
         )
         states = states_of(warehouse)
         left = states["pending"] + states["waiting"]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from billing_pipeline_tests.storm.http import Connection
+from billing_pipeline.sandbox.lean_http import Connection
 from billing_pipeline_tests.web.receiving import PATH, SECRET, signature
 
 FIRST_PAUSE_S = 0.02
