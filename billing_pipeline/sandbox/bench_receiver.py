@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -60,19 +60,20 @@ def measure_receiver(database_url: str) -> dict[str, Any]:
     with _serving(["-c", _EMPTY, str(port)], port, environment):
         nothing = _rate(lambda: _sender(port))
     writer = EventWriter(database_url, EventCipher(load_settings().event_keys))
-    insert = _rate(lambda: lambda body: _require(writer.store(parse_event(body)) == "stored"))
+    insert = _rate(lambda: nullcontext(lambda body: _require(writer.store(parse_event(body)) == "stored")))
     writer.close()
     return {"receiver": receiver, "insert": insert, "empty_endpoint": nothing}
 
 
-def _sender(port: int) -> Callable[[bytes], None]:
-    connection = Connection(port)
+@contextmanager
+def _sender(port: int) -> Iterator[Callable[[bytes], None]]:
+    with Connection(port) as connection:
 
-    def send(body: bytes) -> None:
-        header = signature(body.decode(), _SECRET, int(time.time()))
-        _require(connection.post(PATHS[0], body, header.encode()) == 200)
+        def send(body: bytes) -> None:
+            header = signature(body.decode(), _SECRET, int(time.time()))
+            _require(connection.post(PATHS[0], body, header.encode()) == 200)
 
-    return send
+        yield send
 
 
 def _require(held: bool) -> None:
@@ -80,19 +81,19 @@ def _require(held: bool) -> None:
         raise RuntimeError("a request failed: the figures would mean nothing")
 
 
-def _rate(worker: Callable[[], Callable[[bytes], None]]) -> dict[str, Any]:
+def _rate(worker: Callable[[], AbstractContextManager[Callable[[bytes], None]]]) -> dict[str, Any]:
     """Events of their own, sent by SENDERS at once, each waiting for its answer."""
     took_s: list[float] = []
     failures: list[BaseException] = []
 
     def work() -> None:
         try:
-            send = worker()
-            for _ in range(REQUESTS // SENDERS):
-                body = _event()
-                began = time.perf_counter()
-                send(body)
-                took_s.append(time.perf_counter() - began)
+            with worker() as send:
+                for _ in range(REQUESTS // SENDERS):
+                    body = _event()
+                    began = time.perf_counter()
+                    send(body)
+                    took_s.append(time.perf_counter() - began)
         except BaseException as failure:  # noqa: BLE001 - is raised where it is seen
             failures.append(failure)
 

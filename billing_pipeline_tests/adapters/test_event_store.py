@@ -8,9 +8,12 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import errors
+from sqlalchemy import URL, create_engine, text
 
+from billing_pipeline.adapters.embedded_postgres import database_url
 from billing_pipeline.adapters.event_cipher import EventCipher, EventCipherError
 from billing_pipeline.adapters.event_store import parse_event, read_body, store_event
+from billing_pipeline.adapters.migrations import migrate
 from billing_pipeline.adapters.warehouse import Warehouse, raw
 from billing_pipeline.settings import EventKey
 from billing_pipeline_tests.adapters.sessions import two_sessions
@@ -230,3 +233,31 @@ def test_a_role_of_another_name_gets_the_same_rights(connection):
         connection.execute("RESET ROLE")
         connection.execute("DROP OWNED BY own_receiver")
         connection.execute("DROP ROLE own_receiver")
+
+
+@pytest.fixture
+def plain_owner(postgres_server) -> Iterator[URL]:
+    """A database of a user who may not create roles, on a server without the receiver's."""
+    admin = create_engine(database_url(postgres_server, "postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as server:
+        server.execute(text("CREATE ROLE plain LOGIN"))
+        server.execute(text("CREATE DATABASE plain OWNER plain"))
+        server.execute(text("ALTER ROLE billing_receiver RENAME TO billing_receiver_elsewhere"))
+        yield database_url(postgres_server, "plain").set(username="plain")
+        server.execute(text("DROP DATABASE plain WITH (FORCE)"))
+        server.execute(text("DROP ROLE plain"))
+        server.execute(text("ALTER ROLE billing_receiver_elsewhere RENAME TO billing_receiver"))
+    admin.dispose()
+
+
+def test_who_may_not_create_roles_migrates_all_the_same_and_grants_later(plain_owner: URL):
+    engine = create_engine(plain_owner)
+    migrate(Warehouse(engine, plain_owner))
+    with engine.begin() as connection:
+        assert (
+            connection.execute(text("SELECT count(*) FROM pg_roles WHERE rolname = 'billing_receiver'")).scalar() == 0
+        )
+        connection.execute(text("SELECT billing.grant_receiver('billing_receiver_elsewhere')"))
+        granted = text("SELECT has_table_privilege('billing_receiver_elsewhere', 'billing.stripe_events', 'INSERT')")
+        assert connection.execute(granted).scalar()
+    engine.dispose()
