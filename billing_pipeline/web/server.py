@@ -91,7 +91,9 @@ def serve(app: ASGIApp, host: str, port: int) -> None:
     Raises:
         UserError: the address cannot be listened on.
     """
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    for name in ("billing", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.INFO)
     _allow_files(FILES)
     with _listener(host, port) as listener:
         _Server(configured(app, host=host, port=port)).run(sockets=[listener])

@@ -4,6 +4,7 @@ Exit status 1 if a promise did not hold; each that did not is a line on stderr.
 """
 
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -84,6 +85,7 @@ def proofs(size: Size, seed: int, say: Callable[[str], None]) -> Iterator[Figure
 @click.option("--small", is_flag=True, help="The shorter part that the tests run.")
 def main(seed: int, small: bool) -> None:
     """Run every proof."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended
     started = time.monotonic()
     report: dict[str, Any] = {}
     broken: list[str] = []

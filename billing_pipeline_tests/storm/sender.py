@@ -85,7 +85,7 @@ class Sender:
         spacing = 1 / self._per_second if self._per_second else 0.0
         self._due = [(started + spacing * n, n, 0, parcel) for n, parcel in enumerate(parcels)]
         self._open = len(parcels)
-        threads = [threading.Thread(target=self._work, args=(started,)) for _ in range(self._workers)]
+        threads = [threading.Thread(target=self._work, args=(started,), daemon=True) for _ in range(self._workers)]
         for thread in threads:
             thread.start()
         for thread in threads:
