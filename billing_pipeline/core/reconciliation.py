@@ -126,8 +126,10 @@ def _superfluous(charge: OurCharge, there: Sequence[ListedBook]) -> Iterator[Dif
     others = [one for one in live if one.stripe_invoice_id != charge.stripe_invoice_id]
     if len(live) < 2 and not (others and charge.stripe_invoice_id is not None):
         return
+    # which one is too many is clear only beside the one that the charge stands on
+    is_clear = len(others) < len(live)
     for one in others:
-        action = _SUPERFLUOUS.get(one.status, "look_at_it") if charge.stripe_invoice_id else "look_at_it"
+        action = _SUPERFLUOUS.get(one.status, "look_at_it") if is_clear else "look_at_it"
         ours = charge.stripe_invoice_id or charge.state
         yield Difference("invoice", "duplicate", one.stripe_invoice_id, charge.invoice_id, ours, _told(one), action)
 

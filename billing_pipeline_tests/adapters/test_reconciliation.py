@@ -75,14 +75,16 @@ def test_every_kind_of_difference_between_invoices_is_found_and_nothing_else(wor
     copy_of(world, "c0", nobody, billing_month="2026-10-01")
     copy_of(world, "c1", ours["c1"])
     world.tamper("UPDATE billing.stripe_charges SET stripe_invoice_id = 'in_gone' WHERE customer_id = 'c2'")
-    world.tamper("UPDATE billing.stripe_charges SET amount_minor = 4001 WHERE customer_id = 'c3'")
+    world.tamper(
+        "UPDATE billing.stripe_charges SET (amount_minor, stripe_total_minor) = (4001, 4001) WHERE customer_id = 'c3'"
+    )
     world.tamper("UPDATE billing.stripe_charges SET currency = 'eur' WHERE customer_id = 'c4'")
     world.stripe.api.invoices.pay(world.stripe_id("c5"), {"paid_out_of_band": True})
     assert set(found(world, month=MONTH, with_events=False)) == {
         ("invoice", "missing_here", nobody, "delete_draft"),
         ("invoice", "duplicate", ours["c1"], "delete_draft"),
         ("invoice", "missing_at_stripe", ours["c2"], "look_at_it"),
-        ("invoice", "duplicate", ours["c2"], "refund"),
+        ("invoice", "duplicate", ours["c2"], "look_at_it"),
         ("invoice", "amount_or_currency", ours["c3"], "look_at_it"),
         ("invoice", "amount_or_currency", ours["c4"], "look_at_it"),
         ("invoice", "status", ours["c5"], "process_events"),
