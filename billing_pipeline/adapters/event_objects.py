@@ -106,6 +106,9 @@ def _apply_invoice(connection: Connection, reading: Reading, facts: InvoiceFacts
     if _is_being_charged(connection, charge.invoice_id):
         return Busy()
     step = invoice_step(charge, row.reason_code, row.customer_at_stripe, facts)
+    if isinstance(step, ChargeStep) and row.is_closed:
+        # the books of that month are closed: what came later is in the payments, which are records of their own
+        step = Applied(f"the month is closed, the charge stays {charge.state}")
     if isinstance(step, ChargeStep):
         _take(connection, reading, charge, step, invoice.status)
         charge = replace(charge, stripe_invoice_id=step.stripe_invoice_id)

@@ -5,7 +5,7 @@ A module a group of commands. Imports happen inside the commands: a command star
 
 import click
 
-from billing_pipeline.cli import database, events, months, receiver, sandbox, usage
+from billing_pipeline.cli import books, database, events, months, receiver, sandbox, usage
 from billing_pipeline.cli.common import Commands
 
 
@@ -20,6 +20,8 @@ for command in (
     usage.correct,
     months.run,
     events.events,
+    books.reconcile,
+    books.close,
     database.sql,
     database.env,
     receiver.receiver,

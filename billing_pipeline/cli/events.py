@@ -151,6 +151,33 @@ def sweep() -> None:
     click.echo(f"{done.listed_count:,} events listed since {done.listed_from:%Y-%m-%d %H:%M}, {done.new_count:,} new")
 
 
+@events.command()
+def rebuild() -> None:
+    """Recompute every invoice's payment state from the stored events alone and compare it with the books.
+
+    Changes nothing. Exit status 1 if they do not agree.
+    """
+    from dataclasses import asdict
+
+    from billing_pipeline.adapters.event_cipher import EventCipher
+    from billing_pipeline.adapters.event_rebuild import rebuild as recompute
+
+    done = recompute(open_database(), EventCipher(load_settings().event_keys))
+    for one in done.mismatches:
+        told = asdict(one.from_events) if one.from_events else "nothing"
+        click.echo(
+            f"{one.number} of customer {one.customer_id}: the books say {asdict(one.in_books)}, the events {told}"
+        )
+    for event_id in done.unreadable:
+        click.echo(f"event {event_id} cannot be read")
+    click.echo(
+        f"{done.event_count:,} events, {done.invoice_count:,} invoices: {done.agreeing:,} agree,"
+        f" {len(done.mismatches):,} do not, {len(done.after_closing):,} changed after their month was closed"
+    )
+    if done.mismatches:
+        sys.exit(1)
+
+
 def _gateway() -> Any:
     from billing_pipeline.adapters.stripe_gateway import open_gateway
 

@@ -5,12 +5,14 @@ import dagster as dg
 from billing_pipeline.adapters.charge_check import verify_month
 from billing_pipeline.adapters.charger import ChargeReport, charge_month
 from billing_pipeline.adapters.finalisation import GatesNotPassed, finalise_month
+from billing_pipeline.adapters.reconciliation import reconcile
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.core.stripe_errors import StripeFailure
 from billing_pipeline.defs.metadata import markdown_table, report, sample_table, table_metadata
 from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
 from billing_pipeline.defs.platform import GROUP, OWNERS
 from billing_pipeline.defs.resources import Billing, Stripe
+from billing_pipeline.defs.stripe_differences import AGREE, agreement
 
 SETTLED = "every_invoice_charged_or_explained"
 
@@ -28,7 +30,13 @@ SETTLED = "every_invoice_charged_or_explained"
             asset="stripe_charges",
             description="Every finalised invoice is paid or has a named reason, and Stripe's totals equal ours.",
             partitions_def=MONTHS,
-        )
+        ),
+        dg.AssetCheckSpec(
+            AGREE,
+            asset="stripe_charges",
+            description="Invoices, payments, refunds and credit notes of the month are the same here and at Stripe.",
+            partitions_def=MONTHS,
+        ),
     ],
 )
 def stripe_charges(context: dg.AssetExecutionContext, billing: Billing, stripe: Stripe) -> dg.MaterializeResult:
@@ -50,6 +58,8 @@ def stripe_charges(context: dg.AssetExecutionContext, billing: Billing, stripe: 
     try:
         charged = charge_month(warehouse, gateway, month, run_id, log=context.log.info)
         problems = verify_month(warehouse, gateway, month)
+        # the payments were made just now: what events tell of them is on its way
+        compared = reconcile(warehouse, gateway, run_id, billing.clock(), month=month, with_events=False)
     except StripeFailure as failure:
         raise dg.Failure(description=f"Stripe: {failure}", allow_retries=False) from failure
     return dg.MaterializeResult(
@@ -83,7 +93,8 @@ def stripe_charges(context: dg.AssetExecutionContext, billing: Billing, stripe: 
                         else {}
                     ),
                 },
-            )
+            ),
+            agreement(compared),
         ],
     )
 

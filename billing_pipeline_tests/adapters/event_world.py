@@ -88,6 +88,10 @@ class EventWorld(World):
             for statement in statements:
                 connection.execute(text(statement), values)
 
+    def tamper(self, statement: str, **values: Any) -> None:
+        """Past every trigger and constraint that waits for a commit."""
+        self._without_triggers(statement, **values)
+
     def deliver_bytes(self, body: bytes) -> None:
         url = self.warehouse.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         with psycopg.connect(url) as connection:
