@@ -21,6 +21,7 @@ from billing_pipeline_tests.storm.hostile import fuzz, odd_json
 from billing_pipeline_tests.storm.load import rotation, slow_connections, start_and_memory
 from billing_pipeline_tests.storm.machines import TEMPLATE, running_postgres
 from billing_pipeline_tests.storm.processing import outage, poison, processing
+from billing_pipeline_tests.storm.reconciling import reconciliation
 from billing_pipeline_tests.storm.world import build_books, copied_books, emulator_process
 
 
@@ -43,11 +44,15 @@ class Size:
     poison_among: int = 10_000
     poisonous: int = 50
     outage_invoices: int = 60
+    pairs: int = 10_000
+    differences: int = 20
+    """Of each of five kinds."""
 
 
 SMALL = Size(
     invoices=16, shuffles=2, kills=2, restarts=1, fuzzed=800, odd=120, rotation_s=4, slow=60, slow_s=2, starts=1,
     worked=300, poison_among=150, poisonous=5, outage_invoices=4,
+    pairs=60, differences=2,
 )  # fmt: skip
 
 
@@ -75,6 +80,7 @@ def proofs(size: Size, seed: int, say: Callable[[str], None]) -> Iterator[Figure
             shuffles=size.shuffles, kills=size.kills, restarts=size.restarts, seed=seed, say=say,
         )  # fmt: skip
         yield poison(postgres, stripe_side, events, size.poison_among, size.poisonous)
+        yield reconciliation(postgres, stripe_side, events, size.pairs, size.differences, seed)
         second = Path(folder) / "outage"
         second.mkdir()
         yield outage(postgres, second, size.outage_invoices, seed)

@@ -13,7 +13,17 @@ def found() -> dict[str, Figures]:
 
 @pytest.mark.parametrize(
     "name",
-    ["start_and_memory", "rotation", "slow_connections", "fuzz", "odd_json", "storm", "poison", "outage"],
+    [
+        "start_and_memory",
+        "rotation",
+        "slow_connections",
+        "fuzz",
+        "odd_json",
+        "storm",
+        "poison",
+        "reconciliation",
+        "outage",
+    ],
 )
 def test_it_holds(found: dict[str, Figures], name: str):
     assert found[name].broken == []
