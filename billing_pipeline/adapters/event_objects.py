@@ -7,11 +7,13 @@ one transaction that also finishes the events. Steps are decided in core/stripe_
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, text
 
 from billing_pipeline.adapters import event_mirror as mirror
+from billing_pipeline.adapters.charge_follow_ups import make_due
 from billing_pipeline.adapters.charge_store import lock_key
 from billing_pipeline.adapters.event_cipher import EventCipher
 from billing_pipeline.adapters.event_queue import ClaimedEvent
@@ -31,6 +33,9 @@ from billing_pipeline.core.stripe_events import (
     is_our_id,
 )
 from billing_pipeline.core.stripe_objects import InvoiceFacts, Refund, StripeObjects
+
+CLOCKS_DIFFER = timedelta(seconds=5)
+"""Stripe's `created` has whole seconds, by its own clock."""
 
 Write: TypeAlias = Callable[[Connection], Verdict]
 """What is to be done in the transaction, and what it leads to."""
@@ -136,6 +141,7 @@ def _take(connection: Connection, reading: Reading, charge: Charge, step: Charge
             "stripe_customer_id": step.stripe_customer_id,
             "stripe_invoice_id": step.stripe_invoice_id,
             "stripe_total_minor": step.stripe_total_minor,
+            "stripe_currency": step.stripe_currency,
             "run_id": reading.run_id,
             "evidence": json.dumps(evidence),
         },
@@ -169,6 +175,8 @@ def _owner(
     if not is_our_id(ours):
         return Ignored(f"it belongs to {stripe_invoice_id}, an invoice that is not ours")
     other = reading.look_up(_CHARGE_OF_INVOICE, invoice_id=ours)
+    if other is not None and other.stripe_invoice_id == stripe_invoice_id:
+        return _Owner(str(ours), stripe_invoice_id)  # adopted a moment ago
     if other is not None and other.stripe_invoice_id is not None:
         return Ignored(f"it belongs to {stripe_invoice_id}, which is not the charge's invoice at Stripe")
     return Awaited(f"no charge of {stripe_invoice_id} is here")
@@ -239,14 +247,30 @@ def _customer(reading: Reading, stripe_customer_id: str, metadata_id: str | None
 def _read_customer(reading: Reading) -> Write:
     facts = reading.api.retrieve_customer_facts(reading.object_id)
     customer = _customer(reading, facts.stripe_customer_id, facts.customer_id or "")
+    # a first look at a customer knows no earlier default; what the events say changed is then the only hint
+    has_new_default = facts.default_payment_method_id is not None and any(
+        {"invoice_settings", "default_source"} & set((body.get("data") or {}).get("previous_attributes") or {})
+        for body in reading.bodies()
+    )
 
     def write(connection: Connection) -> Verdict:
         if not isinstance(customer, str):
             return customer
+        before = mirror.default_payment_method(connection, facts.stripe_customer_id)
         mirror.mirror_customer(connection, customer, facts)
+        if has_new_default and facts.default_payment_method_id not in (None, before):
+            _retry_refused(connection, reading, customer)
         return Applied()
 
     return write
+
+
+def _retry_refused(connection: Connection, reading: Reading, customer_id: str) -> None:
+    """A payment method that came after the customer's refusals makes them due; one that was refused does not."""
+    created = [event.created for event in reading.events if event.created is not None]
+    refused_at = connection.execute(text(_REFUSED_AT), {"customer_id": customer_id}).scalar()
+    if created and refused_at is not None and max(created) + CLOCKS_DIFFER >= refused_at:
+        make_due(connection, customer_id)
 
 
 def _read_subscription(reading: Reading) -> Write:
@@ -272,7 +296,9 @@ def _read_payment_method(reading: Reading) -> Write:
     def write(connection: Connection) -> Verdict:
         if not isinstance(customer, str):
             return customer
-        mirror.mirror_payment_method(connection, customer, whose, method)
+        is_new = mirror.mirror_payment_method(connection, customer, whose, method)
+        if is_new and method.stripe_customer_id is not None:
+            _retry_refused(connection, reading, customer)
         return Applied()
 
     return write
@@ -322,5 +348,8 @@ _CHARGE_OF_INVOICE = "SELECT stripe_invoice_id FROM billing.stripe_charges WHERE
 _CUSTOMER_AT_STRIPE = "SELECT customer_id FROM billing.customers WHERE stripe_customer_id = :stripe_customer_id"
 _CUSTOMER_WITHOUT_ID = (
     "SELECT customer_id FROM billing.customers WHERE customer_id = :customer_id AND stripe_customer_id IS NULL"
+)
+_REFUSED_AT = (
+    "SELECT max(updated_at) FROM billing.stripe_charges WHERE customer_id = :customer_id AND state = 'refused'"
 )
 _METHOD = "SELECT stripe_customer_id FROM billing.stripe_payment_methods WHERE payment_method_id = :payment_method_id"
