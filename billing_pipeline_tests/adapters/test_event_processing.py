@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import stripe
 
-from billing_pipeline.adapters import event_objects
+from billing_pipeline.adapters import event_invoices
 from billing_pipeline.adapters.charge_store import lock_key
 from billing_pipeline.adapters.event_processing import object_key
 from billing_pipeline.adapters.event_queue import Ending, claim, due_work, finish
@@ -503,7 +503,7 @@ class SlippedIn(StripeGateway):
         def slipped_in(*arguments: Any, **options: Any) -> Any:
             answer = found(*arguments, **options)
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(event_objects, "_is_being_charged", lambda *_: False)
+                patch.setattr(event_invoices, "_is_being_charged", lambda *_: False)
                 self.applied += self._world.catch_up().outcomes["applied"]
             return answer
 
