@@ -6,8 +6,11 @@ import os
 import re
 from dataclasses import dataclass, field
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 
+from billing_pipeline.core.brakes import Limits
+from billing_pipeline.core.dunning import RETRY_DAYS
 from billing_pipeline.core.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +24,7 @@ SECRETS_MAX = 3
 PORT_MAX = 65_535
 SECRET_MIN = 24
 """Characters; Stripe's have 38."""
+LIMITS = Limits()
 
 
 class SettingsError(UserError):
@@ -53,7 +57,16 @@ class Settings:
     stripe_api_base: str | None
     """STRIPE_API_BASE: where Stripe's API is; unset: api.stripe.com with a key, the emulator without."""
     invoice_cap_minor: int
-    """BILLING_INVOICE_CAP_MINOR: an invoice above this many minor units fails the month's gate."""
+    """BILLING_INVOICE_CAP_MINOR: an invoice above this many minor units of its currency fails the month's gate, and is
+    not charged either."""
+    run_cap_minor: int
+    """BILLING_RUN_CAP_MINOR: charges of one currency that add up to more in one run are not made."""
+    canary_refusals_max_percent: int
+    """BILLING_CANARY_REFUSALS_MAX_PERCENT: more refusals among a month's first charges keep the rest back."""
+    charge_age_max_days: int
+    """BILLING_CHARGE_AGE_MAX_DAYS: a month that ended longer ago is charged only when a run's config says so."""
+    retry_days: tuple[int, ...]
+    """BILLING_RETRY_DAYS: days after a refusal on which the payment is tried again; `none`: never by itself."""
     stripe_calls_per_second: int
     """STRIPE_CALLS_PER_SECOND: over all endpoints. Stripe allows 100 in live mode, 25 in a sandbox."""
     stripe_calls_per_second_per_endpoint: int
@@ -76,6 +89,11 @@ class Settings:
 
     receiver_port: int
     """BILLING_RECEIVER_PORT, where the webhook receiver listens; default 12200."""
+
+    @property
+    def limits(self) -> Limits:
+        """What one charging run may do without a person."""
+        return Limits(self.invoice_cap_minor, self.run_cap_minor, self.canary_refusals_max_percent)
 
     @property
     def uses_emulator(self) -> bool:
@@ -113,6 +131,24 @@ def _event_keys(*, sandbox: bool) -> tuple[EventKey, ...]:
     return tuple(keys)
 
 
+def _percent(name: str, default: int) -> int:
+    text = os.environ.get(name) or str(default)
+    if not text.isdecimal() or int(text) > 100:
+        raise SettingsError(f"{name}={text!r}: expected a whole number from 0 to 100")
+    return int(text)
+
+
+def _rising_days(name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    text = os.environ.get(name) or ",".join(map(str, default))
+    if text == "none":
+        return ()
+    parts = [part.strip() for part in text.split(",")]
+    days = tuple(int(part) for part in parts if part.isdecimal())
+    if len(days) != len(parts) or any(later <= before for before, later in pairwise((0, *days))):
+        raise SettingsError(f"{name}={text!r}: expected rising whole days such as 1,3,7,14, or none")
+    return days
+
+
 def load_settings() -> Settings:
     """Read the environment.
 
@@ -132,7 +168,11 @@ def load_settings() -> Settings:
         price_book=Path(book) if book else default_book,
         stripe_key=key,
         stripe_api_base=api_base,
-        invoice_cap_minor=_positive("BILLING_INVOICE_CAP_MINOR", 2_500_000),
+        invoice_cap_minor=_positive("BILLING_INVOICE_CAP_MINOR", LIMITS.invoice_cap_minor),
+        run_cap_minor=_positive("BILLING_RUN_CAP_MINOR", LIMITS.run_cap_minor),
+        canary_refusals_max_percent=_percent("BILLING_CANARY_REFUSALS_MAX_PERCENT", LIMITS.canary_refusals_max_percent),
+        charge_age_max_days=_positive("BILLING_CHARGE_AGE_MAX_DAYS", 62),
+        retry_days=_rising_days("BILLING_RETRY_DAYS", RETRY_DAYS),
         stripe_calls_per_second=_positive("STRIPE_CALLS_PER_SECOND", 80),
         stripe_calls_per_second_per_endpoint=_positive("STRIPE_CALLS_PER_SECOND_PER_ENDPOINT", 20),
         bill_month_cron=os.environ.get("BILL_MONTH_CRON") or "0 12 1 * *",

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from threading import Event
 
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from billing_pipeline.adapters.charge_brakes import require_permission
 from billing_pipeline.adapters.charge_invoice import CustomerProblem
 from billing_pipeline.adapters.warehouse import Warehouse, load_sql
 from billing_pipeline.adapters.worker_pool import work_through
-from billing_pipeline.core.charging import WORKABLE, customer_key
+from billing_pipeline.core.charging import customer_key
 from billing_pipeline.core.stripe_api import StripeApi, StripeCustomer
 from billing_pipeline.core.stripe_errors import Outcome, StripeFailure
 
@@ -30,18 +30,18 @@ class _Missing:
 def ensure_customers(
     warehouse: Warehouse,
     api: StripeApi,
-    month: date,
+    invoices: Sequence[str],
     run_id: str,
     *,
     workers: int,
     stop: Event,
     log: Callable[[str], None],
 ) -> dict[str, CustomerProblem]:
-    """Give every customer of the month's unfinished charges its id at Stripe; returns those that have none, and why.
+    """Give every customer of these invoices its id at Stripe; returns those that have none, and why.
 
     One listing for all of them. Ids are stored once and never replaced.
     """
-    missing = [_Missing(**row) for row in warehouse.rows(_MISSING, month=month, states=list(WORKABLE))]
+    missing = [_Missing(**row) for row in warehouse.rows(_MISSING, invoices=list(invoices))]
     if not missing:
         return {}
     log(f"{len(missing):,} customers have no customer at Stripe yet: listing those there")
@@ -80,12 +80,13 @@ def _ensure(
         return CustomerProblem("customer_ambiguous", f"several customers at Stripe are this one: {ids}", True)
     try:
         action = "stripe.customer.adopt" if found else "stripe.customer.create"
-        at_stripe = found[0] if found else _create(api, customer)
+        at_stripe = found[0] if found else _create(warehouse, api, customer)
     except StripeFailure as failure:
         if failure.outcome is Outcome.STOP:
             raise
         definite = failure.outcome not in (Outcome.UNKNOWN, Outcome.RETRY)
-        return CustomerProblem(f"customer_{failure.code}", str(failure.evidence), definite)
+        code = failure.code if failure.evidence.kind == "brake" else f"customer_{failure.code}"
+        return CustomerProblem(code, str(failure.evidence), definite)
     parameters = {
         "customer_id": customer.customer_id,
         "stripe_customer_id": at_stripe.id,
@@ -100,7 +101,7 @@ def _ensure(
     return None
 
 
-def _create(api: StripeApi, customer: _Missing) -> StripeCustomer:
+def _create(warehouse: Warehouse, api: StripeApi, customer: _Missing) -> StripeCustomer:
     """Create the customer, walking along its keys.
 
     A key is left behind only when it will never create anything: Stripe repeats a stored 5xx under it, or stored
@@ -109,6 +110,8 @@ def _create(api: StripeApi, customer: _Missing) -> StripeCustomer:
     attempt = 1
     for sends in range(SENDS_MAX):
         try:
+            with warehouse.transaction() as connection:
+                require_permission(connection)
             return api.create_customer(
                 customer.customer_id, customer.name, customer.email, key=customer_key(customer.customer_id, attempt)
             )
@@ -131,6 +134,6 @@ def _create(api: StripeApi, customer: _Missing) -> StripeCustomer:
 _MISSING = """
 SELECT DISTINCT cu.customer_id, cu.name, cu.email
 FROM billing.stripe_charges AS c JOIN billing.customers AS cu USING (customer_id)
-WHERE c.billing_month = :month AND c.state = ANY(:states) AND cu.stripe_customer_id IS NULL
+WHERE c.invoice_id = ANY(CAST(:invoices AS uuid[])) AND cu.stripe_customer_id IS NULL
 ORDER BY 1
 """

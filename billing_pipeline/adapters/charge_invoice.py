@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from billing_pipeline.adapters.charge_brakes import LockLost
 from billing_pipeline.adapters.charge_store import ChargeMoved, ChargeStore, StoredCharge
 from billing_pipeline.core import charging
 from billing_pipeline.core.charge_request import parse_request
@@ -72,30 +73,52 @@ class InvoiceCharger:
         self._stopping = stopping
 
     def charge(
-        self, invoice_id: str, listed: Sequence[ListedInvoice], problems: Mapping[str, CustomerProblem]
+        self,
+        invoice_id: str,
+        listed: Sequence[ListedInvoice] | None,
+        problems: Mapping[str, CustomerProblem],
+        retry: str | None = None,
     ) -> Result:
         """Take the charge as far as it goes.
 
         Args:
             invoice_id: its charge is read anew, because the lock may have been waited for.
-            listed: what the run's bulk listing found with this id.
+            listed: what the run's bulk listing found with this id; None: the customer's invoices are listed here.
             problems: by customer, why it has no id at Stripe.
+            retry: why a refused charge is tried again, as another attempt; None: it is left alone.
         """
         for _ in range(READS_MAX):
             try:
-                return self._once(invoice_id, listed, problems)
+                return self._once(invoice_id, listed, problems, retry)
             except ChargeMoved:
                 continue  # an operator or an event was quicker: decide anew on what is there now
+            except LockLost:
+                return Result("unknown", "lock_lost", pending=True)
         return Result("unknown", "moved", pending=True)
 
     def _once(
-        self, invoice_id: str, listed: Sequence[ListedInvoice], problems: Mapping[str, CustomerProblem]
+        self,
+        invoice_id: str,
+        listed: Sequence[ListedInvoice] | None,
+        problems: Mapping[str, CustomerProblem],
+        retry: str | None,
     ) -> Result:
         stored = self._store.read(invoice_id)
-        if stored.charge.state not in charging.WORKABLE:
-            return Result(stored.charge.state, stored.reason_code)
         charge = stored.charge
-        seen = Seen(matches=matches_of(listed))
+        again = retry is not None and charge.state == "refused"
+        if charge.state not in charging.WORKABLE and not again:
+            return Result(charge.state, stored.reason_code)
+        seen = Seen(matches=matches_of(listed) if listed is not None else None)
+        if again or (charge.stripe_customer_id is None and not seen.matches):
+            # nothing is there to be asked about: while charging is paused the row stays as it is
+            try:
+                self._store.require_permission(invoice_id)
+            except StripeFailure as failure:
+                return Result(charge.state, failure.code, pending=True)
+        if again:
+            charge = self._store.change(
+                charge, "charge.retry", state="finalized", attempt=charge.attempt + 1, note=retry
+            )
         if charge.stripe_customer_id is None:
             if stored.customer_at_stripe is None:
                 return self._without_customer(stored, problems.get(charge.customer_id))
@@ -160,9 +183,7 @@ class _Pass:
             case charging.Adopt(stripe_invoice_id):
                 self._record("stripe.invoice.adopt", state="drafted", stripe_invoice_id=stripe_invoice_id)
             case charging.Move(state):
-                invoice = self._seen.invoice
-                total = invoice.total_minor if invoice else None
-                self._record(self._action(), state=state, stripe_total_minor=total)
+                self._record(self._action(), state=state, **self._amount_seen())
             case charging.RaiseAttempt():
                 self._record(
                     "charge.raise_attempt", attempt=self._charge.attempt + 1, note=f"key of {self._seen.burnt}"
@@ -192,6 +213,8 @@ class _Pass:
             # Stripe said yes and its object still shows nothing of it
             return self._pending("no_effect_yet")
         try:
+            # on the connection that holds the lock: where that is gone, so is the right to call
+            self._store.require_permission(self._charge.invoice_id)
             invoice = self._send(operation)
         except StripeFailure as failure:
             return self._failed(operation, failure)
@@ -216,6 +239,8 @@ class _Pass:
     def _failed(self, operation: Operation, failure: StripeFailure) -> Result | None:
         evidence = failure.evidence
         action = f"stripe.invoice.{operation}"
+        if evidence.kind == "brake":
+            return self._pending(failure.code)
         match failure.outcome:
             case Outcome.STOP:
                 raise failure
@@ -258,16 +283,21 @@ class _Pass:
     def _end(
         self, state: str, reason_code: str, reason: str, evidence: Evidence | None = None, action: str | None = None
     ) -> Result:
-        invoice = self._seen.invoice
         self._record(
             action or self._action(),
             state=state,
             reason_code=reason_code,
             reason=reason,
             evidence=evidence,
-            stripe_total_minor=invoice.total_minor if invoice is not None else None,
+            **self._amount_seen(),
         )
         return Result(state, reason_code)
+
+    def _amount_seen(self) -> dict[str, Any]:
+        invoice = self._seen.invoice
+        if invoice is None:
+            return {}
+        return {"stripe_total_minor": invoice.total_minor, "stripe_currency": invoice.currency}
 
     def _record(self, action: str, *, evidence: Evidence | None = None, **changes: Any) -> None:
         shown: dict[str, Any] = evidence.as_json() if evidence is not None else {}

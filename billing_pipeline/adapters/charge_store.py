@@ -15,10 +15,13 @@ from typing import Any
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from billing_pipeline.adapters.charge_brakes import require_permission
 from billing_pipeline.adapters.warehouse import Warehouse, load_sql
-from billing_pipeline.core.charging import WORKABLE, Charge
+from billing_pipeline.core.charging import Charge
 
 LISTING_MARGIN = timedelta(days=1)
+CHARGER = "stripe-charger"
+"""The actor in the audit log of what the program does by itself."""
 
 
 class ChargeMoved(RuntimeError):  # noqa: N818 - reads as what happened
@@ -33,14 +36,22 @@ class StoredCharge:
     request_body: bytes
     customer_at_stripe: str | None
     reason_code: str | None
+    billing_month: date
 
 
 class ChargeStore:
-    """The charges on one autocommit connection, which also holds the lock of the invoice that is worked on."""
+    """The charges on one autocommit connection, which also holds the lock of the invoice that is worked on.
 
-    def __init__(self, connection: Connection, run_id: str) -> None:
+    Args:
+        connection: in autocommit mode; nobody else uses it meanwhile.
+        run_id: the Dagster run; None: a person at the command line.
+        actor: who acts, for the audit log.
+    """
+
+    def __init__(self, connection: Connection, run_id: str | None, actor: str = CHARGER) -> None:
         self._connection = connection
         self._run_id = run_id
+        self._actor = actor
 
     @contextmanager
     def locked(self, invoice_id: str) -> Iterator[bool]:
@@ -57,10 +68,30 @@ class ChargeStore:
                     # a connection that may still hold the lock must not go back to the pool
                     self._connection.invalidate()
 
+    def require_permission(self, invoice_id: str) -> None:
+        """Return if a call that moves the invoice's charge on may be made now, by this session.
+
+        Raises:
+            StripeFailure: charging is paused.
+            LockLost: this session does not hold the invoice's lock.
+        """
+        require_permission(self._connection, lock_key(invoice_id))
+
     def read(self, invoice_id: str) -> StoredCharge:
-        """The charge as it is now."""
-        row = self._connection.execute(text(_READ), {"invoice_id": invoice_id}).one()
-        return StoredCharge(Charge(*row[:8]), bytes(row[8]), row[9], row[10])
+        """The charge as it is now.
+
+        Raises:
+            LookupError: the invoice has none.
+        """
+        found = self.find(invoice_id)
+        if found is None:
+            raise LookupError(f"invoice {invoice_id} has no charge")
+        return found
+
+    def find(self, invoice_id: str) -> StoredCharge | None:
+        """The charge as it is now; None: the invoice is no final one."""
+        row = self._connection.execute(text(_READ), {"invoice_id": invoice_id}).one_or_none()
+        return StoredCharge(Charge(*row[:8]), bytes(row[8]), *row[9:]) if row is not None else None
 
     def change(
         self,
@@ -74,6 +105,7 @@ class ChargeStore:
         stripe_customer_id: str | None = None,
         stripe_invoice_id: str | None = None,
         stripe_total_minor: int | None = None,
+        stripe_currency: str | None = None,
         outcome_unknown: bool | None = False,
         evidence: Mapping[str, Any] | None = None,
         note: str | None = None,
@@ -103,7 +135,9 @@ class ChargeStore:
             "stripe_customer_id": stripe_customer_id,
             "stripe_invoice_id": stripe_invoice_id,
             "stripe_total_minor": stripe_total_minor,
+            "stripe_currency": stripe_currency,
             "outcome_unknown": outcome_unknown,
+            "actor": self._actor,
             "run_id": self._run_id,
             "action": action,
             "evidence": json.dumps(dict(evidence or {})),
@@ -120,15 +154,23 @@ def lock_key(invoice_id: str) -> int:
     return int.from_bytes(sha256(f"charge:{invoice_id}".encode()).digest()[:8], "big", signed=True)
 
 
-def workable(warehouse: Warehouse, month: date) -> list[str]:
-    """Ids of the month's charges that a run goes on with, in the order of their numbers."""
-    rows = warehouse.rows(
-        "SELECT c.invoice_id::text AS id FROM billing.stripe_charges AS c JOIN billing.invoices AS i USING (invoice_id)"
-        " WHERE c.billing_month = :month AND c.state = ANY(:states) ORDER BY i.invoice_number",
-        month=month,
-        states=list(WORKABLE),
-    )
-    return [str(row["id"]) for row in rows]
+@dataclass(frozen=True, slots=True)
+class MonthCharge:
+    """A charge of a month as a run plans with it. `released`: its canaries went before it."""
+
+    invoice_id: str
+    invoice_number: int
+    number: str
+    state: str
+    reason_code: str | None
+    amount_minor: int
+    currency: str
+    released: bool
+
+
+def charges_of(warehouse: Warehouse, month: date) -> list[MonthCharge]:
+    """All charges of the month, in the order of their numbers."""
+    return [MonthCharge(**row) for row in warehouse.rows(_MONTH, month=month)]
 
 
 def listing_start(warehouse: Warehouse, month: date) -> int:
@@ -145,9 +187,18 @@ def listing_start(warehouse: Warehouse, month: date) -> int:
     return int((start - LISTING_MARGIN).timestamp()) if start is not None else 0
 
 
+_MONTH = """
+SELECT c.invoice_id::text AS invoice_id, i.invoice_number, i.number, c.state, c.reason_code, c.amount_minor, c.currency,
+    i.invoice_number <= coalesce((
+        SELECT max(r.through_number) FROM billing.charge_releases AS r WHERE r.billing_month = :month
+    ), 0) AS released
+FROM billing.stripe_charges AS c JOIN billing.invoices AS i USING (invoice_id)
+WHERE c.billing_month = :month
+ORDER BY i.invoice_number
+"""
 _READ = """
 SELECT c.invoice_id::text, c.customer_id, c.amount_minor, c.currency, c.state, c.attempt, c.stripe_customer_id,
-    c.stripe_invoice_id, c.request_body, cu.stripe_customer_id, c.reason_code
+    c.stripe_invoice_id, c.request_body, cu.stripe_customer_id, c.reason_code, c.billing_month::date
 FROM billing.stripe_charges AS c JOIN billing.customers AS cu USING (customer_id)
 WHERE c.invoice_id = :invoice_id
 """

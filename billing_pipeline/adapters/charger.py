@@ -1,4 +1,4 @@
-"""A run over a month's charges: customers, one bulk listing, then the invoices in a pool of threads.
+"""A run over a month's charges: brakes, customers, one bulk listing, then the invoices in a pool of threads.
 
 What happens to one invoice is charge_invoice.py's. A run can be stopped, killed and started again at any moment, and
 several may run at once: each invoice has a lock of its own.
@@ -6,26 +6,29 @@ several may run at once: each invoice has a lock of its own.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from threading import Event
-from typing import Self
 
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError
-
+from billing_pipeline.adapters import charge_canary
+from billing_pipeline.adapters.charge_brakes import read_brakes
 from billing_pipeline.adapters.charge_customers import ensure_customers
-from billing_pipeline.adapters.charge_invoice import CustomerProblem, InvoiceCharger, Result
-from billing_pipeline.adapters.charge_store import ChargeStore, listing_start, workable
+from billing_pipeline.adapters.charge_hands import Shift
+from billing_pipeline.adapters.charge_invoice import Result
+from billing_pipeline.adapters.charge_store import MonthCharge, charges_of, listing_start
+from billing_pipeline.adapters.circuit_breaker import GuardedStripe, guarded, utc_now
 from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline.adapters.worker_pool import PROGRESS_EVERY_S, work_through
+from billing_pipeline.adapters.worker_pool import PROGRESS_EVERY_S
+from billing_pipeline.core.brakes import Amount, Brake, Limits, distinct, over_caps
+from billing_pipeline.core.charging import WORKABLE
 from billing_pipeline.core.stripe_api import ListedInvoice, StripeApi
 from billing_pipeline.core.stripe_errors import Outcome, StripeFailure
 
 WORKERS = 24
 """At Stripe's usual 0.3 s a call this many threads make the 80 calls a second that the limits allow."""
+SINGLY_MAX = 100
+"""Up to so many chosen invoices are looked for one by one: the bulk listing is a call a hundred of the whole month."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class ChargeReport:
     """Where the month's charges are after the run, and what the run did.
 
     `pending` counts charges that the next pass goes on with, by reason; `in_other_hands` those that another run was
-    working on.
+    working on; `brakes` are those that held any of them back.
     """
 
     standing: tuple[StateCount, ...]
@@ -53,6 +56,7 @@ class ChargeReport:
     pending: Mapping[str, int]
     calls: int
     seconds: float
+    brakes: tuple[Brake, ...] = ()
 
     def count(self, state: str, reason_code: str | None = None) -> int:
         """Charges of the month in a state, with any reason or with this one."""
@@ -79,30 +83,83 @@ def charge_month(
     workers: int = WORKERS,
     stop: Event | None = None,
     progress_every_s: float = PROGRESS_EVERY_S,
+    limits: Limits | None = Limits(),  # noqa: B008 - immutable
+    clock: Callable[[], datetime] = utc_now,
+    only: Collection[str] | None = None,
+    retries: Mapping[str, str] | None = None,
 ) -> ChargeReport:
     """Charge the month's finalised invoices that have no definite answer yet.
 
-    Refused and parked charges are left alone. Setting `stop` ends the run after the calls that are under way.
+    Refused and parked charges are left alone. Setting `stop` ends the run after the calls that are under way. While
+    charging is paused, Stripe is only asked, and its word recorded.
+
+    Args:
+        warehouse: the billing database.
+        api: Stripe; it is put behind the circuit breaker.
+        month: its first day.
+        run_id: for the audit log.
+        log: takes a line on progress.
+        workers: threads.
+        stop: ends the run.
+        progress_every_s: seconds between two lines on progress.
+        limits: the caps and what is expected of the canaries; None: neither, for a pass that only asks.
+        clock: for the circuit breaker.
+        only: ids of the invoices to work on; None: all.
+        retries: refused charges that are tried again as another attempt: invoice id -> why.
 
     Raises:
         StripeFailure: Stripe does not accept the key; no invoice was changed by that.
     """
     started = time.monotonic()
     calls_before = api.calls_made
-    stop = stop or Event()
-    invoices = workable(warehouse, month)
-    results: list[Result | None] = []
-    if invoices:
-        results = _charge(warehouse, api, month, run_id, invoices, log, workers, stop, progress_every_s)
+    run = _Run(
+        warehouse, guarded(api, warehouse, clock), month, run_id, log, workers, stop or Event(), progress_every_s,
+        retries or {},
+    )  # fmt: skip
+    charges = charges_of(warehouse, month)
+    going = [
+        charge
+        for charge in charges
+        if (charge.state in WORKABLE or (charge.state == "refused" and charge.invoice_id in run.retries))
+        and (only is None or charge.invoice_id in only)
+    ]
+    amounts = [Amount(one.invoice_id, one.amount_minor, one.currency) for one in going]
+    held = over_caps(amounts, limits) if limits is not None else {}
+    results = [_held(charge, held[charge.invoice_id]) for charge in going if charge.invoice_id in held]
+    brakes = list(held.values())
+    order = charge_canary.order(charges, {one.invoice_id for one in going} - held.keys(), held)
+    singly = only is not None and len(going) <= SINGLY_MAX
+    try:
+        results += run.charge(order.first, singly=singly)
+        if order.rest:
+            brake = None
+            if limits is not None:
+                brake = charge_canary.compare(warehouse, run.api, month, order.canaries, limits, run_id)
+            if brake is None:
+                results += run.charge(order.rest, singly=singly)
+            else:
+                brakes.append(brake)
+                results += [Result("unknown", brake.code, pending=True)] * len(order.rest)
+    finally:
+        run.api.breaker.remember()
     pending = Counter(str(result.reason_code) for result in results if result is not None and result.pending)
+    brakes += [brake for brake in read_brakes(warehouse).on() if pending[brake.code]]
+    for brake in distinct(brakes):
+        log(f"brake {brake}")
     return ChargeReport(
         standing=tuple(StateCount(**row) for row in warehouse.rows(_STANDING, month=month)),
-        worked_on=sum(result is not None for result in results),
+        worked_on=sum(result is not None for result in results)
+        - sum(pending[brake.code] for brake in distinct(brakes)),
         in_other_hands=sum(result is None for result in results),
         pending=dict(pending),
         calls=api.calls_made - calls_before,
         seconds=time.monotonic() - started,
+        brakes=tuple(distinct(brakes)),
     )
+
+
+def _held(charge: MonthCharge, brake: Brake) -> Result | None:
+    return Result(charge.state, brake.code, pending=True)
 
 
 def list_ours(api: StripeApi, created_gte: int, wanted: Sequence[str]) -> dict[str, list[ListedInvoice]]:
@@ -115,108 +172,44 @@ def list_ours(api: StripeApi, created_gte: int, wanted: Sequence[str]) -> dict[s
     return found
 
 
-def _charge(
-    warehouse: Warehouse,
-    api: StripeApi,
-    month: date,
-    run_id: str,
-    invoices: Sequence[str],
-    log: Callable[[str], None],
-    workers: int,
-    stop: Event,
-    progress_every_s: float,
-) -> list[Result | None]:
-    problems = ensure_customers(warehouse, api, month, run_id, workers=workers, stop=stop, log=log)
-    created_gte = listing_start(warehouse, month)
-    try:
-        listed = list_ours(api, created_gte, invoices)
-    except StripeFailure as failure:
-        if failure.outcome not in (Outcome.UNKNOWN, Outcome.RETRY):
-            raise
-        # without the listing nothing may be created; the next pass asks again
-        log(f"Stripe's invoices cannot be listed ({failure}): nothing is charged in this pass")
-        return [Result("unknown", failure.code, pending=True)] * len(invoices)
-    log(f"{len(invoices):,} invoices to charge, {len(listed):,} of them exist at Stripe")
+@dataclass
+class _Run:
+    """A run's surroundings, and the listing once it was made."""
 
-    @contextmanager
-    def worker() -> Iterator[Callable[[str], Result | None]]:
-        with _Hands(warehouse, api, run_id, created_gte, listed, problems, stop, log) as hands:
-            yield hands.charge
+    warehouse: Warehouse
+    api: GuardedStripe
+    month: date
+    run_id: str
+    log: Callable[[str], None]
+    workers: int
+    stop: Event
+    progress_every_s: float
+    retries: Mapping[str, str]
+    listed: dict[str, list[ListedInvoice]] | None = None
 
-    return work_through(
-        invoices,
-        worker,
-        workers=workers,
-        stop=stop,
-        progress=lambda said: log(f"invoices charged: {said}"),
-        progress_every_s=progress_every_s,
-    )
-
-
-class _Hands:
-    """One thread of a run: its database connection, which holds its locks, and its connection to Stripe."""
-
-    def __init__(
-        self,
-        warehouse: Warehouse,
-        api: StripeApi,
-        run_id: str,
-        created_gte: int,
-        listed: Mapping[str, Sequence[ListedInvoice]],
-        problems: Mapping[str, CustomerProblem],
-        stop: Event,
-        log: Callable[[str], None],
-    ) -> None:
-        self._warehouse = warehouse
-        self._api = api
-        self._run_id = run_id
-        self._created_gte = created_gte
-        self._listed = listed
-        self._problems = problems
-        self._stop = stop
-        self._log = log
-        self._connection = self._connect()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-        self._api.close()
-
-    def _connect(self) -> Connection:
-        return self._warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-
-    def charge(self, invoice_id: str) -> Result | None:
-        """Charge one invoice; None if somebody else has it."""
-        try:
-            return self._charge(invoice_id)
-        except DBAPIError as error:
-            if isinstance(error, OperationalError) and not error.connection_invalidated:
-                return Result("unknown", "database_busy", pending=True)
-            if error.connection_invalidated:
-                # the lock went with the connection: whatever was under way is for the next pass to ask about
-                self._log(f"invoice {invoice_id}: the database connection was lost")
-                self._connection.close()
-                self._connection = self._connect()
-                return Result("unknown", "connection_to_database_lost", pending=True)
-            return self._park(invoice_id, error)
-
-    def _charge(self, invoice_id: str) -> Result | None:
-        store = ChargeStore(self._connection, self._run_id)
-        with store.locked(invoice_id) as mine:
-            if not mine:
-                return None
-            charger = InvoiceCharger(store, self._api, self._created_gte, self._stop.wait, self._stop.is_set)
-            return charger.charge(invoice_id, self._listed.get(invoice_id, ()), self._problems)
-
-    def _park(self, invoice_id: str, error: DBAPIError) -> Result:
-        """The database refused what we wanted to record: somebody has to look."""
-        reason = str(error.orig).strip().splitlines()[0]
-        store = ChargeStore(self._connection, self._run_id)
-        charge = store.read(invoice_id).charge
-        store.change(charge, "charge.park", state="parked", reason_code="refused_by_database", reason=reason)
-        return Result("parked", "refused_by_database")
+    def charge(self, invoices: Sequence[str], *, singly: bool) -> list[Result | None]:
+        """Charge these; with `singly` each is looked for at Stripe by itself."""
+        if not invoices:
+            return []
+        problems = ensure_customers(
+            self.warehouse, self.api, invoices, self.run_id, workers=self.workers, stop=self.stop, log=self.log
+        )
+        created_gte = listing_start(self.warehouse, self.month)
+        if not singly and self.listed is None:
+            try:
+                self.listed = list_ours(self.api, created_gte, invoices)
+            except StripeFailure as failure:
+                if failure.outcome not in (Outcome.UNKNOWN, Outcome.RETRY):
+                    raise
+                # without the listing nothing may be created; the next pass asks again
+                self.log(f"Stripe's invoices cannot be listed ({failure}): nothing is charged in this pass")
+                return [Result("unknown", failure.code, pending=True)] * len(invoices)
+        known = "" if self.listed is None else f", {sum(i in self.listed for i in invoices):,} of them exist at Stripe"
+        self.log(f"{len(invoices):,} invoices to charge{known}")
+        shift = Shift(
+            self.warehouse, self.api, self.run_id, created_gte, self.listed, problems, self.stop, self.log, self.retries
+        )
+        return shift.work_through(invoices, workers=self.workers, progress_every_s=self.progress_every_s)
 
 
 _STANDING = """

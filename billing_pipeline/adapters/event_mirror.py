@@ -46,8 +46,8 @@ def mirror_customer(connection: Connection, customer_id: str, customer: Customer
 
 def mirror_payment_method(
     connection: Connection, customer_id: str, stripe_customer_id: str, method: PaymentMethod
-) -> None:
-    """Write a payment method of a customer of ours; `stripe_customer_id` is whose it is or was."""
+) -> bool:
+    """Write a payment method of a customer of ours; `stripe_customer_id` is whose it is or was. True: it is new."""
     status = "attached" if method.stripe_customer_id is not None else "detached"
     row = {
         **asdict(method),
@@ -55,7 +55,7 @@ def mirror_payment_method(
         "stripe_customer_id": stripe_customer_id,
         "status": status,
     }
-    _write(connection, "stripe_payment_methods", "payment_method_id", row)
+    return _write(connection, "stripe_payment_methods", "payment_method_id", row)
 
 
 def mirror_subscription(connection: Connection, customer_id: str, subscription: Subscription) -> None:
@@ -63,15 +63,25 @@ def mirror_subscription(connection: Connection, customer_id: str, subscription: 
     _write(connection, "stripe_subscriptions", "subscription_id", {**asdict(subscription), "customer_id": customer_id})
 
 
-def _write(connection: Connection, table: str, key: str, row: Mapping[str, Any]) -> None:
+def default_payment_method(connection: Connection, stripe_customer_id: str) -> str | None:
+    """What invoices of a customer at Stripe were charged to, as last written."""
+    query = "SELECT default_payment_method_id FROM billing.stripe_customers WHERE stripe_customer_id = :id"
+    found = connection.execute(text(query), {"id": stripe_customer_id}).scalar()
+    return str(found) if found is not None else None
+
+
+def _write(connection: Connection, table: str, key: str, row: Mapping[str, Any]) -> bool:
+    """Insert the row, or change it where it differs; True if it was inserted."""
     columns = [name for name in row if name != key]
     new = ", ".join(f"excluded.{name}" for name in columns)
     old = ", ".join(f"t.{name}" for name in columns)
-    connection.execute(
+    written = connection.execute(
         text(
             f"INSERT INTO billing.{table} AS t ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"
             f" ON CONFLICT ({key}) DO UPDATE SET ({', '.join(columns)}) = ROW ({new})"
-            f" WHERE ({old}) IS DISTINCT FROM ({new})"
+            # an updated row carries the transaction that locked it
+            f" WHERE ({old}) IS DISTINCT FROM ({new}) RETURNING t.xmax = 0"
         ),
         dict(row),
     )
+    return bool(written.scalar())

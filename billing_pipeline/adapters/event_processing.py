@@ -19,8 +19,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from billing_pipeline.adapters import event_queue as queue
 from billing_pipeline.adapters.event_cipher import EventCipher
-from billing_pipeline.adapters.event_objects import Reading, Write, read_object
+from billing_pipeline.adapters.event_objects import read_object
 from billing_pipeline.adapters.event_queue import ClaimedEvent, Ending
+from billing_pipeline.adapters.event_reading import Reading, Write
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.adapters.worker_pool import work_through
 from billing_pipeline.core.stripe_errors import Outcome, StripeFailure

@@ -26,6 +26,7 @@ class ClaimedEvent:
     event_id: str
     type: str
     object_id: str | None
+    created: datetime | None
     attempt: int
     failures: int
     pending_since: datetime

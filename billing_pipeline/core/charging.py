@@ -16,10 +16,13 @@ States of billing.stripe_charges (enforced there by billing.charge_transitions; 
 - void, uncollectible: so at Stripe, from any state before paid; an uncollectible invoice may still be paid or voided.
 - parked: from any state that is not final; a person decides, and it may leave to any state.
 
+- A refused charge is tried again (finalized) with the next attempt, when its schedule, a new payment method or a person
+  makes it due; core/dunning.py says when.
+
 Idempotency keys. Attempt n of invoice I uses `I:create`, `I:lines`, `I:finalize` (`I:create:n` … from the second
-attempt on) and `I:pay:n`. A number rises only when it is known that the previous attempt is over: it was refused, or
-Stripe repeated a stored 5xx under its key (so that request has ended, and the key will never give anything else) and
-the object shows no trace of it.
+attempt on) and `I:pay:n`. A number rises only when it is known that the previous attempt is over: it was refused, a
+person looked at it, or Stripe repeated a stored 5xx under its key (so that request has ended, and the key will never
+give anything else) and the object shows no trace of it. Postgres holds it to that (billing.check_attempt).
 """
 
 from dataclasses import dataclass
@@ -69,6 +72,11 @@ def idempotency_key(invoice_id: str, operation: Operation, attempt: int) -> str:
     if operation is Operation.PAY or attempt > 1:
         return f"{invoice_id}:{operation}:{attempt}"
     return f"{invoice_id}:{operation}"
+
+
+def void_key(invoice_id: str, stripe_invoice_id: str, attempt: int) -> str:
+    """The key of a call that voids an invoice there, or deletes its draft."""
+    return f"{invoice_id}:void:{stripe_invoice_id}:{attempt}"
 
 
 def customer_key(customer_id: str, attempt: int = 1) -> str:
@@ -182,9 +190,9 @@ def next_step(charge: Charge, seen: Seen) -> Step:
     if len(others) > (charge.stripe_invoice_id is None):
         known = f" beside {charge.stripe_invoice_id}" if charge.stripe_invoice_id else ""
         return Park("duplicate_at_stripe", f"more than one invoice there is ours: {', '.join(sorted(others))}{known}")
+    if seen.matches is None:
+        return Look()
     if charge.stripe_invoice_id is None:
-        if seen.matches is None:
-            return Look()
         return Adopt(others[0]) if others else _call(Operation.CREATE, seen)
     if seen.invoice is None:
         return Ask()

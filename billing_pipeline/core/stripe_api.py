@@ -101,3 +101,15 @@ class StripeApi(Protocol):
     def close(self) -> None:
         """Give back the calling thread's connection."""
         ...
+
+
+class VoidingApi(StripeApi, Protocol):
+    """What taking an invoice back needs beyond charging it."""
+
+    def void_invoice(self, stripe_id: str, *, key: str) -> StripeInvoice:
+        """Void an open or uncollectible invoice."""
+        ...
+
+    def delete_invoice(self, stripe_id: str, *, key: str) -> None:
+        """Delete a draft."""
+        ...

@@ -98,6 +98,7 @@ class ChargeStep:
     stripe_invoice_id: str
     stripe_customer_id: str
     stripe_total_minor: int
+    stripe_currency: str
     reason_code: str | None = None
     reason: str | None = None
 
@@ -145,13 +146,14 @@ def invoice_step(
         detail = f"({invoice.status}) has a total of {invoice.total_minor}, ours is {charge.amount_minor}"
         return _parked(charge, invoice, customer, "total_differs", detail)
     state, code, reason = reached
-    return ChargeStep(state, invoice.id, customer, invoice.total_minor, code, reason)
+    return ChargeStep(state, invoice.id, customer, invoice.total_minor, invoice.currency, code, reason)
 
 
 def _parked(charge: Charge, invoice: StripeInvoice, customer: str, code: str, detail: str) -> ChargeStep | Applied:
     if charge.state in ("parked", *_FINAL):
         return Applied(f"{code}: {invoice.id} {detail}")
-    return ChargeStep("parked", invoice.id, customer, invoice.total_minor, code, f"{invoice.id} {detail}")
+    reason = f"{invoice.id} {detail}"
+    return ChargeStep("parked", invoice.id, customer, invoice.total_minor, invoice.currency, code, reason)
 
 
 def _reached(charge: Charge, facts: InvoiceFacts) -> tuple[str, str | None, str | None] | None:

@@ -15,8 +15,20 @@ AGREE = "books_agree_with_stripe"
 SHOWN = 20
 
 
-def agreement(compared: Comparison) -> dg.AssetCheckResult:
-    """The check's result, with a sample of what differs."""
+def agreement(compared: Comparison | StripeFailure, *, waiting: bool = False) -> dg.AssetCheckResult:
+    """The check's result, with a sample of what differs.
+
+    Args:
+        compared: the comparison, or why Stripe could not be asked.
+        waiting: whether charges are pending: that they are further at Stripe than here is then to be expected.
+    """
+    if isinstance(compared, StripeFailure):
+        return dg.AssetCheckResult(
+            check_name=AGREE,
+            passed=False,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"not known, Stripe could not be asked: {compared}",
+        )
     found = compared.differences
     metadata: dict[str, Any] = {
         "failing_rows": len(found),
@@ -43,6 +55,9 @@ def agreement(compared: Comparison) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=AGREE,
         passed=False,
+        severity=dg.AssetCheckSeverity.WARN
+        if waiting and all(one.proposed_action == "charge_again" for one in found)
+        else dg.AssetCheckSeverity.ERROR,
         description=f"{len(found):,} difference(s), such as {first.object_type} {first.stripe_id or first.invoice_id}:"
         f" {first.kind}, ours {first.ours}, Stripe's {first.theirs}",
         metadata={**metadata, "sample": sample_table(sample)},

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, make_url
 from billing_pipeline.adapters.charger import charge_month
 from billing_pipeline.adapters.stripe_gateway import StripeGateway
 from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline_tests.adapters.charging_world import KEY, MONTH
+from billing_pipeline_tests.adapters.charging_world import KEY, MONTH, NO_EXPECTATION
 
 
 class Killing(StripeGateway):
@@ -36,7 +36,8 @@ class Killing(StripeGateway):
 def main() -> None:
     database, base_url, operation, when = sys.argv[1:]
     warehouse = Warehouse(create_engine(database), make_url(database))
-    charge_month(warehouse, Killing(base_url, operation, when), MONTH, "doomed", log=lambda _: None, workers=1)
+    api = Killing(base_url, operation, when)
+    charge_month(warehouse, api, MONTH, "doomed", log=lambda _: None, workers=1, limits=NO_EXPECTATION)
 
 
 if __name__ == "__main__":

@@ -273,6 +273,7 @@ def move(db: Connection, invoice_id: UUID, state: str, **over: Any) -> None:
         "stripe_customer_id": "cus_1",
         "stripe_invoice_id": f"in_{invoice_id}",
         "stripe_total_minor": 1000,
+        "stripe_currency": "usd",
         "reason_code": "card_declined" if state in ("refused", "parked") else None,
         **over,
     }

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import stripe
 
-from billing_pipeline.adapters import event_objects
+from billing_pipeline.adapters import event_invoices
 from billing_pipeline.adapters.charge_store import lock_key
 from billing_pipeline.adapters.event_processing import object_key
 from billing_pipeline.adapters.event_queue import Ending, claim, due_work, finish
@@ -503,7 +503,7 @@ class SlippedIn(StripeGateway):
         def slipped_in(*arguments: Any, **options: Any) -> Any:
             answer = found(*arguments, **options)
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(event_objects, "_is_being_charged", lambda *_: False)
+                patch.setattr(event_invoices, "_is_being_charged", lambda *_: False)
                 self.applied += self._world.catch_up().outcomes["applied"]
             return answer
 
@@ -519,9 +519,6 @@ def test_a_refusal_of_an_earlier_attempt_is_not_taken_for_this_ones(world: Event
     )
     _drain(world)
     assert world.states()["a"] == ("finalized", None), "attempt 2 has not been made"
-    world.execute("UPDATE billing.stripe_charges SET state = 'refused', reason_code = 'declined'")
-    world.execute("UPDATE billing.stripe_charges SET state = 'finalized', reason_code = NULL, reason = NULL")
-    world.stripe.api.invoices.update(world.stripe_id("a"), {"metadata": {"note": "touched"}})
     with pytest.raises(stripe.CardError):
         world.stripe.api.invoices.pay(world.stripe_id("a"))
     world.catch_up()
@@ -563,3 +560,38 @@ def test_bytes_that_no_text_column_takes_are_processed(world: EventWorld) -> Non
         "evt_3": "applied",
         "evt_9": "pending",
     }
+
+
+def _due(world: EventWorld) -> list[str]:
+    return [row["kind"] for row in world.mirrored("charge_follow_ups") if row["cause"] == "new payment method"]
+
+
+def test_a_payment_method_that_comes_after_a_refusal_makes_it_due_once(world: EventWorld) -> None:
+    world.bill(Bill("a", card=None))
+    world.charge()
+    world.catch_up()
+    assert _due(world) == []
+    api = world.stripe.api
+    customer = world.charges()["a"]["stripe_customer_id"]
+    method = api.payment_methods.attach(api.payment_methods.retrieve("pm_card_visa").id, {"customer": customer})
+    world.catch_up()
+    assert _due(world) == ["pay"]
+    world.execute("DELETE FROM billing.charge_follow_ups")
+    api.customers.update(customer, {"invoice_settings": {"default_payment_method": method.id}})
+    world.catch_up()
+    assert _due(world) == ["pay"]
+    world.execute("DELETE FROM billing.charge_follow_ups")
+    api.customers.update(customer, {"name": "another name"})
+    world.catch_up()
+    world.replay_all()
+    _drain(world)
+    assert _due(world) == [], "no news"
+
+
+def test_the_payment_method_that_was_refused_makes_nothing_due(world: EventWorld) -> None:
+    world.bill(Bill("a", card="pm_card_chargeCustomerFail"))
+    world.charge()
+    world.tamper("UPDATE billing.stripe_charges SET updated_at = updated_at + interval '1 minute'")
+    world.catch_up()
+    assert len(world.mirrored("stripe_payment_methods")) == 1
+    assert _due(world) == []

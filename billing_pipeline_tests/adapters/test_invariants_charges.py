@@ -194,7 +194,7 @@ def test_a_state_moves_along_the_transitions_and_no_other_way(db: Connection, be
     for after in STATES:
         if after == before or (before, after) in charging.TRANSITIONS:
             with undone(db):
-                move(db, invoice_id, after)
+                move(db, invoice_id, after, **({"attempt": 2} if (before, after) == ("refused", "finalized") else {}))
                 expected = after if after in FOLLOWED else "open"
                 assert value(db, "SELECT status FROM billing.invoices") == expected
         else:
@@ -234,11 +234,42 @@ def test_an_unknown_state_is_refused(db: Connection):
 
 @pytest.mark.parametrize("attempt", [0, 1, 2, 5, None])
 def test_attempts_are_counted_one_by_one(db: Connection, attempt: int | None):
-    charged(db)
-    change(db, attempt=2)
-    change(db, attempt=3)
+    invoice_id = charged(db)
+    for number in (2, 3):
+        move(db, invoice_id, "refused")
+        move(db, invoice_id, "finalized", attempt=number)
+    move(db, invoice_id, "refused")
     with refused(db, "counted one by one|null value"):
-        change(db, attempt=attempt)
+        move(db, invoice_id, "finalized", attempt=attempt)
+
+
+@pytest.mark.parametrize("state", ["intended", "drafted", "lines_added", "finalized"])
+def test_an_attempt_rises_only_after_a_definite_answer(db: Connection, state: str):
+    invoice_id = charged(db)
+    if state != "intended":
+        move(db, invoice_id, state)
+    with refused(db, "only after a definite answer"):
+        change(db, attempt=2)
+    change(db, outcome_unknown_since="2026-11-01Z")
+    with refused(db, "only after a definite answer"):
+        change(db, attempt=2)
+    change(db, attempt=2, outcome_unknown_since=None)  # Stripe was asked, and the key is used up
+
+
+def test_what_was_refused_is_tried_again_as_another_attempt(db: Connection):
+    invoice_id = charged(db)
+    move(db, invoice_id, "refused")
+    with refused(db, "tried again as another attempt"):
+        move(db, invoice_id, "finalized")
+    move(db, invoice_id, "finalized", attempt=2)
+
+
+@pytest.mark.parametrize("state", ["lines_added", "finalized", "refused", "paid", "uncollectible"])
+@pytest.mark.parametrize("currency", ["eur", None])
+def test_nothing_goes_on_at_stripe_in_another_currency_than_ours(db: Connection, state: str, currency: str | None):
+    invoice_id = charged(db)
+    with refused(db, "stripe_total_equals_ours"):
+        move(db, invoice_id, state, stripe_currency=currency)
 
 
 def test_the_invoices_status_follows_an_uncollectible_charge_that_is_paid_after_all(db: Connection):

@@ -11,6 +11,7 @@ WITH given AS (
         cast(:stripe_customer_id AS text) AS stripe_customer_id,
         cast(:stripe_invoice_id AS text) AS stripe_invoice_id,
         cast(:stripe_total_minor AS bigint) AS stripe_total_minor,
+        cast(:stripe_currency AS text) AS stripe_currency,
         cast(:outcome_unknown AS boolean) AS outcome_unknown
 ),
 
@@ -24,6 +25,7 @@ changed AS (
         stripe_customer_id = coalesce(g.stripe_customer_id, c.stripe_customer_id),
         stripe_invoice_id = coalesce(g.stripe_invoice_id, c.stripe_invoice_id),
         stripe_total_minor = coalesce(g.stripe_total_minor, c.stripe_total_minor),
+        stripe_currency = coalesce(g.stripe_currency, c.stripe_currency),
         outcome_unknown_since = CASE
             WHEN g.outcome_unknown IS NULL THEN c.outcome_unknown_since
             WHEN g.outcome_unknown THEN coalesce(c.outcome_unknown_since, clock_timestamp())
@@ -37,7 +39,7 @@ INSERT INTO billing.automation_log (
     actor, run_id, action, object_type, object_id, reason, state_before, state_after
 )
 SELECT
-    'stripe-charger',
+    :actor,
     :run_id,
     :action,
     'invoice',

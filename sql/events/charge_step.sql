@@ -8,7 +8,8 @@ WITH given AS (
         cast(:reason AS text) AS reason,
         cast(:stripe_customer_id AS text) AS stripe_customer_id,
         cast(:stripe_invoice_id AS text) AS stripe_invoice_id,
-        cast(:stripe_total_minor AS bigint) AS stripe_total_minor
+        cast(:stripe_total_minor AS bigint) AS stripe_total_minor,
+        cast(:stripe_currency AS text) AS stripe_currency
 ),
 
 changed AS (
@@ -20,6 +21,7 @@ changed AS (
         stripe_customer_id = g.stripe_customer_id,
         stripe_invoice_id = g.stripe_invoice_id,
         stripe_total_minor = g.stripe_total_minor,
+        stripe_currency = g.stripe_currency,
         outcome_unknown_since = NULL
     FROM given AS g
     WHERE c.invoice_id = g.invoice_id

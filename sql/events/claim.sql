@@ -17,6 +17,6 @@ claimed AS (
     RETURNING w.event_id, w.attempts, w.failures, w.pending_since
 )
 
-SELECT c.event_id, e.type, e.object_id, c.attempts, c.failures, c.pending_since
+SELECT c.event_id, e.type, e.object_id, e.created, c.attempts, c.failures, c.pending_since
 FROM claimed AS c INNER JOIN billing.stripe_events AS e USING (event_id)
 ORDER BY e.created, e.event_id
