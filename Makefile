@@ -4,12 +4,15 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test histories check format bench up clean lock
+.PHONY: help setup demo test histories check format bench storm up clean lock
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
 
-setup: $(READY)  ## the environment in .venv
+setstorm: $(READY)  ## webhooks under load while things die; the last line is JSON
+	@$(BIN)/python -m billing_pipeline_tests.storm
+
+up: $(READY)  ## the environment in .venv
 
 # uv installs the lock file in seconds; where it cannot reach an index that pip can, pip does the same in about a minute
 $(READY): requirements.lock pyproject.toml
@@ -46,6 +49,9 @@ format: $(READY)  ## put code and SQL into the house style
 
 bench: $(READY)  ## rows per second of each asset beside COPY of the same rows
 	@$(BIN)/billing bench $(BENCH)
+
+storm: $(READY)  ## webhooks under load while things die; the last line is JSON
+	@$(BIN)/python -m billing_pipeline_tests.storm
 
 up: $(READY)  ## UI on http://127.0.0.1:3000, daemon and Stripe emulator until Ctrl-C
 	@$(BIN)/billing up

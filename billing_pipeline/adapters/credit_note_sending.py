@@ -142,7 +142,7 @@ class _Pass:
 
     def _look(self) -> Sent | None:
         try:
-            found = self._api.list_credit_notes(self._note.stripe_invoice_id)
+            found = self._api.credit_notes_of(self._note.stripe_invoice_id)
             ours = tuple(match for match in found if match.credit_note_id == self._note.credit_note_id)
         except StripeFailure as failure:
             if failure.outcome is Outcome.STOP:

@@ -129,7 +129,7 @@ class CreditNoteApi(Protocol):
         """An invoice as it is now, with the state of its payment."""
         ...
 
-    def list_credit_notes(self, stripe_invoice_id: str) -> Iterator[StripeCreditNote]:
+    def credit_notes_of(self, stripe_invoice_id: str) -> Iterator[StripeCreditNote]:
         """All credit notes of an invoice."""
         ...
 

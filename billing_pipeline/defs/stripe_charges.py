@@ -1,6 +1,8 @@
 """Asset `stripe_charges`: drafts become final and are charged."""
 
+from collections.abc import Callable
 from datetime import date
+from typing import TypeVar
 
 import dagster as dg
 
@@ -11,17 +13,19 @@ from billing_pipeline.adapters.charger import ChargeReport, charge_month
 from billing_pipeline.adapters.circuit_breaker import guarded
 from billing_pipeline.adapters.finalisation import ApprovalMissing, Finalised, GatesNotPassed, finalise_month
 from billing_pipeline.adapters.holds import active_holds
+from billing_pipeline.adapters.reconciliation import reconcile
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.brakes import Brake, distinct, month_too_old
 from billing_pipeline.core.money import format_minor
-from billing_pipeline.core.stripe_api import StripeApi
 from billing_pipeline.core.stripe_errors import Outcome, StripeFailure
 from billing_pipeline.defs.metadata import markdown_table, report, sample_table, table_metadata
 from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
 from billing_pipeline.defs.platform import GROUP, OWNERS
 from billing_pipeline.defs.resources import Billing, Stripe
 from billing_pipeline.defs.running import STARTED_BY
+from billing_pipeline.defs.stripe_differences import AGREE, agreement
 
+_Answer = TypeVar("_Answer")
 SETTLED = "every_invoice_charged_or_explained"
 BRAKES = "no_brake_held_anything_back"
 
@@ -51,6 +55,12 @@ class ChargeConfig(dg.Config):
             BRAKES,
             asset="stripe_charges",
             description="No brake (kill switch, cap, canaries, age of the month, circuit breaker) kept a charge back.",
+            partitions_def=MONTHS,
+        ),
+        dg.AssetCheckSpec(
+            AGREE,
+            asset="stripe_charges",
+            description="Invoices, payments, refunds and credit notes of the month are the same here and at Stripe.",
             partitions_def=MONTHS,
         ),
     ],
@@ -95,7 +105,11 @@ def stripe_charges(
             clock=billing.clock,
             only=frozenset() if too_old else None,
         )
-        verified = _verified(warehouse, gateway, month)
+        verified = _asked(lambda: verify_month(warehouse, gateway, month))
+        # the payments were made just now: what events tell of them is on its way
+        compared = _asked(
+            lambda: reconcile(warehouse, stripe.gateway(), run_id, billing.clock(), month=month, with_events=False)
+        )
     except StripeFailure as failure:
         raise dg.Failure(description=f"Stripe: {failure}", allow_retries=False) from failure
     brakes = distinct([*([too_old] if too_old else []), *paused, *charged.brakes])
@@ -116,18 +130,22 @@ def stripe_charges(
             "standing": markdown_table(_standing(charged)),
             "open_invoices": markdown_table(report(warehouse, "open_invoices", month)),
         },
-        check_results=[_settled(verified, charged, brakes), _unbraked(brakes, charged)],
+        check_results=[
+            _settled(verified, charged, brakes),
+            _unbraked(brakes, charged),
+            agreement(compared, waiting=bool(charged.in_other_hands or charged.pending or brakes)),
+        ],
     )
 
 
-def _verified(warehouse: Warehouse, api: StripeApi, month: date) -> list[Discrepancy] | StripeFailure:
-    """What is wrong with the month; the failure, if Stripe did not answer the question.
+def _asked(question: Callable[[], _Answer]) -> _Answer | StripeFailure:
+    """The answer to a question about the month; the failure, if Stripe did not answer it.
 
     Raises:
         StripeFailure: Stripe does not accept the key.
     """
     try:
-        return verify_month(warehouse, api, month)
+        return question()
     except StripeFailure as failure:
         if failure.outcome not in (Outcome.UNKNOWN, Outcome.RETRY):
             raise

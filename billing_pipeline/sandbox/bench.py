@@ -25,6 +25,7 @@ from billing_pipeline.adapters import embedded_postgres
 from billing_pipeline.adapters.migrations import migrate
 from billing_pipeline.adapters.warehouse import Warehouse, raw
 from billing_pipeline.sandbox import bench_data, bench_loop
+from billing_pipeline.sandbox.bench_receiver import measure_receiver
 from billing_pipeline.sandbox.bench_steps import PRICED, Measured, Subject, connect, in_child, steps
 
 SHORT_HISTORY, LONG_HISTORY = 3, 12
@@ -51,6 +52,8 @@ def run_bench(*, customer_count: int) -> int:
             for name in ("full", "small", "old")
         )
         figures = _measure(url, small_url, old_url, customer_count)
+        _say("the webhook receiver")
+        figures["webhooks"] = measure_receiver(url)
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -284,6 +287,9 @@ def _table(figures: dict[str, Any]) -> str:
         f"time a customer, against {figures['small_customers']:,} customers: {figures['linear_ratio']}",
         f"time after {LONG_HISTORY} months of history, against {SHORT_HISTORY}: {figures['flat_in_history_ratio']}",
     ]
+    for name, told in (("receiver", "webhook receiver"), ("insert", "the same INSERT"), ("empty_endpoint", "no work")):
+        figure = figures["webhooks"][name]
+        lines.append(f"{told}: {figure['requests_per_s']:,} requests/s, p99 {figure['p99_ms']} ms")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""`billing up`: the Dagster UI, the daemon and the Stripe emulator as child processes on the demo's data, until Ctrl-C.
+"""`billing up`: Dagster's UI and daemon, the Stripe emulator and the webhook receiver as child processes, until Ctrl-C.
 
 Plain Dagster works as well (`billing env`); this only spares one the environment variables. Children are ended by the
 process groups that they were started in, never by name.
@@ -17,17 +17,20 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
 import click
 
 from billing_pipeline.adapters.migrations import migrate
 from billing_pipeline.adapters.warehouse import Warehouse, open_warehouse
 from billing_pipeline.sandbox.demo import needs_demo, price_book_path, require_emulator, run_demo
+from billing_pipeline.sandbox.webhooks import register_endpoint
 from billing_pipeline.settings import EMULATOR_KEY, ROOT, Settings, SettingsError, load_settings
+from billing_pipeline.web.receiver import PATHS
 
 HOST = "127.0.0.1"
 EMULATOR_PORT = 12111
-EMULATOR_PORTS = 20
+PORTS_TRIED = 20
 POLL_S = 0.5
 READY_WITHIN_S = 120.0
 STOP_WITHIN_S = 15.0
@@ -78,10 +81,14 @@ def run_up(port: int = 3000) -> int:
         daemon = ["-m", "dagster._daemon", "run", "-w", str(ROOT / "workspace.yaml")]
         children.append(_start("daemon", daemon, environment, settings))
         click.echo("starting; logs are in " + str(children[0].log.parent))
-        ended = _wait_until_ready(children, port, stop)
+        ended = _wait_until_ready(children, f"{environment['STRIPE_API_BASE']}/_emulator/healthz", stop)
+        if ended is None and not stop.is_set():
+            webhook_url = _start_receiver(children, environment, settings, warehouse)
+            ended = _wait_until_ready(children, f"http://{HOST}:{port}/server_info", stop)
         if ended is None and not stop.is_set():
             click.echo(f"Dagster UI       http://{HOST}:{port}")
             click.echo(f"Stripe emulator  {environment['STRIPE_API_BASE']}/_emulator/summary")
+            click.echo(f"Stripe webhooks  {webhook_url}")
             click.echo("Ctrl-C ends all of it.")
             ended = _wait(children, stop)
     if ended is None:
@@ -103,6 +110,22 @@ def _environment(settings: Settings, warehouse: Warehouse) -> dict[str, str]:
     if book.exists():
         environment.setdefault("BILLING_PRICE_BOOK", str(book))
     return environment
+
+
+def _start_receiver(
+    children: list[Child], environment: dict[str, str], settings: Settings, warehouse: Warehouse
+) -> str:
+    """Start the receiver, have the emulator send its events there, and return where that is."""
+    port = _free_port_from(settings.receiver_port)
+    url = f"http://{HOST}:{port}{PATHS[0]}"
+    own = {
+        "BILLING_RECEIVER_DATABASE_URL": warehouse.engine.url.render_as_string(hide_password=False),
+        **environment,
+        "STRIPE_WEBHOOK_SECRET": register_endpoint(environment["STRIPE_API_BASE"], url, settings.state_dir),
+    }
+    command = ["-m", "billing_pipeline.cli", "receiver", "--port", str(port)]
+    children.append(_start("receiver", command, own, settings))
+    return url
 
 
 def _start(name: str, arguments: Sequence[str], environment: dict[str, str], settings: Settings) -> Child:
@@ -160,12 +183,12 @@ def _signals(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _wait_until_ready(children: Sequence[Child], port: int, stop: threading.Event) -> Child | None:
-    """Return when the UI answers, or the child that ended before it did."""
+def _wait_until_ready(children: Sequence[Child], url: str, stop: threading.Event) -> Child | None:
+    """Return None when `url` answers, or the child that ended before it did."""
     deadline = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < deadline:
         ended = _ended(children)
-        if ended is not None or _answers(port) or stop.wait(POLL_S):
+        if ended is not None or _answers(url) or stop.wait(POLL_S):
             return ended
     return None
 
@@ -182,10 +205,11 @@ def _ended(children: Sequence[Child]) -> Child | None:
     return next((child for child in children if child.process.poll() is not None), None)
 
 
-def _answers(port: int) -> bool:
-    connection = HTTPConnection(HOST, port, timeout=POLL_S)
+def _answers(url: str) -> bool:
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=POLL_S)
     try:
-        connection.request("GET", "/server_info")
+        connection.request("GET", parts.path)
         return connection.getresponse().status == 200
     except (OSError, HTTPException):
         return False
@@ -213,7 +237,7 @@ def _is_free(port: int) -> bool:
 
 
 def _free_port_from(first: int) -> int:
-    for port in range(first, first + EMULATOR_PORTS):
+    for port in range(first, first + PORTS_TRIED):
         if _is_free(port):
             return port
-    raise SettingsError(f"no port from {first} to {first + EMULATOR_PORTS - 1} is free for the Stripe emulator")
+    raise SettingsError(f"no port from {first} to {first + PORTS_TRIED - 1} on {HOST} is free")

@@ -22,7 +22,7 @@ from billing_pipeline_tests.adapters.builds.month_rows import OCTOBER
 pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")
 
 MONTHLY = {"billing_periods", "usage_snapshots", "invoice_line_items", "invoices", "stripe_charges", "billing_drift"}
-OURS = {"prices", *MONTHLY}
+OURS = {"prices", *MONTHLY, "stripe_events", "stripe_event_sweeps", "stripe_differences"}
 
 IN_A_FRESH_INTERPRETER = """
 import json, socket, sys

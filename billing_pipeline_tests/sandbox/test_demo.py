@@ -90,10 +90,10 @@ def test_a_killed_demo_is_taken_up_by_the_next_one_and_charges_nobody_twice(stat
     seed = time.time_ns()
     rng = random.Random(seed)
     points = [
-        ("[1/7]", rng.uniform(0, 1.5)),
-        ("[4/7]", rng.uniform(0, 10)),
-        ("[5/7]", rng.uniform(0.5, 4)),
-        ("[5/7]", rng.uniform(2, 9)),
+        ("[1/8]", rng.uniform(0, 1.5)),
+        ("[4/8]", rng.uniform(0, 10)),
+        ("[5/8]", rng.uniform(0.5, 4)),
+        ("[5/8]", rng.uniform(2, 9)),
     ]
     for after_line, delay_s in points:
         kill_demo(state, after_line, delay_s)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from sqlalchemy import text
 from billing_pipeline.adapters.migrations import migrate
 from billing_pipeline.cli import main
 from billing_pipeline.sandbox import up
-from billing_pipeline.settings import ROOT, load_settings
+from billing_pipeline.settings import EMULATOR_KEY, ROOT, load_settings
 from billing_pipeline_tests.sandbox.demo_process import environment, opened, stop_database
 
 
@@ -70,7 +71,25 @@ def graphql(port: int, query: str) -> Any:
     return answer["data"]
 
 
-def test_the_ui_shows_the_asset_graph_and_ctrl_c_leaves_no_process_behind(state):
+def make_customer(emulator_port: int) -> None:
+    connection = HTTPConnection("127.0.0.1", emulator_port, timeout=60)
+    connection.request("POST", "/v1/customers", "", {"Authorization": f"Bearer {EMULATOR_KEY}"})
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def eventually_stored(state: Path) -> list[str]:
+    """Types of the events that the receiver stored, once there are some."""
+    with opened(state) as warehouse:
+        for _ in range(600):
+            types = [row["type"] for row in warehouse.rows("SELECT type FROM billing.stripe_events")]
+            if types:
+                return types
+            time.sleep(0.05)
+    raise AssertionError("no event arrived")
+
+
+def test_the_ui_shows_the_asset_graph_events_arrive_and_ctrl_c_leaves_no_process_behind(state):
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "billing_pipeline.cli", "up", "--port", str(port)],
@@ -96,6 +115,10 @@ def test_the_ui_shows_the_asset_graph_and_ctrl_c_leaves_no_process_behind(state)
             "customers", "usage_events", "prices", "billing_periods",
             "usage_snapshots", "invoice_line_items", "invoices", "stripe_charges",
         }  # fmt: skip
+        emulator = re.search(r"http://127\.0\.0\.1:(\d+)/_emulator", "".join(printed))
+        assert emulator is not None
+        make_customer(int(emulator[1]))
+        assert eventually_stored(state) == ["customer.created"]
         children = descendants(process.pid)
         assert len(children) >= 3
         process.send_signal(signal.SIGINT)
@@ -125,7 +148,7 @@ def test_the_emulator_takes_the_next_port_that_is_free():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = int(taken.getsockname()[1])
-        assert port < up._free_port_from(port) < port + up.EMULATOR_PORTS
+        assert port < up._free_port_from(port) < port + up.PORTS_TRIED
 
 
 def test_a_child_that_ends_by_itself_is_named_and_the_others_are_ended(tmp_path, monkeypatch, capsys):

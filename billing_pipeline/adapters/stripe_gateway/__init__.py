@@ -5,15 +5,21 @@ Nothing is decided here but one thing: a call that Stripe did not execute (429) 
 
 from billing_pipeline.adapters.stripe_gateway.calls import RETRIES_MAX
 from billing_pipeline.adapters.stripe_gateway.credit_notes import CreditNoteCalls
+from billing_pipeline.adapters.stripe_gateway.customer_objects import CustomerObjectCalls
 from billing_pipeline.adapters.stripe_gateway.customers import CustomerCalls
+from billing_pipeline.adapters.stripe_gateway.events import EventCalls
 from billing_pipeline.adapters.stripe_gateway.invoices import InvoiceCalls
+from billing_pipeline.adapters.stripe_gateway.payments import PaymentCalls
+from billing_pipeline.adapters.stripe_gateway.refunds import RefundCalls
 from billing_pipeline.adapters.stripe_limits import shared_limits
 from billing_pipeline.settings import EMULATOR_KEY, Settings, SettingsError
 
 __all__ = ["RETRIES_MAX", "StripeGateway", "open_gateway"]
 
 
-class StripeGateway(CustomerCalls, InvoiceCalls, CreditNoteCalls):
+class StripeGateway(
+    CreditNoteCalls, CustomerCalls, CustomerObjectCalls, EventCalls, InvoiceCalls, PaymentCalls, RefundCalls
+):
     """Stripe, or the emulator, with every operation that we use."""
 
 

@@ -12,7 +12,7 @@ from billing_pipeline.core.stripe_api import StripeCreditNote
 class CreditNoteCalls(StripeCalls):
     """List and create credit notes."""
 
-    def list_credit_notes(self, stripe_invoice_id: str) -> Iterator[StripeCreditNote]:
+    def credit_notes_of(self, stripe_invoice_id: str) -> Iterator[StripeCreditNote]:
         """All credit notes of an invoice, newest first."""
         return (_credit_note(body) for body in self.pages("/v1/credit_notes", {"invoice": stripe_invoice_id}))
 

@@ -6,7 +6,9 @@ from typing import Any, cast
 import stripe
 
 from billing_pipeline.adapters.stripe_gateway.calls import StripeCalls, id_of, options
+from billing_pipeline.adapters.stripe_gateway.payments import payment_of
 from billing_pipeline.core.stripe_api import ListedInvoice, StripeInvoice
+from billing_pipeline.core.stripe_objects import InvoiceFacts
 
 # Without the payment intent the answer would not say what became of the last attempt to pay.
 _EXPAND_PAYMENT = ["payments.data.payment.payment_intent"]
@@ -49,6 +51,13 @@ class InvoiceCalls(StripeCalls):
         invoices = self._stripe.v1.invoices
         return self.object_of(
             "invoices.retrieve", _invoice, lambda: invoices.retrieve(stripe_id, {"expand": _EXPAND_PAYMENT})
+        )
+
+    def retrieve_invoice_facts(self, stripe_id: str) -> InvoiceFacts:
+        """An invoice as it is now, with its newest payments (Stripe embeds up to ten)."""
+        invoices = self._stripe.v1.invoices
+        return self.object_of(
+            "invoices.retrieve", _facts, lambda: invoices.retrieve(stripe_id, {"expand": _EXPAND_PAYMENT})
         )
 
     def finalize_invoice(self, stripe_id: str, *, key: str) -> StripeInvoice:
@@ -94,6 +103,13 @@ def _invoice(body: dict[str, Any]) -> StripeInvoice:
         refusal=refusal,
         remaining_minor=body["amount_remaining"],
         paid_minor=body["amount_paid"],
+    )
+
+
+def _facts(body: dict[str, Any]) -> InvoiceFacts:
+    payments = (body.get("payments") or {}).get("data") or []
+    return InvoiceFacts(
+        _invoice(body), body["attempt_count"], body["amount_paid"], tuple(payment_of(one) for one in payments)
     )
 
 

@@ -23,6 +23,7 @@ from billing_pipeline.sandbox.demo.progress import Steps
 from billing_pipeline.sandbox.demo.reconcile import read_month, reconcile
 from billing_pipeline.sandbox.demo.report import print_checks, print_month
 from billing_pipeline.sandbox.demo.usage import usage_file
+from billing_pipeline.sandbox.demo.webhooks import check_webhooks, follow_events, receiving
 from billing_pipeline.sandbox.local_stripe import stripe_for
 from billing_pipeline.sandbox.stripe_emulator import running_emulator
 from billing_pipeline.settings import ROOT, Settings, SettingsError, is_live_key, load_settings
@@ -34,7 +35,7 @@ LAST_ZONE = timedelta(hours=12)
 """A month ends in the last time zone 12 hours after it did in UTC."""
 
 PLAIN_WIDTH = 120
-STEPS = 7
+STEPS = 8
 
 
 def last_finished_month(now: datetime) -> date:
@@ -77,13 +78,17 @@ def run_demo(now: datetime | None = None) -> int:
         _database(settings, steps) as warehouse,
         _stripe(settings, steps) as known_stripe_ids,
         _price_book(settings, month),
+        receiving(settings, warehouse),
     ):
         _import(settings, warehouse, steps, month, known_stripe_ids)
         problems = _run_jobs(warehouse, steps, month)
+        with steps.step("webhooks") as say:
+            say(f"{follow_events(warehouse, month):,} of Stripe's events are here and processed")
         with steps.step("reconcile"):
             rows = read_month(warehouse, month)
             with StripeAccount(os.environ["STRIPE_API_BASE"]) as account:
                 checks = reconcile(rows, account.invoices(), account.successful_payments())
+            checks = [*checks, *check_webhooks(warehouse, month)]
     if rows.invoices:
         print_month(console, rows)
         print_checks(console, checks)

@@ -1,0 +1,82 @@
+"""`billing reconcile` and `billing close`: our books against Stripe's, and the end of a month."""
+
+import sys
+from datetime import UTC, date, datetime
+from uuid import uuid4
+
+import click
+
+from billing_pipeline.cli.common import Month, open_database
+from billing_pipeline.settings import load_settings
+
+
+@click.group(invoke_without_command=True)
+@click.option("--month", type=Month(), help="This month only. Default: every month that is not closed.")
+@click.pass_context
+def reconcile(ctx: click.Context, month: date | None) -> None:
+    """Compare our books with Stripe's and print what differs. Exit status 1 if anything does."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from billing_pipeline.adapters.reconciliation import reconcile as compare
+    from billing_pipeline.adapters.stripe_gateway import open_gateway
+    from billing_pipeline.sandbox.local_stripe import stripe_for
+
+    warehouse = open_database()
+    with stripe_for(load_settings()):
+        done = compare(warehouse, open_gateway(load_settings()), f"billing-{uuid4()}", datetime.now(UTC), month=month)
+    books = done.books
+    click.echo(
+        f"comparison {done.reconciliation_id}: {len(books.charges):,} charges; at Stripe {len(books.invoices):,}"
+        f" invoices, {len(books.payments):,} payments, {len(books.refunds):,} refunds,"
+        f" {len(books.credit_notes):,} credit notes"
+    )
+    for one in done.differences:
+        click.echo(
+            f"{one.object_type:<11} {one.kind:<18} {one.stripe_id or '-'}  invoice {one.invoice_id or '-'}"
+            f"  ours {one.ours or 'nothing'}, Stripe's {one.theirs or 'nothing'}  -> {one.proposed_action}"
+        )
+    click.echo(f"{len(done.differences):,} difference(s)")
+    if done.differences:
+        sys.exit(1)
+
+
+@reconcile.command(name="delete-draft")
+@click.argument("stripe_invoice_id")
+@click.option("--author", required=True, help="Who deletes.")
+@click.option("--reason", required=True, help="Why.")
+def delete_draft(stripe_invoice_id: str, author: str, reason: str) -> None:
+    """Delete a draft at Stripe that carries an invoice of ours and stands for nothing."""
+    from billing_pipeline.adapters.orphan_drafts import delete_orphan_draft
+    from billing_pipeline.adapters.stripe_gateway import open_gateway
+    from billing_pipeline.sandbox.local_stripe import stripe_for
+
+    warehouse = open_database()
+    with stripe_for(load_settings()):
+        gateway = open_gateway(load_settings())
+        gone = delete_orphan_draft(warehouse, gateway, stripe_invoice_id, author=author, reason=reason)
+    click.echo(f"{gone.stripe_invoice_id} is deleted; it carried invoice {gone.invoice_id}")
+
+
+@click.command()
+@click.option("--month", type=Month(), required=True, help="The month to close, such as 2026-10.")
+@click.option("--author", required=True, help="Who closes.")
+def close(month: date, author: str) -> None:
+    """Close a month whose invoices, Stripe's invoices and payments agree. Its records do not change afterwards."""
+    from billing_pipeline.adapters.month_closing import close_month
+    from billing_pipeline.adapters.stripe_gateway import open_gateway
+    from billing_pipeline.core.money import format_minor
+    from billing_pipeline.sandbox.local_stripe import stripe_for
+
+    warehouse = open_database()
+    with stripe_for(load_settings()):
+        gateway = open_gateway(load_settings())
+        done = close_month(warehouse, gateway, month, author=author, run_id=f"billing-{uuid4()}", now=datetime.now(UTC))
+    said = "closed" if done.now else "was closed already, and its records are unchanged"
+    click.echo(f"{month:%Y-%m} {said}: {done.closed_at:%Y-%m-%d %H:%M} by {done.closed_by}")
+    click.echo(
+        f"  {done.invoice_count:,} invoices, {done.stripe_invoice_count:,} at Stripe, {done.payment_count:,} payments"
+    )
+    for currency, totals in done.totals.items():
+        click.echo("  " + ", ".join(f"{name} {format_minor(amount, currency)}" for name, amount in totals.items()))
+    for name, digest in done.digests.items():
+        click.echo(f"  {name} sha256 {digest}")

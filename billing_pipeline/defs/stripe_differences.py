@@ -1,0 +1,115 @@
+"""Asset `stripe_differences`: our books compared with Stripe's, every day and after every charge run."""
+
+from typing import Any
+
+import dagster as dg
+
+from billing_pipeline.adapters.reconciliation import Comparison, reconcile
+from billing_pipeline.core.stripe_errors import StripeFailure
+from billing_pipeline.defs.metadata import sample_table, table_metadata
+from billing_pipeline.defs.platform import GROUP, OWNERS
+from billing_pipeline.defs.resources import Billing, Stripe
+from billing_pipeline.settings import load_settings
+
+AGREE = "books_agree_with_stripe"
+SHOWN = 20
+
+
+def agreement(compared: Comparison | StripeFailure, *, waiting: bool = False) -> dg.AssetCheckResult:
+    """The check's result, with a sample of what differs.
+
+    Args:
+        compared: the comparison, or why Stripe could not be asked.
+        waiting: whether charges are pending: that they are further at Stripe than here is then to be expected.
+    """
+    if isinstance(compared, StripeFailure):
+        return dg.AssetCheckResult(
+            check_name=AGREE,
+            passed=False,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"not known, Stripe could not be asked: {compared}",
+        )
+    found = compared.differences
+    metadata: dict[str, Any] = {
+        "failing_rows": len(found),
+        "charges": len(compared.books.charges),
+        "invoices_at_stripe": len(compared.books.invoices),
+        "payments_at_stripe": len(compared.books.payments),
+        "reconciliation_id": compared.reconciliation_id,
+    }
+    if not found:
+        return dg.AssetCheckResult(check_name=AGREE, passed=True, metadata=metadata)
+    first = found[0]
+    sample = [
+        {
+            "object": one.object_type,
+            "kind": one.kind,
+            "stripe_id": one.stripe_id or "",
+            "invoice_id": one.invoice_id or "",
+            "ours": one.ours or "",
+            "theirs": one.theirs or "",
+            "proposed_action": one.proposed_action,
+        }
+        for one in found[:SHOWN]
+    ]
+    return dg.AssetCheckResult(
+        check_name=AGREE,
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN
+        if waiting and all(one.proposed_action == "charge_again" for one in found)
+        else dg.AssetCheckSeverity.ERROR,
+        description=f"{len(found):,} difference(s), such as {first.object_type} {first.stripe_id or first.invoice_id}:"
+        f" {first.kind}, ours {first.ours}, Stripe's {first.theirs}",
+        metadata={**metadata, "sample": sample_table(sample)},
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"python", "postgres", "stripe"},
+    check_specs=[
+        dg.AssetCheckSpec(
+            AGREE,
+            asset="stripe_differences",
+            description="Invoices, payments, refunds and credit notes of every month that is not closed are the same"
+            " here and at Stripe.",
+        )
+    ],
+)
+def stripe_differences(context: dg.AssetExecutionContext, billing: Billing, stripe: Stripe) -> dg.MaterializeResult:
+    """Page through Stripe's invoices, payments, refunds and credit notes and compare them with ours. Changes nothing.
+
+    Each difference is a row with a proposed action; what to do about it is an operator's decision.
+    """
+    warehouse = billing.warehouse
+    try:
+        compared = reconcile(warehouse, stripe.gateway(), context.run.run_id, billing.clock())
+    except StripeFailure as failure:
+        raise dg.Failure(description=f"Stripe: {failure}", allow_retries=False) from failure
+    return dg.MaterializeResult(
+        metadata=table_metadata(warehouse, "stripe_differences", len(compared.differences)),
+        check_results=[agreement(compared)],
+    )
+
+
+reconcile_stripe = dg.define_asset_job(
+    "reconcile_stripe",
+    selection=dg.AssetSelection.assets(stripe_differences),
+    description="Compare our books with Stripe's, for every month that is not closed.",
+    executor_def=dg.in_process_executor,
+)
+
+
+@dg.schedule(
+    job=reconcile_stripe,
+    cron_schedule=load_settings().reconcile_cron,
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="reconcile_stripe, where there is a Stripe to ask.",
+)
+def reconcile_stripe_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """One comparison a tick."""
+    if not load_settings().has_stripe:
+        return dg.SkipReason("neither STRIPE_SECRET_KEY nor STRIPE_API_BASE is set: there is no Stripe to ask")
+    return dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y%m%dT%H%M}")

@@ -1,0 +1,80 @@
+"""Asset `stripe_event_sweeps`: Stripe's own list of events is searched for those that never arrived."""
+
+import dagster as dg
+
+from billing_pipeline.adapters.event_cipher import EventCipher
+from billing_pipeline.adapters.event_sweep import sweep_events
+from billing_pipeline.core.stripe_errors import StripeFailure
+from billing_pipeline.defs.metadata import table_metadata
+from billing_pipeline.defs.platform import GROUP, OWNERS
+from billing_pipeline.defs.resources import Billing, Stripe
+from billing_pipeline.settings import load_settings
+
+COMPLETE = "no_gap"
+
+
+@dg.asset(
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"python", "postgres", "stripe"},
+    check_specs=[
+        dg.AssetCheckSpec(
+            COMPLETE,
+            asset="stripe_event_sweeps",
+            description="The last sweep is not so long ago that Stripe has forgotten events since.",
+        )
+    ],
+)
+def stripe_event_sweeps(context: dg.AssetExecutionContext, billing: Billing, stripe: Stripe) -> dg.MaterializeResult:
+    """List Stripe's events since the last sweep, with an hour of overlap, and store those that the receiver missed."""
+    warehouse = billing.warehouse
+    try:
+        swept = sweep_events(
+            warehouse,
+            stripe.gateway(),
+            EventCipher(billing.settings.event_keys),
+            context.run.run_id,
+            billing.clock(),
+            log=context.log.info,
+        )
+    except StripeFailure as failure:
+        raise dg.Failure(description=f"Stripe: {failure}", allow_retries=False) from failure
+    count = int(warehouse.scalar("SELECT count(*) FROM billing.stripe_event_sweeps"))
+    return dg.MaterializeResult(
+        metadata={
+            **table_metadata(warehouse, "stripe_event_sweeps", count),
+            "listed_from": swept.listed_from.isoformat(),
+            "listed": swept.listed_count,
+            "new": swept.new_count,
+            "contradicting": swept.conflict_count,
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=COMPLETE,
+                passed=not swept.gap,
+                description=f"events before {swept.listed_from:%Y-%m-%d %H:%M} may be lost" if swept.gap else None,
+            )
+        ],
+    )
+
+
+sweep_stripe_events = dg.define_asset_job(
+    "sweep_stripe_events",
+    selection=dg.AssetSelection.assets(stripe_event_sweeps),
+    description="Fetch the events that Stripe lists and the receiver missed.",
+    executor_def=dg.in_process_executor,
+)
+
+
+@dg.schedule(
+    job=sweep_stripe_events,
+    cron_schedule=load_settings().sweep_cron,
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="sweep_stripe_events, where there is a Stripe to ask.",
+)
+def sweep_stripe_events_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """One sweep a tick."""
+    if not load_settings().has_stripe:
+        return dg.SkipReason("neither STRIPE_SECRET_KEY nor STRIPE_API_BASE is set: there is no Stripe to ask")
+    return dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y%m%dT%H%M}")

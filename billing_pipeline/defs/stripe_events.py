@@ -1,0 +1,133 @@
+"""Asset `stripe_events`: what Stripe told us is applied. The sensor rings, the queue is in Postgres."""
+
+from datetime import datetime
+
+import dagster as dg
+
+from billing_pipeline.adapters.event_cipher import EventCipher
+from billing_pipeline.adapters.event_processing import process_events
+from billing_pipeline.adapters.event_queue import DueWork, due_work
+from billing_pipeline.core.stripe_errors import StripeFailure
+from billing_pipeline.defs.metadata import sample_table, table_metadata
+from billing_pipeline.defs.platform import GROUP, OWNERS
+from billing_pipeline.defs.resources import Billing, Stripe
+from billing_pipeline.settings import load_settings
+
+RUNS_AT_ONCE = 2
+"""More would only wait for Stripe together, and keep other jobs out of the queue."""
+
+_UNDER_WAY = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_NOT_AT_WORK_YET = {dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING}
+
+
+@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"python", "postgres", "stripe"})
+def stripe_events(context: dg.AssetExecutionContext, billing: Billing, stripe: Stripe) -> dg.MaterializeResult:
+    """Process the events of Stripe's that are due: ask for each object once and apply what it says, forward only.
+
+    Running it twice, or two at a time, changes nothing more. What cannot be applied is tried again later, and in the
+    end given up with its error, which the check shows.
+    """
+    warehouse = billing.warehouse
+    try:
+        done = process_events(
+            warehouse,
+            stripe.gateway(),
+            lambda: EventCipher(billing.settings.event_keys),
+            context.run.run_id,
+            log=context.log.info,
+        )
+    except StripeFailure as failure:
+        raise dg.Failure(description=f"Stripe: {failure}", allow_retries=False) from failure
+    count = int(warehouse.scalar("SELECT count(*) FROM billing.stripe_events"))
+    return dg.MaterializeResult(
+        metadata={
+            **table_metadata(warehouse, "stripe_events", count),
+            **{outcome.replace(", ", "_").replace(" ", "_"): n for outcome, n in done.outcomes.items()},
+            "objects_retrieved": done.objects,
+            "seconds": round(done.seconds, 1),
+        }
+    )
+
+
+@dg.asset_check(
+    asset=stripe_events, description="No event of Stripe's was given up. Replay them: billing events replay."
+)
+def no_event_given_up(billing: Billing) -> dg.AssetCheckResult:
+    """Dead letters: each is an alarm until somebody replays it."""
+    return _none(billing, _GIVEN_UP, "event(s) given up")
+
+
+@dg.asset_check(asset=stripe_events, description="No two events of one id say different things.")
+def no_contradicting_event(billing: Billing) -> dg.AssetCheckResult:
+    """Copies that were kept aside because an event of that id, saying something else, had come before."""
+    return _none(billing, _CONTRADICTING, "contradicting event(s)")
+
+
+def _none(billing: Billing, query: str, what: str) -> dg.AssetCheckResult:
+    rows = billing.warehouse.rows(query)
+    count = int(rows[0].pop("in_all")) if rows else 0
+    return dg.AssetCheckResult(
+        passed=not rows,
+        description=f"{count:,} {what}, such as {rows[0]['event_id']}" if rows else None,
+        metadata={"failing_rows": count, **({"sample": sample_table([_shown(row) for row in rows])} if rows else {})},
+    )
+
+
+def _shown(row: dict[str, object]) -> dict[str, object]:
+    return {name: str(value) for name, value in row.items() if name != "in_all"}
+
+
+process_stripe_events = dg.define_asset_job(
+    "process_stripe_events",
+    selection=dg.AssetSelection.assets(stripe_events),
+    description="Apply what Stripe's events say. Started by the sensor when something is due.",
+    executor_def=dg.in_process_executor,
+)
+
+
+def run_key(work: DueWork, now: datetime) -> str:
+    """One run for the oldest due event, its attempt and the minute.
+
+    The attempt: a run that died with its claims does not use up the key of the next. The minute: neither does one that
+    died before it claimed anything.
+    """
+    return f"{work.event_id}:{work.attempts}:{now:%Y%m%d%H%M}"
+
+
+@dg.sensor(
+    job=process_stripe_events,
+    minimum_interval_seconds=load_settings().stripe_events_interval_s,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Rings when events of Stripe's are due.",
+)
+def stripe_events_due(context: dg.SensorEvaluationContext, billing: Billing) -> dg.SensorResult | dg.SkipReason:
+    """Ask Postgres. Nothing is remembered here: an event is due until a run has claimed it."""
+    now = billing.clock()
+    work = due_work(billing.warehouse, now)
+    if work is None:
+        return dg.SkipReason("no event is due")
+    runs = context.instance.get_runs(
+        dg.RunsFilter(job_name=process_stripe_events.name, statuses=_UNDER_WAY), limit=RUNS_AT_ONCE
+    )
+    if any(run.status in _NOT_AT_WORK_YET for run in runs):
+        return dg.SkipReason(f"{work.count:,} events are due, and a run is about to start")
+    if len(runs) >= RUNS_AT_ONCE:
+        return dg.SkipReason(f"{work.count:,} events are due, and {len(runs)} runs are at work")
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key(work, now))])
+
+
+_GIVEN_UP = """
+SELECT count(*) OVER () AS in_all, w.event_id, e.type, e.object_id, w.last_error, e.received_at
+FROM billing.stripe_event_work AS w JOIN billing.stripe_events AS e USING (event_id)
+WHERE w.state = 'dead' ORDER BY e.received_at DESC LIMIT 20
+"""
+_CONTRADICTING = """
+SELECT count(*) OVER () AS in_all, event_id, type, object_id, received_at
+FROM billing.stripe_event_conflicts ORDER BY received_at DESC LIMIT 20
+"""

@@ -1,0 +1,136 @@
+"""The sensor's decision and the runs it asks for, in a real Dagster instance, against the emulator over HTTP."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from billing_pipeline.adapters.event_queue import claim
+from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.definitions import defs
+from billing_pipeline.defs.resources import Billing
+from billing_pipeline.defs.stripe_events import stripe_events_due
+from billing_pipeline.settings import EMULATOR_KEY
+from billing_pipeline_tests.adapters.charging_world import Bill, running_stripe
+from billing_pipeline_tests.adapters.event_world import EventWorld
+
+# Dagster reads pydantic's old attribute of a resource that has no fields
+pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")
+
+
+@pytest.fixture
+def world(
+    warehouse: Warehouse,
+    environment: object,  # noqa: ARG001
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[EventWorld]:
+    with running_stripe() as emulated:
+        monkeypatch.setenv("STRIPE_SECRET_KEY", EMULATOR_KEY)
+        monkeypatch.setenv("STRIPE_API_BASE", emulated.base_url)
+        yield EventWorld(warehouse, emulated)
+
+
+def tick(instance: dg.DagsterInstance, now: datetime | None = None) -> list[dg.RunRequest]:
+    billing = Billing(now=now.isoformat() if now else None)
+    context = dg.build_sensor_context(instance, resources={"billing": billing})
+    return list(stripe_events_due.evaluate_tick(context).run_requests or ())
+
+
+def run(instance: dg.DagsterInstance, job: str, request: dg.RunRequest | None = None) -> dg.ExecuteInProcessResult:
+    return defs.resolve_job_def(job).execute_in_process(
+        instance=instance, tags=dict(request.tags) if request else {}, raise_on_error=False
+    )
+
+
+def test_the_sensor_is_silent_without_work_and_rings_for_the_swept_events(instance, world: EventWorld) -> None:
+    assert tick(instance) == []
+    world.bill(Bill("a"), Bill("late", card="pm_card_chargeCustomerFail"))
+    world.charge()
+    world.stripe.api.invoices.pay(world.stripe_id("late"), {"paid_out_of_band": True})
+    assert run(instance, "sweep_stripe_events").success
+    [request] = tick(instance)
+    done = run(instance, "process_stripe_events", request)
+    assert done.success
+    assert world.states() == {"a": ("paid", None), "late": ("paid", None)}
+    assert {row["state"] for row in world.work()} == {"applied", "ignored"}
+    assert {row["run_id"] for row in world.work()} == {done.run_id}
+    assert all(check.passed for check in done.get_asset_check_evaluations())
+    assert tick(instance) == []
+
+
+def test_a_run_that_died_leaves_its_events_to_a_run_with_another_key(instance, world: EventWorld) -> None:
+    world.bill(Bill("a"))
+    world.charge()
+    world.sweep()
+    now = datetime.now(UTC)
+    [before] = tick(instance, now)
+    [same] = tick(instance, now)
+    assert before.run_key == same.run_key, "one run for the same work"
+    claim(world.warehouse, now, "died", batch=1000, lease_s=0)
+    [after] = tick(instance, now)
+    assert after.run_key != before.run_key
+    assert run(instance, "process_stripe_events", after).success
+    assert {row["state"] for row in world.work()} == {"applied", "ignored"}
+
+
+def test_a_run_that_failed_before_it_claimed_anything_uses_up_no_key_for_good(instance, world, monkeypatch) -> None:
+    world.bill(Bill("a"))
+    world.charge()
+    world.sweep()
+    monkeypatch.setenv("STRIPE_SECRET_KEY", "nonsense")
+    now = datetime.now(UTC)
+    [request] = tick(instance, now)
+    failed = run(instance, "process_stripe_events", request)
+    assert not failed.success
+    monkeypatch.setenv("STRIPE_SECRET_KEY", EMULATOR_KEY)
+    world.make_due()
+    [again] = tick(instance, now + timedelta(minutes=1))
+    assert again.run_key != request.run_key
+    assert run(instance, "process_stripe_events", again).success
+    assert world.states()["a"] == ("paid", None)
+
+
+def test_while_a_run_is_about_to_start_no_other_is_asked_for(instance, world: EventWorld) -> None:
+    world.bill(Bill("a"))
+    world.charge()
+    world.sweep()
+    job = defs.resolve_job_def("process_stripe_events")
+    queued = instance.create_run_for_job(job)
+    assert tick(instance) == []
+    instance.report_run_canceled(queued)
+    assert len(tick(instance)) == 1
+
+
+def test_an_event_that_was_given_up_fails_the_check_until_it_is_replayed(instance, world: EventWorld) -> None:
+    world.bill(Bill("a"))
+    world.charge()
+    world.sweep()
+    world.execute(
+        "UPDATE billing.stripe_event_work SET state = 'dead', last_error = 'nobody knows why'"
+        " WHERE event_id = (SELECT min(event_id) FROM billing.stripe_events WHERE type = 'invoice.paid')"
+    )
+    done = run(instance, "process_stripe_events")
+    [failed] = [check for check in done.get_asset_check_evaluations() if not check.passed]
+    assert failed.check_name == "no_event_given_up"
+    assert str(failed.description).startswith("1 event(s) given up, such as evt_")
+    assert world.replay_all(state="dead") == 1
+    done = run(instance, "process_stripe_events")
+    assert all(check.passed for check in done.get_asset_check_evaluations())
+
+
+@pytest.mark.usefixtures("world")
+def test_the_sweep_is_skipped_where_there_is_no_stripe(instance, monkeypatch) -> None:
+    schedule = defs.get_repository_def().get_schedule_def("sweep_stripe_events_schedule")
+
+    def ticked() -> object:
+        context = dg.build_schedule_context(
+            instance,
+            scheduled_execution_time=datetime(2026, 11, 2, 12, 15, tzinfo=UTC),
+            repository_def=defs.get_repository_def(),
+        )
+        return schedule.evaluate_tick(context)
+
+    assert len(ticked().run_requests) == 1  # type: ignore[attr-defined]
+    monkeypatch.delenv("STRIPE_API_BASE")
+    assert "no Stripe to ask" in str(ticked().skip_message)  # type: ignore[attr-defined]

@@ -1,0 +1,186 @@
+"""The storm: every event, many twice, in many orders, while receivers are killed and PostgreSQL restarts.
+
+Each shuffle is delivered over real HTTP to books of its own; what they end as is compared with the books to which the
+events came one by one, in order and undisturbed.
+"""
+
+import random
+import signal
+import threading
+from collections.abc import Callable, Sequence
+
+from billing_pipeline.adapters.event_cipher import EventCipher
+from billing_pipeline.adapters.warehouse import Warehouse, raw
+from billing_pipeline.sandbox.lean_http import free_port
+from billing_pipeline_tests.storm.digests import digest
+from billing_pipeline_tests.storm.figures import Figures
+from billing_pipeline_tests.storm.machines import Postgres, ReceiverProcess
+from billing_pipeline_tests.storm.sender import Parcel, Sender, Sent
+from billing_pipeline_tests.storm.world import copied_books
+from billing_pipeline_tests.web.receiving import KEYS, database_url
+
+DUPLICATES = 0.3
+Process = Callable[[Warehouse], None]
+"""Works through the queue until nothing is due."""
+
+
+class Mishaps(threading.Thread):
+    """Does what is planned once so many deliveries were acknowledged, one thing after the other."""
+
+    def __init__(self, planned: Sequence[tuple[int, Callable[[], None]]]) -> None:
+        super().__init__(daemon=True)
+        self._planned = sorted(planned, key=lambda item: item[0])
+        self._acknowledged = 0
+        self._more = threading.Condition()
+        self._over = False
+        self.done = 0
+
+    def count(self) -> None:
+        """One more was acknowledged."""
+        with self._more:
+            self._acknowledged += 1
+            self._more.notify()
+
+    def run(self) -> None:
+        """Until all is done, or `finish`."""
+        for at, action in self._planned:
+            with self._more:
+                while self._acknowledged < at and not self._over:
+                    self._more.wait(1.0)
+                if self._acknowledged < at:
+                    return
+            action()
+            self.done += 1
+
+    def finish(self) -> None:
+        """Nothing more is delivered: wait for what is being done."""
+        with self._more:
+            self._over = True
+            self._more.notify()
+        self.join()
+
+
+def shuffled(events: Sequence[Parcel], drawn: random.Random) -> list[Parcel]:
+    """All events and some of them again, in any order."""
+    parcels = [*events, *drawn.sample(list(events), int(len(events) * DUPLICATES))]
+    drawn.shuffle(parcels)
+    return parcels
+
+
+def storm(
+    postgres: Postgres,
+    events: Sequence[Parcel],
+    process: Process,
+    *,
+    shuffles: int,
+    kills: int,
+    restarts: int,
+    seed: int,
+    say: Callable[[str], None],
+) -> Figures:
+    """Run it; `seed` decides the orders and when what is killed."""
+    figures = Figures("storm")
+    drawn = random.Random(seed)
+    before, expected = _in_order(postgres, events, process)
+    changed = sorted(table for table in expected if expected[table] != before[table])
+    figures.expect({"stripe_charges", "invoices", "stripe_payments"} <= set(changed), f"events only change {changed}")
+    moments = [
+        *((drawn.randrange(shuffles), "kill") for _ in range(kills)),
+        *((drawn.randrange(shuffles), how) for how in ("shut down", "crash")[:restarts]),
+    ]
+    total = Sent()
+    done = same = missing = 0
+    for number in range(shuffles):
+        parcels = shuffled(events, drawn)
+        what = [(drawn.randrange(1, int(len(parcels) * 0.9)), how) for at, how in moments if at == number]
+        with copied_books(postgres, f"storm_{number}") as warehouse:
+            mishaps, sent = _deliver(postgres, warehouse, parcels, what)
+            done += mishaps
+            missing += _check_stored(figures, warehouse, sent, events)
+            process(warehouse)
+            found = digest(warehouse)
+        same += found == expected
+        figures.expect(
+            found == expected,
+            f"shuffle {number} of seed {seed} ends otherwise: "
+            + ", ".join(table for table in expected if found[table] != expected[table]),
+        )
+        total.statuses += sent.statuses
+        total.unanswered += sent.unanswered
+        total.latencies_s += sent.latencies_s
+        total.seconds += sent.seconds
+        say(
+            f"shuffle {number + 1} of {shuffles}: {len(parcels):,} deliveries in {sent.seconds:.1f} s, {len(what)} mishaps"
+        )
+    figures.expect(total.refused == 0, f"{total.refused} valid deliveries got a 4xx")
+    figures.expect(done == kills + restarts, f"only {done} of {kills + restarts} mishaps happened")
+    figures.values = {
+        "events": len(events),
+        "duplicates_share": DUPLICATES,
+        "shuffles": shuffles,
+        "deliveries_acknowledged": total.statuses[200],
+        "attempts_unanswered": total.unanswered,
+        "attempts_503": total.statuses[503],
+        "receiver_kills": kills,
+        "postgres_restarts": restarts,
+        "acknowledged_and_missing": missing,
+        "shuffles_that_end_as_in_order": same,
+        "deliveries_per_second": round(len(total.latencies_s) / total.seconds),
+        "tables_that_events_change": changed,
+        "seed": seed,
+    }
+    return figures
+
+
+def _in_order(postgres: Postgres, events: Sequence[Parcel], process: Process) -> tuple[dict[str, str], dict[str, str]]:
+    """Digests of the books before any event and after all of them, one by one."""
+    with copied_books(postgres, "storm_in_order") as warehouse:
+        before = digest(warehouse)
+        with ReceiverProcess(database_url(warehouse), free_port()) as receiver:
+            Sender(receiver.port, workers=1).deliver(events)
+        process(warehouse)
+        return before, digest(warehouse)
+
+
+def _deliver(
+    postgres: Postgres, warehouse: Warehouse, parcels: Sequence[Parcel], what: Sequence[tuple[int, str]]
+) -> tuple[int, Sent]:
+    with ReceiverProcess(database_url(warehouse), free_port()) as receiver:
+
+        def kill() -> None:
+            receiver.kill()
+            receiver.start()
+
+        actions = {
+            "kill": kill,
+            "shut down": lambda: postgres.restart(signal.SIGINT),
+            "crash": lambda: postgres.restart(signal.SIGQUIT),
+        }
+        mishaps = Mishaps([(at, actions[how]) for at, how in what])
+        mishaps.start()
+        sent = Sender(receiver.port, progress=mishaps.count).deliver(parcels)
+        mishaps.finish()
+        logged = receiver.logged()
+    assert "Traceback" not in logged, logged[-3_000:]
+    return mishaps.done, sent
+
+
+def _check_stored(figures: Figures, warehouse: Warehouse, sent: Sent, events: Sequence[Parcel]) -> int:
+    """The number of events that were acknowledged and are not there."""
+    warehouse.engine.dispose()  # its connections may have died with the server
+    cipher = EventCipher(KEYS)
+    with warehouse.engine.connect() as connection:
+        bodies = {
+            event_id: cipher.decrypt(event_id, key_id, body)
+            for event_id, key_id, body in raw(connection).execute(
+                "SELECT event_id, key_id, body FROM billing.stripe_events"
+            )
+        }
+    missing = sent.acknowledged - bodies.keys()
+    figures.expect(
+        not missing, f"{len(missing)} acknowledged events are not stored, such as {min(missing, default='')}"
+    )
+    figures.expect(bodies == {event.event_id: event.body for event in events}, "what is stored is not what was sent")
+    conflicts = warehouse.scalar("SELECT count(*) FROM billing.stripe_event_conflicts")
+    figures.expect(conflicts == 0, f"{conflicts} events conflict with themselves")
+    return len(missing)
