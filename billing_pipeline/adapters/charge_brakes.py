@@ -6,10 +6,11 @@ the table's own trigger.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 
+from billing_pipeline.adapters.charge_follow_ups import hasten
 from billing_pipeline.adapters.warehouse import Warehouse, load_sql
 from billing_pipeline.core.brakes import Brake
 from billing_pipeline.core.errors import UserError
@@ -53,6 +54,17 @@ class Brakes:
         return found
 
 
+def require_words(**given: str) -> None:
+    """Refuse a blank author or reason.
+
+    Raises:
+        UserError: naming the first that is blank.
+    """
+    for name, words in given.items():
+        if not words.strip():
+            raise UserError(f"{name}: expected some words for the audit log")
+
+
 def read_brakes(warehouse: Warehouse) -> Brakes:
     """The brakes as they are, after looking whether the database is still the same."""
     with warehouse.transaction() as connection:
@@ -90,7 +102,12 @@ def require_permission(connection: Connection, lock_key: int | None = None) -> N
 
 
 def pause(warehouse: Warehouse, author: str, reason: str) -> None:
-    """Stop charging everywhere: no run makes another call that creates, finalises or pays."""
+    """Stop charging everywhere: no run makes another call that creates, finalises or pays.
+
+    Raises:
+        UserError: a blank author or reason.
+    """
+    require_words(author=author, reason=reason)
     with warehouse.transaction() as connection:
         connection.execute(
             text("UPDATE billing.charge_brakes SET charges_enabled = false, changed_by = :author, reason = :reason"),
@@ -102,8 +119,9 @@ def resume(warehouse: Warehouse, author: str, reason: str) -> None:
     """Let charging go on.
 
     Raises:
-        UserError: it is not paused, or has to be reconciled first.
+        UserError: it is not paused, has to be reconciled first, or a blank author or reason.
     """
+    require_words(author=author, reason=reason)
     brakes = read_brakes(warehouse)
     if brakes.needs_reconciliation:
         raise UserError(f"{brakes.reason}: run `billing charges reconcile` first, it resumes when all is well")
@@ -117,6 +135,7 @@ def resume(warehouse: Warehouse, author: str, reason: str) -> None:
             ),
             {"author": author, "reason": reason},
         )
+    hasten(warehouse, datetime.now(UTC))
 
 
 def mark_reconciled(warehouse: Warehouse, author: str, reason: str, incarnation: str) -> bool:
@@ -130,7 +149,8 @@ def mark_reconciled(warehouse: Warehouse, author: str, reason: str, incarnation:
             ),
             {"author": author, "reason": reason, "incarnation": incarnation},
         )
-        return changed.rowcount == 1
+    hasten(warehouse, datetime.now(UTC))
+    return changed.rowcount == 1
 
 
 _BRAKES = """

@@ -6,10 +6,12 @@ not ask again; invoices that are finalised after it have canaries of their own.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 
 from sqlalchemy import text
 
+from billing_pipeline.adapters.charge_brakes import require_words
+from billing_pipeline.adapters.charge_follow_ups import hasten
 from billing_pipeline.adapters.charge_store import CHARGER, MonthCharge, charges_of
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.brakes import Brake, Canary, Limits, canary_count, canary_verdict
@@ -83,14 +85,16 @@ def release_month(warehouse: Warehouse, month: date, author: str, reason: str) -
     """Let all of the month's charges go, whatever became of its canaries; returns how many waited.
 
     Raises:
-        UserError: none waits.
+        UserError: none waits, or a blank author or reason.
     """
+    require_words(author=author, reason=reason)
     waiting = [charge for charge in charges_of(warehouse, month) if not charge.released]
     if not waiting:
         raise UserError(f"month {month:%Y-%m} has no charge that waits for a release")
     _release(
         warehouse, month, waiting[-1].invoice_number, author=author, reason=reason, canaries=0, refused=0, run_id=None
     )
+    hasten(warehouse, datetime.now(UTC))
     return len(waiting)
 
 

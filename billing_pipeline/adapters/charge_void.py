@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 from uuid import UUID
 
+from billing_pipeline.adapters.charge_brakes import require_words
 from billing_pipeline.adapters.charge_store import ChargeStore, listing_start
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.charging import Charge, void_key
@@ -73,17 +74,6 @@ def void_charge(
             return _void(warehouse, api, store, invoice_id, reason, sleep)
 
 
-def require_words(**given: str) -> None:
-    """Refuse a blank author or reason.
-
-    Raises:
-        UserError: naming the first that is blank.
-    """
-    for name, words in given.items():
-        if not words.strip():
-            raise UserError(f"{name}: expected some words for the audit log")
-
-
 def _require_id(invoice_id: str) -> None:
     try:
         UUID(invoice_id)
@@ -111,11 +101,11 @@ def _void(
         created_gte = listing_start(warehouse, stored.billing_month)
         ids = live_ids(api, charge, charge.stripe_customer_id or stored.customer_at_stripe, created_gte)
         # all are looked at before the first is voided: a payment anywhere means that a person has to decide
-        found = [invoice for invoice in (_retrieve(api, one) for one in ids) if invoice is not None]
+        found = [invoice for invoice in (retrieve(api, one) for one in ids) if invoice is not None]
         for invoice in found:
-            _refuse_paid(store, charge, invoice)
+            refuse_paid(store, charge, invoice)
         for invoice in found:
-            _end(api, store, charge, invoice.id, sleep)
+            end_invoice(api, store, charge, invoice.id, sleep)
     except StripeFailure as failure:
         if failure.outcome is Outcome.STOP:
             raise
@@ -142,13 +132,20 @@ def live_ids(api: VoidingApi, charge: Charge, stripe_customer_id: str | None, cr
     return sorted(ids)
 
 
-def _end(api: VoidingApi, store: ChargeStore, charge: Charge, stripe_id: str, sleep: Callable[[float], object]) -> None:
-    """Until Stripe says that it is void or gone. Whatever a call answers, the object is asked again."""
+def end_invoice(
+    api: VoidingApi, store: ChargeStore, charge: Charge, stripe_id: str, sleep: Callable[[float], object]
+) -> None:
+    """Void it, or delete it if it is a draft, until Stripe says so. Whatever a call answers, the object is asked again.
+
+    Raises:
+        VoidRefused: it was paid meanwhile, or Stripe gives no definite answer.
+        StripeFailure: Stripe does not allow it.
+    """
     for attempt in range(1, TRIES_MAX + 1):
-        invoice = _retrieve(api, stripe_id)
+        invoice = retrieve(api, stripe_id)
         if invoice is None or invoice.status == "void":
             return
-        _refuse_paid(store, charge, invoice)
+        refuse_paid(store, charge, invoice)
         key = void_key(charge.invoice_id, stripe_id, attempt)
         try:
             if invoice.status == "draft":
@@ -162,7 +159,7 @@ def _end(api: VoidingApi, store: ChargeStore, charge: Charge, stripe_id: str, sl
     raise VoidRefused(f"invoice {charge.invoice_id}: {stripe_id} is not void after {TRIES_MAX} calls; run it again")
 
 
-def _retrieve(api: VoidingApi, stripe_id: str) -> StripeInvoice | None:
+def retrieve(api: VoidingApi, stripe_id: str) -> StripeInvoice | None:
     """The invoice as it is now; None: it was a draft and is deleted."""
     try:
         return api.retrieve_invoice(stripe_id)
@@ -172,7 +169,12 @@ def _retrieve(api: VoidingApi, stripe_id: str) -> StripeInvoice | None:
         raise
 
 
-def _refuse_paid(store: ChargeStore, charge: Charge, invoice: StripeInvoice) -> None:
+def refuse_paid(store: ChargeStore, charge: Charge, invoice: StripeInvoice) -> None:
+    """Refuse to take back what is paid or being paid; a payment of the invoice that is ours is recorded.
+
+    Raises:
+        VoidRefused: it is.
+    """
     if invoice.status == "paid":
         ours = charge.stripe_invoice_id == invoice.id
         if ours and (invoice.total_minor, invoice.currency) == (charge.amount_minor, charge.currency):

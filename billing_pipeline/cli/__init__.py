@@ -5,7 +5,7 @@ A module a group of commands. Imports happen inside the commands: a command star
 
 import click
 
-from billing_pipeline.cli import database, months, sandbox, usage
+from billing_pipeline.cli import charges, database, months, sandbox, usage
 from billing_pipeline.cli.common import Commands
 
 
@@ -19,6 +19,7 @@ for command in (
     usage.import_,
     usage.correct,
     months.run,
+    charges.charges,
     database.sql,
     database.env,
     sandbox.demo,

@@ -21,7 +21,8 @@ from billing_pipeline.settings import load_settings
 )
 @click.option("--carry-forward", is_flag=True, help="Release a month whose usage feed is incomplete.")
 @click.option("--as-of", type=Instant(), help="Count only events received until then.")
-def run(month: date, through: str, carry_forward: bool, as_of: datetime | None) -> None:
+@click.option("--charge-old-month", is_flag=True, help="Charge a month that ended long ago.")
+def run(month: date, through: str, carry_forward: bool, as_of: datetime | None, charge_old_month: bool) -> None:
     """Run the Dagster jobs of a month in this process. Exit status 1 if a run failed."""
     from billing_pipeline.defs.running import RunOutcome, dagster_instance, run_month
     from billing_pipeline.sandbox.local_stripe import stripe_for
@@ -30,7 +31,12 @@ def run(month: date, through: str, carry_forward: bool, as_of: datetime | None) 
     url = warehouse.dagster_url.render_as_string(hide_password=False)
     with stripe_for(load_settings(), needed=through == "stripe_charges"), dagster_instance(url) as instance:
         outcomes: list[RunOutcome] = run_month(
-            instance, month, through, carry_forward=carry_forward, as_of=as_of.isoformat() if as_of else None
+            instance,
+            month,
+            through,
+            carry_forward=carry_forward,
+            as_of=as_of.isoformat() if as_of else None,
+            charge_old_month=charge_old_month,
         )
     for outcome in outcomes:
         _report(outcome)

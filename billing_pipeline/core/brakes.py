@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from billing_pipeline.core.charging import WORKABLE
+
 CANARIES_MIN = 10
 CANARY_PERCENT = 1
 
@@ -95,9 +97,6 @@ class Canary:
     differs: str | None = None
 
 
-UNSETTLED = frozenset({"intended", "drafted", "lines_added", "finalized"})
-
-
 def canary_verdict(canaries: Collection[Canary], limits: Limits) -> Brake | None:
     """The brake that keeps the rest back; None: the canaries ended as expected.
 
@@ -118,7 +117,7 @@ def canary_verdict(canaries: Collection[Canary], limits: Limits) -> Brake | None
             f"{len(refused)} of the first {len(canaries)} charges are refused ({reasons}), expected at most"
             f" {limits.canary_refusals_max_percent} %",
         )
-    unsettled = [canary for canary in canaries if canary.state in UNSETTLED]
+    unsettled = [canary for canary in canaries if canary.state in WORKABLE]
     if unsettled:
         return Brake("canary_unsettled", f"{len(unsettled)} of the first {len(canaries)} charges have no answer yet")
     return None

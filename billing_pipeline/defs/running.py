@@ -46,6 +46,7 @@ def run_month(
     *,
     carry_forward: bool = False,
     as_of: str | None = None,
+    charge_old_month: bool = False,
     tags: Mapping[str, str] | None = None,
 ) -> list[RunOutcome]:
     """Run `bill_month` up to `through`, then, if that passed and is wanted, `charge_month`: as the schedules would."""
@@ -53,13 +54,20 @@ def run_month(
     config = {"ops": {"usage_snapshots": {"config": {"carry_forward": carry_forward, "as_of": as_of}}}}
     outcomes = [_execute(instance, "bill_month", month, wanted, config, tags)]
     if through == "stripe_charges" and outcomes[0].success:
-        outcomes.append(charge_month(instance, month, tags=tags))
+        outcomes.append(charge_month(instance, month, charge_old_month=charge_old_month, tags=tags))
     return outcomes
 
 
-def charge_month(instance: dg.DagsterInstance, month: date, *, tags: Mapping[str, str] | None = None) -> RunOutcome:
+def charge_month(
+    instance: dg.DagsterInstance,
+    month: date,
+    *,
+    charge_old_month: bool = False,
+    tags: Mapping[str, str] | None = None,
+) -> RunOutcome:
     """Run `charge_month`: finalise the drafts that stand and charge them."""
-    return _execute(instance, "charge_month", month, None, {}, tags)
+    config = {"ops": {"stripe_charges": {"config": {"charge_old_month": charge_old_month}}}}
+    return _execute(instance, "charge_month", month, None, config, tags)
 
 
 def _execute(

@@ -1,18 +1,33 @@
 """Asset `stripe_charges`: drafts become final and are charged."""
 
+from datetime import date
+
 import dagster as dg
 
-from billing_pipeline.adapters.charge_check import verify_month
+from billing_pipeline.adapters.charge_brakes import PAUSED, read_brakes
+from billing_pipeline.adapters.charge_check import Discrepancy, verify_month
 from billing_pipeline.adapters.charger import ChargeReport, charge_month
-from billing_pipeline.adapters.finalisation import GatesNotPassed, finalise_month
+from billing_pipeline.adapters.circuit_breaker import guarded
+from billing_pipeline.adapters.finalisation import Finalised, GatesNotPassed, finalise_month
+from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.core.brakes import Brake, distinct, month_too_old
 from billing_pipeline.core.money import format_minor
-from billing_pipeline.core.stripe_errors import StripeFailure
+from billing_pipeline.core.stripe_api import StripeApi
+from billing_pipeline.core.stripe_errors import Outcome, StripeFailure
 from billing_pipeline.defs.metadata import markdown_table, report, sample_table, table_metadata
 from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
 from billing_pipeline.defs.platform import GROUP, OWNERS
 from billing_pipeline.defs.resources import Billing, Stripe
 
 SETTLED = "every_invoice_charged_or_explained"
+BRAKES = "no_brake_held_anything_back"
+
+
+class ChargeConfig(dg.Config):
+    """What an operator may say for one run."""
+
+    charge_old_month: bool = False
+    """Finalise and charge a month that ended longer ago than BILLING_CHARGE_AGE_MAX_DAYS."""
 
 
 @dg.asset(
@@ -28,30 +43,55 @@ SETTLED = "every_invoice_charged_or_explained"
             asset="stripe_charges",
             description="Every finalised invoice is paid or has a named reason, and Stripe's totals equal ours.",
             partitions_def=MONTHS,
-        )
+        ),
+        dg.AssetCheckSpec(
+            BRAKES,
+            asset="stripe_charges",
+            description="No brake (kill switch, cap, canaries, age of the month, circuit breaker) kept a charge back.",
+            partitions_def=MONTHS,
+        ),
     ],
 )
-def stripe_charges(context: dg.AssetExecutionContext, billing: Billing, stripe: Stripe) -> dg.MaterializeResult:
+def stripe_charges(
+    context: dg.AssetExecutionContext, config: ChargeConfig, billing: Billing, stripe: Stripe
+) -> dg.MaterializeResult:
     """Finalise the month's drafts, if every gate passed for exactly these rows, and charge what is not charged yet.
 
-    Running it again asks Stripe first and charges nobody twice. Refused and parked charges are left as they are.
+    Running it again asks Stripe first and charges nobody twice. Refused and parked charges are left as they are. What a
+    brake holds back, or Stripe does not answer for, is pending: the next pass goes on with it.
     """
     month, run_id = month_of(context), context.run.run_id
-    warehouse, gateway = billing.warehouse, stripe.gateway()
-    try:
-        finalised = finalise_month(warehouse, month, run_id)
-    except GatesNotPassed as error:
-        raise dg.Failure(
-            description=str(error),
-            metadata={"unmet": sample_table([{"gate": f"{u.asset}.{u.check}", "why": u.problem} for u in error.unmet])},
-            allow_retries=False,
-        ) from error
+    settings, warehouse = billing.settings, billing.warehouse
+    gateway = guarded(stripe.gateway(), warehouse, billing.clock)
+    too_old = None
+    if not config.charge_old_month:
+        too_old = month_too_old(month, billing.clock().date(), settings.charge_age_max_days)
+    paused = [] if too_old else [brake for brake in read_brakes(warehouse).on() if brake.code == PAUSED]
+    finalised = Finalised(0)
+    if not too_old and not paused:
+        try:
+            finalised = finalise_month(warehouse, month, run_id)
+        except GatesNotPassed as error:
+            unmet = [{"gate": f"{u.asset}.{u.check}", "why": u.problem} for u in error.unmet]
+            raise dg.Failure(
+                description=str(error), metadata={"unmet": sample_table(unmet)}, allow_retries=False
+            ) from error
     context.log.info(f"{finalised.count:,} invoices finalised")
     try:
-        charged = charge_month(warehouse, gateway, month, run_id, log=context.log.info)
-        problems = verify_month(warehouse, gateway, month)
+        charged = charge_month(
+            warehouse,
+            gateway,
+            month,
+            run_id,
+            log=context.log.info,
+            limits=settings.limits,
+            clock=billing.clock,
+            only=frozenset() if too_old else None,
+        )
+        verified = _verified(warehouse, gateway, month)
     except StripeFailure as failure:
         raise dg.Failure(description=f"Stripe: {failure}", allow_retries=False) from failure
+    brakes = distinct([*([too_old] if too_old else []), *paused, *charged.brakes])
     return dg.MaterializeResult(
         metadata={
             **table_metadata(warehouse, "stripe_charges", sum(part.count for part in charged.standing)),
@@ -61,30 +101,61 @@ def stripe_charges(context: dg.AssetExecutionContext, billing: Billing, stripe: 
             "charged_now": charged.worked_on,
             "in_other_hands": charged.in_other_hands,
             "pending": dict(charged.pending),
+            "brakes": "; ".join(map(str, brakes)) or "none",
             "stripe_calls": charged.calls,
             "seconds": round(charged.seconds, 1),
             "standing": markdown_table(_standing(charged)),
             "open_invoices": markdown_table(report(warehouse, "open_invoices", month)),
         },
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=SETTLED,
-                passed=not problems,
-                # what another run is charging right now is that run's to report
-                severity=dg.AssetCheckSeverity.WARN
-                if charged.in_other_hands and all(problem.waiting for problem in problems)
-                else dg.AssetCheckSeverity.ERROR,
-                description=f"{problems[0].number} {problems[0].problem}; {len(problems)} in all" if problems else None,
-                metadata={
-                    "failing_rows": len(problems),
-                    **(
-                        {"sample": sample_table([{"invoice": p.number, "problem": p.problem} for p in problems[:20]])}
-                        if problems
-                        else {}
-                    ),
-                },
-            )
-        ],
+        check_results=[_settled(verified, charged, brakes), _unbraked(brakes, charged)],
+    )
+
+
+def _verified(warehouse: Warehouse, api: StripeApi, month: date) -> list[Discrepancy] | StripeFailure:
+    """What is wrong with the month; the failure, if Stripe did not answer the question.
+
+    Raises:
+        StripeFailure: Stripe does not accept the key.
+    """
+    try:
+        return verify_month(warehouse, api, month)
+    except StripeFailure as failure:
+        if failure.outcome not in (Outcome.UNKNOWN, Outcome.RETRY):
+            raise
+        return failure
+
+
+def _settled(
+    verified: list[Discrepancy] | StripeFailure, charged: ChargeReport, brakes: list[Brake]
+) -> dg.AssetCheckResult:
+    if isinstance(verified, StripeFailure):
+        return dg.AssetCheckResult(
+            check_name=SETTLED,
+            passed=False,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"not known, Stripe could not be asked: {verified}",
+        )
+    # what waits for the next pass, or is another run's, is pending; only what contradicts Stripe is an error
+    pending = bool(charged.in_other_hands or charged.pending or brakes)
+    sample = [{"invoice": one.number, "problem": one.problem} for one in verified[:20]]
+    return dg.AssetCheckResult(
+        check_name=SETTLED,
+        passed=not verified,
+        severity=dg.AssetCheckSeverity.WARN
+        if pending and all(problem.waiting for problem in verified)
+        else dg.AssetCheckSeverity.ERROR,
+        description=f"{verified[0].number} {verified[0].problem}; {len(verified)} in all" if verified else None,
+        metadata={"failing_rows": len(verified), **({"sample": sample_table(sample)} if sample else {})},
+    )
+
+
+def _unbraked(brakes: list[Brake], charged: ChargeReport) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=BRAKES,
+        passed=not brakes,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(map(str, brakes)) or None,
+        metadata={brake.code: charged.pending.get(brake.code, 0) for brake in brakes},
     )
 
 

@@ -1,4 +1,4 @@
--- Grain: one row an invoice of the month that was finalised after the given number, in the order of the numbers;
+-- Grain: one row a final invoice of the month that has no charge intent, in the order of the numbers;
 -- its lines are a JSON array of [line_no, meter, description, amount_minor], null when it has none.
 SELECT
     i.invoice_id::text,
@@ -18,5 +18,6 @@ SELECT
     ) AS lines
 FROM billing.invoices AS i
 INNER JOIN billing.billing_periods AS p ON i.period_id = p.period_id
-WHERE i.billing_month = %(month)s AND i.invoice_number > %(last_number)s
+LEFT JOIN billing.stripe_charges AS c ON i.invoice_id = c.invoice_id
+WHERE i.billing_month = %(month)s AND i.status = 'open' AND c.invoice_id IS NULL
 ORDER BY i.invoice_number

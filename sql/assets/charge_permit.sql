@@ -5,8 +5,9 @@ SELECT
     b.changed_by,
     b.reason,
     b.incarnation = billing.database_incarnation() AS same_database,
-    EXISTS (
-        SELECT FROM pg_locks AS l
+    (
+        SELECT count(*) > 0
+        FROM pg_locks AS l
         WHERE
             l.locktype = 'advisory' AND l.pid = pg_backend_pid() AND l.granted AND l.objsubid = 1
             AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())

@@ -135,20 +135,23 @@ WHERE i.invoice_number IS NOT NULL
 GROUP BY i.billing_month;
 
 CREATE TABLE billing.charge_follow_ups (
-    invoice_id uuid PRIMARY KEY REFERENCES billing.stripe_charges (invoice_id),
+    invoice_id uuid NOT NULL REFERENCES billing.stripe_charges (invoice_id),
     kind text NOT NULL CHECK (kind IN ('ask', 'pay')),
+    attempt integer NOT NULL CHECK (attempt > 0),
     step integer NOT NULL DEFAULT 0 CHECK (step >= 0),
     due_at timestamptz CHECK (isfinite(due_at)),
     cause text NOT NULL CHECK (cause <> ''),
     offers integer NOT NULL DEFAULT 0 CHECK (offers >= 0),
     offered_at timestamptz,
+    PRIMARY KEY (invoice_id, kind),
     CHECK (kind = 'pay' OR due_at IS NOT NULL)
 );
 CREATE INDEX charge_follow_ups_due ON billing.charge_follow_ups (due_at) WHERE due_at IS NOT NULL;
-COMMENT ON TABLE billing.charge_follow_ups IS 'The queue of charges that are looked at again: one row a charge without a definite answer, or refused';
+COMMENT ON TABLE billing.charge_follow_ups IS 'The queue of charges that are looked at again: one row a charge without a definite answer, and one a charge that was refused';
 COMMENT ON COLUMN billing.charge_follow_ups.invoice_id IS 'The charge';
 COMMENT ON COLUMN billing.charge_follow_ups.kind IS 'ask: Stripe is asked what became of it and the charge goes on; pay: a refused payment is tried again';
-COMMENT ON COLUMN billing.charge_follow_ups.step IS 'How often that was done already; the schedules count with it';
+COMMENT ON COLUMN billing.charge_follow_ups.attempt IS 'The attempt that is asked about, or that was refused when this was planned';
+COMMENT ON COLUMN billing.charge_follow_ups.step IS 'How often it was asked about, or retried, already; the schedules count with it';
 COMMENT ON COLUMN billing.charge_follow_ups.due_at IS 'When it is done next; null: only a new payment method or a person makes it due';
 COMMENT ON COLUMN billing.charge_follow_ups.cause IS 'Why it is due then, or what it waits for';
 COMMENT ON COLUMN billing.charge_follow_ups.offers IS 'How often a run was asked for because of it; part of the run''s key';

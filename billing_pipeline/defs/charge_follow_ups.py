@@ -1,0 +1,109 @@
+"""The janitor: a sensor that asks for a run when a charge is due to be looked at again, and the job that does it.
+
+The queue is billing.charge_follow_ups. The sensor is only its doorbell: a run that never came is asked for again, under
+another key.
+"""
+
+from datetime import date
+
+import dagster as dg
+
+from billing_pipeline.adapters import charge_follow_ups as queue
+from billing_pipeline.adapters.charge_brakes import PAUSED, read_brakes
+from billing_pipeline.adapters.charge_passes import follow_up
+from billing_pipeline.core.stripe_errors import StripeFailure
+from billing_pipeline.defs.jobs import CHARGING_TAG, charge_month
+from billing_pipeline.defs.resources import Billing, Stripe
+
+_TICK_S = 60
+_UNDER_WAY = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+)
+
+
+@dg.op(description="Ask about charges without an answer, and try refused payments again, as far as they are due.")
+def follow_up_due_charges(context: dg.OpExecutionContext, billing: Billing, stripe: Stripe) -> None:
+    """One pass over what is due now."""
+    settings = billing.settings
+    try:
+        report = follow_up(
+            billing.warehouse,
+            stripe.gateway(),
+            context.run_id,
+            log=context.log.info,
+            limits=settings.limits,
+            retry_days=settings.retry_days,
+            clock=billing.clock,
+        )
+    except StripeFailure as failure:
+        raise dg.Failure(description=f"Stripe: {failure}", allow_retries=False) from failure
+    for brake in report.brakes:
+        context.log.warning(f"brake {brake}")
+    for month, charged in report.months.items():
+        context.log_event(
+            dg.AssetObservation(
+                "stripe_charges",
+                partition=month.isoformat(),
+                metadata={
+                    "worked_on": charged.worked_on,
+                    "pending": dict(charged.pending),
+                    "brakes": "; ".join(map(str, charged.brakes)) or "none",
+                    "stripe_calls": charged.calls,
+                },
+            )
+        )
+    context.add_output_metadata(
+        {
+            "asked": report.asked,
+            "payments_tried_again": report.retried,
+            "parked": ", ".join(report.parked) or "none",
+            "brakes": "; ".join(map(str, report.brakes)) or "none",
+        }
+    )
+
+
+@dg.job(
+    description="Look again at the charges that are due: unknown outcomes, and refused payments by their schedule.",
+    executor_def=dg.in_process_executor,
+    tags={CHARGING_TAG: "follow-ups"},
+)
+def follow_up_charges() -> None:
+    """The job of the janitor."""
+    follow_up_due_charges()
+
+
+@dg.sensor(
+    job_name="follow_up_charges",
+    minimum_interval_seconds=_TICK_S,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Unknown outcomes after 5 min, 1 h, 6 h, then daily, then parked; refusals by BILLING_RETRY_DAYS.",
+)
+def charges_to_follow_up(context: dg.SensorEvaluationContext, billing: Billing) -> dg.RunRequest | dg.SkipReason:
+    """Asks for a run when something is due and no brake is on."""
+    warehouse, now = billing.warehouse, billing.clock()
+    brakes = read_brakes(warehouse)
+    for brake in brakes.on():
+        if brake.code == PAUSED or (brakes.probe_at is not None and now < brakes.probe_at):
+            return dg.SkipReason(str(brake))
+    busy = _months_being_charged(context.instance)
+    queue.plan(warehouse, billing.settings.retry_days, busy)
+    offer = queue.offer(warehouse, now, busy)
+    if offer is None:
+        return dg.SkipReason("no charge is due")
+    context.log.info(f"{offer.asks} charges to ask about, {offer.retries} payments to try again")
+    return dg.RunRequest(run_key=offer.key)
+
+
+def _months_being_charged(instance: dg.DagsterInstance) -> set[date]:
+    """Months that a run is charging: what it has not come to yet was not left lying."""
+    runs = instance.get_runs(dg.RunsFilter(job_name=charge_month.name, statuses=list(_UNDER_WAY)))
+    keys = {run.tags.get("dagster/partition") for run in runs}
+    return {date.fromisoformat(key) for key in keys if key}
+
+
+@dg.definitions
+def follow_ups() -> dg.Definitions:
+    """The job and its sensor."""
+    return dg.Definitions(jobs=[follow_up_charges], sensors=[charges_to_follow_up])
