@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench up clean lock
+.PHONY: help setup demo test faults check format bench up clean lock
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -28,6 +28,9 @@ demo: $(READY)  ## bill last month for some two hundred customers, end to end
 
 test: $(READY)  ## all tests
 	@$(BIN)/pytest --numprocesses auto --dist loadfile
+
+faults: $(READY)  ## kill, cut, race and lose everything around charging; nobody is charged twice or forgotten
+	@$(BIN)/python -m billing_pipeline_tests.faults $(FAULTS)
 
 check: $(READY)  ## format, lint, types, import rules, SQL
 	@$(BIN)/ruff format --check --quiet .

@@ -28,7 +28,12 @@ def answers_lost(server: "PostgresServer", template: str, seeds: list[int], *, i
     for seed in seeds:
         with arena(server, template) as run:
             names = [f"{seed}-{number}" for number in range(invoices)]
-            run.add([Bill(n, card=DECLINED if k % 8 == 7 else "pm_card_visa", at_stripe=k % 10 != 9) for k, n in enumerate(names)])
+            run.add(
+                [
+                    Bill(n, card=DECLINED if k % 8 == 7 else "pm_card_visa", at_stripe=k % 10 != 9)
+                    for k, n in enumerate(names)
+                ]
+            )
             _storm(run, seed)
             for _ in range(PASSES_IN_THE_STORM):
                 run.clean_pass(workers=8)
@@ -54,4 +59,3 @@ def _storm(run: Arena, seed: int) -> None:
 def a_while_later() -> datetime:
     """When a circuit that opened in the storm may be tried again."""
     return utc_now() + timedelta(minutes=5)
-

@@ -84,7 +84,9 @@ class Arena(World):
             ours, state = str(row["invoice_id"]), (row["state"], row["reason_code"])
             if payments[ours] > 1 or live[ours] > 1:
                 part.figures["double_charges"] += 1
-                part.failures.append(f"{at}: {name} has {payments[ours]} payments and {live[ours]} live invoices: {state}")
+                part.failures.append(
+                    f"{at}: {name} has {payments[ours]} payments and {live[ours]} live invoices: {state}"
+                )
             expected = expected_state(bill)
             if expected[0] == "paid" and (state, payments[ours]) != (expected, 1):
                 self._uncharged(part, f"{at}: {name} is {state} with {payments[ours]} payments")

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 SHARE = 0.15
 OLD, YOUNG = 36, 4
 KEYS_FORGOTTEN_AFTER_S = 25 * 3600
-_OPERATIONS = ("POST /v1/invoices", "POST /v1/invoices/*/add_lines", "POST /v1/invoices/*/finalize", "POST /v1/invoices/*/pay")
+_OPERATIONS = (
+    "POST /v1/invoices",
+    "POST /v1/invoices/*/add_lines",
+    "POST /v1/invoices/*/finalize",
+    "POST /v1/invoices/*/pay",
+)
 
 
 def commits_lost(server: "PostgresServer", template: str, seeds: list[int]) -> Part:

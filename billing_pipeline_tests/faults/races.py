@@ -19,7 +19,9 @@ ROUNDS_A_MONTH = 5
 INVOICES = 6
 
 
-def races(server: "PostgresServer", template: str, seed: int, *, rounds: int, by_dagster: int, runs: int = RUNS) -> Part:
+def races(
+    server: "PostgresServer", template: str, seed: int, *, rounds: int, by_dagster: int, runs: int = RUNS
+) -> Part:
     """So many rounds; in the first `by_dagster` of them every run is a Dagster run."""
     part = Part("races", [seed])
     dice = random.Random(seed)

@@ -46,7 +46,9 @@ def table(parts: Iterable[Part]) -> str:
     ]
     shown = {*ZERO, "invoices", "passes_max"}
     for part in parts:
-        done = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in part.figures.items() if name not in shown)
+        done = ", ".join(
+            f"{number:,} {name.replace('_', ' ')}" for name, number in part.figures.items() if name not in shown
+        )
         cells = (
             part.name,
             done,
