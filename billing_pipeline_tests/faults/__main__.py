@@ -66,6 +66,9 @@ def main() -> int:
     )
     asked.add_argument("--seed", type=int, default=SEED, help=f"default: {SEED}")
     asked.add_argument("--part", choices=list(parts), action="append", help="only this one; may be given again")
+    asked.add_argument(
+        "--at-once", type=int, default=AT_ONCE, help=f"parts that run at the same time; default: {AT_ONCE}"
+    )
     asked.add_argument("--here", choices=list(parts), help=argparse.SUPPRESS)
     given = asked.parse_args()
     if given.here:
@@ -73,7 +76,7 @@ def main() -> int:
         return 0
     started = time.monotonic()
     click.echo(f"seed {given.seed}", err=True)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(given.at_once) as pool:
         done = list(pool.map(lambda name: _in_a_process(name, given.seed), given.part or list(parts)))
     found = summary(done, time.monotonic() - started)
     click.echo(table(done))

@@ -56,7 +56,7 @@ class Ended:
 def context(*, dagster: bool = False) -> ForkServerContext:
     """Processes are forked from a server with what a run imports; `dagster`: with the whole code location."""
     found = multiprocessing.get_context("forkserver")
-    preload = [__name__]
+    preload = [__name__, "pytest"]  # under pytest its main module is imported again in each process
     if dagster:
         preload += ["billing_pipeline.definitions", "billing_pipeline_tests.faults.dagster_run"]
     found.set_forkserver_preload(preload)
