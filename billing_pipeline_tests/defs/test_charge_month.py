@@ -1,0 +1,214 @@
+"""The job `charge_month` and the janitor, run for real against an emulator: brakes are named where operators look."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner, Result
+
+from billing_pipeline.adapters import warehouse as warehouse_module
+from billing_pipeline.adapters.charge_brakes import pause, resume
+from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.cli import main
+from billing_pipeline.definitions import defs
+from billing_pipeline.defs.charge_follow_ups import charges_to_follow_up
+from billing_pipeline.defs.resources import Billing
+from billing_pipeline.defs.running import charge_month
+from billing_pipeline.settings import Settings
+from billing_pipeline_tests.adapters.charging_world import MONTH, Bill, World, invoice_id_of, running_stripe
+
+# Dagster reads pydantic's old attribute of a resource that has no fields
+pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")
+
+
+@pytest.fixture
+def world(warehouse: Warehouse, environment: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:  # noqa: ARG001
+    """A month that is charged by jobs and commands; its age is not what these tests are about."""
+    opened: list[Warehouse] = []
+    open_one = warehouse_module.open_warehouse
+
+    def opening(settings: Settings) -> Warehouse:
+        opened.append(open_one(settings))
+        return opened[-1]
+
+    monkeypatch.setattr(warehouse_module, "open_warehouse", opening)
+    monkeypatch.setenv("BILLING_CHARGE_AGE_MAX_DAYS", "36500")
+    with running_stripe() as emulated:
+        monkeypatch.setenv("STRIPE_API_BASE", emulated.base_url)
+        yield World(warehouse, emulated)
+    for one in opened:
+        one.engine.dispose()
+
+
+def billing(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def follow_up(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    return defs.resolve_job_def("follow_up_charges").execute_in_process(
+        instance=instance, run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    )
+
+
+def tick(instance: dg.DagsterInstance, **ahead: float) -> Any:
+    now = (datetime.now(UTC) + timedelta(**ahead)).isoformat()
+    context = dg.build_sensor_context(instance, resources={"billing": Billing(now=now)})
+    return charges_to_follow_up(context)
+
+
+def test_a_month_is_charged_and_no_brake_is_named(world: World, instance: dg.DagsterInstance) -> None:
+    world.drafts(Bill("a"), Bill("b", card=None))
+    outcome = charge_month(instance, MONTH)
+    assert (outcome.success, outcome.warnings, outcome.failed_checks, outcome.errors) == (True, [], [], [])
+    assert outcome.metadata["stripe_charges"]["brakes"] == "none"
+
+
+def test_a_pause_is_named_by_the_run_its_check_and_the_command_and_nothing_is_finalised(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    world.drafts(Bill("a"))
+    assert billing("charges", "pause", "--author", "ann", "--reason", "wrong prices").exit_code == 0
+    outcome = charge_month(instance, MONTH)
+    said = "charging_paused: charging is paused by ann: wrong prices"
+    assert (outcome.success, outcome.warnings) == (True, [said])
+    assert outcome.metadata["stripe_charges"]["brakes"] == said
+    assert world.warehouse.scalar("SELECT status FROM billing.invoices") == "draft"
+    assert f"brake on: {said}" in billing("charges", "status").stdout
+    assert billing("charges", "resume", "--author", "ann", "--reason", "right now").exit_code == 0
+    assert charge_month(instance, MONTH).warnings == []
+    assert world.states() == {"a": ("paid", None)}
+
+
+def test_an_old_month_is_charged_only_if_the_runs_config_says_so(
+    world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BILLING_CHARGE_AGE_MAX_DAYS", "1")
+    world.drafts(Bill("a"))
+    outcome = charge_month(instance, MONTH)
+    assert outcome.success
+    [warning] = outcome.warnings
+    assert warning.startswith("month_too_old: 2026-10 ended ")
+    assert world.warehouse.scalar("SELECT status FROM billing.invoices") == "draft"
+    assert charge_month(instance, MONTH, charge_old_month=True).warnings == []
+    assert world.states() == {"a": ("paid", None)}
+
+
+def test_a_run_during_an_outage_ends_pending_and_the_next_goes_on(world: World, instance: dg.DagsterInstance) -> None:
+    world.drafts(Bill("a"), Bill("b"))
+    world.stripe.fault("drop_before_effect", "**")
+    outcome = charge_month(instance, MONTH)
+    assert (outcome.success, outcome.errors, outcome.failed_checks) == (True, [], [])
+    assert outcome.metadata["stripe_charges"]["pending"] == {"connection_lost": 2}
+    assert any("Stripe could not be asked" in warning for warning in outcome.warnings)
+    world.stripe.heal()
+    assert charge_month(instance, MONTH).warnings == []
+    assert set(world.states().values()) == {("paid", None)}
+
+
+def test_a_cap_is_named(world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BILLING_RUN_CAP_MINOR", "5000")
+    world.drafts(Bill("a"), Bill("b"))
+    [warning, *_] = [line for line in charge_month(instance, MONTH).warnings if "over_run_cap" in line]
+    assert "charges of 8000 usd in one run are over BILLING_RUN_CAP_MINOR, 5000" in warning
+    assert {state for state, _ in world.states().values()} == {"intended"}
+
+
+def test_the_janitor_asks_for_a_run_that_goes_on_with_what_was_left(world: World, instance: dg.DagsterInstance) -> None:
+    world.bill(Bill("a"))
+    assert tick(instance).skip_message == "no charge is due"
+    requests = [tick(instance, minutes=6), tick(instance, minutes=17)]
+    assert all(isinstance(request, dg.RunRequest) for request in requests)
+    assert requests[0].run_key != requests[1].run_key
+    with world.warehouse.transaction() as connection:
+        from sqlalchemy import text
+
+        connection.execute(text("UPDATE billing.charge_follow_ups SET due_at = now()"))
+    result = follow_up(instance)
+    assert result.success
+    assert world.states() == {"a": ("paid", None)}
+    [observation] = [event for event in result.all_events if event.event_type == dg.DagsterEventType.ASSET_OBSERVATION]
+    assert observation.asset_observation_data.asset_observation.partition == MONTH.isoformat()
+
+
+def test_the_janitor_rests_while_a_brake_is_on_and_says_which(world: World, instance: dg.DagsterInstance) -> None:
+    world.bill(Bill("a"))
+    pause(world.warehouse, "ann", "stop")
+    assert tick(instance, minutes=6).skip_message == "charging_paused: charging is paused by ann: stop"
+    resume(world.warehouse, "ann", "go")
+    assert isinstance(tick(instance, minutes=6), dg.RunRequest)
+
+
+def test_the_janitor_leaves_a_month_to_the_run_that_charges_it(world: World, instance: dg.DagsterInstance) -> None:
+    world.bill(Bill("a"))
+    job = defs.resolve_job_def("charge_month")
+    run = instance.create_run_for_job(
+        job, status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": MONTH.isoformat()}
+    )
+    assert tick(instance, minutes=6).skip_message == "no charge is due"
+    instance.report_run_canceled(run)
+    assert isinstance(tick(instance, minutes=6), dg.RunRequest)
+
+
+def test_the_story_of_an_invoice_is_told_and_a_retry_is_part_of_it(world: World) -> None:
+    world.bill(Bill("a", card="pm_card_chargeCustomerFail"))
+    world.charge()
+    done = billing("charges", "retry", "INV-00000001", "--author", "ann", "--reason", "they called")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "INV-00000001 is refused, attempt 2: declined" in done.stdout
+    listed = billing("charges", "list", "--state", "refused").stdout
+    assert "INV-00000001  a         2026-10  40.00 USD  refused  2" in listed
+    told = billing("charges", "show", invoice_id_of("a")).stdout
+    for part in (
+        "INV-00000001 (open)",
+        "charge.retry  state refused -> finalized, attempt 1 -> 2  they called",
+        "stripe.invoice.pay",
+        "req_",
+        world.charges()["a"]["stripe_invoice_id"],
+        json.dumps(world.charges()["a"]["request_sha256"].hex()).strip('"'),
+    ):
+        assert part in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["show", "INV-9"], "INV-9: no finalised invoice has this id or number"),
+        (["retry", "INV-9", "--author", "a", "--reason", "r"], "INV-9: no finalised invoice"),
+        (["unpark", "INV-9", "--author", "a", "--reason", "r"], "expected either --adopt in_… or --void"),
+        (["unpark", "INV-9", "--void", "--adopt", "in_1", "--author", "a", "--reason", "r"], "expected either --adopt"),
+        (["pause", "--author", " ", "--reason", "r"], "author: expected some words"),
+        (["resume", "--author", "a", "--reason", "r"], "charging is not paused"),
+        (["release", "2026-10", "--author", "a", "--reason", "r"], "month 2026-10 has no charge that waits"),
+    ],
+    ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else None,
+)
+@pytest.mark.usefixtures("world")
+def test_what_an_operator_cannot_do_is_one_line(arguments: list[str], says: str) -> None:
+    result = billing("charges", *arguments)
+    assert result.exit_code == 1
+    [line] = result.stderr.strip().splitlines()
+    assert line.startswith("Error: ")
+    assert says in line
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "says"),
+    [
+        ("BILLING_RETRY_DAYS", "3,1", "expected rising whole days such as 1,3,7,14, or none"),
+        ("BILLING_RETRY_DAYS", "soon", "expected rising whole days"),
+        ("BILLING_CANARY_REFUSALS_MAX_PERCENT", "101", "expected a whole number from 0 to 100"),
+        ("BILLING_RUN_CAP_MINOR", "-1", "expected a whole number above 0"),
+        ("BILLING_CHARGE_AGE_MAX_DAYS", "0", "expected a whole number above 0"),
+    ],
+)
+@pytest.mark.usefixtures("world")
+def test_a_setting_of_charging_that_cannot_work_is_named(
+    monkeypatch: pytest.MonkeyPatch, setting: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(setting, value)
+    [line] = billing("charges", "status").stderr.strip().splitlines()
+    assert line.startswith(f"Error: {setting}='{value}': ")
+    assert says in line
