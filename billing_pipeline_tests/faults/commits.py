@@ -1,7 +1,7 @@
 """Commits lost, as by a failover without synchronous commit: rows are as they were earlier, Stripe is not.
 
 A failover loses the end of the log, so a charge goes back to any earlier state of its own, and the youngest
-finalisation may be lost whole: with its intents, its numbers and all.
+finalisation may be lost whole: with its intents, its numbers and all. A few rows are lost alone, which no failover does.
 """
 
 import random
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SHARE = 0.15
 OLD, YOUNG = 36, 4
+DELETED = 2
 KEYS_FORGOTTEN_AFTER_S = 25 * 3600
 _OPERATIONS = (
     "POST /v1/invoices",
@@ -43,7 +44,9 @@ def commits_lost(server: "PostgresServer", template: str, seeds: list[int]) -> P
             with run.warehouse.transaction() as connection:
                 connection.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger minds
                 part.figures["rows_deleted"] += _lose_finalisation(connection, numbering)
-                part.figures["rows_rewound"] += _rewind(connection, run, dice)
+                rewound, deleted = _rewind(connection, run, dice)
+                part.figures["rows_rewound"] += rewound
+                part.figures["rows_deleted"] += deleted
             if dice.random() < 0.5:
                 # the failover took so long that Stripe has forgotten every key
                 run.stripe.control("POST", "/clock", {"advance_s": KEYS_FORGOTTEN_AFTER_S})
@@ -90,12 +93,13 @@ def _lose_finalisation(connection: Connection, numbering: int) -> int:
     return lost
 
 
-def _rewind(connection: Connection, run: Arena, dice: random.Random) -> int:
-    """Some of the others are as they were at some earlier moment."""
+def _rewind(connection: Connection, run: Arena, dice: random.Random) -> tuple[int, int]:
+    """Some of the others are as they were at some earlier moment, and a few are gone; how many."""
     rows = [row for row in run.charges().values() if row["customer_id"].startswith("old")]
     further = [row for row in rows if row["state"] != "intended"]
     chosen = dice.sample(further, min(len(further), round(SHARE * len(rows))))
-    for row in chosen:
+    gone = chosen[:DELETED]
+    for row in chosen[DELETED:]:
         before = WORKABLE[: WORKABLE.index(row["state"]) if row["state"] in WORKABLE else len(WORKABLE)]
         state = dice.choice(before)
         parameters = {
@@ -106,7 +110,11 @@ def _rewind(connection: Connection, run: Arena, dice: random.Random) -> int:
         }
         connection.execute(text(_EARLIER), parameters)
         connection.execute(text("UPDATE billing.invoices SET status = 'open' WHERE invoice_id = :id"), parameters)
-    return len(chosen)
+    for row in gone:
+        parameters = {"id": row["invoice_id"]}
+        connection.execute(text("DELETE FROM billing.stripe_charges WHERE invoice_id = :id"), parameters)
+        connection.execute(text("UPDATE billing.invoices SET status = 'open' WHERE invoice_id = :id"), parameters)
+    return len(chosen) - len(gone), len(gone)
 
 
 _EARLIER = """

@@ -12,12 +12,12 @@ from sqlalchemy import NullPool, create_engine, text
 import billing_pipeline
 from billing_pipeline.adapters import embedded_postgres
 from billing_pipeline.adapters.migrations import migrate
-from billing_pipeline_tests.databases import open_database, running_server
+from billing_pipeline_tests.databases import open_database
 from billing_pipeline_tests.faults.answers import answers_lost
+from billing_pipeline_tests.faults.commits import commits_lost
 from billing_pipeline_tests.faults.law import law
 from billing_pipeline_tests.faults.mutants import NOTICED
 from billing_pipeline_tests.faults.outage import outage
-from billing_pipeline_tests.faults.postgres import restarts
 from billing_pipeline_tests.faults.report import Part
 from billing_pipeline_tests.faults.scenes import scenes
 
@@ -30,13 +30,9 @@ SEED = 1
 def main() -> int:
     """What was found goes to stdout as JSON."""
     what, folder = sys.argv[1:]
-    if what == "postgres crashes":
-        with running_server() as own:  # others are at the shared one
-            part = _with_template(own, what)
-    else:
-        server = embedded_postgres.start(Path(folder))
-        server.cleanup_mode = None  # whoever started it stops it
-        part = _with_template(server, what)
+    server = embedded_postgres.start(Path(folder))
+    server.cleanup_mode = None  # whoever started it stops it
+    part = _with_template(server, what)
     click.echo(json.dumps({"failures": part.failures[:5], "package": billing_pipeline.__file__}))
     return NOTICED if part.failures else 0
 
@@ -64,8 +60,8 @@ def _run(server: "PostgresServer", template: str, what: str) -> Part:
             return answers_lost(server, template, [SEED], invoices=10)
         case "outage":
             return outage(server, template, SEED)
-        case "postgres crashes":
-            return restarts(server, template, SEED, times=4)
+        case "commits lost":
+            return commits_lost(server, template, [SEED])
     return scenes(server, template, [what])
 
 

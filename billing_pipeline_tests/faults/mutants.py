@@ -55,13 +55,14 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("two invoices at Stripe park", _DECIDES, "if len(others) > (charge.stripe_invoice_id is None):", "if len(others) > 99:", "two_at_stripe"),
     Mutant("totals are compared before finalising", _DECIDES, "    if invoice.total_minor != charge.amount_minor:\n        return _total_differs(charge, invoice)\n    if charge.state != \"lines_added\":", "    if charge.state != \"lines_added\":", "total_differs"),
     Mutant("a change re-checks what it relies on", "sql/assets/charge_change.sql", " AND c.state = g.from_state AND c.attempt = g.from_attempt", "", "row_moves_meanwhile"),
-    Mutant("the gates of a month", "sql/migrations/0005_gates.sql", "WHERE r.passed IS NOT TRUE\n", "WHERE false\n", "unchecked_month"),
+    Mutant("the gates of a month", "sql/migrations/0005_gates.sql", "WHERE r.passed IS NOT TRUE\n", "WHERE false\n", "gate_fails_last"),
     Mutant("the frozen request", _CHARGES, "new.amount_minor, new.currency, new.request_body,", "new.amount_minor, new.currency, old.request_body,", "law"),
     Mutant("the id at Stripe is set once", _CHARGES, "IF new.stripe_invoice_id IS DISTINCT FROM coalesce(old.stripe_invoice_id, new.stripe_invoice_id)\n        OR ", "IF ", "law"),
     Mutant("an invoice at Stripe is of one charge (unique index)", _CHARGES, "stripe_invoice_id text UNIQUE,", "stripe_invoice_id text,", "law"),
     Mutant("final states are final", _CHARGES, "IF new.state <> old.state AND NOT EXISTS (", "IF false AND NOT EXISTS (", "law"),
     Mutant("only a finalised invoice is charged", _CHARGES, "        IF NOT FOUND THEN\n", "        IF false THEN\n", "law"),
-    Mutant("the intent is written with the number", "billing_pipeline/adapters/charge_hands.py", "        except ChargeMissing:\n", "        except ZeroDivisionError:\n", "postgres crashes"),
+    Mutant("a charge that is gone ends its invoice, not the run", "billing_pipeline/adapters/charge_hands.py", "        except ChargeMissing:\n", "        except ZeroDivisionError:\n", "charge_is_gone"),
+    Mutant("an intent that was lost is written anew", "billing_pipeline/adapters/finalisation.py", "        _write_intents(connection, parameters)\n        if not _needs_gates(connection, parameters):", "        if not _needs_gates(connection, parameters):", "charge_is_gone"),
     Mutant("the circuit breaker", "billing_pipeline/core/brakes.py", "FAILURES_MAX = 20", "FAILURES_MAX = 1_000_000", "outage"),
 )  # fmt: skip
 

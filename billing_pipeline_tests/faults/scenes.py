@@ -14,7 +14,7 @@ from billing_pipeline.adapters.charge_invoice import InvoiceCharger
 from billing_pipeline.adapters.charge_store import ChargeStore
 from billing_pipeline.adapters.finalisation import GatesNotPassed, finalise_month
 from billing_pipeline.adapters.stripe_gateway import StripeGateway
-from billing_pipeline_tests.adapters.charging_world import KEY, MONTH, Bill, insert_drafts, invoice_id_of
+from billing_pipeline_tests.adapters.charging_world import KEY, MONTH, Bill, invoice_id_of
 from billing_pipeline_tests.faults.arena import Arena, Hurried, arena
 from billing_pipeline_tests.faults.boundaries import BOUNDARIES
 from billing_pipeline_tests.faults.processes import Job, context, run_together
@@ -185,15 +185,40 @@ def row_moves_meanwhile(run: Arena) -> None:
     assert run.stripe.payments() == {invoice_id_of("a"): 0}
 
 
-def unchecked_month(run: Arena) -> None:
-    """Without its gates a month is not finalised, and so never charged."""
-    insert_drafts(run.warehouse, [Bill("a")], {})
+def gate_fails_last(run: Arena) -> None:
+    """A gate whose latest word is no: the month is not finalised, and so never charged."""
+    run.add([Bill("a")])
+    with run.warehouse.transaction() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO billing.gate_results (asset, billing_month, version, check_name, passed, blocking,"
+            " failing_rows, evidence, run_id) SELECT asset, billing_month, version, check_name, false, true, 1, '{}', 'r'"
+            " FROM billing.gate_results ORDER BY gate_result_id LIMIT 1"
+        )
     with pytest.raises(GatesNotPassed):
         finalise_month(run.warehouse, MONTH, "scene")
     assert run.warehouse.scalar("SELECT count(*) FROM billing.stripe_charges") == 0
 
 
-CHARGED_ONCE = (answer_comes_too_late, key_is_forgotten, listing_is_stale, answer_is_stored_as_500)
+def charge_is_gone(run: Arena) -> None:
+    """A crash takes back a charge that the run was still to get to: it goes on, and the next pass makes it good."""
+
+    def lose() -> None:
+        with run.warehouse.transaction() as connection:
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            connection.exec_driver_sql("DELETE FROM billing.stripe_charges WHERE customer_id <> 'a'")
+
+    run.add([Bill("a"), Bill("b"), Bill("c")])
+    finalise_month(run.warehouse, MONTH, "scene")
+    staged = Staged(run.gateway(), "create_invoice", before=lose)
+    try:
+        report = run.charge(staged, workers=1, stop=Hurried())
+    except LookupError as error:
+        raise AssertionError(f"the run died of a charge that is gone: {error}") from error
+    assert report.pending == {"charge_missing": 2}
+    run.settle()
+
+
+CHARGED_ONCE = (answer_comes_too_late, key_is_forgotten, listing_is_stale, answer_is_stored_as_500, charge_is_gone)
 """After these the invoice is paid, once, and Stripe has one of it: without another pass."""
 SCENES: dict[str, Callable[[Arena], None]] = {
     scene.__name__: scene
@@ -204,7 +229,7 @@ SCENES: dict[str, Callable[[Arena], None]] = {
         two_at_stripe,
         total_differs,
         row_moves_meanwhile,
-        unchecked_month,
+        gate_fails_last,
     )
 }
 
