@@ -11,6 +11,9 @@ from billing_pipeline.defs.running import charge_month, dagster_instance
 from billing_pipeline.settings import ROOT
 from billing_pipeline_tests.adapters.charging_world import MONTH
 
+AGE_MAX_DAYS = "36500"
+"""The month of the proof is always the same one, and gets older."""
+
 
 def prepare_home(folder: Path) -> None:
     """A DAGSTER_HOME, whose folders are relative to where the run is."""
@@ -21,6 +24,7 @@ def charge_by_job(home: Path, dagster_url: str, database: str, warehouse: Wareho
     """Run the job for the month; what its asset reported."""
     os.chdir(home)
     os.environ.update(DAGSTER_HOME=str(home), BILLING_DATABASE_URL=database, BILLING_STATE_DIR=str(home / "state"))
+    os.environ["BILLING_CHARGE_AGE_MAX_DAYS"] = AGE_MAX_DAYS
     resources._open = lambda _settings: warehouse  # type: ignore[assignment]
     resources.open_gateway = lambda *_: api  # type: ignore[attr-defined]
     with dagster_instance(dagster_url) as instance:
