@@ -20,7 +20,7 @@ SHARES = {
 }
 """Of all calls, lists and retrieves included."""
 EXPIRED_KEYS = 0.1
-PASSES_IN_THE_STORM = 8
+PASSES_IN_THE_STORM = 20
 
 
 def answers_lost(server: "PostgresServer", template: str, seeds: list[int], *, invoices: int) -> Part:
@@ -35,19 +35,21 @@ def answers_lost(server: "PostgresServer", template: str, seeds: list[int], *, i
                     for k, n in enumerate(names)
                 ]
             )
+            run.stripe.control("DELETE", "/calls")
             _storm(run, seed)
             for _ in range(PASSES_IN_THE_STORM):
                 try:
-                    run.clean_pass(workers=8)
+                    # without limits: canaries would keep the rest out of the storm
+                    run.clean_pass(workers=8, clock=a_while_later, limits=None)
                 except StripeFailure as failure:
                     part.failures.append(f"seed {seed}: a pass broke off: {failure}")
             calls = run.stripe.control("GET", "/calls?limit=100000")["calls"]
             part.figures["calls_in_the_storm"] += len(calls)
-            part.figures["answers_lost"] += sum(bool(call["fault"]) for call in calls)
+            part.figures["calls_disturbed"] += sum(bool(call["fault"]) for call in calls)
             run.stripe.heal()
             run.settle(workers=8, clock=a_while_later)
             run.audit(part, f"seed {seed}")
-    part.require(part.figures["answers_lost"] > 0, "no answer was lost")
+    part.require(part.figures["calls_disturbed"] > 0, "no call was disturbed")
     return part
 
 
