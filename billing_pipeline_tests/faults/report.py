@@ -35,6 +35,22 @@ def part_of(found: dict[str, Any]) -> Part:
     return Part(found["name"], found["seeds"], Counter(found["figures"]), found["failures"], found["seconds"])
 
 
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+
+
+def recorded(document: str, figures: str) -> str:
+    """The document with these figures between its marks.
+
+    Raises:
+        ValueError: it has no marks.
+    """
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"the document has no {BEGIN} … {END}")
+    return f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}"
+
+
 ZERO = ("double_charges", "uncharged")
 
 
