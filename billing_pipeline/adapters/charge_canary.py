@@ -65,6 +65,8 @@ def compare(
         if failure.outcome not in (Outcome.UNKNOWN, Outcome.RETRY):
             raise
         return Brake("canary_unsettled", f"the first charges cannot be compared with Stripe's: {failure}")
+    if len(seen) < len(canaries):
+        return Brake("canary_unsettled", "some of the first charges are gone: the database has lost a commit")
     brake = canary_verdict(seen, limits)
     if brake is None:
         refused = sum(canary.state == "refused" for canary in seen)

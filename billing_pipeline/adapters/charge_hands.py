@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from billing_pipeline.adapters.charge_brakes import UNAVAILABLE
 from billing_pipeline.adapters.charge_invoice import CustomerProblem, InvoiceCharger, Result, Retry
-from billing_pipeline.adapters.charge_store import ChargeStore
+from billing_pipeline.adapters.charge_store import ChargeMissing, ChargeStore
 from billing_pipeline.adapters.circuit_breaker import GuardedStripe
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.adapters.worker_pool import PROGRESS_EVERY_S, work_through
@@ -94,6 +94,10 @@ class _Hands:
             return Result("unknown", UNAVAILABLE, pending=True)
         try:
             return self._charge(invoice_id)
+        except ChargeMissing:
+            # the next pass makes it final again, and asks Stripe what became of it
+            self._shift.log(f"invoice {invoice_id}: its charge is gone, the database has lost a commit")
+            return Result("unknown", "charge_missing", pending=True)
         except DBAPIError as error:
             if isinstance(error, OperationalError) and not error.connection_invalidated:
                 return Result("unknown", "database_busy", pending=True)

