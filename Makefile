@@ -34,6 +34,7 @@ test: $(READY)  ## all tests
 
 histories: $(READY)  ## random histories of corrections, settled: HISTORIES=200 of them
 	@SETTLING_EXAMPLES=$(or $(HISTORIES),200) $(BIN)/pytest billing_pipeline_tests/adapters/test_settling_histories.py
+
 faults: $(READY)  ## kill, cut, race and lose everything around charging; nobody is charged twice or forgotten
 	@$(BIN)/python -m billing_pipeline_tests.faults $(FAULTS)
 

@@ -1,6 +1,7 @@
 """Steps go forward, whatever Stripe's invoice shows; patience ends."""
 
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -106,7 +107,9 @@ def test_another_invoice_or_another_customers_is_no_business_of_the_charge() -> 
 @pytest.mark.parametrize("over", [{"total_minor": 4001}, {"currency": "eur"}, {"customer_id": "cus_2"}])
 @pytest.mark.parametrize("status", ["open", "paid", "uncollectible"])
 @pytest.mark.parametrize("state", sorted(STATES))
-def test_other_facts_park_a_charge_that_is_not_final_and_never_pay_it(state: str, status: str, over: dict) -> None:
+def test_other_facts_park_a_charge_that_is_not_final_and_never_pay_it(
+    state: str, status: str, over: dict[str, Any]
+) -> None:
     step = invoice_step(charge(state), None, None, facts(status, **over))
     if isinstance(step, ChargeStep):
         assert step.state == "parked"
