@@ -7,7 +7,7 @@ from threading import Event
 from typing import Self
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 
 from billing_pipeline.adapters.charge_brakes import UNAVAILABLE
 from billing_pipeline.adapters.charge_invoice import CustomerProblem, InvoiceCharger, Result, Retry
@@ -101,6 +101,10 @@ class _Hands:
         except DBAPIError as error:
             if isinstance(error, OperationalError) and not error.connection_invalidated:
                 return Result("unknown", "database_busy", pending=True)
+            if not error.connection_invalidated and not isinstance(error, IntegrityError | DataError):
+                # no rule of ours spoke (a privilege, a file that cannot be read): no invoice's fault
+                self._shift.log(f"invoice {invoice_id}: {str(error.orig).strip().splitlines()[0]}")
+                return Result("unknown", "database_error", pending=True)
             if error.connection_invalidated:
                 # the lock went with the connection: whatever was under way is for the next pass to ask about
                 self._shift.log(f"invoice {invoice_id}: the database connection was lost")

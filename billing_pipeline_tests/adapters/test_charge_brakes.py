@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
 
 from billing_pipeline.adapters.charge_brakes import mark_reconciled, pause, read_brakes, resume
 from billing_pipeline.adapters.charge_canary import release_month
@@ -154,6 +155,34 @@ def test_a_lock_that_is_lost_stops_the_work_on_that_invoice(world: World) -> Non
             result = charger.charge(invoice_id_of("a"), [], {})
     assert (result.reason_code, result.pending) == ("lock_lost", True)
     assert not [call for call in world.stripe.writes() if call.endswith(("/finalize", "/pay"))]
+
+
+def test_a_database_that_cannot_be_asked_for_permission_parks_nobody(world: World) -> None:
+    class Closing(StripeGateway):
+        def create_invoice(self, *arguments: Any, **options: Any) -> Any:
+            created = super().create_invoice(*arguments, **options)
+            with world.warehouse.transaction() as connection:
+                connection.execute(text("ALTER FUNCTION billing.database_incarnation() RENAME TO gone"))
+            return created
+
+    world.bill(Bill("a"))
+    with pytest.raises(ProgrammingError, match="database_incarnation"):
+        world.charge(Closing(KEY, world.stripe.base_url))  # the report cannot be made either
+    assert world.states() == {"a": ("drafted", None)}
+
+
+def test_what_the_database_refuses_to_record_parks_with_its_sentence(world: World) -> None:
+    class Same(StripeGateway):
+        first: Any = None
+
+        def create_invoice(self, *arguments: Any, **options: Any) -> Any:
+            self.first = self.first or super().create_invoice(*arguments, **options)
+            return self.first
+
+    world.bill(Bill("a"), Bill("b"))
+    world.charge(Same(KEY, world.stripe.base_url), workers=1)
+    assert world.states() == {"a": ("paid", None), "b": ("parked", "refused_by_database")}
+    assert "stripe_invoice_id_key" in world.charges()["b"]["reason"]
 
 
 def test_caps_hold_back_what_is_over_them_and_say_so(world: World) -> None:
