@@ -79,7 +79,8 @@ def _print(explained: "Explained", events_max: int) -> None:
             f"     {_plain(line['quantity'])} x {_plain(line['unit_amount'])} = {_plain(line['exact_amount'])},"
             f" rounded once to {line['amount_minor']} minor units"
         )
-        click.echo(f"     price: version {line['price_version']}, {line['model']}, {line['price_id']}")
+        if line["price_id"] is not None:
+            click.echo(f"     price: version {line['price_version']}, {line['model']}, {line['price_id']}")
         click.echo(f"     run {line['run_id']}, code {line['code_version']}")
         key = (line["meter"], line["dimensions"])
         snapshot = of_usage.get(key)
