@@ -1,6 +1,7 @@
 """What the commands share: parameter types, the opened database, errors in one line. No command belongs here."""
 
 import re
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,9 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from billing_pipeline.adapters.stripe_gateway import StripeGateway
     from billing_pipeline.adapters.warehouse import Warehouse
 
 
@@ -62,6 +66,24 @@ def open_database() -> "Warehouse":
     warehouse = open_warehouse(load_settings())
     migrate(warehouse)
     return warehouse
+
+
+@contextmanager
+def opened_stripe() -> "Iterator[StripeGateway]":
+    """Stripe as the environment names it, or the emulator with its state; what it does not do is the user's to read."""
+    from billing_pipeline.adapters.stripe_gateway import open_gateway
+    from billing_pipeline.core.stripe_errors import StripeFailure
+    from billing_pipeline.sandbox.local_stripe import stripe_for
+
+    with stripe_for(load_settings()):
+        # read anew: the emulator's address came with its start
+        gateway = open_gateway(load_settings())
+        try:
+            yield gateway
+        except StripeFailure as failure:
+            raise UserError(f"Stripe: {failure}") from None
+        finally:
+            gateway.close()
 
 
 FILE = click.argument("file", type=click.Path(path_type=Path))
