@@ -22,7 +22,8 @@ def _customer(reading: Reading, stripe_customer_id: str, metadata_id: str | None
         metadata_id = reading.api.retrieve_customer_facts(stripe_customer_id).customer_id
     ours = reading.look_up(_CUSTOMER_WITHOUT_ID, customer_id=metadata_id)
     if ours is not None:
-        return Awaited(f"customer {ours.customer_id} has no id at Stripe yet")
+        # it gets one at its first charge, which may be weeks away
+        return Awaited(f"customer {ours.customer_id} has no id at Stripe yet", dispensable=True)
     return Ignored(f"{stripe_customer_id} is no customer of ours")
 
 
@@ -75,7 +76,7 @@ def read_payment_method(reading: Reading) -> Write:
     method = reading.api.retrieve_payment_method(reading.object_id)
     whose = method.stripe_customer_id or _former_owner(reading)
     if whose is None:
-        return lambda _: Awaited("detached, and nobody has said from whom", whose=True)
+        return lambda _: Awaited("detached, and nobody has said from whom", dispensable=True)
     customer = _customer(reading, whose)
 
     def write(connection: Connection) -> Verdict:

@@ -237,9 +237,9 @@ class _Run:
                 return Ending(event, "ignored", reason, event.failures)
             case Busy():
                 return Ending(event, "pending", None, event.failures, self._in(BUSY_S))
-            case Awaited(reason, whose):
+            case Awaited(reason, dispensable):
                 if self._pending_s(event) >= self._patience.give_up_s:
-                    return Ending(event, "ignored" if whose else "dead", reason, event.failures)
+                    return Ending(event, "ignored" if dispensable else "dead", reason, event.failures)
                 pause_s = min(self._patience.delay_s(event.attempt), AWAIT_MAX_S)
                 return Ending(event, "waiting", reason, event.failures, self._in(pause_s))
 

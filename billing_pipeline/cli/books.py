@@ -6,8 +6,7 @@ from uuid import uuid4
 
 import click
 
-from billing_pipeline.cli.common import Month, open_database
-from billing_pipeline.settings import load_settings
+from billing_pipeline.cli.common import Month, open_database, open_stripe
 
 
 @click.group(invoke_without_command=True)
@@ -18,12 +17,10 @@ def reconcile(ctx: click.Context, month: date | None) -> None:
     if ctx.invoked_subcommand is not None:
         return
     from billing_pipeline.adapters.reconciliation import reconcile as compare
-    from billing_pipeline.adapters.stripe_gateway import open_gateway
-    from billing_pipeline.sandbox.local_stripe import stripe_for
 
     warehouse = open_database()
-    with stripe_for(load_settings()):
-        done = compare(warehouse, open_gateway(load_settings()), f"billing-{uuid4()}", datetime.now(UTC), month=month)
+    with open_stripe() as gateway:
+        done = compare(warehouse, gateway, f"billing-{uuid4()}", datetime.now(UTC), month=month)
     books = done.books
     click.echo(
         f"comparison {done.reconciliation_id}: {len(books.charges):,} charges; at Stripe {len(books.invoices):,}"
@@ -47,12 +44,9 @@ def reconcile(ctx: click.Context, month: date | None) -> None:
 def delete_draft(stripe_invoice_id: str, author: str, reason: str) -> None:
     """Delete a draft at Stripe that carries an invoice of ours and stands for nothing."""
     from billing_pipeline.adapters.orphan_drafts import delete_orphan_draft
-    from billing_pipeline.adapters.stripe_gateway import open_gateway
-    from billing_pipeline.sandbox.local_stripe import stripe_for
 
     warehouse = open_database()
-    with stripe_for(load_settings()):
-        gateway = open_gateway(load_settings())
+    with open_stripe() as gateway:
         gone = delete_orphan_draft(warehouse, gateway, stripe_invoice_id, author=author, reason=reason)
     click.echo(f"{gone.stripe_invoice_id} is deleted; it carried invoice {gone.invoice_id}")
 
@@ -63,13 +57,10 @@ def delete_draft(stripe_invoice_id: str, author: str, reason: str) -> None:
 def close(month: date, author: str) -> None:
     """Close a month whose invoices, Stripe's invoices and payments agree. Its records do not change afterwards."""
     from billing_pipeline.adapters.month_closing import close_month
-    from billing_pipeline.adapters.stripe_gateway import open_gateway
     from billing_pipeline.core.money import format_minor
-    from billing_pipeline.sandbox.local_stripe import stripe_for
 
     warehouse = open_database()
-    with stripe_for(load_settings()):
-        gateway = open_gateway(load_settings())
+    with open_stripe() as gateway:
         done = close_month(warehouse, gateway, month, author=author, run_id=f"billing-{uuid4()}", now=datetime.now(UTC))
     said = "closed" if done.now else "was closed already, and its records are unchanged"
     click.echo(f"{month:%Y-%m} {said}: {done.closed_at:%Y-%m-%d %H:%M} by {done.closed_by}")

@@ -75,10 +75,14 @@ def open_stripe() -> "Iterator[StripeGateway]":
     from billing_pipeline.sandbox.local_stripe import stripe_for
 
     with stripe_for(load_settings()):
+        # read anew: the emulator's address came with its start
+        gateway = open_gateway(load_settings())
         try:
-            yield open_gateway(load_settings())
+            yield gateway
         except StripeFailure as failure:
-            raise UserError(f"Stripe: {failure}") from failure
+            raise UserError(f"Stripe: {failure}") from None
+        finally:
+            gateway.close()
 
 
 def minor_units(option: str, value: str, currency: str) -> int:

@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 import click
 
-from billing_pipeline.cli.common import Instant, open_database
+from billing_pipeline.cli.common import Instant, open_database, open_stripe
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.settings import load_settings
 
@@ -120,15 +120,11 @@ def process() -> None:
     """Process what is due now, in this process. The sensor does the same as long as the daemon runs."""
     from billing_pipeline.adapters.event_cipher import EventCipher
     from billing_pipeline.adapters.event_processing import process_events
-    from billing_pipeline.sandbox.local_stripe import stripe_for
 
-    settings = load_settings()
+    keys = load_settings().event_keys
     warehouse = open_database()
-    with stripe_for(settings):
-        gateway = _gateway()
-        done = process_events(
-            warehouse, gateway, lambda: EventCipher(settings.event_keys), f"billing-{uuid4()}", log=_quiet
-        )
+    with open_stripe() as gateway:
+        done = process_events(warehouse, gateway, lambda: EventCipher(keys), f"billing-{uuid4()}", log=_quiet)
     click.echo(str(done))
     if done.outcomes["dead"]:
         sys.exit(1)
@@ -137,17 +133,13 @@ def process() -> None:
 @events.command()
 def sweep() -> None:
     """Fetch the events that Stripe lists and nobody has sent us. The schedule does the same."""
-    from datetime import UTC
-
     from billing_pipeline.adapters.event_cipher import EventCipher
     from billing_pipeline.adapters.event_sweep import sweep_events
-    from billing_pipeline.sandbox.local_stripe import stripe_for
 
-    settings = load_settings()
+    cipher = EventCipher(load_settings().event_keys)
     warehouse = open_database()
-    with stripe_for(settings):
-        cipher = EventCipher(settings.event_keys)
-        done = sweep_events(warehouse, _gateway(), cipher, "billing events sweep", datetime.now(UTC), log=_quiet)
+    with open_stripe() as gateway:
+        done = sweep_events(warehouse, gateway, cipher, "billing events sweep", datetime.now(UTC), log=_quiet)
     click.echo(f"{done.listed_count:,} events listed since {done.listed_from:%Y-%m-%d %H:%M}, {done.new_count:,} new")
 
 
@@ -176,13 +168,6 @@ def rebuild() -> None:
     )
     if done.mismatches:
         sys.exit(1)
-
-
-def _gateway() -> Any:
-    from billing_pipeline.adapters.stripe_gateway import open_gateway
-
-    # read anew: the emulator's address came with its start
-    return open_gateway(load_settings())
 
 
 def _quiet(_: str) -> None:

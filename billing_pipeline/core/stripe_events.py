@@ -76,10 +76,10 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """Ours, but the row that it belongs to is not there yet. `whose`: not even whose it is is known."""
+    """The row that it belongs to is not there yet. `dispensable`: if it never comes, the event is ignored, not dead."""
 
     reason: str
-    whose: bool = False
+    dispensable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

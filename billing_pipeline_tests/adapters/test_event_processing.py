@@ -595,3 +595,17 @@ def test_the_payment_method_that_was_refused_makes_nothing_due(world: EventWorld
     world.catch_up()
     assert len(world.mirrored("stripe_payment_methods")) == 1
     assert _due(world) == []
+
+
+def test_an_event_of_a_customer_that_was_never_charged_waits_and_is_then_ignored(world: EventWorld) -> None:
+    world.drafts(Bill("a", at_stripe=False))
+    api = world.stripe.api
+    customer = api.customers.create({"email": "a@example.com", "metadata": {"customer_id": "a"}}).id
+    method = api.payment_methods.attach(api.payment_methods.retrieve("pm_card_visa").id, {"customer": customer})
+    world.sweep()
+    world.process()
+    [row] = [row for row in world.work() if row["object_id"] == method.id]
+    assert (row["state"], row["last_error"]) == ("waiting", "customer a has no id at Stripe yet")
+    tomorrow = datetime.now(UTC) + timedelta(hours=25)
+    world.process(clock=lambda: tomorrow)
+    assert {row["state"] for row in world.work() if row["object_id"] == method.id} == {"ignored"}

@@ -112,7 +112,7 @@ def storm(
         say(
             f"shuffle {number + 1} of {shuffles}: {len(parcels):,} deliveries in {sent.seconds:.1f} s, {len(what)} mishaps"
         )
-    figures.expect(total.refused == 0, f"{total.refused} valid deliveries got a 4xx")
+    figures.expect(total.refused == 0, f"valid deliveries got a 4xx: {dict(total.statuses)}")
     figures.expect(done == kills + restarts, f"only {done} of {kills + restarts} mishaps happened")
     figures.values = {
         "events": len(events),
