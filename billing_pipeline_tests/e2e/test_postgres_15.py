@@ -78,7 +78,7 @@ def test_a_month_is_billed_and_charged_on_postgresql_15(database_url, tmp_path):
     assert "the database is up to date" in _billing(database_url, tmp_path, "migrate")
     _billing(database_url, tmp_path, "import", "customers", str(customers))
     _billing(database_url, tmp_path, "import", "usage", str(usage), "--complete-through", "2026-10-01T00:00:00Z")
-    report = _billing(database_url, tmp_path, "run", "--month", "2026-09")
+    report = _billing(database_url, tmp_path, "run", "--month", "2026-09", "--charge-old-month")
     assert "bill_month: passed" in report
     assert "charge_month: passed" in report
     invoices = "SELECT number, total_minor, status FROM billing.invoices"

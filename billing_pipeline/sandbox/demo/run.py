@@ -78,6 +78,8 @@ def run_demo(now: datetime | None = None) -> int:
         _database(settings, steps) as warehouse,
         _stripe(settings, steps) as known_stripe_ids,
         _price_book(settings, month),
+        # half of the first customers are there to show refusals; a canary would keep the others back
+        _default("BILLING_CANARY_REFUSALS_MAX_PERCENT", "90"),
         receiving(settings, warehouse),
     ):
         _import(settings, warehouse, steps, month, known_stripe_ids)
@@ -181,14 +183,21 @@ def _price_book(settings: Settings, month: date) -> Iterator[None]:
     """BILLING_PRICE_BOOK names the demo's book, unless the user named one."""
     path = price_book_path(settings)
     _write(path, demo_book([month_before(month_before(month)), month_before(month), month]))
-    if os.environ.get("BILLING_PRICE_BOOK"):
+    with _default("BILLING_PRICE_BOOK", str(path)):
+        yield
+
+
+@contextmanager
+def _default(name: str, value: str) -> Iterator[None]:
+    """A setting of the demo's, unless the user has it set."""
+    if os.environ.get(name):
         yield
         return
-    os.environ["BILLING_PRICE_BOOK"] = str(path)
+    os.environ[name] = value
     try:
         yield
     finally:
-        del os.environ["BILLING_PRICE_BOOK"]
+        del os.environ[name]
 
 
 def _import(
