@@ -145,7 +145,8 @@ def test_bill_month_stops_at_drafts_and_charge_month_rebuilds_nothing():
     def assets(job: str) -> set[str]:
         return {key.to_user_string() for key in defs.resolve_job_def(job).asset_layer.executable_asset_keys}
 
-    assert assets("bill_month") == OURS - {"stripe_charges"}
+    of_stripe = {"stripe_charges", "stripe_events", "stripe_event_sweeps", "stripe_differences"}
+    assert assets("bill_month") == OURS - of_stripe
     assert assets("charge_month") == {"stripe_charges"}
 
 
