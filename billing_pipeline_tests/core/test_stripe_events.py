@@ -106,7 +106,9 @@ def test_another_invoice_or_another_customers_is_no_business_of_the_charge() -> 
 @pytest.mark.parametrize("over", [{"total_minor": 4001}, {"currency": "eur"}, {"customer_id": "cus_2"}])
 @pytest.mark.parametrize("status", ["open", "paid", "uncollectible"])
 @pytest.mark.parametrize("state", sorted(STATES))
-def test_other_facts_park_a_charge_that_is_not_final_and_never_pay_it(state: str, status: str, over: dict) -> None:
+def test_other_facts_park_a_charge_that_is_not_final_and_never_pay_it(
+    state: str, status: str, over: dict[str, object]
+) -> None:
     step = invoice_step(charge(state), None, None, facts(status, **over))
     if isinstance(step, ChargeStep):
         assert step.state == "parked"

@@ -145,7 +145,7 @@ def test_bill_month_stops_at_drafts_and_charge_month_rebuilds_nothing():
     def assets(job: str) -> set[str]:
         return {key.to_user_string() for key in defs.resolve_job_def(job).asset_layer.executable_asset_keys}
 
-    assert assets("bill_month") == OURS - {"stripe_charges"}
+    assert assets("bill_month") == {"prices", *MONTHLY} - {"stripe_charges"}
     assert assets("charge_month") == {"stripe_charges"}
 
 
