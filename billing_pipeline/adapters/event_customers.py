@@ -8,6 +8,7 @@ from billing_pipeline.adapters import event_mirror as mirror
 from billing_pipeline.adapters.charge_follow_ups import make_due
 from billing_pipeline.adapters.event_reading import Reading, Write
 from billing_pipeline.core.stripe_events import Applied, Awaited, Ignored, Verdict
+from billing_pipeline.core.stripe_objects import CustomerFacts
 
 CLOCKS_DIFFER = timedelta(seconds=5)
 """Stripe's `created` has whole seconds, by its own clock."""
@@ -31,22 +32,35 @@ def read_customer(reading: Reading) -> Write:
     """Ask for the customer."""
     facts = reading.api.retrieve_customer_facts(reading.object_id)
     customer = _customer(reading, facts.stripe_customer_id, facts.customer_id or "")
-    # a first look at a customer knows no earlier default; what the events say changed is then the only hint
-    has_new_default = facts.default_payment_method_id is not None and any(
-        {"invoice_settings", "default_source"} & set((body.get("data") or {}).get("previous_attributes") or {})
-        for body in reading.bodies()
-    )
+    has_new_default = isinstance(customer, str) and _has_new_default(reading, customer, facts)
 
     def write(connection: Connection) -> Verdict:
         if not isinstance(customer, str):
             return customer
-        before = mirror.default_payment_method(connection, facts.stripe_customer_id)
         mirror.mirror_customer(connection, customer, facts)
-        if has_new_default and facts.default_payment_method_id not in (None, before):
+        if has_new_default:
             _retry_refused(connection, reading, customer)
         return Applied()
 
     return write
+
+
+def _has_new_default(reading: Reading, customer_id: str, facts: CustomerFacts) -> bool:
+    """Whether the default payment method is another than before, where that matters to a refused charge.
+
+    A first look at a customer knows no earlier default: what the events say changed is then the only hint.
+    """
+    if facts.default_payment_method_id is None:
+        return False
+    before = reading.look_up(_DEFAULT, stripe_customer_id=facts.stripe_customer_id)
+    if before is not None:
+        return bool(before.default_payment_method_id != facts.default_payment_method_id)
+    if reading.look_up(_REFUSED_AT, customer_id=customer_id)[0] is None:
+        return False
+    return any(
+        {"invoice_settings", "default_source"} & set((body.get("data") or {}).get("previous_attributes") or {})
+        for body in reading.bodies()
+    )
 
 
 def _retry_refused(connection: Connection, reading: Reading, customer_id: str) -> None:
@@ -106,6 +120,9 @@ def _former_owner(reading: Reading) -> str | None:
 _CUSTOMER_AT_STRIPE = "SELECT customer_id FROM billing.customers WHERE stripe_customer_id = :stripe_customer_id"
 _CUSTOMER_WITHOUT_ID = (
     "SELECT customer_id FROM billing.customers WHERE customer_id = :customer_id AND stripe_customer_id IS NULL"
+)
+_DEFAULT = (
+    "SELECT default_payment_method_id FROM billing.stripe_customers WHERE stripe_customer_id = :stripe_customer_id"
 )
 _REFUSED_AT = (
     "SELECT max(updated_at) FROM billing.stripe_charges WHERE customer_id = :customer_id AND state = 'refused'"

@@ -63,13 +63,6 @@ def mirror_subscription(connection: Connection, customer_id: str, subscription: 
     _write(connection, "stripe_subscriptions", "subscription_id", {**asdict(subscription), "customer_id": customer_id})
 
 
-def default_payment_method(connection: Connection, stripe_customer_id: str) -> str | None:
-    """What invoices of a customer at Stripe were charged to, as last written."""
-    query = "SELECT default_payment_method_id FROM billing.stripe_customers WHERE stripe_customer_id = :id"
-    found = connection.execute(text(query), {"id": stripe_customer_id}).scalar()
-    return str(found) if found is not None else None
-
-
 def _write(connection: Connection, table: str, key: str, row: Mapping[str, Any]) -> bool:
     """Insert the row, or change it where it differs; True if it was inserted."""
     columns = [name for name in row if name != key]

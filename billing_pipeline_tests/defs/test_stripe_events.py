@@ -71,7 +71,8 @@ def test_a_run_that_died_leaves_its_events_to_a_run_with_another_key(instance, w
     [after] = tick(instance, now)
     assert after.run_key != before.run_key
     assert run(instance, "process_stripe_events", after).success
-    assert {row["state"] for row in world.work()} == {"applied", "ignored"}
+    left = [row for row in world.work() if row["state"] not in ("applied", "ignored")]
+    assert left == []
 
 
 def test_a_run_that_failed_before_it_claimed_anything_uses_up_no_key_for_good(instance, world, monkeypatch) -> None:
