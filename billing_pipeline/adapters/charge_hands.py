@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from billing_pipeline.adapters.charge_brakes import UNAVAILABLE
-from billing_pipeline.adapters.charge_invoice import CustomerProblem, InvoiceCharger, Result
+from billing_pipeline.adapters.charge_invoice import CustomerProblem, InvoiceCharger, Result, Retry
 from billing_pipeline.adapters.charge_store import ChargeMissing, ChargeStore
 from billing_pipeline.adapters.circuit_breaker import GuardedStripe
 from billing_pipeline.adapters.warehouse import Warehouse
@@ -27,7 +27,7 @@ class Shift:
 
     `created_gte`: Unix time from which Stripe's invoices are listed. `listed`: what the bulk listing found, by invoice
     id; None: each invoice is looked for by itself. `problems`: by customer, why it has no id at Stripe. `retries`: by
-    invoice id, why its refused charge is tried again.
+    invoice id, which refused charges are tried again.
     """
 
     warehouse: Warehouse
@@ -38,7 +38,7 @@ class Shift:
     problems: Mapping[str, CustomerProblem]
     stop: Event
     log: Callable[[str], None]
-    retries: Mapping[str, str] = field(default_factory=dict)
+    retries: Mapping[str, Retry] = field(default_factory=dict)
 
     def work_through(
         self, invoices: Sequence[str], *, workers: int, progress_every_s: float = PROGRESS_EVERY_S

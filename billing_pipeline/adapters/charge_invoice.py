@@ -42,6 +42,17 @@ class CustomerProblem:
     definite: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A refused charge is tried again: which attempt was refused, and why there is another.
+
+    Of two passes that both want it, the second finds another attempt refused and leaves it alone.
+    """
+
+    refused_attempt: int
+    cause: str
+
+
 def matches_of(found: Sequence[ListedInvoice]) -> tuple[str, ...]:
     """Ids of the invoices at Stripe that stand for ours; a voided one only if there is no other."""
     return tuple(invoice.id for invoice in found if invoice.is_live) or tuple(invoice.id for invoice in found)
@@ -77,7 +88,7 @@ class InvoiceCharger:
         invoice_id: str,
         listed: Sequence[ListedInvoice] | None,
         problems: Mapping[str, CustomerProblem],
-        retry: str | None = None,
+        retry: Retry | None = None,
     ) -> Result:
         """Take the charge as far as it goes.
 
@@ -85,7 +96,7 @@ class InvoiceCharger:
             invoice_id: its charge is read anew, because the lock may have been waited for.
             listed: what the run's bulk listing found with this id; None: the customer's invoices are listed here.
             problems: by customer, why it has no id at Stripe.
-            retry: why a refused charge is tried again, as another attempt; None: it is left alone.
+            retry: for a refused charge that is tried again, as another attempt; None: it is left alone.
         """
         for _ in range(READS_MAX):
             try:
@@ -101,11 +112,11 @@ class InvoiceCharger:
         invoice_id: str,
         listed: Sequence[ListedInvoice] | None,
         problems: Mapping[str, CustomerProblem],
-        retry: str | None,
+        retry: Retry | None,
     ) -> Result:
         stored = self._store.read(invoice_id)
         charge = stored.charge
-        again = retry is not None and charge.state == "refused"
+        again = retry if charge.state == "refused" and retry and retry.refused_attempt == charge.attempt else None
         if charge.state not in charging.WORKABLE and not again:
             return Result(charge.state, stored.reason_code)
         seen = Seen(matches=matches_of(listed) if listed is not None else None)
@@ -117,7 +128,7 @@ class InvoiceCharger:
                 return Result(charge.state, failure.code, pending=True)
         if again:
             charge = self._store.change(
-                charge, "charge.retry", state="finalized", attempt=charge.attempt + 1, note=retry
+                charge, "charge.retry", state="finalized", attempt=charge.attempt + 1, note=again.cause
             )
         if charge.stripe_customer_id is None:
             if stored.customer_at_stripe is None:

@@ -11,6 +11,7 @@ from itertools import groupby
 from billing_pipeline.adapters import charge_follow_ups
 from billing_pipeline.adapters.charge_brakes import PAUSED, UNAVAILABLE
 from billing_pipeline.adapters.charge_follow_ups import FollowUp
+from billing_pipeline.adapters.charge_invoice import Retry
 from billing_pipeline.adapters.charge_store import ChargeMoved, ChargeStore
 from billing_pipeline.adapters.charger import WORKERS, ChargeReport, charge_month
 from billing_pipeline.adapters.circuit_breaker import guarded, utc_now
@@ -90,7 +91,7 @@ def follow_up(
             limits=limits,
             clock=clock,
             only=frozenset(one.invoice_id for one in follow_ups),
-            retries={one.invoice_id: one.cause for one in follow_ups if one.kind == "pay"},
+            retries={one.invoice_id: Retry(one.attempt, one.cause) for one in follow_ups if one.kind == "pay"},
         )
         months[month] = report
         parked += _after(warehouse, follow_ups, report, run_id, clock())

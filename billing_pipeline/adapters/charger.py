@@ -15,7 +15,7 @@ from billing_pipeline.adapters import charge_canary
 from billing_pipeline.adapters.charge_brakes import read_brakes
 from billing_pipeline.adapters.charge_customers import ensure_customers
 from billing_pipeline.adapters.charge_hands import Shift
-from billing_pipeline.adapters.charge_invoice import Result
+from billing_pipeline.adapters.charge_invoice import Result, Retry
 from billing_pipeline.adapters.charge_store import MonthCharge, charges_of, listing_start
 from billing_pipeline.adapters.circuit_breaker import GuardedStripe, guarded, utc_now
 from billing_pipeline.adapters.warehouse import Warehouse
@@ -86,7 +86,7 @@ def charge_month(
     limits: Limits | None = Limits(),  # noqa: B008 - immutable
     clock: Callable[[], datetime] = utc_now,
     only: Collection[str] | None = None,
-    retries: Mapping[str, str] | None = None,
+    retries: Mapping[str, Retry] | None = None,
 ) -> ChargeReport:
     """Charge the month's finalised invoices that have no definite answer yet.
 
@@ -105,7 +105,7 @@ def charge_month(
         limits: the caps and what is expected of the canaries; None: neither, for a pass that only asks.
         clock: for the circuit breaker.
         only: ids of the invoices to work on; None: all.
-        retries: refused charges that are tried again as another attempt: invoice id -> why.
+        retries: refused charges that are tried again as another attempt, by invoice id.
 
     Raises:
         StripeFailure: Stripe does not accept the key; no invoice was changed by that.
@@ -184,7 +184,7 @@ class _Run:
     workers: int
     stop: Event
     progress_every_s: float
-    retries: Mapping[str, str]
+    retries: Mapping[str, Retry]
     listed: dict[str, list[ListedInvoice]] | None = None
 
     def charge(self, invoices: Sequence[str], *, singly: bool) -> list[Result | None]:

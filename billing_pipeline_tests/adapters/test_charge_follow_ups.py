@@ -1,5 +1,6 @@
 """The queue of charges that are looked at again: what gets into it, when it is done, and when a person has to."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -97,6 +98,22 @@ def test_a_refused_payment_is_tried_again_by_the_schedule_with_another_attempt_e
     }  # fmt: skip
     paid = [call for call in world.stripe.writes() if call.endswith("/pay")]
     assert len(paid) == 5
+
+
+def test_two_passes_at_once_try_it_again_once(world: World) -> None:
+    world.bill(Bill("a", card=DECLINED))
+    world.charge()
+    days = Days(world)
+    days.after()
+    with world.warehouse.transaction() as connection:
+        queue.make_due(connection, "a")
+    world.stripe.fault("latency", "GET /v1/invoices/*", latency_ms=300)
+    passes = [threading.Thread(target=days.after) for _ in range(3)]
+    for one in passes:
+        one.start()
+    for one in passes:
+        one.join()
+    assert (attempts(world, "a"), world.charges()["a"]["attempt"]) == (2, 2)
 
 
 def test_a_retry_that_succeeds_ends_it(world: World) -> None:
