@@ -15,6 +15,7 @@ from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from billing_pipeline.adapters.charge_invoice import Retry
 from billing_pipeline.adapters.charge_void import VoidRefused, void_charge
 from billing_pipeline.adapters.finalisation import finalise_month
 from billing_pipeline.core.charging import WORKABLE
@@ -125,8 +126,8 @@ class Charging(RuleBasedStateMachine):
     @rule(data=st.data())
     def retry(self, data: st.DataObject) -> None:
         one = self._some(data, "refused")
-        ours = invoice_id_of(one.customer_id)
-        self._pass(only=[ours], retries={ours: "the machine says so"})
+        ours, attempt = invoice_id_of(one.customer_id), self.run.charges()[one.customer_id]["attempt"]
+        self._pass(only=[ours], retries={ours: Retry(attempt, "the machine says so")})
         one.charged()
 
     @precondition(lambda self: bool(self.model))

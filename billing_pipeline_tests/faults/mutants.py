@@ -63,6 +63,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("only a finalised invoice is charged", _CHARGES, "        IF NOT FOUND THEN\n", "        IF false THEN\n", "law"),
     Mutant("a charge that is gone ends its invoice, not the run", "billing_pipeline/adapters/charge_hands.py", "        except ChargeMissing:\n", "        except ZeroDivisionError:\n", "charge_is_gone"),
     Mutant("an intent that was lost is written anew", "billing_pipeline/adapters/finalisation.py", "        _write_intents(connection, parameters)\n        if not _needs_gates(connection, parameters):", "        if not _needs_gates(connection, parameters):", "charge_is_gone"),
+    Mutant("a retry is of the attempt that was refused", _INVOICE, " and retry and retry.refused_attempt == charge.attempt", " and retry", "retry_is_asked_for_twice"),
     Mutant("the circuit breaker", "billing_pipeline/core/brakes.py", "FAILURES_MAX = 20", "FAILURES_MAX = 1_000_000", "outage"),
 )  # fmt: skip
 

@@ -23,7 +23,7 @@ from billing_pipeline_tests.adapters.charging_world import KEY, MONTH, NO_EXPECT
 from billing_pipeline_tests.faults.boundaries import Trap
 
 KILLED = -9
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 
 
 @dataclass(frozen=True)

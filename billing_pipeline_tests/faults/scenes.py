@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from billing_pipeline.adapters.charge_invoice import InvoiceCharger
+from billing_pipeline.adapters.charge_invoice import InvoiceCharger, Retry
 from billing_pipeline.adapters.charge_store import ChargeStore
 from billing_pipeline.adapters.finalisation import GatesNotPassed, finalise_month
 from billing_pipeline.adapters.stripe_gateway import StripeGateway
 from billing_pipeline_tests.adapters.charging_world import KEY, MONTH, Bill, invoice_id_of
-from billing_pipeline_tests.faults.arena import Arena, Hurried, arena
+from billing_pipeline_tests.faults.arena import DECLINED, Arena, Hurried, arena
 from billing_pipeline_tests.faults.boundaries import BOUNDARIES
 from billing_pipeline_tests.faults.processes import Job, context, run_together
 from billing_pipeline_tests.faults.report import Part
@@ -199,6 +199,17 @@ def gate_fails_last(run: Arena) -> None:
     assert run.warehouse.scalar("SELECT count(*) FROM billing.stripe_charges") == 0
 
 
+def retry_is_asked_for_twice(run: Arena) -> None:
+    """Two passes were told to try the same refused payment again: the second finds another attempt refused."""
+    run.add([Bill("a", card=DECLINED)])
+    run.clean_pass()
+    retries = {invoice_id_of("a"): Retry(1, "due")}
+    for _ in range(2):
+        run.clean_pass(retries=retries)
+    assert run.charges()["a"]["attempt"] == 2, "it was tried a third time"
+    assert [call.endswith("/pay") for call in run.stripe.writes()].count(True) == 2
+
+
 def charge_is_gone(run: Arena) -> None:
     """A crash takes back a charge that the run was still to get to: it goes on, and the next pass makes it good."""
 
@@ -230,6 +241,7 @@ SCENES: dict[str, Callable[[Arena], None]] = {
         total_differs,
         row_moves_meanwhile,
         gate_fails_last,
+        retry_is_asked_for_twice,
     )
 }
 
