@@ -78,7 +78,9 @@ def test_every_kind_of_difference_between_invoices_is_found_and_nothing_else(wor
     world.tamper(
         "UPDATE billing.stripe_charges SET (amount_minor, stripe_total_minor) = (4001, 4001) WHERE customer_id = 'c3'"
     )
-    world.tamper("UPDATE billing.stripe_charges SET currency = 'eur' WHERE customer_id = 'c4'")
+    world.tamper(
+        "UPDATE billing.stripe_charges SET (currency, stripe_currency) = ('eur', 'eur') WHERE customer_id = 'c4'"
+    )
     world.stripe.api.invoices.pay(world.stripe_id("c5"), {"paid_out_of_band": True})
     assert set(found(world, month=MONTH, with_events=False)) == {
         ("invoice", "missing_here", nobody, "delete_draft"),
