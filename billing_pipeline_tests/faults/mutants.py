@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NOTICED = 3
 """Exit code of a run that found something wrong."""
-TIMEOUT_S = 240
+TIMEOUT_S = 600
 _INVOICE = "billing_pipeline/adapters/charge_invoice.py"
 _STORE = "billing_pipeline/adapters/charge_store.py"
 _DECIDES = "billing_pipeline/core/charging.py"
