@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from billing_pipeline.cli.common import Instant, Month, open_database
-from billing_pipeline.cli.diff import Reports, report_options, run_shadow
+from billing_pipeline.cli.diff import Reports, report_options
 from billing_pipeline.settings import load_settings
 
 
@@ -46,6 +46,8 @@ def run(
     prices or those of another price book, and compared with the books line by line.
     """
     if shadow:
+        from billing_pipeline.cli.comparison import run_shadow
+
         run_shadow(month, price_book, carry_forward, as_of, Reports(**reports))
         return
     if price_book is not None or Reports(**reports) != Reports():

@@ -79,7 +79,9 @@ def test_six_hours_of_outage_cost_at_most_400_calls_and_then_everything_is_charg
     assert set(world.states().values()) == {("paid", None)}
     assert set(world.stripe.payments().values()) == {1}
     assert len(world.stripe.invoices()) == 30
-    actions = world.warehouse.rows("SELECT action FROM billing.automation_log WHERE object_id = 'circuit_breaker'")
+    actions = world.warehouse.rows(
+        "SELECT action FROM billing.automation_log WHERE object_id = 'circuit_breaker' ORDER BY log_id"
+    )
     assert [row["action"] for row in actions] == ["circuit.open", "circuit.close"]
 
 

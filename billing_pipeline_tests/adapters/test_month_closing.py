@@ -117,8 +117,9 @@ CHANGES = [
         " currency, amount_minor, price_id, price_version, basis, run_id FROM billing.invoice_line_items LIMIT 1"
     ),
     (
-        "INSERT INTO billing.invoices (invoice_id, customer_id, period_id, billing_month, revision, currency, total_minor,"
-        " line_count, run_id) SELECT gen_random_uuid(), customer_id, period_id, billing_month, 1, currency, 0, 0, 'r'"
+        "INSERT INTO billing.invoices (invoice_id, customer_id, period_id, billing_month, revision,"
+        " supersedes_invoice_id, currency, total_minor, line_count, run_id)"
+        " SELECT gen_random_uuid(), customer_id, period_id, billing_month, 1, invoice_id, currency, 0, 0, 'r'"
         " FROM billing.invoices WHERE status = 'void'"
     ),
 ]

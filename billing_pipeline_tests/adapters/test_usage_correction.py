@@ -10,6 +10,7 @@ import pytest
 from billing_pipeline.adapters.usage_correction import CorrectionRefused, correct_usage
 from billing_pipeline.adapters.usage_import import import_usage
 from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline_tests.adapters.builds.month_rows import add_customer, load_book
 
 AT = datetime(2026, 10, 5, tzinfo=UTC)
 BY: dict[str, Any] = {"author": "ada", "reason": "meter was stuck"}
@@ -29,6 +30,7 @@ def imported(warehouse: Warehouse, tmp_path: Path) -> Warehouse:
         'wrong,0042,licenses,"{""tier"": ""basic""}",5,2026-10-05T00:00:00Z\n'
     )
     import_usage(warehouse, file)
+    add_customer(warehouse, "0042")
     return warehouse
 
 
@@ -104,6 +106,13 @@ def test_the_same_addition_given_twice_counts_once(imported: Warehouse) -> None:
     assert other != event_id
 
 
+def test_an_added_event_is_of_a_meter_of_the_customers_price_book(imported: Warehouse) -> None:
+    load_book(imported)
+    assert refusal(imported, **MISSING | {"meter": "minutes"}, quantity="3").startswith(
+        'meter "minutes": expected one of calls, '
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -115,6 +124,7 @@ def test_the_same_addition_given_twice_counts_once(imported: Warehouse) -> None:
         ({"event_id": "wrong", "quantity": "1", "reason": ""}, 'reason "": expected a text, for the audit log'),
         ({"event_id": "wrong", "quantity": "1", "meter": "users"}, "expected either an event_id, or the customer_id, meter, dimensions and occurred_at of a missing event"),
         ({"quantity": "1"}, "expected an event_id to correct, or the customer_id, meter and occurred_at of a missing event"),
+        (MISSING | {"quantity": "1", "customer_id": "0043"}, 'customer_id "0043": expected a customer, found none'),
         (MISSING | {"quantity": "1", "meter": ""}, 'meter "": expected 1 to 255 characters without control characters'),
         (MISSING | {"quantity": "1", "customer_id": "a\nb"}, 'customer_id "a\\nb": expected 1 to 255 characters without control characters'),
         (MISSING | {"quantity": "1", "occurred_at": datetime(2026, 10, 5)}, 'occurred_at "2026-10-05T00:00:00": expected an instant'),

@@ -167,7 +167,9 @@ def test_the_void_invoice_is_not_asked_for_by_the_gates(platform: Platform) -> N
     results = [
         result
         for asset in ("invoice_line_items", "invoices")
-        for result in run_gates(platform.warehouse, gates_of(asset), OCTOBER, "run", {"invoice_cap_minor": 10**9})
+        for result in run_gates(
+            platform.warehouse, gates_of(asset), OCTOBER, "run", {"invoice_cap_minor": 10**9, "price_factor_max": 10}
+        )
     ]
     assert [result.gate.name for result in results if result.failing_rows] == []
     assert len(results) == len(gates_of("invoice_line_items")) + len(gates_of("invoices"))

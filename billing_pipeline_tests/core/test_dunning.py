@@ -8,7 +8,8 @@ from billing_pipeline.core.dunning import MAY_SUCCEED_LATER, RETRY_DAYS, WAITS_F
 from billing_pipeline.core.stripe_errors import TABLE, Outcome
 
 REFUSED = datetime(2026, 11, 2, 12, tzinfo=UTC)
-REFUSALS = {verdict.reason_code for verdict in TABLE.values() if verdict.outcome is Outcome.REFUSED}
+OF_REFUNDS = {"already_refunded", "disputed"}
+REFUSALS = {verdict.reason_code for verdict in TABLE.values() if verdict.outcome is Outcome.REFUSED} - OF_REFUNDS
 
 
 def test_every_refusal_of_the_error_table_is_tried_again_or_waits_for_something_named():

@@ -159,7 +159,9 @@ LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO billing.invoice_seals
     (invoice_id, invoice_sha256, lines_sha256, prices_sha256, snapshots_sha256, events_sha256, intent_sha256)
-    SELECT * FROM billing.contents_of(ARRAY(SELECT n.invoice_id FROM new_rows AS n));
+    SELECT * FROM billing.contents_of(ARRAY(SELECT n.invoice_id FROM new_rows AS n))
+    -- an intent that was lost and is written anew is held against the seal that was taken first
+    ON CONFLICT (invoice_id) DO NOTHING;
     RETURN NULL;
 END;
 $$;

@@ -1,0 +1,160 @@
+"""What differs between two months, or between a month and its shadow: on the terminal and in files.
+
+Imported by the commands when they run: it loads Arrow, which the others do without.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from billing_pipeline.cli.common import open_database
+from billing_pipeline.cli.diff import Reports
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.money import format_minor
+from billing_pipeline.core.month_diff import CAUSES, RATED, Difference, Waterfall, differences, unexplained, waterfalls
+from billing_pipeline.settings import load_settings
+
+if TYPE_CHECKING:
+    from billing_pipeline.adapters.diff_html import Comparison
+    from billing_pipeline.core.price_book import PriceBook
+
+LINES_SHOWN = 40
+
+
+def run_diff(first: date, second: date, reports: Reports) -> None:
+    """Compare the lines of two months as they are in the books."""
+    from billing_pipeline.adapters.diff_html import Comparison
+    from billing_pipeline.adapters.shadow import month_lines
+
+    names = (f"{first:%Y-%m}", f"{second:%Y-%m}")
+    expected = _expected(reports)
+    warehouse = open_database()
+    before, after = month_lines(warehouse, first), month_lines(warehouse, second)
+    found = differences(before, after)
+    falls = waterfalls(before, after, found)
+    _say_waterfalls(falls, names)
+    comparison = Comparison(f"{names[1]} against {names[0]}", names[0], names[1], found)
+    _report(reports, f"Billing: {names[1]} against {names[0]}", falls, names, comparison, expected)
+
+
+def run_shadow(
+    month: date, price_book: Path | None, carry_forward: bool, as_of: datetime | None, reports: Reports
+) -> None:
+    """Build the month beside the books and say what differs from them."""
+    from billing_pipeline.adapters.builds.month import month_before
+    from billing_pipeline.adapters.diff_html import Comparison
+    from billing_pipeline.adapters.shadow import month_lines, shadow_month
+    from billing_pipeline.core.rating import RatingError
+
+    path = price_book or load_settings().price_book
+    books, expected = _read_books(path), _expected(reports)
+    warehouse = open_database()
+    try:
+        shadow = shadow_month(warehouse, month, books, datetime.now(UTC), as_of=as_of, carry_forward=carry_forward)
+    except RatingError as error:
+        raise UserError(str(error)) from None
+    last = month_before(month)
+    # a shadow has no adjustments: they are decisions, not usage
+    booked, earlier = (month_lines(warehouse, which, RATED) for which in (month, last))
+    names = (f"{last:%Y-%m}", f"{month:%Y-%m} (shadow)")
+    falls = waterfalls(earlier, shadow.lines, differences(earlier, shadow.lines))
+    _say_waterfalls(falls, names)
+    notes = [f"Price book: {path.name}."]
+    if shadow.unpriced_snapshots:
+        notes.append(f"{shadow.unpriced_snapshots} snapshot(s) without a price in it would go to quarantine.")
+    for note in notes:
+        click.echo(note)
+    found = differences(booked, shadow.lines)
+    title = f"{month:%Y-%m}: the shadow against the books"
+    comparison = Comparison(title, "In the books", "Shadow", found, notes)
+    _report(reports, f"Billing: shadow of {month:%Y-%m}", falls, names, comparison, expected)
+
+
+def _read_books(path: Path) -> "tuple[PriceBook, ...]":
+    from billing_pipeline.core.price_book import PriceBookError, load_price_books
+
+    try:
+        return load_price_books(path.read_text(encoding="utf-8"), path.name)
+    except PriceBookError as error:
+        raise UserError(f"price book: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _expected(reports: Reports) -> dict[Any, int] | None:
+    from billing_pipeline.adapters.diff_files import read_expected
+
+    return read_expected(reports.expect) if reports.expect is not None else None
+
+
+def _report(
+    reports: Reports,
+    title: str,
+    falls: Sequence[Waterfall],
+    names: tuple[str, str],
+    comparison: "Comparison",
+    expected: dict[Any, int] | None,
+) -> None:
+    from billing_pipeline.adapters import diff_files
+    from billing_pipeline.adapters.diff_html import render
+
+    found = comparison.found
+    _say_lines(comparison.title, found)
+    if reports.csv is not None:
+        diff_files.write_csv(found, reports.csv)
+    if reports.parquet is not None:
+        diff_files.write_parquet(found, reports.parquet)
+    if reports.html is not None:
+        written = f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
+        diff_files.write_text(render(title, falls, names, [comparison], written), reports.html)
+    if expected is None and not reports.fail_on_difference:
+        return
+    problems = unexplained(found, expected or {})
+    for problem in problems:
+        click.echo(f"Error: {problem}", err=True)
+    click.echo(f"{len(found)} differences, {len(problems)} unexplained")
+    if problems:
+        sys.exit(1)
+
+
+def _say_waterfalls(falls: Sequence[Waterfall], names: tuple[str, str]) -> None:
+    for fall in falls:
+        steps = ", ".join(
+            f"{cause} {_signed(fall.causes[cause], fall.currency)}" for cause in CAUSES if fall.causes[cause]
+        )
+        click.echo(
+            f"{names[0]} {format_minor(fall.before_minor, fall.currency)} -> {names[1]}"
+            f" {format_minor(fall.after_minor, fall.currency)}: {steps or 'no change'}"
+        )
+
+
+def _say_lines(title: str, found: Sequence[Difference]) -> None:
+    click.echo(f"{title}: {len(found)} line(s) differ")
+    customer = None
+    for each in found[:LINES_SHOWN]:
+        if customer != (each.currency, each.customer_id):
+            customer = (each.currency, each.customer_id)
+            own = [d for d in found if (d.currency, d.customer_id) == customer]
+            click.echo(f"  {each.customer_id}  {_signed(sum(d.difference_minor for d in own), each.currency)}")
+        before, after = (format_minor(amount, each.currency) for amount in (each.before_minor, each.after_minor))
+        values = ", ".join(str(value) for value in json.loads(each.dimensions).values())
+        causes = [
+            f"{cause} {_signed(amount, each.currency)}"
+            for cause in CAUSES
+            if (amount := getattr(each, f"{cause}_minor"))
+        ]
+        click.echo(
+            f"    {each.meter}{f' ({values})' if values else ''}{'' if each.kind == 'usage' else f' {each.kind}'}:"
+            f" {before} -> {after}  ({', '.join(causes)})"
+        )
+    if len(found) > LINES_SHOWN:
+        click.echo(f"  … and {len(found) - LINES_SHOWN} more; --csv, --parquet and --html have all of them")
+
+
+def _signed(amount_minor: int, currency: str) -> str:
+    return f"{'+' if amount_minor > 0 else ''}{format_minor(amount_minor, currency)}"
