@@ -92,6 +92,8 @@ class _Hands:
         """Charge one invoice; None if somebody else has it."""
         if self._shift.api.breaker.holds:
             return Result("unknown", UNAVAILABLE, pending=True)
+        if self._connection.invalidated:  # by giving back the lock of the invoice before
+            self._reconnect()
         try:
             return self._charge(invoice_id)
         except ChargeMissing:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from billing_pipeline.cli.common import open_database
-from billing_pipeline.core.money import format_minor
 
 if TYPE_CHECKING:
     from billing_pipeline.adapters.explain import Explained
@@ -58,6 +57,8 @@ def _check_all() -> None:
 
 
 def _print(explained: "Explained", events_max: int) -> None:
+    from billing_pipeline.core.money import format_minor
+
     invoice = explained.invoice
     currency = invoice["currency"]
     click.echo(f"{invoice['number']}  {invoice['customer_name']} ({invoice['customer_id']})  {invoice['status']}")

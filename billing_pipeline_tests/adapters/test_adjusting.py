@@ -24,8 +24,9 @@ from billing_pipeline_tests.adapters.rows import execute, insert, refused, settl
 from billing_pipeline_tests.adapters.sessions import refusal, two_sessions
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def stripe_side() -> Iterator[Emulated]:
+    """One a test: every test bills the same invoices, and their keys would replay another test's answers."""
     with running_stripe() as emulated:
         yield emulated
 
