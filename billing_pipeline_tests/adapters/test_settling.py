@@ -19,7 +19,7 @@ from billing_pipeline.adapters.settlement_proposals import (
 )
 from billing_pipeline.adapters.settling import SettlingReport, run_settlements
 from billing_pipeline.adapters.voiding import void_invoice
-from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.adapters.warehouse import Warehouse, load_sql
 from billing_pipeline.core.errors import UserError
 from billing_pipeline_tests.adapters.builds.month_rows import NOVEMBER, OCTOBER, at, load_book
 from billing_pipeline_tests.adapters.charging_world import Emulated, running_stripe
@@ -104,6 +104,23 @@ def test_less_to_pay_at_once_is_a_credit_note(platform: Platform) -> None:
     assert (platform.paid_minor("ann"), left(platform)) == (1150, 0)
     [note] = platform.warehouse.rows("SELECT * FROM billing.credit_notes")
     assert (note["amount_minor"], note["refund_minor"], note["author"]) == (150, 150, "cem")
+
+
+def test_drift_is_no_longer_warned_of_once_it_is_settled(platform: Platform) -> None:
+    def warned_of() -> list[str]:
+        rows = platform.warehouse.rows(load_sql("reports/drift_by_customer.sql"), month=OCTOBER)
+        return [row["customer_id"] for row in rows]
+
+    platform.use("ann", -100, received_at=LATE)
+    policy(platform, "at_once")
+    platform.look()
+    assert warned_of() == ["ann"]
+    settle(platform)
+    platform.look()
+    assert warned_of() == []
+    platform.use("ann", -100, received_at=LATE)
+    platform.look()
+    assert warned_of() == ["ann"], "what drifts later is news again"
 
 
 def test_settling_again_changes_nothing(platform: Platform) -> None:

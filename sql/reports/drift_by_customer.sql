@@ -1,11 +1,16 @@
+-- Customers whose billed month is not settled: what settlements have made good is no news any more.
 SELECT
-    customer_id,
-    currency,
+    d.customer_id,
+    d.currency,
     count(*) AS lines,
-    coalesce(sum(difference_minor) FILTER (WHERE difference_minor > 0), 0) AS undercharged_minor,
-    coalesce(sum(difference_minor) FILTER (WHERE difference_minor < 0), 0) AS overcharged_minor,
-    sum(difference_minor) AS difference_minor
-FROM billing.billing_drift
-WHERE billing_month = :month
-GROUP BY customer_id, currency
-ORDER BY abs(sum(difference_minor)) DESC, customer_id COLLATE "C", currency
+    coalesce(sum(d.difference_minor) FILTER (WHERE d.difference_minor > 0), 0) AS undercharged_minor,
+    coalesce(sum(d.difference_minor) FILTER (WHERE d.difference_minor < 0), 0) AS overcharged_minor,
+    sum(d.difference_minor) AS difference_minor
+FROM billing.billing_drift AS d
+WHERE d.billing_month = :month
+    AND NOT EXISTS (
+        SELECT FROM billing.unsettled_drift AS u
+        WHERE u.period_id = d.period_id AND u.settled_minor <> 0 AND u.left_minor = 0
+    )
+GROUP BY d.customer_id, d.currency
+ORDER BY abs(sum(d.difference_minor)) DESC, d.customer_id, d.currency
