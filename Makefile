@@ -9,10 +9,7 @@ READY := .venv/.ready
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
 
-setstorm: $(READY)  ## webhooks under load while things die; the last line is JSON
-	@$(BIN)/python -m billing_pipeline_tests.storm
-
-up: $(READY)  ## the environment in .venv
+setup: $(READY)  ## the environment in .venv
 
 # uv installs the lock file in seconds; where it cannot reach an index that pip can, pip does the same in about a minute
 $(READY): requirements.lock pyproject.toml

@@ -85,6 +85,9 @@ class Settings:
 
     stripe_events_interval_s: int
     """STRIPE_EVENTS_INTERVAL_S: how often the sensor looks for events of Stripe's that are due; default 10."""
+    stripe_events_lease_s: int
+    """STRIPE_EVENTS_LEASE_S: how long a run that processes events may take, and how long what one claimed is kept from
+    others if it dies; default 300."""
     sweep_cron: str
     """SWEEP_CRON, in UTC: when Stripe's own list is searched for events that never arrived; default: every 15 min."""
     reconcile_cron: str
@@ -200,6 +203,7 @@ def load_settings() -> Settings:
         bill_month_cron=os.environ.get("BILL_MONTH_CRON") or "0 12 1 * *",
         charge_month_cron=os.environ.get("CHARGE_MONTH_CRON") or "0 12 2 * *",
         stripe_events_interval_s=_positive("STRIPE_EVENTS_INTERVAL_S", 10),
+        stripe_events_lease_s=_positive("STRIPE_EVENTS_LEASE_S", 300),
         sweep_cron=os.environ.get("SWEEP_CRON") or "*/15 * * * *",
         reconcile_cron=os.environ.get("RECONCILE_CRON") or "30 6 * * *",
         event_keys=_event_keys(sandbox=key in (None, EMULATOR_KEY)),

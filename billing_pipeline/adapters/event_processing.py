@@ -81,6 +81,7 @@ def process_events(
     batch: int = BATCH,
     stop: Event | None = None,
     longest_s: float = 600.0,
+    lease_s: float = queue.LEASE_S,
 ) -> ProcessReport:
     """Process what is due until nothing is, or for `longest_s`.
 
@@ -96,6 +97,7 @@ def process_events(
         batch: events claimed at once.
         stop: ends the run between objects.
         longest_s: no new batch is claimed after it.
+        lease_s: how long a claim keeps others away; whoever comes after it takes the event over.
 
     Raises:
         StripeFailure: Stripe does not accept the key; the events stay due.
@@ -104,7 +106,7 @@ def process_events(
     started = time.monotonic()
     run.report.outcomes["ignored"] += queue.ignore_unhandled(warehouse, clock(), run_id)
     while not run.stop.is_set() and time.monotonic() - started < longest_s:
-        claimed = queue.claim(warehouse, clock(), run_id, batch=batch)
+        claimed = queue.claim(warehouse, clock(), run_id, batch=batch, lease_s=lease_s)
         if not claimed:
             break
         run.work_on(claimed, workers)

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import dagster as dg
+from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 
 from billing_pipeline.adapters.event_cipher import EventCipher
 from billing_pipeline.adapters.event_processing import process_events
@@ -15,6 +16,9 @@ from billing_pipeline.settings import load_settings
 
 RUNS_AT_ONCE = 2
 """More would only wait for Stripe together, and keep other jobs out of the queue."""
+
+_SHARE_FOR_CLAIMING = 0.5
+"""Of a lease: the rest is for the last batch."""
 
 _UNDER_WAY = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -34,6 +38,7 @@ def stripe_events(context: dg.AssetExecutionContext, billing: Billing, stripe: S
     end given up with its error, which the check shows.
     """
     warehouse = billing.warehouse
+    lease_s = billing.settings.stripe_events_lease_s
     try:
         done = process_events(
             warehouse,
@@ -41,6 +46,8 @@ def stripe_events(context: dg.AssetExecutionContext, billing: Billing, stripe: S
             lambda: EventCipher(billing.settings.event_keys),
             context.run.run_id,
             log=context.log.info,
+            longest_s=lease_s * _SHARE_FOR_CLAIMING,
+            lease_s=lease_s,
         )
     except StripeFailure as failure:
         raise dg.Failure(description=f"Stripe: {failure}", allow_retries=False) from failure
@@ -88,6 +95,8 @@ process_stripe_events = dg.define_asset_job(
     selection=dg.AssetSelection.assets(stripe_events),
     description="Apply what Stripe's events say. Started by the sensor when something is due.",
     executor_def=dg.in_process_executor,
+    # where worker and code server died together nobody else ends the run, and a few such would silence the sensor
+    tags={MAX_RUNTIME_SECONDS_TAG: str(load_settings().stripe_events_lease_s)},
 )
 
 

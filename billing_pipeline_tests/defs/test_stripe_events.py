@@ -11,7 +11,7 @@ from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.definitions import defs
 from billing_pipeline.defs.resources import Billing
 from billing_pipeline.defs.stripe_events import stripe_events_due
-from billing_pipeline.settings import EMULATOR_KEY
+from billing_pipeline.settings import EMULATOR_KEY, load_settings
 from billing_pipeline_tests.adapters.charging_world import Bill, running_stripe
 from billing_pipeline_tests.adapters.event_world import EventWorld
 
@@ -135,3 +135,8 @@ def test_the_sweep_is_skipped_where_there_is_no_stripe(instance, monkeypatch) ->
     assert len(ticked().run_requests) == 1  # type: ignore[attr-defined]
     monkeypatch.delenv("STRIPE_API_BASE")
     assert "no Stripe to ask" in str(ticked().skip_message)  # type: ignore[attr-defined]
+
+
+def test_a_run_that_nobody_ends_is_ended_when_its_claims_are():
+    limit = defs.resolve_job_def("process_stripe_events").run_tags["dagster/max_runtime"]
+    assert float(limit) == load_settings().stripe_events_lease_s

@@ -15,12 +15,13 @@ from typing import Any
 
 import click
 
+from billing_pipeline_tests.storm.dagster_kills import dagster_kills
 from billing_pipeline_tests.storm.delivery import storm
 from billing_pipeline_tests.storm.figures import Figures
 from billing_pipeline_tests.storm.hostile import fuzz, odd_json
 from billing_pipeline_tests.storm.load import rotation, slow_connections, start_and_memory
 from billing_pipeline_tests.storm.machines import TEMPLATE, running_postgres
-from billing_pipeline_tests.storm.processing import outage, poison, processing
+from billing_pipeline_tests.storm.processing import gateway, outage, poison, processing
 from billing_pipeline_tests.storm.reconciling import reconciliation
 from billing_pipeline_tests.storm.world import build_books, copied_books, emulator_process
 
@@ -47,12 +48,14 @@ class Size:
     pairs: int = 10_000
     differences: int = 20
     """Of each of five kinds."""
+    dagster_kills: int = 25
+    dagster_events: int = 1_200
 
 
 SMALL = Size(
     invoices=16, shuffles=2, kills=2, restarts=1, fuzzed=800, odd=120, rotation_s=4, slow=60, slow_s=2, starts=1,
     worked=300, poison_among=150, poisonous=5, outage_invoices=4,
-    pairs=60, differences=2,
+    pairs=60, differences=2, dagster_kills=0,
 )  # fmt: skip
 
 
@@ -81,6 +84,11 @@ def proofs(size: Size, seed: int, say: Callable[[str], None]) -> Iterator[Figure
         )  # fmt: skip
         yield poison(postgres, stripe_side, events, size.poison_among, size.poisonous)
         yield reconciliation(postgres, stripe_side, events, size.pairs, size.differences, seed)
+        if size.dagster_kills:
+            yield dagster_kills(
+                postgres, stripe_side.base_url, gateway(stripe_side.base_url), events[: size.dagster_events],
+                size.dagster_kills, seed, say,
+            )  # fmt: skip
         second = Path(folder) / "outage"
         second.mkdir()
         yield outage(postgres, second, size.outage_invoices, seed)
