@@ -137,6 +137,8 @@ def dagster_kills(
     figures = Figures("dagster")
     orders = [MOMENTS[number % len(MOMENTS)] for number in range(kills)]
     random.Random(seed).shuffle(orders)
+    portion = -(-len(events) // (kills + 1))
+    portions = [events[portion * number : portion * (number + 1)] for number in range(kills + 1)]
     hit: Counter[str] = Counter()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name, copied_books(postgres, "storm_dagster") as warehouse:
@@ -147,13 +149,13 @@ def dagster_kills(
         daemon = Daemon(folder, _environment(postgres, warehouse, folder, base_url))
         try:
             for number, moment in enumerate(orders):
-                store_all(warehouse, events[number :: kills + 1])
+                store_all(warehouse, portions[number])
                 if _strike(daemon, warehouse, moment):
                     hit[moment] += 1
                 else:
                     say(f"dagster: {moment} did not come about")
                 say(f"dagster: {number + 1}/{kills} {moment}")
-            store_all(warehouse, events[kills :: kills + 1])
+            store_all(warehouse, portions[kills])
             open_left = _settled(warehouse)
             figures.expect(open_left == 0, f"{open_left} events are still open; the daemon says {daemon.logged()}")
             stuck = _unended_runs(warehouse)
@@ -256,7 +258,7 @@ def _claimed(warehouse: Warehouse) -> bool:
 
 
 def _worked_off(warehouse: Warehouse) -> bool:
-    return not warehouse.scalar("SELECT count(*) FROM billing.stripe_event_work WHERE state IN ('pending', 'waiting')")
+    return not warehouse.scalar("SELECT count(*) FROM billing.stripe_event_work WHERE state = 'pending'")
 
 
 def _dagster(warehouse: Warehouse, query: str) -> Any:
