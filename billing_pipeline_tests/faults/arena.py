@@ -92,7 +92,10 @@ class Arena(World):
             if expected[0] == "paid" and (state, payments[ours]) != (expected, 1):
                 self._uncharged(part, f"{at}: {name} is {state} with {payments[ours]} payments")
             elif expected[0] != "paid" and (state, payments[ours], live[ours]) != (expected, 0, 1):
-                part.failures.append(f"{at}: {name} is {state}, expected {expected}; {payments[ours]} payments")
+                part.failures.append(
+                    f"{at}: {name} is {state} ({row['reason']}), expected {expected}; {payments[ours]} payments,"
+                    f" {live[ours]} live invoices"
+                )
         for found in verify_month(self.warehouse, self.gateway(), MONTH):
             if names is None or found.customer_id in wanted:
                 part.failures.append(f"{at}: {found.customer_id} {found.problem}")

@@ -2,6 +2,7 @@
 
 import random
 import re
+import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -28,9 +29,11 @@ RECONCILED = "Every number reconciles."
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "state"
-    stop_database(tmp_path / "state")
+def state() -> Iterator[Path]:
+    """Not below pytest's folder: another pytest of root's closes that one to the user that PostgreSQL runs as."""
+    with tempfile.TemporaryDirectory(prefix="billing-demo-") as folder:
+        yield Path(folder) / "state"
+        stop_database(Path(folder) / "state")
 
 
 def invoices(state: Path) -> dict[str, dict[str, int]]:
