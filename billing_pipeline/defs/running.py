@@ -8,8 +8,10 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
+import psycopg
 from sqlalchemy import make_url
 
+from billing_pipeline.adapters.locks import DAGSTER_STORAGE_LOCK
 from billing_pipeline.adapters.warehouse import require_dagster_storage
 from billing_pipeline.defs.partitions import MONTHS
 from billing_pipeline.settings import ROOT, SettingsError
@@ -47,7 +49,17 @@ def dagster_instance(dagster_postgres_url: str) -> Iterator[dg.DagsterInstance]:
     os.environ["DAGSTER_POSTGRES_URL"] = dagster_postgres_url
     os.environ.setdefault("DAGSTER_HOME", str(ROOT))
     with dg.DagsterInstance.get() as instance:
+        _make_storage(instance, dagster_postgres_url)
         yield instance
+
+
+def _make_storage(instance: dg.DagsterInstance, url: str) -> None:
+    """Make Dagster's tables if they are missing; two processes that both try would fail in each other's way."""
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [DAGSTER_STORAGE_LOCK])
+        # each is made at its first use
+        _ = instance.run_storage, instance.event_log_storage, instance.schedule_storage
 
 
 def run_month(
