@@ -53,7 +53,7 @@ bench: $(READY)  ## rows per second of each asset beside COPY of the same rows
 storm: $(READY)  ## webhooks under load while things die; the last line is JSON
 	@$(BIN)/python -m billing_pipeline_tests.storm
 
-up: $(READY)  ## UI on http://127.0.0.1:3000, daemon and Stripe emulator until Ctrl-C
+up: $(READY)  ## UI on http://127.0.0.1:3000, daemon, receiver and Stripe emulator until Ctrl-C
 	@$(BIN)/billing up
 
 lock: $(READY)  ## resolve the dependencies of pyproject.toml anew
