@@ -50,6 +50,8 @@ class Api:
         names = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
             body = await self._read(receive)
+            if body is None:
+                return
             if not path.startswith("/v1/"):
                 raise unknown_url(method, path)
         except StripeError as error:
@@ -62,13 +64,14 @@ class Api:
             return
         await _send(send, answer, headers)
 
-    async def _read(self, receive: Receive) -> bytes:
+    async def _read(self, receive: Receive) -> bytes | None:
+        """The whole body; None if the client went away before its end, and so nothing was asked."""
         parts: list[bytes] = []
         size = 0
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                return b"".join(parts)
+                return None
             part = message.get("body", b"")
             size += len(part)
             if size > self._body_max_bytes:

@@ -14,7 +14,7 @@ import pytest
 import stripe
 
 from billing_pipeline.sandbox.stripe_emulator import RunningEmulator, running_emulator, serve
-from billing_pipeline_tests.sandbox.stripe_emulator.emulated import Emulated
+from billing_pipeline_tests.sandbox.stripe_emulator.emulated import KEY, Emulated
 
 SERVE = """
 import sys
@@ -151,3 +151,23 @@ def test_every_answer_has_a_request_id_and_echoes_the_version(emulator: Emulated
 def test_a_body_that_is_too_large_is_a_413(start: Callable[..., Emulated]) -> None:
     e = start(body_max_bytes=1_000)
     assert e.http.post("/v1/customers", data={"name": "x" * 2_000}).status_code == 413
+
+
+def test_a_request_that_is_cut_off_has_no_effect_and_leaves_its_key_unused(fresh: Emulated) -> None:
+    """As a client leaves it that is killed between sending the head and the body; to pay needs no parameter."""
+    invoice = fresh.open_invoice()
+    host, port = fresh.base_url.removeprefix("http://").split(":")
+    head = (
+        f"POST /v1/invoices/{invoice.id}/pay HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {KEY}\r\n"
+        "Idempotency-Key: pay-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 20\r\n\r\n"
+    )
+    with socket.create_connection((host, int(port))) as half:
+        half.sendall(head.encode())
+    with socket.create_connection((host, int(port))) as half:
+        half.sendall(head.encode() + b"expand[0]=")
+    time.sleep(0.2)
+    calls = fresh.control("GET", "/calls?limit=1000")["calls"]
+    assert [call["path"] for call in calls if call["path"].endswith("/pay")] == []
+    assert fresh.api.invoices.retrieve(invoice.id).status == "open"
+    paid = fresh.api.invoices.pay(invoice.id, {"expand": ["payments"]}, {"idempotency_key": "pay-1"})
+    assert paid.status == "paid"
