@@ -3,7 +3,6 @@
 from datetime import datetime
 
 import dagster as dg
-from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 
 from billing_pipeline.adapters.event_cipher import EventCipher
 from billing_pipeline.adapters.event_processing import process_events
@@ -20,14 +19,14 @@ RUNS_AT_ONCE = 2
 _SHARE_FOR_CLAIMING = 0.5
 """Of a lease: the rest is for the last batch."""
 
-_UNDER_WAY = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-_NOT_AT_WORK_YET = {dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING}
+START_WITHIN_S = 60.0
+"""A run that takes longer to start is taken for dead. One that was only slow does no harm beside another."""
+
+MAX_RUNTIME_TAG = "dagster/max_runtime"
+"""https://docs.dagster.io/deployment/execution/run-monitoring#general-run-timeouts"""
+
+_STARTING = {dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING}
+_AT_WORK = {dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING}
 
 
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"python", "postgres", "stripe"})
@@ -96,17 +95,17 @@ process_stripe_events = dg.define_asset_job(
     description="Apply what Stripe's events say. Started by the sensor when something is due.",
     executor_def=dg.in_process_executor,
     # where worker and code server died together nobody else ends the run, and a few such would silence the sensor
-    tags={MAX_RUNTIME_SECONDS_TAG: str(load_settings().stripe_events_lease_s)},
+    tags={MAX_RUNTIME_TAG: str(load_settings().stripe_events_lease_s)},
 )
 
 
-def run_key(work: DueWork, now: datetime) -> str:
-    """One run for the oldest due event, its attempt and the minute.
+def run_key(work: DueWork, last_run_id: str | None) -> str:
+    """One run for the oldest due event, its attempt, and the newest run that there was before.
 
-    The attempt: a run that died with its claims does not use up the key of the next. The minute: neither does one that
-    died before it claimed anything.
+    The attempt: a run that died with its claims does not use up the key of the next. The run before: neither does one
+    that died before it claimed anything.
     """
-    return f"{work.event_id}:{work.attempts}:{now:%Y%m%d%H%M}"
+    return f"{work.event_id}:{work.attempts}:{last_run_id or 'first'}"
 
 
 @dg.sensor(
@@ -121,14 +120,29 @@ def stripe_events_due(context: dg.SensorEvaluationContext, billing: Billing) -> 
     work = due_work(billing.warehouse, now)
     if work is None:
         return dg.SkipReason("no event is due")
-    runs = context.instance.get_runs(
-        dg.RunsFilter(job_name=process_stripe_events.name, statuses=_UNDER_WAY), limit=RUNS_AT_ONCE
+    newest = context.instance.get_run_records(dg.RunsFilter(job_name=process_stripe_events.name), limit=1)
+    in_progress = context.instance.get_run_records(
+        dg.RunsFilter(
+            job_name=process_stripe_events.name, statuses=[dg.DagsterRunStatus.QUEUED, *_STARTING, *_AT_WORK]
+        )
     )
-    if any(run.status in _NOT_AT_WORK_YET for run in runs):
+    alive = [run for run in in_progress if _is_alive(run, now, billing.settings.stripe_events_lease_s)]
+    if any(run.dagster_run.status not in _AT_WORK for run in alive):
         return dg.SkipReason(f"{work.count:,} events are due, and a run is about to start")
-    if len(runs) >= RUNS_AT_ONCE:
-        return dg.SkipReason(f"{work.count:,} events are due, and {len(runs)} runs are at work")
-    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key(work, now))])
+    if len(alive) >= RUNS_AT_ONCE:
+        return dg.SkipReason(f"{work.count:,} events are due, and {len(alive)} runs are at work")
+    last_run_id = newest[0].dagster_run.run_id if newest else None
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key(work, last_run_id))])
+
+
+def _is_alive(run: dg.RunRecord, now: datetime, lease_s: int) -> bool:
+    """Whether a run in progress may still do something: nobody tells of one whose process died with its launcher."""
+    unchanged_s = (now - run.update_timestamp).total_seconds()
+    if run.dagster_run.status in _STARTING:
+        return unchanged_s < START_WITHIN_S
+    if run.dagster_run.status in _AT_WORK:
+        return unchanged_s < lease_s + START_WITHIN_S
+    return True  # it waits its turn in the queue, where others would only wait behind it
 
 
 _GIVEN_UP = """

@@ -10,7 +10,7 @@ from billing_pipeline.adapters.event_queue import claim
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.definitions import defs
 from billing_pipeline.defs.resources import Billing
-from billing_pipeline.defs.stripe_events import stripe_events_due
+from billing_pipeline.defs.stripe_events import RUNS_AT_ONCE, START_WITHIN_S, stripe_events_due
 from billing_pipeline.settings import EMULATOR_KEY, load_settings
 from billing_pipeline_tests.adapters.charging_world import Bill, running_stripe
 from billing_pipeline_tests.adapters.event_world import EventWorld
@@ -80,13 +80,12 @@ def test_a_run_that_failed_before_it_claimed_anything_uses_up_no_key_for_good(in
     world.charge()
     world.sweep()
     monkeypatch.setenv("STRIPE_SECRET_KEY", "nonsense")
-    now = datetime.now(UTC)
-    [request] = tick(instance, now)
+    [request] = tick(instance)
     failed = run(instance, "process_stripe_events", request)
     assert not failed.success
     monkeypatch.setenv("STRIPE_SECRET_KEY", EMULATOR_KEY)
     world.make_due()
-    [again] = tick(instance, now + timedelta(minutes=1))
+    [again] = tick(instance)
     assert again.run_key != request.run_key
     assert run(instance, "process_stripe_events", again).success
     assert world.states()["a"] == ("paid", None)
@@ -101,6 +100,37 @@ def test_while_a_run_is_about_to_start_no_other_is_asked_for(instance, world: Ev
     assert tick(instance) == []
     instance.report_run_canceled(queued)
     assert len(tick(instance)) == 1
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING])
+def test_a_run_that_died_while_it_started_is_waited_for_a_minute(instance, world: EventWorld, status) -> None:
+    world.bill(Bill("a"))
+    world.charge()
+    world.sweep()
+    [before] = tick(instance)
+    dead = instance.create_run_for_job(defs.resolve_job_def("process_stripe_events"), status=status)
+    began = instance.get_run_record_by_id(dead.run_id).update_timestamp
+    assert tick(instance, began + timedelta(seconds=START_WITHIN_S - 1)) == []
+    [request] = tick(instance, began + timedelta(seconds=START_WITHIN_S + 1))
+    assert request.run_key != before.run_key
+    assert run(instance, "process_stripe_events", request).success
+    assert {row["state"] for row in world.work()} == {"applied", "ignored"}
+
+
+def test_two_runs_at_work_are_enough_and_those_that_outlived_their_claims_do_not_count(
+    instance, world: EventWorld
+) -> None:
+    world.bill(Bill("a"))
+    world.charge()
+    world.sweep()
+    job = defs.resolve_job_def("process_stripe_events")
+    for count in (1, 2):
+        last = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        assert len(tick(instance)) == (1 if count < RUNS_AT_ONCE else 0)
+    began = instance.get_run_record_by_id(last.run_id).update_timestamp
+    longest_s = load_settings().stripe_events_lease_s + START_WITHIN_S
+    assert tick(instance, began + timedelta(seconds=longest_s - 1)) == []
+    assert len(tick(instance, began + timedelta(seconds=longest_s + 1))) == 1
 
 
 def test_an_event_that_was_given_up_fails_the_check_until_it_is_replayed(instance, world: EventWorld) -> None:
