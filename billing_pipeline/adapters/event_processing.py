@@ -22,7 +22,7 @@ from billing_pipeline.adapters.event_cipher import EventCipher
 from billing_pipeline.adapters.event_objects import read_object
 from billing_pipeline.adapters.event_queue import ClaimedEvent, Ending
 from billing_pipeline.adapters.event_reading import Reading, Write
-from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.adapters.warehouse import Warehouse, each_by_itself
 from billing_pipeline.adapters.worker_pool import work_through
 from billing_pipeline.core.stripe_errors import Outcome, StripeFailure
 from billing_pipeline.core.stripe_events import (
@@ -305,5 +305,5 @@ def _locked(connection: Connection, key: int) -> Iterator[bool]:
 
 
 def _committed(connection: Connection, statement: str, key: int) -> Any:
-    with connection.begin():
+    with each_by_itself(connection):
         return connection.execute(text(statement), {"key": key}).scalar_one()

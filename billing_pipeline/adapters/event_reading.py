@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 
 from billing_pipeline.adapters.event_cipher import EventCipher
 from billing_pipeline.adapters.event_queue import ClaimedEvent
+from billing_pipeline.adapters.warehouse import each_by_itself
 from billing_pipeline.core.received_event import read_json
 from billing_pipeline.core.stripe_events import Verdict
 from billing_pipeline.core.stripe_objects import StripeObjects
@@ -29,18 +30,14 @@ class Reading:
 
     def look_up(self, statement: str, **parameters: Any) -> Any:
         """First row of a query, with no transaction left open; None without rows."""
-        try:
+        with each_by_itself(self.connection):
             return self.connection.execute(text(statement), parameters).first()
-        finally:
-            self.connection.commit()
 
     def bodies(self) -> list[dict[str, Any]]:
         """What the events said when they were sent."""
         ids = [event.event_id for event in self.events]
-        try:
+        with each_by_itself(self.connection):
             rows = self.connection.execute(text(_BODIES), {"ids": ids}).all()
-        finally:
-            self.connection.commit()
         return [read_json(self.cipher().decrypt(row.event_id, row.key_id, bytes(row.body))) for row in rows]
 
 

@@ -122,9 +122,7 @@ def stripe_events_due(context: dg.SensorEvaluationContext, billing: Billing) -> 
         return dg.SkipReason("no event is due")
     newest = context.instance.get_run_records(dg.RunsFilter(job_name=process_stripe_events.name), limit=1)
     in_progress = context.instance.get_run_records(
-        dg.RunsFilter(
-            job_name=process_stripe_events.name, statuses=[dg.DagsterRunStatus.QUEUED, *_STARTING, *_AT_WORK]
-        )
+        dg.RunsFilter(job_name=process_stripe_events.name, statuses=[dg.DagsterRunStatus.QUEUED, *_STARTING, *_AT_WORK])
     )
     alive = [run for run in in_progress if _is_alive(run, now, billing.settings.stripe_events_lease_s)]
     if any(run.dagster_run.status not in _AT_WORK for run in alive):

@@ -5,10 +5,11 @@ The modules beside it have the operations, one for each kind of object; none of 
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from threading import Lock
 from typing import Any, TypeVar, cast
+from urllib.parse import quote_plus
 
 import stripe
 from stripe import RequestOptions
@@ -37,6 +38,8 @@ _KINDS: tuple[tuple[type[stripe.StripeError], str], ...] = (
 
 class StripeCalls:
     """The client and how it calls. One instance serves any number of threads; each closes its own connection.
+
+    What is read is read raw: the SDK builds an object of every field of every line, which takes longer than the call.
 
     Args:
         key: the secret key.
@@ -85,7 +88,6 @@ class StripeCalls:
 
     def pages(self, path: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Every object of a list, a page a call."""
-        # raw: the SDK builds objects of every field of every line, which takes longer than Stripe's answer
         after: dict[str, str] = {}
         while True:
             query = {**params, **after, "limit": PAGE}
@@ -95,6 +97,15 @@ class StripeCalls:
             if not page["has_more"]:
                 return
             after = {"starting_after": page["data"][-1]["id"]}
+
+    def retrieve(
+        self, kind: str, convert: Callable[[dict[str, Any]], _T], object_id: str, expand: Sequence[str] = ()
+    ) -> _T:
+        """An object as it is now, converted from the JSON that came; `kind` is its name in Stripe's paths."""
+        path = f"/v1/{kind}/{quote_plus(object_id)}"
+        params = {"expand": list(expand)} if expand else {}
+        answer = self.call(f"{kind}.retrieve", partial(self._stripe.raw_request, "get", path, **params))
+        return convert(cast("dict[str, Any]", answer.data))
 
     def object_of(
         self, endpoint: str, convert: Callable[[dict[str, Any]], _T], send: Callable[[], stripe.StripeObject]

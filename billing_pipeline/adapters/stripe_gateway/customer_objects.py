@@ -14,18 +14,15 @@ class CustomerObjectCalls(StripeCalls):
 
     def retrieve_customer_facts(self, stripe_customer_id: str) -> CustomerFacts:
         """A customer as it is now; a deleted one is marked so."""
-        customers = self._stripe.v1.customers
-        return self.object_of("customers.retrieve", _customer, lambda: customers.retrieve(stripe_customer_id))
+        return self.retrieve("customers", _customer, stripe_customer_id)
 
     def retrieve_payment_method(self, payment_method_id: str) -> PaymentMethod:
         """A payment method as it is now."""
-        methods = self._stripe.v1.payment_methods
-        return self.object_of("payment_methods.retrieve", _method, lambda: methods.retrieve(payment_method_id))
+        return self.retrieve("payment_methods", _method, payment_method_id)
 
     def retrieve_subscription(self, subscription_id: str) -> Subscription:
         """A subscription as it is now."""
-        subscriptions = self._stripe.v1.subscriptions
-        return self.object_of("subscriptions.retrieve", _subscription, lambda: subscriptions.retrieve(subscription_id))
+        return self.retrieve("subscriptions", _subscription, subscription_id)
 
 
 def _customer(body: dict[str, Any]) -> CustomerFacts:

@@ -28,8 +28,7 @@ class CustomerCalls(StripeCalls):
 
     def retrieve_customer(self, stripe_customer_id: str) -> StripeCustomer:
         """A customer as it is now; a deleted one is marked so."""
-        customers = self._stripe.v1.customers
-        return self.object_of("customers.retrieve", _customer, lambda: customers.retrieve(stripe_customer_id))
+        return self.retrieve("customers", _customer, stripe_customer_id)
 
 
 def _customer(body: dict[str, Any]) -> StripeCustomer:

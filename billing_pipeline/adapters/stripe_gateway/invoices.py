@@ -48,17 +48,11 @@ class InvoiceCalls(StripeCalls):
 
     def retrieve_invoice(self, stripe_id: str) -> StripeInvoice:
         """An invoice as it is now, with the state of its newest payment."""
-        invoices = self._stripe.v1.invoices
-        return self.object_of(
-            "invoices.retrieve", _invoice, lambda: invoices.retrieve(stripe_id, {"expand": _EXPAND_PAYMENT})
-        )
+        return self.retrieve("invoices", _invoice, stripe_id, _EXPAND_PAYMENT)
 
     def retrieve_invoice_facts(self, stripe_id: str) -> InvoiceFacts:
         """An invoice as it is now, with its newest payments (Stripe embeds up to ten)."""
-        invoices = self._stripe.v1.invoices
-        return self.object_of(
-            "invoices.retrieve", _facts, lambda: invoices.retrieve(stripe_id, {"expand": _EXPAND_PAYMENT})
-        )
+        return self.retrieve("invoices", _facts, stripe_id, _EXPAND_PAYMENT)
 
     def finalize_invoice(self, stripe_id: str, *, key: str) -> StripeInvoice:
         """Finalise it, without Stripe's own collection."""

@@ -13,8 +13,7 @@ class PaymentCalls(StripeCalls):
 
     def retrieve_charge(self, charge_id: str) -> StripeCharge:
         """A charge as it is now."""
-        charges = self._stripe.v1.charges
-        return self.object_of("charges.retrieve", _charge, lambda: charges.retrieve(charge_id))
+        return self.retrieve("charges", _charge, charge_id)
 
     def invoice_of_payment_intent(self, payment_intent_id: str) -> str | None:
         """Id at Stripe of the invoice that a payment intent pays; None if it pays none."""

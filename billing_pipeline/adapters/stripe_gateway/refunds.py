@@ -13,8 +13,7 @@ class RefundCalls(StripeCalls):
 
     def retrieve_refund(self, refund_id: str) -> Refund:
         """A refund as it is now."""
-        refunds = self._stripe.v1.refunds
-        return self.object_of("refunds.retrieve", _refund, lambda: refunds.retrieve(refund_id))
+        return self.retrieve("refunds", _refund, refund_id)
 
     def refunds_of_charge(self, charge_id: str) -> Iterator[Refund]:
         """All refunds of a charge, newest first."""
@@ -26,8 +25,7 @@ class RefundCalls(StripeCalls):
 
     def retrieve_credit_note(self, credit_note_id: str) -> CreditNote:
         """A credit note as it is now."""
-        notes = self._stripe.v1.credit_notes
-        return self.object_of("credit_notes.retrieve", _credit_note, lambda: notes.retrieve(credit_note_id))
+        return self.retrieve("credit_notes", _credit_note, credit_note_id)
 
     def list_credit_notes(self, created_gte: int) -> Iterator[CreditNote]:
         """All credit notes created at or after a Unix time, newest first."""
@@ -35,8 +33,7 @@ class RefundCalls(StripeCalls):
 
     def retrieve_dispute(self, dispute_id: str) -> Dispute:
         """A dispute as it is now."""
-        disputes = self._stripe.v1.disputes
-        return self.object_of("disputes.retrieve", _dispute, lambda: disputes.retrieve(dispute_id))
+        return self.retrieve("disputes", _dispute, dispute_id)
 
 
 def _refund(body: dict[str, Any]) -> Refund:
