@@ -1,57 +1,31 @@
 """Dagster's daemon, its code server and its run workers, killed again and again while events come in."""
 
-import base64
-import os
 import random
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline.settings import EMULATOR_KEY, ROOT
-from billing_pipeline_tests.databases import dagster_database
+from billing_pipeline_tests.storm.dagster_daemon import Daemon, environment_of, kill
 from billing_pipeline_tests.storm.digests import digest
 from billing_pipeline_tests.storm.figures import Figures
 from billing_pipeline_tests.storm.machines import Postgres
 from billing_pipeline_tests.storm.processing import settle, states_of, store_all
 from billing_pipeline_tests.storm.sender import Parcel
 from billing_pipeline_tests.storm.world import copied_books
-from billing_pipeline_tests.web.receiving import KEYS, database_url
+from billing_pipeline_tests.web.receiving import database_url
 
 MOMENTS = ("tick", "code_server", "worker_start", "worker_middle", "worker_end")
-LEASE_S = 8
 MOMENT_WITHIN_S = 60.0
+KILLS_WITHIN_S = 480.0
 SETTLED_WITHIN_S = 120.0
 POLL_S = 0.01
-_INSTANCE = """
-storage:
-  postgres:
-    postgres_url:
-      env: DAGSTER_POSTGRES_URL
-telemetry:
-  enabled: false
-run_monitoring:
-  enabled: true
-  start_timeout_seconds: 12
-  poll_interval_seconds: 2
-  max_resume_run_attempts: 0
-run_coordinator:
-  module: dagster._core.run_coordinator.queued_run_coordinator
-  class: QueuedRunCoordinator
-  config:
-    dequeue_interval_seconds: 1
-"""
 # what Dagster or our own records cannot tell is told by the database: how often each event was finished
 _WITNESS = """
 CREATE TABLE public.storm_endings (event_id text NOT NULL);
@@ -65,70 +39,12 @@ SELECT action, object_type, object_id, count(*) AS count FROM billing.automation
 """
 
 
-class Daemon:
-    """`dagster-daemon` with what descends from it."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self._environment = environment
-        self._log = folder / "daemon.log"
-        self.started: dict[int, psutil.Process] = {}
-        self.start()
-
-    def start(self) -> None:
-        """A new daemon; what the last one left behind goes on."""
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "dagster._daemon", "run", "-w", str(ROOT / "workspace.yaml")],
-                cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-
-    def descendants(self) -> list[psutil.Process]:
-        """All that this daemon and what it started have started and that runs."""
-        with suppress(psutil.NoSuchProcess):
-            self.started |= {one.pid: one for one in psutil.Process(self.process.pid).children(recursive=True)}
-        return [one for one in self.started.values() if one.is_running()]
-
-    def code_servers(self) -> list[psutil.Process]:
-        """Processes that serve the code location."""
-        return [one for one in self.descendants() if "api" in _command(one) and "grpc" in _command(one)]
-
-    def workers(self) -> list[psutil.Process]:
-        """Processes that execute runs."""
-        return [one for one in self.descendants() if any("spawn_main" in part for part in _command(one))]
-
-    def kill(self) -> None:
-        """SIGKILL for the daemon alone."""
-        self.descendants()
-        self.process.kill()
-        self.process.wait()
-
-    def end(self) -> None:
-        """Everything that was started."""
-        self.kill()
-        for one in self.descendants():
-            _kill(one)
-
-    def logged(self) -> str:
-        """The end of its log."""
-        return self._log.read_text(errors="replace")[-2_000:]
-
-
-def _command(process: psutil.Process) -> list[str]:
-    with suppress(psutil.Error):
-        return list(process.cmdline())
-    return []
-
-
-def _kill(process: psutil.Process) -> None:
-    with suppress(psutil.NoSuchProcess):
-        process.send_signal(signal.SIGKILL)  # psutil looks first whether the id is still that process's
-
-
 def dagster_kills(
     postgres: Postgres,
     base_url: str,
     api: Any,
     events: Sequence[Parcel],
+    books: str,
     kills: int,
     seed: int,
     say: Callable[[str], None],
@@ -141,20 +57,19 @@ def dagster_kills(
     portions = [events[portion * number : portion * (number + 1)] for number in range(kills + 1)]
     hit: Counter[str] = Counter()
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as name, copied_books(postgres, "storm_dagster") as warehouse:
+    with tempfile.TemporaryDirectory() as name, copied_books(postgres, "storm_dagster", books) as warehouse:
         folder = Path(name)
-        (folder / "dagster.yaml").write_text(_INSTANCE)
         with warehouse.transaction() as connection:
             connection.execute(text(_WITNESS))
-        daemon = Daemon(folder, _environment(postgres, warehouse, folder, base_url))
+        daemon = Daemon(folder, environment_of(postgres, warehouse, folder, base_url))
         try:
             for number, moment in enumerate(orders):
                 store_all(warehouse, portions[number])
-                if _strike(daemon, warehouse, moment):
-                    hit[moment] += 1
-                else:
-                    say(f"dagster: {moment} did not come about")
-                say(f"dagster: {number + 1}/{kills} {moment}")
+                if time.monotonic() - began > KILLS_WITHIN_S:
+                    continue
+                came = _strike(daemon, warehouse, moment)
+                hit[moment] += came
+                say(f"dagster: {number + 1} of {kills}, {moment}{'' if came else ' did not come about'}")
             store_all(warehouse, portions[kills])
             open_left = _settled(warehouse)
             figures.expect(open_left == 0, f"{open_left} events are still open; the daemon says {daemon.logged()}")
@@ -164,7 +79,7 @@ def dagster_kills(
         states = states_of(warehouse)
         noted = Counter(row["event_id"] for row in warehouse.rows("SELECT event_id FROM public.storm_endings"))
         found, logged = digest(warehouse), _logged(warehouse)
-    with copied_books(postgres, "storm_dagster_in_order") as warehouse:
+    with copied_books(postgres, "storm_dagster_in_order", books) as warehouse:
         store_all(warehouse, events)
         settle(warehouse, api)
         expected, expected_log = digest(warehouse), _logged(warehouse)
@@ -178,43 +93,24 @@ def dagster_kills(
     for table, value in expected.items():
         figures.expect(found[table] == value, f"{table} ends otherwise than in order")
     figures.values = {
+        "kills": sum(hit.values()),
+        "kills_by_moment": dict(hit),
+        "events": len(events),
+        "applied": states["applied"],
+        "ignored": states["ignored"],
+        "lost": len(lost),
+        "twice": len(twice),
+        "runs_left_without_end": stuck,
+        "seconds": round(time.monotonic() - began),
         "seed": seed,
-        "dagster_kills": sum(hit.values()),
-        "dagster_kills_by_moment": dict(hit),
-        "dagster_events": len(events),
-        "dagster_events_applied": states["applied"],
-        "dagster_events_ignored": states["ignored"],
-        "dagster_events_lost": len(lost),
-        "dagster_events_twice": len(twice),
-        "dagster_runs_left_without_end": stuck,
-        "dagster_seconds": round(time.monotonic() - began),
     }
     return figures
 
 
-def _environment(postgres: Postgres, warehouse: Warehouse, folder: Path, base_url: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BILLING_", "STRIPE_"))}
-    return {
-        **kept,
-        "DAGSTER_HOME": str(folder),
-        "DAGSTER_POSTGRES_URL": dagster_database(postgres.server, warehouse),
-        "BILLING_DATABASE_URL": database_url(warehouse),
-        "BILLING_STATE_DIR": str(folder / "state"),
-        "BILLING_EVENT_KEYS": ",".join(f"{key.key_id}:{base64.b64encode(key.key).decode()}" for key in KEYS),
-        "STRIPE_SECRET_KEY": EMULATOR_KEY,
-        "STRIPE_API_BASE": base_url,
-        "STRIPE_CALLS_PER_SECOND": "100",
-        "STRIPE_CALLS_PER_SECOND_PER_ENDPOINT": "100",
-        "STRIPE_EVENTS_INTERVAL_S": "1",
-        "STRIPE_EVENTS_LEASE_S": str(LEASE_S),
-        "SWEEP_CRON": "0 0 1 1 *",
-        "RECONCILE_CRON": "0 0 1 1 *",
-    }
-
-
 def _strike(daemon: Daemon, warehouse: Warehouse, moment: str) -> bool:
     """Wait for the moment and kill; False if it did not come."""
-    ticks_before = _last_tick(warehouse)
+    tick_before = _last_tick(warehouse)
+    claims_before = _claiming_runs(warehouse)
     workers_before = {one.pid for one in daemon.workers()}
     deadline = time.monotonic() + MOMENT_WITHIN_S
     while time.monotonic() < deadline:
@@ -222,7 +118,7 @@ def _strike(daemon: Daemon, warehouse: Warehouse, moment: str) -> bool:
             raise RuntimeError("the daemon ended by itself: " + daemon.logged())
         workers = daemon.workers()
         match moment:
-            case "tick" if _tick_under_way(warehouse, ticks_before):
+            case "tick" if _tick_under_way(warehouse, tick_before):
                 daemon.kill()
                 daemon.start()
                 return True
@@ -230,31 +126,31 @@ def _strike(daemon: Daemon, warehouse: Warehouse, moment: str) -> bool:
                 # as when a machine goes: nobody is left who would tell that the run has ended
                 daemon.kill()
                 for one in daemon.code_servers() + workers:
-                    _kill(one)
+                    kill(one)
                 daemon.start()  # by itself it takes up to a minute to start another code server
                 return True
             case "worker_start" if fresh := [one for one in workers if one.pid not in workers_before]:
-                _kill(fresh[0])
+                kill(fresh[0])
                 return True
-            case "worker_middle" if workers and _claimed(warehouse):
+            case "worker_middle" if workers and _claiming_runs(warehouse) - claims_before:
                 for one in workers:
-                    _kill(one)
+                    kill(one)
                 return True
             case "worker_end" if workers and _worked_off(warehouse):
                 for one in workers:
-                    _kill(one)
+                    kill(one)
                 return True
         time.sleep(POLL_S)
     return False
 
 
-def _claimed(warehouse: Warehouse) -> bool:
-    return bool(
-        warehouse.scalar(
-            "SELECT count(*) > 0 FROM billing.stripe_event_work"
-            " WHERE state = 'pending' AND run_id IS NOT NULL AND due_at > now() + interval '1 second'"
-        )
+def _claiming_runs(warehouse: Warehouse) -> set[str]:
+    """Runs with events that they have claimed and not finished; one that was killed stays among them for a while."""
+    rows = warehouse.rows(
+        "SELECT DISTINCT run_id FROM billing.stripe_event_work"
+        " WHERE state = 'pending' AND run_id IS NOT NULL AND due_at > now()"
     )
+    return {row["run_id"] for row in rows}
 
 
 def _worked_off(warehouse: Warehouse) -> bool:
@@ -276,7 +172,8 @@ def _last_tick(warehouse: Warehouse) -> int:
 
 def _tick_under_way(warehouse: Warehouse, after: int) -> bool:
     # the tick of a daemon that was killed stays as if it were under way
-    return bool(_dagster(warehouse, f"SELECT count(*) FROM job_ticks WHERE status = 'STARTED' AND id > {after}"))
+    query = "SELECT count(*) FROM job_ticks WHERE status = 'STARTED' AND tick_body LIKE '%stripe_events_due%'"
+    return bool(_dagster(warehouse, f"{query} AND id > {after}"))
 
 
 def _unended_runs(warehouse: Warehouse) -> int:
