@@ -11,15 +11,15 @@ from typing import Any
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
+from billing_pipeline.adapters.charge_brakes import pause
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline_tests.storm.dagster_daemon import Daemon, environment_of, kill
 from billing_pipeline_tests.storm.digests import digest
 from billing_pipeline_tests.storm.figures import Figures
 from billing_pipeline_tests.storm.machines import Postgres
-from billing_pipeline_tests.storm.processing import settle, states_of, store_all
 from billing_pipeline_tests.storm.sender import Parcel
+from billing_pipeline_tests.storm.settling import settle, states_of, store_all
 from billing_pipeline_tests.storm.world import copied_books
-from billing_pipeline_tests.web.receiving import database_url
 
 MOMENTS = ("tick", "code_server", "worker_start", "worker_middle", "worker_end")
 MOMENT_WITHIN_S = 60.0
@@ -59,6 +59,7 @@ def dagster_kills(
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name, copied_books(postgres, "storm_dagster", books) as warehouse:
         folder = Path(name)
+        _hold_charging(warehouse)
         with warehouse.transaction() as connection:
             connection.execute(text(_WITNESS))
         daemon = Daemon(folder, environment_of(postgres, warehouse, folder, base_url))
@@ -80,6 +81,7 @@ def dagster_kills(
         noted = Counter(row["event_id"] for row in warehouse.rows("SELECT event_id FROM public.storm_endings"))
         found, logged = digest(warehouse), _logged(warehouse)
     with copied_books(postgres, "storm_dagster_in_order", books) as warehouse:
+        _hold_charging(warehouse)
         store_all(warehouse, events)
         settle(warehouse, api)
         expected, expected_log = digest(warehouse), _logged(warehouse)
@@ -105,6 +107,10 @@ def dagster_kills(
         "seed": seed,
     }
     return figures
+
+
+def _hold_charging(warehouse: Warehouse) -> None:
+    pause(warehouse, "storm", "a new card would have a refused charge tried again, and there would be more to tell of")
 
 
 def _strike(daemon: Daemon, warehouse: Warehouse, moment: str) -> bool:

@@ -7,7 +7,10 @@ events came one by one, in order and undisturbed.
 import random
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 from billing_pipeline.adapters.event_cipher import EventCipher
 from billing_pipeline.adapters.warehouse import Warehouse, raw
@@ -16,12 +19,28 @@ from billing_pipeline_tests.storm.digests import digest
 from billing_pipeline_tests.storm.figures import Figures
 from billing_pipeline_tests.storm.machines import Postgres, ReceiverProcess
 from billing_pipeline_tests.storm.sender import Parcel, Sender, Sent
+from billing_pipeline_tests.storm.settling import Settled, Settler
 from billing_pipeline_tests.storm.world import copied_books
 from billing_pipeline_tests.web.receiving import KEYS, database_url
 
 DUPLICATES = 0.3
-Process = Callable[[Warehouse], None]
-"""Works through the queue until nothing is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an event is about."""
+
+    type: str
+    object_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class InOrder:
+    """The books to which the events came one by one: digests before and after, and the events that were applied."""
+
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+    applied: Mapping[str, About]
 
 
 class Mishaps(threading.Thread):
@@ -67,10 +86,22 @@ def shuffled(events: Sequence[Parcel], drawn: random.Random) -> list[Parcel]:
     return parcels
 
 
+def delivered_in_order(postgres: Postgres, events: Sequence[Parcel], settler: Settler) -> InOrder:
+    """Deliver the events one after the other, undisturbed, and process them."""
+    with copied_books(postgres, "storm_in_order") as warehouse:
+        before = digest(warehouse)
+        with ReceiverProcess(database_url(warehouse), free_port()) as receiver:
+            Sender(receiver.port, workers=1).deliver(events)
+        after = settler.settle(database_url(warehouse)).result().tables
+        applied = {row["event_id"]: About(row["type"], row["object_id"]) for row in warehouse.rows(_APPLIED)}
+    return InOrder(before, after, applied)
+
+
 def storm(
     postgres: Postgres,
     events: Sequence[Parcel],
-    process: Process,
+    in_order: InOrder,
+    settler: Settler,
     *,
     shuffles: int,
     kills: int,
@@ -78,40 +109,54 @@ def storm(
     seed: int,
     say: Callable[[str], None],
 ) -> Figures:
-    """Run it; `seed` decides the orders and when what is killed."""
+    """Run it; `seed` decides the orders and when what is killed.
+
+    A shuffle is processed while the next one is delivered: what happens to Postgres happens to both.
+    """
     figures = Figures("storm")
     drawn = random.Random(seed)
-    before, expected = _in_order(postgres, events, process)
-    changed = sorted(table for table in expected if expected[table] != before[table])
+    expected = in_order.after
+    changed = sorted(table for table in expected if expected[table] != in_order.before[table])
     figures.expect({"stripe_charges", "invoices", "stripe_payments"} <= set(changed), f"events only change {changed}")
     moments = [
         *((drawn.randrange(shuffles), "kill") for _ in range(kills)),
         *((drawn.randrange(shuffles), how) for how in ("shut down", "crash")[:restarts]),
     ]
     total = Sent()
-    done = same = missing = 0
-    for number in range(shuffles):
-        parcels = shuffled(events, drawn)
-        what = [(drawn.randrange(1, int(len(parcels) * 0.9)), how) for at, how in moments if at == number]
-        with copied_books(postgres, f"storm_{number}") as warehouse:
+    done = same = missing = interruptions = 0
+
+    def judge(number: int, books: ExitStack, processed: "Future[Settled]") -> None:
+        nonlocal same, interruptions
+        with books:
+            found = processed.result()
+        same += found.tables == expected
+        interruptions += found.interruptions
+        figures.expect(
+            found.tables == expected,
+            f"shuffle {number + 1} of seed {seed} ends otherwise: "
+            + ", ".join(table for table in expected if found.tables[table] != expected[table]),
+        )
+
+    with ExitStack() as opened:
+        before: tuple[int, ExitStack, Future[Settled]] | None = None
+        for number in range(shuffles):
+            parcels = shuffled(events, drawn)
+            what = [(drawn.randrange(1, int(len(parcels) * 0.9)), how) for at, how in moments if at == number]
+            books = opened.enter_context(ExitStack())
+            warehouse = books.enter_context(copied_books(postgres, f"storm_{number}"))
             mishaps, sent = _deliver(postgres, warehouse, parcels, what)
             done += mishaps
             missing += _check_stored(figures, warehouse, sent, events)
-            process(warehouse)
-            found = digest(warehouse)
-        same += found == expected
-        figures.expect(
-            found == expected,
-            f"shuffle {number} of seed {seed} ends otherwise: "
-            + ", ".join(table for table in expected if found[table] != expected[table]),
-        )
-        total.statuses += sent.statuses
-        total.unanswered += sent.unanswered
-        total.latencies_s += sent.latencies_s
-        total.seconds += sent.seconds
-        say(
-            f"shuffle {number + 1} of {shuffles}: {len(parcels):,} deliveries in {sent.seconds:.1f} s, {len(what)} mishaps"
-        )
+            if before is not None:
+                judge(*before)
+            before = number, books, settler.settle(database_url(warehouse))
+            total.add(sent)
+            say(
+                f"shuffle {number + 1} of {shuffles}: {len(parcels):,} deliveries in {sent.seconds:.1f} s,"
+                f" {len(what)} mishaps"
+            )
+        if before is not None:
+            judge(*before)
     figures.expect(total.refused == 0, f"valid deliveries got a 4xx: {dict(total.statuses)}")
     figures.expect(done == kills + restarts, f"only {done} of {kills + restarts} mishaps happened")
     figures.values = {
@@ -124,21 +169,12 @@ def storm(
         "receiver_kills_and_postgres_restarts": done,
         "acknowledged_and_missing": missing,
         "shuffles_that_end_as_in_order": same,
+        "processings_that_lost_their_database": interruptions,
         "deliveries_per_second": round(len(total.latencies_s) / total.seconds),
         "tables_that_events_change": changed,
         "seed": seed,
     }
     return figures
-
-
-def _in_order(postgres: Postgres, events: Sequence[Parcel], process: Process) -> tuple[dict[str, str], dict[str, str]]:
-    """Digests of the books before any event and after all of them, one by one."""
-    with copied_books(postgres, "storm_in_order") as warehouse:
-        before = digest(warehouse)
-        with ReceiverProcess(database_url(warehouse), free_port()) as receiver:
-            Sender(receiver.port, workers=1).deliver(events)
-        process(warehouse)
-        return before, digest(warehouse)
 
 
 def _deliver(
@@ -183,3 +219,9 @@ def _check_stored(figures: Figures, warehouse: Warehouse, sent: Sent, events: Se
     conflicts = warehouse.scalar("SELECT count(*) FROM billing.stripe_event_conflicts")
     figures.expect(conflicts == 0, f"{conflicts} events conflict with themselves")
     return len(missing)
+
+
+_APPLIED = """
+SELECT e.event_id, e.type, e.object_id FROM billing.stripe_events AS e
+JOIN billing.stripe_event_work AS w USING (event_id) WHERE w.state = 'applied'
+"""

@@ -5,88 +5,32 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
 
-from billing_pipeline.adapters.event_cipher import EventCipher
-from billing_pipeline.adapters.event_processing import process_events
-from billing_pipeline.adapters.event_store import parse_event, store_event
 from billing_pipeline.adapters.event_sweep import sweep_events
 from billing_pipeline.adapters.stripe_gateway import StripeGateway
-from billing_pipeline.adapters.warehouse import Warehouse, raw
+from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.stripe_events import HANDLED, Kind
 from billing_pipeline.defs.stripe_events import no_event_given_up
 from billing_pipeline.sandbox.lean_http import HOST, free_port
 from billing_pipeline.sandbox.webhooks import register_endpoint
 from billing_pipeline.settings import ROOT
-from billing_pipeline_tests.adapters.charging_world import KEY, Emulated
+from billing_pipeline_tests.adapters.charging_world import Emulated
+from billing_pipeline_tests.storm.delivery import About
 from billing_pipeline_tests.storm.digests import digest
 from billing_pipeline_tests.storm.figures import Figures
 from billing_pipeline_tests.storm.machines import Postgres
 from billing_pipeline_tests.storm.sender import Parcel
+from billing_pipeline_tests.storm.settling import CIPHER, gateway, processing, settle, states_of, store_all
 from billing_pipeline_tests.storm.world import build_books, copied_books, emulator_process, listed_events
-from billing_pipeline_tests.web.receiving import KEYS, PATH, database_url
+from billing_pipeline_tests.web.receiving import PATH, database_url
 
-CIPHER = EventCipher(KEYS)
-WORKERS = 4
-BATCH = 1_000
-ROUNDS = 40
-ROUND = timedelta(hours=2)
 OUTAGE_H = 72
 OUTAGE_STEP_H = 6
-
-
-def gateway(base_url: str) -> StripeGateway:
-    """Stripe, without limits of one's own."""
-    return StripeGateway(KEY, base_url, timeout_s=(5, 60), sleep=lambda _: None)
-
-
-def processing(base_url: str) -> Callable[[Warehouse], None]:
-    """Works the queue off with the Stripe that answers there."""
-
-    def process(warehouse: Warehouse) -> None:
-        settle(warehouse, gateway(base_url))
-
-    return process
-
-
-def settle(warehouse: Warehouse, api: Any) -> int:
-    """Process until no event is open, without sitting out the pauses. Returns how many the first round left open."""
-    left_by_first = 0
-    for number in range(ROUNDS):
-        process_events(
-            warehouse,
-            api,
-            lambda: CIPHER,
-            f"storm-{uuid4()}",  # a run takes an event once
-            log=lambda _: None,
-            clock=lambda ahead=number * ROUND: datetime.now(UTC) + ahead,  # type: ignore[misc]
-            workers=WORKERS,
-            batch=BATCH,
-        )
-        states = states_of(warehouse)
-        left = states["pending"] + states["waiting"]
-        left_by_first = left if number == 0 else left_by_first
-        if not left:
-            return left_by_first
-    raise TimeoutError(f"{left} events are still open after {ROUNDS} rounds")
-
-
-def states_of(warehouse: Warehouse) -> Counter[str]:
-    """Events by state."""
-    rows = warehouse.rows("SELECT state, count(*) AS count FROM billing.stripe_event_work GROUP BY state")
-    return Counter({row["state"]: row["count"] for row in rows})
-
-
-def store_all(warehouse: Warehouse, parcels: Iterable[Parcel]) -> None:
-    """Through the door, in one transaction."""
-    with warehouse.transaction() as connection:
-        for parcel in parcels:
-            store_event(raw(connection), parse_event(parcel.body), "webhook", CIPHER)
 
 
 class Faulty:
@@ -105,11 +49,21 @@ class Faulty:
         return getattr(self._api, name)
 
 
-def poison(postgres: Postgres, stripe_side: Emulated, events: Sequence[Parcel], count: int, poisonous: int) -> Figures:
-    """Among `count` events that would be applied, `poisonous` that fail each time, until the code is mended."""
+def poison(
+    postgres: Postgres,
+    stripe_side: Emulated,
+    events: Sequence[Parcel],
+    applied: Mapping[str, About],
+    count: int,
+    poisonous: int,
+) -> Figures:
+    """Among `count` events that would be applied, `poisonous` that fail each time, until the code is mended.
+
+    `applied` are those of the events that are applied when they come in order.
+    """
     figures = Figures("poison")
     api = gateway(stripe_side.base_url)
-    mixed, unreadable = _with_poison(postgres, events, api, count, poisonous)
+    mixed, unreadable = _with_poison(events, applied, count, poisonous)
     with copied_books(postgres, "storm_poison") as warehouse:
         store_all(warehouse, mixed)
         left = settle(warehouse, Faulty(api, unreadable))
@@ -141,28 +95,20 @@ def poison(postgres: Postgres, stripe_side: Emulated, events: Sequence[Parcel], 
 
 
 def _with_poison(
-    postgres: Postgres, events: Sequence[Parcel], api: StripeGateway, count: int, poisonous: int
+    events: Sequence[Parcel], applied: Mapping[str, About], count: int, poisonous: int
 ) -> tuple[list[Parcel], set[str]]:
     """Events that all would be applied, as often as it takes, and the objects that will fail: one event each."""
-    with copied_books(postgres, "storm_poison_seed") as warehouse:
-        store_all(warehouse, events)
-        settle(warehouse, api)
-        applied = {
-            row["event_id"]: (row["type"], row["object_id"])
-            for row in warehouse.rows(
-                "SELECT e.event_id, e.type, e.object_id FROM billing.stripe_events AS e"
-                " JOIN billing.stripe_event_work AS w USING (event_id) WHERE w.state = 'applied'"
-            )
-        }
     methods = [
-        event for event in events if HANDLED.get(applied.get(event.event_id, ("", ""))[0]) is Kind.PAYMENT_METHOD
+        event
+        for event in events
+        if event.event_id in applied and HANDLED.get(applied[event.event_id].type) is Kind.PAYMENT_METHOD
     ]
     bad: dict[str, Parcel] = {}
     for event in methods:
-        bad.setdefault(applied[event.event_id][1], event)
+        bad.setdefault(applied[event.event_id].object_id, event)
     chosen = dict(list(bad.items())[:poisonous])
     assert len(chosen) == poisonous, "too few payment methods in the story"
-    good = [event for event in events if event.event_id in applied and applied[event.event_id][1] not in chosen]
+    good = [event for event in events if event.event_id in applied and applied[event.event_id].object_id not in chosen]
     wanted = count - poisonous
     copies = -(-wanted // len(good))
     clean = [_again(event, number) for event in good for number in range(copies)][:wanted]

@@ -21,8 +21,8 @@ from billing_pipeline.core.stripe_objects import CreditNote, ListedBook, Payment
 from billing_pipeline_tests.adapters.charging_world import Emulated
 from billing_pipeline_tests.storm.figures import Figures
 from billing_pipeline_tests.storm.machines import Postgres
-from billing_pipeline_tests.storm.processing import gateway, settle, store_all
 from billing_pipeline_tests.storm.sender import Parcel
+from billing_pipeline_tests.storm.settling import gateway, settle, store_all
 from billing_pipeline_tests.storm.world import copied_books
 
 KINDS = ("missing_here", "missing_at_stripe", "amount_or_currency", "status", "duplicate")

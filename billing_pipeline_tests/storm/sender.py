@@ -39,6 +39,13 @@ class Sent:
     """Of the attempts that got a 2xx."""
     seconds: float = 0.0
 
+    def add(self, other: "Sent") -> None:
+        """How another delivery went, but for which events it was of."""
+        self.statuses += other.statuses
+        self.unanswered += other.unanswered
+        self.latencies_s += other.latencies_s
+        self.seconds += other.seconds
+
     @property
     def refused(self) -> int:
         """Attempts that got a 4xx."""
