@@ -64,7 +64,7 @@ class ProcessReport:
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        told = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(self.outcomes.items()))
+        told = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(self.outcomes.items()) if count)
         return f"{told or 'nothing was due'}; {self.objects:,} objects in {self.seconds:.1f} s"
 
 

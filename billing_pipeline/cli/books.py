@@ -58,6 +58,7 @@ def close(month: date, author: str) -> None:
     """Close a month whose invoices, Stripe's invoices and payments agree. Its records do not change afterwards."""
     from billing_pipeline.adapters.month_closing import close_month
     from billing_pipeline.core.money import format_minor
+    from billing_pipeline.core.month_proof import TOTALS
 
     warehouse = open_database()
     with open_stripe() as gateway:
@@ -68,6 +69,7 @@ def close(month: date, author: str) -> None:
         f"  {done.invoice_count:,} invoices, {done.stripe_invoice_count:,} at Stripe, {done.payment_count:,} payments"
     )
     for currency, totals in done.totals.items():
-        click.echo("  " + ", ".join(f"{name} {format_minor(amount, currency)}" for name, amount in totals.items()))
+        told = (f"{name.replace('_', ' ')} {format_minor(totals[name], currency)}" for name in TOTALS)
+        click.echo("  " + ", ".join(told))
     for name, digest in done.digests.items():
         click.echo(f"  {name} sha256 {digest}")

@@ -51,7 +51,10 @@ def list_command(
     """List events, newest first."""
     from billing_pipeline.adapters.event_queue import listed
 
-    for row in listed(open_database(), _filter(state, type_, object_id, since), limit):
+    rows = listed(open_database(), _filter(state, type_, object_id, since), limit)
+    if not rows:
+        click.echo("no events")
+    for row in rows:
         error = f"  {row['last_error']}" if row["last_error"] else ""
         click.echo(
             f"{row['received_at']:%Y-%m-%d %H:%M:%S}  {row['state']:<8} {row['event_id']}  {row['type']}"

