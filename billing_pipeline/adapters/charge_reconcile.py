@@ -1,4 +1,8 @@
-"""After a change of the database: what Stripe has is taken over and compared, and charging goes on when all is well."""
+"""After a change of the database: what Stripe has is taken over and compared, and charging goes on when all is well.
+
+Not the daily comparison (reconciliation.py), which only reports: here charges that the database lost follow Stripe
+first, closed months count, what events have told does not, and the answer switches charging on again.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

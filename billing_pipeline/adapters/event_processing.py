@@ -10,19 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from threading import Event, Lock
-from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from billing_pipeline.adapters import event_queue as queue
 from billing_pipeline.adapters.event_cipher import EventCipher
+from billing_pipeline.adapters.event_lock import locked, object_key
 from billing_pipeline.adapters.event_objects import read_object
 from billing_pipeline.adapters.event_queue import ClaimedEvent, Ending
 from billing_pipeline.adapters.event_reading import Reading, Write
-from billing_pipeline.adapters.warehouse import Warehouse, each_by_itself
+from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.adapters.worker_pool import work_through
 from billing_pipeline.core.stripe_errors import Outcome, StripeFailure
 from billing_pipeline.core.stripe_events import (
@@ -176,7 +175,7 @@ class _Run:
         if one.kind is None:
             self._fail(connection, one, "it names no object that could be asked for", definite=True)
             return
-        with _locked(connection, object_key(one.kind, one.object_id)) as mine:
+        with locked(connection, object_key(one.kind, one.object_id)) as mine:
             if not mine:
                 self._end(connection, one, Busy())
                 return
@@ -281,29 +280,3 @@ def _told(verdict: Verdict) -> str:
             return "waiting"
         case Busy():
             return "put off"
-
-
-def object_key(kind: str, object_id: str) -> int:
-    """The 64-bit advisory lock of an object of Stripe's."""
-    return int.from_bytes(sha256(f"event:{kind}:{object_id}".encode()).digest()[:8], "big", signed=True)
-
-
-@contextmanager
-def _locked(connection: Connection, key: int) -> Iterator[bool]:
-    """The right to ask for an object and write what it says, held by the session; False: another process has it."""
-    got = _committed(connection, "SELECT pg_try_advisory_lock(:key)", key)
-    try:
-        yield bool(got)
-    finally:
-        if got and not connection.invalidated:
-            try:
-                connection.rollback()
-                _committed(connection, "SELECT pg_advisory_unlock(:key)", key)
-            except DBAPIError:
-                # a connection that may still hold the lock must not go back to the pool
-                connection.invalidate()
-
-
-def _committed(connection: Connection, statement: str, key: int) -> Any:
-    with each_by_itself(connection):
-        return connection.execute(text(statement), {"key": key}).scalar_one()

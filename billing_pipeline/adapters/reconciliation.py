@@ -1,7 +1,8 @@
 """Compare our books with Stripe's lists and keep what differs. Nothing is changed but the record of the comparison.
 
 The rules are core/reconciliation.py's. What moves while it is compared is no difference: what was found is looked for
-a second time, and only what is there again, in the same words, counts.
+a second time, and only what is there again, in the same words, counts. Charging after a change of the database is let
+on again by another comparison, which is allowed to write: charge_reconcile.py.
 """
 
 from collections.abc import Collection, Iterable
