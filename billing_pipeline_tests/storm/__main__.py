@@ -23,6 +23,7 @@ from billing_pipeline_tests.storm.dagster_kills import dagster_kills
 from billing_pipeline_tests.storm.delivery import delivered_in_order, storm
 from billing_pipeline_tests.storm.figures import Figures
 from billing_pipeline_tests.storm.hostile import fuzz, odd_json
+from billing_pipeline_tests.storm.latency import latency
 from billing_pipeline_tests.storm.load import rotation, slow_connections, start_and_memory
 from billing_pipeline_tests.storm.machines import TEMPLATE, Postgres, running_postgres
 from billing_pipeline_tests.storm.processing import outage, poison
@@ -31,9 +32,10 @@ from billing_pipeline_tests.storm.settling import gateway, processing, settler
 from billing_pipeline_tests.storm.world import BOOKS, build_books, copied_books, emulator_process
 
 DAGSTER = "dagster"
+LATENCY = "latency"
 NAMES = (
     "start_and_memory", "rotation", "slow_connections", "fuzz", "odd_json",
-    "outage", "storm", "poison", "reconciliation", DAGSTER,
+    "outage", "storm", "poison", "reconciliation", DAGSTER, LATENCY,
 )  # fmt: skip
 
 
@@ -62,6 +64,7 @@ class Size:
     dagster_kills: int = 25
     dagster_invoices: int = 63
     dagster_within_s: float = 900.0
+    latency_events: int = 30
 
 
 SMALL = Size(
@@ -72,7 +75,10 @@ SMALL = Size(
 
 
 def proofs(size: Size, seed: int, say: Callable[[str], None], only: str | None = None) -> Iterator[Figures]:
-    """Each proof, or one of them, on one PostgreSQL server and one emulator; Dagster's runs beside the storm."""
+    """Each proof, or one of them, on one PostgreSQL server and one emulator; Dagster's runs beside the storm.
+
+    `latency` waits more than it works, and runs only where it is asked for.
+    """
     with (
         running_postgres() as postgres,
         tempfile.TemporaryDirectory() as folder,
@@ -83,6 +89,10 @@ def proofs(size: Size, seed: int, say: Callable[[str], None], only: str | None =
         if only == DAGSTER:
             events = build_books(postgres, stripe_side, size.dagster_invoices, seed)
             yield dagster_kills(postgres, base_url, gateway(base_url), events, BOOKS, size.dagster_kills, seed, say)
+            return
+        if only == LATENCY:
+            events = build_books(postgres, stripe_side, 2 * size.latency_events, seed)
+            yield latency(postgres, base_url, events, size.latency_events, say)
             return
         measured: dict[str, Callable[[Warehouse], Figures]] = {
             "start_and_memory": lambda warehouse: start_and_memory(warehouse, size.starts, size.worked),

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from billing_pipeline_tests.web.receiving import KEYS, database_url
 LEASE_S = 8
 CALLS_PER_SECOND = 12
 """So that a run takes a second or two, in which it can be killed."""
-_INSTANCE = """
+HASTY = """
 storage:
   postgres:
     postgres_url:
@@ -37,13 +38,22 @@ run_coordinator:
   config:
     dequeue_interval_seconds: 1
 """
+"""An instance that notices soon what was killed."""
+HASTY_SETTINGS = {
+    "STRIPE_CALLS_PER_SECOND": str(CALLS_PER_SECOND),
+    "STRIPE_CALLS_PER_SECOND_PER_ENDPOINT": str(CALLS_PER_SECOND),
+    "STRIPE_EVENTS_INTERVAL_S": "1",
+    "STRIPE_EVENTS_LEASE_S": str(LEASE_S),
+    "SWEEP_CRON": "0 0 1 1 *",
+    "RECONCILE_CRON": "0 0 1 1 *",
+}
 
 
 class Daemon:
     """`dagster-daemon` with what descends from it."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        (folder / "dagster.yaml").write_text(_INSTANCE)
+    def __init__(self, folder: Path, environment: dict[str, str], instance: str = HASTY) -> None:
+        (folder / "dagster.yaml").write_text(instance)
         self._environment = environment
         self._log = folder / "daemon.log"
         self.started: dict[int, psutil.Process] = {}
@@ -100,7 +110,9 @@ def kill(process: psutil.Process) -> None:
         process.send_signal(signal.SIGKILL)  # psutil looks first whether the id is still that process's
 
 
-def environment_of(postgres: Postgres, warehouse: Warehouse, folder: Path, base_url: str) -> dict[str, str]:
+def environment_of(
+    postgres: Postgres, warehouse: Warehouse, folder: Path, base_url: str, settings: Mapping[str, str]
+) -> dict[str, str]:
     """What a daemon needs to work on these books with the Stripe that answers there; its home is `folder`."""
     left_out = ("BILLING_", "STRIPE_", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
@@ -114,10 +126,5 @@ def environment_of(postgres: Postgres, warehouse: Warehouse, folder: Path, base_
         "BILLING_EVENT_KEYS": ",".join(f"{key.key_id}:{base64.b64encode(key.key).decode()}" for key in KEYS),
         "STRIPE_SECRET_KEY": EMULATOR_KEY,
         "STRIPE_API_BASE": base_url,
-        "STRIPE_CALLS_PER_SECOND": str(CALLS_PER_SECOND),
-        "STRIPE_CALLS_PER_SECOND_PER_ENDPOINT": str(CALLS_PER_SECOND),
-        "STRIPE_EVENTS_INTERVAL_S": "1",
-        "STRIPE_EVENTS_LEASE_S": str(LEASE_S),
-        "SWEEP_CRON": "0 0 1 1 *",
-        "RECONCILE_CRON": "0 0 1 1 *",
+        **settings,
     }

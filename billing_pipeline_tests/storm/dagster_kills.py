@@ -13,7 +13,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from billing_pipeline.adapters.charge_brakes import pause
 from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline_tests.storm.dagster_daemon import Daemon, environment_of, kill
+from billing_pipeline_tests.storm.dagster_daemon import HASTY_SETTINGS, Daemon, environment_of, kill
 from billing_pipeline_tests.storm.digests import digest
 from billing_pipeline_tests.storm.figures import Figures
 from billing_pipeline_tests.storm.machines import Postgres
@@ -62,7 +62,7 @@ def dagster_kills(
         _hold_charging(warehouse)
         with warehouse.transaction() as connection:
             connection.execute(text(_WITNESS))
-        daemon = Daemon(folder, environment_of(postgres, warehouse, folder, base_url))
+        daemon = Daemon(folder, environment_of(postgres, warehouse, folder, base_url, HASTY_SETTINGS))
         try:
             for number, moment in enumerate(orders):
                 store_all(warehouse, portions[number])
