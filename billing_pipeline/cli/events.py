@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import click
 
-from billing_pipeline.cli.common import Instant, open_database, open_stripe
+from billing_pipeline.cli.common import Instant, open_database, open_stripe, table
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.settings import load_settings
 
@@ -116,6 +116,26 @@ def replay(
     if event_id is not None and not listed(warehouse, chosen, 1):
         raise UserError(f"{event_id}: expected the id of a stored event that the options fit")
     click.echo(f"{put_back(warehouse, chosen, author, reason):,} event(s) put back")
+
+
+@events.command()
+def contradictions() -> None:
+    """List copies of events that say something else than the stored one and that nobody has acknowledged."""
+    from billing_pipeline.adapters.event_conflicts import contradictions as unacknowledged
+
+    table(unacknowledged(open_database()), "no contradicting copies")
+
+
+@events.command()
+@click.argument("event_id")
+@click.option("--author", required=True, help="Who has looked.")
+@click.option("--reason", required=True, help="What it was.")
+def acknowledge(event_id: str, author: str, reason: str) -> None:
+    """Say that the copies that contradict an event were looked at: they are no alarm any more. They are kept."""
+    from billing_pipeline.adapters.event_conflicts import acknowledge as looked_at
+
+    count = looked_at(open_database(), event_id, author=author, reason=reason)
+    click.echo(f"{count:,} contradicting copies of {event_id} are acknowledged")
 
 
 @events.command()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
+from billing_pipeline.adapters.event_conflicts import acknowledge
 from billing_pipeline.adapters.event_queue import claim
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.definitions import defs
@@ -146,6 +147,18 @@ def test_an_event_that_was_given_up_fails_the_check_until_it_is_replayed(instanc
     assert failed.check_name == "no_event_given_up"
     assert str(failed.description).startswith("1 event(s) given up, such as evt_")
     assert world.replay_all(state="dead") == 1
+    done = run(instance, "process_stripe_events")
+    assert all(check.passed for check in done.get_asset_check_evaluations())
+
+
+def test_a_contradicting_copy_fails_its_check_until_somebody_has_looked(instance, world: EventWorld) -> None:
+    for type_ in ("invoice.paid", "invoice.voided"):
+        world.say(type_, {"id": "in_1"}, "evt_1")
+    done = run(instance, "process_stripe_events")
+    [failed] = [check for check in done.get_asset_check_evaluations() if not check.passed]
+    assert failed.check_name == "no_contradicting_event"
+    assert failed.description == "1 contradicting event(s), such as evt_1"
+    acknowledge(world.warehouse, "evt_1", author="ann", reason="sent by hand")
     done = run(instance, "process_stripe_events")
     assert all(check.passed for check in done.get_asset_check_evaluations())
 

@@ -1,5 +1,6 @@
 """`billing events`: what an operator sees of Stripe's events, puts back and fetches, and the line that says why not."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -70,6 +71,21 @@ def test_one_event_a_choice_or_all_are_put_back_and_nothing_changes(told: EventW
     assert "1 failed, to be tried again" in said("events", "process")
     told.execute("UPDATE billing.stripe_event_work SET state = 'dead' WHERE event_id = 'evt_dead'")
     assert told.digest() == before
+
+
+def test_a_contradicting_copy_is_an_alarm_until_somebody_has_looked(told: EventWorld) -> None:
+    assert said("events", "contradictions") == "no contradicting copies"
+    told.say("invoice.voided", {"id": "in_unheard_of"}, "evt_dead")
+    assert re.search(r"evt_dead +invoice.voided +in_unheard_of +webhook", said("events", "contradictions"))
+    assert said("events", "acknowledge", "evt_dead", *WHO) == "1 contradicting copies of evt_dead are acknowledged"
+    assert said("events", "contradictions") == "no contradicting copies"
+    assert "by ann: the code is mended" in said("events", "show", "evt_dead")
+    assert "evt_dead: expected the id of an event that an unacknowledged" in refused(
+        "events", "acknowledge", "evt_dead", *WHO
+    )
+    told.say("invoice.updated", {"id": "in_unheard_of"}, "evt_dead")
+    assert len(said("events", "contradictions").splitlines()) == 2, "a later one is an alarm of its own"
+    assert len(told.mirrored("stripe_event_conflicts")) == 2
 
 
 def test_processing_that_gives_an_event_up_says_so_with_its_exit_status(told: EventWorld) -> None:
