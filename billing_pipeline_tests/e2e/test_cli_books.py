@@ -109,35 +109,29 @@ def test_a_month_with_differences_stays_open(paid: EventWorld) -> None:
     assert said(*CLOSE).startswith("2026-10 closed: ")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["--month", "2026-09", "--author", "ann"], "2026-09 is not closed: it has no invoices"),
-        (["--month", "2026-10", "--author", "ann"], "2026-10 is not closed: 1 charge(s) are not settled, such as"),
-        (["--month", "2026-10", "--author", " "], "author: expected some text"),
-    ],
+IMPOSSIBLE = (
+    (("close", "--month", "2026-09", "--author", "ann"), "2026-09 is not closed: it has no invoices"),
+    (CLOSE, "2026-10 is not closed: 1 charge(s) are not settled, such as"),
+    (("close", "--month", "2026-10", "--author", " "), "author: expected some text"),
 )
-def test_a_month_that_cannot_be_closed_stays_open(world: EventWorld, arguments, says) -> None:
+MISTYPED = (
+    (("close", "--author", "ann"), "Missing option '--month'"),
+    (("close", "--month", "2026-10"), "Missing option '--author'"),
+    (("close", "--month", "2026-13", "--author", "ann"), "'2026-13': expected a month such as 2026-10"),
+    (("reconcile", "--month", "October"), "'October': expected a month such as 2026-10"),
+    (("reconcile", "delete-draft", "in_1", "--author", "ann"), "Missing option '--reason'"),
+)
+
+
+def test_a_month_that_cannot_be_closed_stays_open(world: EventWorld) -> None:
     world.bill(Bill("a"), Bill("broke", card=None))
     world.charge()
     world.catch_up()
-    assert says in refused("close", *arguments)
+    for arguments, says in IMPOSSIBLE:
+        assert says in refused(*arguments)
+    for arguments, says in MISTYPED:
+        assert says in refused(*arguments, exit_code=2)
     assert _closed(world) == 0
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["close", "--author", "ann"], "Missing option '--month'"),
-        (["close", "--month", "2026-10"], "Missing option '--author'"),
-        (["close", "--month", "2026-13", "--author", "ann"], "'2026-13': expected a month such as 2026-10"),
-        (["reconcile", "--month", "October"], "'October': expected a month such as 2026-10"),
-        (["reconcile", "delete-draft", "in_1", "--author", "ann"], "Missing option '--reason'"),
-    ],
-)
-@pytest.mark.usefixtures("world")
-def test_a_command_that_was_typed_wrong_says_what_it_expects(arguments, says) -> None:
-    assert says in refused(*arguments, exit_code=2)
 
 
 def test_two_closings_at_once_close_once(paid: EventWorld) -> None:
