@@ -109,12 +109,12 @@ def test_a_month_with_differences_stays_open(paid: EventWorld) -> None:
     assert said(*CLOSE).startswith("2026-10 closed: ")
 
 
-IMPOSSIBLE = (
+IMPOSSIBLE: tuple[tuple[tuple[str, ...], str], ...] = (
     (("close", "--month", "2026-09", "--author", "ann"), "2026-09 is not closed: it has no invoices"),
     (CLOSE, "2026-10 is not closed: 1 charge(s) are not settled, such as"),
     (("close", "--month", "2026-10", "--author", " "), "author: expected some text"),
 )
-MISTYPED = (
+MISTYPED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("close", "--author", "ann"), "Missing option '--month'"),
     (("close", "--month", "2026-10"), "Missing option '--author'"),
     (("close", "--month", "2026-13", "--author", "ann"), "'2026-13': expected a month such as 2026-10"),

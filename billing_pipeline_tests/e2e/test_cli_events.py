@@ -108,7 +108,7 @@ def test_a_sweep_fetches_what_nobody_has_sent_and_a_rebuild_agrees_with_the_book
     assert "1 agree, 1 do not" in told
 
 
-IMPOSSIBLE = (
+IMPOSSIBLE: tuple[tuple[tuple[str, ...], str], ...] = (
     (("show", "evt_unknown"), "evt_unknown: expected the id of a stored event"),
     (("replay", *WHO), "which events: expected an EVENT_ID, an option that chooses some, or --all"),
     (("replay", "evt_dead", "--all", *WHO), "which events: expected"),
@@ -124,7 +124,7 @@ IMPOSSIBLE = (
         "evt_dead: expected the id of an event that an unacknowledged copy contradicts",
     ),
 )
-MISTYPED = (
+MISTYPED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("list", "--state", "lost"), "'lost' is not one of 'pending'"),
     (("list", "--limit", "0"), "0 is not in the range x>=1"),
     (("list", "--since", "2026-10-01"), "expected an offset, such as Z"),

@@ -20,7 +20,7 @@ class Beside:
     def __init__(self, name: str, seed: int, within_s: float) -> None:
         self._name = name
         self._until = time.monotonic() + within_s
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             [sys.executable, "-m", "billing_pipeline_tests.storm", "--only", name, "--seed", str(seed)],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
@@ -31,14 +31,14 @@ class Beside:
         """Wait for its end and say what it found."""
         figures = Figures(self._name)
         try:
-            printed, _ = self._process.communicate(timeout=max(1.0, self._until - time.monotonic()))
+            printed, _ = self.process.communicate(timeout=max(1.0, self._until - time.monotonic()))
         except subprocess.TimeoutExpired:
             figures.expect(False, "it did not end in time")
             return figures
         report: dict[str, Any] = json.loads(printed.splitlines()[-1]) if printed.strip() else {}
         figures.values = report.get(self._name, {})
         figures.broken = report.get(
-            "broken", [f"{self._name}: it ended with {self._process.returncode}, without figures"]
+            "broken", [f"{self._name}: it ended with {self.process.returncode}, without figures"]
         )
         return figures
 
@@ -46,10 +46,10 @@ class Beside:
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)  # it ends what it has started
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)  # it ends what it has started
             try:
-                self._process.wait(ENDS_WITHIN_S)
+                self.process.wait(ENDS_WITHIN_S)
             except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+                self.process.kill()
+                self.process.wait()

@@ -3,6 +3,7 @@
 import pytest
 
 from billing_pipeline_tests.storm.__main__ import SMALL, proofs
+from billing_pipeline_tests.storm.beside import Beside
 from billing_pipeline_tests.storm.figures import Figures
 
 
@@ -43,3 +44,9 @@ def test_a_promise_that_does_not_hold_is_told():
     figures.expect(True, "unseen")
     figures.expect(False, "1 of 2")
     assert figures.broken == ["x: 1 of 2"]
+
+
+def test_a_proof_beside_the_others_that_ends_without_figures_does_not_hold():
+    with Beside("odd_json", seed=1, within_s=60) as beside:
+        beside.process.kill()
+        assert beside.figures().broken == ["odd_json: it ended with -9, without figures"]
