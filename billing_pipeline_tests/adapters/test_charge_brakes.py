@@ -1,7 +1,6 @@
 """Every brake stops what it is for, says so, and lets go again."""
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,17 +11,10 @@ from billing_pipeline.adapters.charge_brakes import mark_reconciled, pause, read
 from billing_pipeline.adapters.charge_canary import release_month
 from billing_pipeline.adapters.charge_reconcile import reconcile
 from billing_pipeline.adapters.stripe_gateway import StripeGateway
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.brakes import Limits
 from billing_pipeline.core.errors import UserError
-from billing_pipeline_tests.adapters.charging_world import KEY, MONTH, Bill, World, invoice_id_of, running_stripe
+from billing_pipeline_tests.adapters.charging_world import KEY, MONTH, Bill, World, invoice_id_of
 from billing_pipeline_tests.adapters.rows import execute, refused, value
-
-
-@pytest.fixture
-def world(warehouse: Warehouse) -> Iterator[World]:
-    with running_stripe() as emulated:
-        yield World(warehouse, emulated)
 
 
 def pretend_failover(world: World) -> None:
