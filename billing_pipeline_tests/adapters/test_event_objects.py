@@ -1,19 +1,9 @@
 """What an event leads to, object by object: real Postgres, the emulator over real HTTP."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
-from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline_tests.adapters.charging_world import Bill, invoice_id_of, running_stripe
+from billing_pipeline_tests.adapters.charging_world import Bill, invoice_id_of
 from billing_pipeline_tests.adapters.event_world import EventWorld
-
-
-@pytest.fixture
-def world(warehouse: Warehouse) -> Iterator[EventWorld]:
-    with running_stripe() as emulated:
-        yield EventWorld(warehouse, emulated)
 
 
 def test_what_a_charged_month_says_is_applied_and_changes_no_charge(world: EventWorld) -> None:

@@ -1,6 +1,5 @@
 """The queue of events, worked off: orders, repetitions, poison, outages, and runs that die or meet each other."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,17 +9,10 @@ import pytest
 from billing_pipeline.adapters.event_lock import object_key
 from billing_pipeline.adapters.event_queue import Ending, claim, due_work, finish
 from billing_pipeline.adapters.stripe_gateway import StripeGateway
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.stripe_errors import StripeFailure
 from billing_pipeline.core.stripe_objects import InvoiceFacts
-from billing_pipeline_tests.adapters.charging_world import KEY, Bill, invoice_id_of, running_stripe
+from billing_pipeline_tests.adapters.charging_world import KEY, Bill, invoice_id_of
 from billing_pipeline_tests.adapters.event_world import EventWorld, holding, impatient, shuffled
-
-
-@pytest.fixture
-def world(warehouse: Warehouse) -> Iterator[EventWorld]:
-    with running_stripe() as emulated:
-        yield EventWorld(warehouse, emulated)
 
 
 def _rich_history(world: EventWorld) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """Events and a charging run at the same invoice: whoever comes first, it ends as Stripe has it and is charged once."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,15 +8,8 @@ import stripe
 from billing_pipeline.adapters import event_invoices
 from billing_pipeline.adapters.charge_store import lock_key
 from billing_pipeline.adapters.stripe_gateway import StripeGateway
-from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline_tests.adapters.charging_world import KEY, Bill, invoice_id_of, running_stripe
+from billing_pipeline_tests.adapters.charging_world import KEY, Bill, invoice_id_of
 from billing_pipeline_tests.adapters.event_world import EventWorld, holding
-
-
-@pytest.fixture
-def world(warehouse: Warehouse) -> Iterator[EventWorld]:
-    with running_stripe() as emulated:
-        yield EventWorld(warehouse, emulated)
 
 
 def test_a_lost_answer_is_made_good_by_the_event(world: EventWorld) -> None:

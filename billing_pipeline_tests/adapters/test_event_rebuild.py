@@ -1,21 +1,10 @@
 """The payment state of every invoice, from the stored events alone, equals the books; and where it does not, that is said."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from billing_pipeline.adapters.event_cipher import EventCipher
 from billing_pipeline.adapters.event_rebuild import rebuild
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.settings import EventKey
-from billing_pipeline_tests.adapters.charging_world import Bill, invoice_id_of, running_stripe
+from billing_pipeline_tests.adapters.charging_world import Bill, invoice_id_of
 from billing_pipeline_tests.adapters.event_world import CIPHER, EventWorld, shuffled
-
-
-@pytest.fixture
-def world(warehouse: Warehouse) -> Iterator[EventWorld]:
-    with running_stripe() as emulated:
-        yield EventWorld(warehouse, emulated)
 
 
 def history(world: EventWorld) -> None:

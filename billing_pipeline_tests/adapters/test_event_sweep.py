@@ -7,16 +7,9 @@ from typing import Any
 import pytest
 
 from billing_pipeline.adapters.stripe_gateway import StripeGateway
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.stripe_errors import Evidence, Outcome, StripeFailure, Verdict
-from billing_pipeline_tests.adapters.charging_world import KEY, Bill, running_stripe
+from billing_pipeline_tests.adapters.charging_world import KEY, Bill
 from billing_pipeline_tests.adapters.event_world import CIPHER, EventWorld
-
-
-@pytest.fixture
-def world(warehouse: Warehouse) -> Iterator[EventWorld]:
-    with running_stripe() as emulated:
-        yield EventWorld(warehouse, emulated)
 
 
 def test_what_webhooks_brought_is_known_and_the_rest_is_fetched(world: EventWorld) -> None:

@@ -1,6 +1,6 @@
 """A month is closed when everything agrees, and then the database keeps it as it is, whoever asks and however quickly."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,17 +11,10 @@ from sqlalchemy.exc import DBAPIError
 from billing_pipeline.adapters.event_rebuild import rebuild
 from billing_pipeline.adapters.month_closing import ClosedMonth, NotClosed, close_month
 from billing_pipeline.adapters.reconciliation import reconcile
-from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline_tests.adapters.charging_world import MONTH, Bill, invoice_id_of, running_stripe
+from billing_pipeline_tests.adapters.charging_world import MONTH, Bill, invoice_id_of
 from billing_pipeline_tests.adapters.event_world import CIPHER, EventWorld
 from billing_pipeline_tests.adapters.rows import reason_of
 from billing_pipeline_tests.adapters.sessions import refusal, two_sessions
-
-
-@pytest.fixture
-def world(warehouse: Warehouse) -> Iterator[EventWorld]:
-    with running_stripe() as emulated:
-        yield EventWorld(warehouse, emulated)
 
 
 def close(world: EventWorld) -> ClosedMonth:

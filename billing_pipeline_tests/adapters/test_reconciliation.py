@@ -9,16 +9,9 @@ import pytest
 from billing_pipeline.adapters.charge_store import lock_key
 from billing_pipeline.adapters.orphan_drafts import delete_orphan_draft
 from billing_pipeline.adapters.reconciliation import Comparison, reconcile
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.errors import UserError
-from billing_pipeline_tests.adapters.charging_world import MONTH, Bill, invoice_id_of, running_stripe
+from billing_pipeline_tests.adapters.charging_world import MONTH, Bill, invoice_id_of
 from billing_pipeline_tests.adapters.event_world import EventWorld, holding
-
-
-@pytest.fixture
-def world(warehouse: Warehouse) -> Iterator[EventWorld]:
-    with running_stripe() as emulated:
-        yield EventWorld(warehouse, emulated)
 
 
 def compare(world: EventWorld, **options: Any) -> Comparison:
