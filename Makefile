@@ -51,7 +51,7 @@ bench: $(READY)  ## rows per second of each asset beside COPY of the same rows
 	@$(BIN)/billing bench $(BENCH)
 
 storm: $(READY)  ## webhooks under load while things die; the last line is JSON
-	@$(BIN)/python -m billing_pipeline_tests.storm
+	@$(BIN)/python -m billing_pipeline_tests.storm $(STORM)
 
 up: $(READY)  ## UI on http://127.0.0.1:3000, daemon, receiver and Stripe emulator until Ctrl-C
 	@$(BIN)/billing up
