@@ -103,6 +103,8 @@ def settled(database_url: str, base_url: str) -> Settled:
             settle(warehouse, gateway(base_url))
             return Settled(digest(warehouse), interruptions)
         except DBAPIError as error:
+            if "does not exist" in str(error.orig):  # the storm is over, and its databases are gone
+                raise
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the database went away {interruptions} times, and again: {error.orig}") from None
             interruptions += 1
