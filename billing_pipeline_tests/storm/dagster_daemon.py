@@ -29,7 +29,7 @@ telemetry:
   enabled: false
 run_monitoring:
   enabled: true
-  start_timeout_seconds: 10
+  start_timeout_seconds: 20
   poll_interval_seconds: 2
   max_resume_run_attempts: 0
 run_coordinator:
