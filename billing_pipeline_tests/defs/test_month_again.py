@@ -102,7 +102,9 @@ def _rows(warehouse: Warehouse) -> dict[str, list[str]]:
     return {
         table: [
             row["r"]
-            for row in warehouse.rows(f"SELECT (to_jsonb(r) - 'run_id')::text AS r FROM billing.{table} AS r ORDER BY 1")
+            for row in warehouse.rows(
+                f"SELECT (to_jsonb(r) - 'run_id')::text AS r FROM billing.{table} AS r ORDER BY 1"
+            )
         ]
         for table in ASSETS
     }
