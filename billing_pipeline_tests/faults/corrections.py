@@ -38,7 +38,7 @@ PAUSE_S = 0.2
 def corrections(server: "PostgresServer", template: str, seed: int, *, wanted: int) -> Part:
     """At least so many kills; boundaries take turns, so each has its share."""
     part = Part("corrections", [seed])
-    part.figures |= Counter(dict.fromkeys(("double_credits", "not_corrected"), 0))
+    part.figures.update(dict.fromkeys(("double_credits", "not_corrected"), 0))
     dice = random.Random(seed)
     turns = _turns(dice)
     at_boundary: Counter[str] = Counter()
