@@ -86,7 +86,7 @@ def shadow_by_code(
             if "error" in header:
                 raise CodeError(f"--code {code}: {header['error']}")
             built = [_line(code, row) for row in rows]
-    return CodeShadow(Shadow(built, header["unpriced_snapshots"]), f"{name}, {header['code_version']}")
+    return CodeShadow(Shadow(built, int(header["unpriced_snapshots"])), f"{name}, {header['code_version']}")
 
 
 @contextmanager

@@ -118,6 +118,41 @@ def list_(parked: bool) -> None:
     table(rows, "no credit notes")
 
 
+@credit.command()
+@click.option("--all", "settled", is_flag=True, help="Also those that are settled.")
+def refunds(settled: bool) -> None:
+    """Show refunds that failed at Stripe, whose money the customer does not have yet. Exit status 1 if there are."""
+    from billing_pipeline.adapters.failed_refunds import failed_refunds
+
+    rows = failed_refunds(open_database(), settled=settled)
+    table(rows, "no refund failed")
+    if any(row["state"] != "settled" for row in rows):
+        click.echo("`billing credit repay REFUND` gives the customer the money", err=True)
+        sys.exit(1)
+
+
+@credit.command()
+@click.argument("refund")
+@click.option(
+    "--to",
+    type=click.Choice(["balance", "card", "elsewhere"]),
+    required=True,
+    help="The customer's balance at Stripe, the same card once more, or paid outside Stripe: say how in --reason.",
+)
+@REASON
+@AUTHOR
+def repay(refund: str, to: str, reason: str, author: str) -> None:
+    """Give the customer the money of REFUND (re_…), which failed."""
+    from billing_pipeline.adapters.failed_refunds import repay as do
+    from billing_pipeline.core.money import format_minor
+
+    warehouse = open_database()
+    with open_stripe() as api:
+        done = do(warehouse, api, refund, to=to, author=author, reason=reason)
+    made = f": {done.stripe_id}" if done.stripe_id else ""
+    click.echo(f"{format_minor(done.amount_minor, done.currency)} of {refund} repaid to {done.method}{made}")
+
+
 def _line(text: str, reason: str, currency: str) -> "CreditLine":
     from billing_pipeline.core.crediting import CreditLine
 

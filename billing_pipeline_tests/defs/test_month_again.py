@@ -113,7 +113,7 @@ def _rows(warehouse: Warehouse) -> dict[str, list[str]]:
 def test_a_backfill_started_in_june_gives_the_bytes_of_one_started_in_february(
     postgres_server: "PostgresServer", template_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    found = []
+    found: list[dict[str, list[str]]] = []
     for started in ("february", "june"):
         with copied_database(postgres_server, template_database) as warehouse:
             _platform(warehouse)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -257,9 +258,7 @@ def _run_jobs(warehouse: Warehouse, steps: Steps, billed: list[date]) -> list[st
                 say(f"{outcomes[-1].metadata.get('invoices', {}).get('dagster/row_count', 'no')} invoices")
             if not all(outcome.success for outcome in outcomes):
                 break
-            with steps.step(
-                f"job charge_month for {month:%B %Y}", count=lambda month=month: _charged(warehouse, month)
-            ) as say:
+            with steps.step(f"job charge_month for {month:%B %Y}", count=partial(_charged, warehouse, month)) as say:
                 outcomes.append(charge_month(instance, month, charge_old_month=month != billed[-1], tags=tags()))
                 say("{} of {} charges have an answer".format(*_charged(warehouse, month)))
     return [
