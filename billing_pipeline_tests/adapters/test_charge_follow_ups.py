@@ -1,7 +1,6 @@
 """The queue of charges that are looked at again: what gets into it, when it is done, and when a person has to."""
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +10,6 @@ from sqlalchemy import Connection, text
 from billing_pipeline.adapters import charge_follow_ups as queue
 from billing_pipeline.adapters.charge_brakes import pause, resume
 from billing_pipeline.adapters.charge_passes import FollowUpReport, follow_up
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.dunning import RETRY_DAYS
 from billing_pipeline.core.janitor import ASKS_MAX
 from billing_pipeline_tests.adapters.charging_world import (
@@ -20,17 +18,10 @@ from billing_pipeline_tests.adapters.charging_world import (
     Bill,
     World,
     invoice_id_of,
-    running_stripe,
 )
 from billing_pipeline_tests.adapters.rows import charged, execute, refused
 
 DECLINED = "pm_card_chargeCustomerFail"
-
-
-@pytest.fixture
-def world(warehouse: Warehouse) -> Iterator[World]:
-    with running_stripe() as emulated:
-        yield World(warehouse, emulated)
 
 
 class Days:

@@ -1,6 +1,5 @@
 """What a person does to one charge: every decision asks Stripe first, and nothing is paid twice by it."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from billing_pipeline.adapters.charge_operations import adopt, invoice_named, re
 from billing_pipeline.adapters.charge_store import lock_key
 from billing_pipeline.adapters.charge_void import void_charge
 from billing_pipeline.adapters.finalisation import finalise_month
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.errors import UserError
 from billing_pipeline_tests.adapters.charging_world import (
     MONTH,
@@ -19,16 +17,9 @@ from billing_pipeline_tests.adapters.charging_world import (
     Bill,
     World,
     invoice_id_of,
-    running_stripe,
 )
 
 DECLINED = "pm_card_chargeCustomerFail"
-
-
-@pytest.fixture
-def world(warehouse: Warehouse) -> Iterator[World]:
-    with running_stripe() as emulated:
-        yield World(warehouse, emulated)
 
 
 def signed(world: World) -> dict[str, Any]:

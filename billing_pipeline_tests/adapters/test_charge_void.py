@@ -1,7 +1,6 @@
 """An invoice is voided once, after Stripe was asked, and never when money moved."""
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,15 +9,8 @@ from sqlalchemy import text
 from billing_pipeline.adapters.charge_store import lock_key
 from billing_pipeline.adapters.charge_void import Voided, VoidRefused, void_charge
 from billing_pipeline.adapters.stripe_gateway import StripeGateway
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.errors import UserError
-from billing_pipeline_tests.adapters.charging_world import KEY, Bill, World, invoice_id_of, running_stripe
-
-
-@pytest.fixture
-def world(warehouse: Warehouse) -> Iterator[World]:
-    with running_stripe() as emulated:
-        yield World(warehouse, emulated)
+from billing_pipeline_tests.adapters.charging_world import KEY, Bill, World, invoice_id_of
 
 
 def void(world: World, customer_id: str, api: StripeGateway | None = None) -> Voided:

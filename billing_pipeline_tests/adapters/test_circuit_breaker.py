@@ -1,6 +1,6 @@
 """An outage of Stripe: few calls while it lasts, everything charged once afterwards. The clock is a fake one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,15 +13,9 @@ from billing_pipeline.adapters.stripe_gateway import StripeGateway
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.brakes import FAILURES_MAX, PROBE_EVERY
 from billing_pipeline.core.stripe_errors import Evidence, StripeFailure, classify
-from billing_pipeline_tests.adapters.charging_world import KEY, NO_EXPECTATION, Bill, World, running_stripe
+from billing_pipeline_tests.adapters.charging_world import KEY, NO_EXPECTATION, Bill, World
 
 START = datetime(2026, 11, 2, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def world(warehouse: Warehouse) -> Iterator[World]:
-    with running_stripe() as emulated:
-        yield World(warehouse, emulated)
 
 
 class Clock:

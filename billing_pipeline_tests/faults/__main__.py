@@ -87,7 +87,10 @@ def main() -> int:
     click.echo(shown)
     click.echo("")
     if given.record:
-        given.record.write_text(recorded(given.record.read_text(encoding="utf-8"), shown), encoding="utf-8")
+        from billing_pipeline_tests.faults.mutants import defences
+
+        document = recorded(given.record.read_text(encoding="utf-8"), "figures", shown)
+        given.record.write_text(recorded(document, "mutants", defences()), encoding="utf-8")
     click.echo(json.dumps(found))
     return 1 if found["failures"] or found["double_charges"] or found["uncharged"] else 0
 

@@ -15,7 +15,8 @@ from billing_pipeline.adapters.charge_check import verify_month
 from billing_pipeline.adapters.charger import ChargeReport
 from billing_pipeline.adapters.finalisation import finalise_month
 from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline_tests.adapters.charging_world import MONTH, Bill, Emulated, World, running_stripe
+from billing_pipeline_tests.adapters.charging_world import MONTH, Bill, Emulated, running_stripe
+from billing_pipeline_tests.adapters.event_world import EventWorld
 from billing_pipeline_tests.databases import copied_database
 from billing_pipeline_tests.faults.report import Part
 
@@ -33,7 +34,7 @@ class Hurried(Event):
         return self.is_set()
 
 
-class Arena(World):
+class Arena(EventWorld):
     """A month to which every round adds customers."""
 
     def __init__(self, warehouse: Warehouse, stripe_side: Emulated) -> None:

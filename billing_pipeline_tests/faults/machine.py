@@ -5,6 +5,7 @@ things, and then the next pass without a fault has to make it the one. What is s
 side after every step.
 """
 
+import random
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from billing_pipeline.adapters.charge_invoice import Retry
 from billing_pipeline.adapters.charge_void import VoidRefused, void_charge
 from billing_pipeline.adapters.finalisation import finalise_month
 from billing_pipeline.core.charging import WORKABLE
+from billing_pipeline.core.stripe_events import HANDLED
 from billing_pipeline_tests.adapters.charging_world import MONTH, Bill, invoice_id_of
 from billing_pipeline_tests.faults.answers import a_while_later
 from billing_pipeline_tests.faults.arena import Arena, Hurried, arena
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 STEPS_AN_EXAMPLE = 50
 CUSTOMERS_MAX = 6
+HOURS_MAX = 600
+"""Stripe lists an event for 30 days; what nobody has fetched by then is the sweep's proof, not this one's."""
 FAULTS = ("drop_before_effect", "drop_after_effect", "error_500_with_effect", "error_500_without_effect", "rate_limit")
 CALLS = ("", "/*/add_lines", "/*/finalize", "/*/pay")
 
@@ -66,6 +70,7 @@ class Charging(RuleBasedStateMachine):
         self._open = ExitStack()
         self.run: Arena = self._open.enter_context(arena(self.server, self.template))
         self.model: dict[str, Model] = {}
+        self.hours = 0
 
     def teardown(self) -> None:
         self._open.close()
@@ -171,9 +176,26 @@ class Charging(RuleBasedStateMachine):
         one.stripe = {"pay": "paid", "void_invoice": "void", "mark_uncollectible": "uncollectible"}[what]
         one.payments += what == "pay"
 
+    @precondition(lambda self: self._any(*WORKABLE, "refused"))
+    @rule(order=st.integers(0, 99), share=st.sampled_from([0.3, 1.0]))
+    def deliver(self, order: int, share: float) -> None:
+        """Webhooks: some of all that Stripe ever said, in any order, some of it twice, and all of it is processed."""
+        dice, said = random.Random(order), self.run.at_stripe()
+        known = {row["event_id"] for row in self.run.work()}
+        arrived = dice.sample(said, round(share * len(said)))
+        self.run.deliver([*arrived, *arrived[:3]])
+        self.run.process()
+        new = [event for event in arrived if event["id"] not in known and event["type"] in HANDLED]
+        about = {event["data"]["object"]["id"] for event in new}
+        for one in self.model.values():
+            if about & self._ids_at_stripe(one):
+                self._told(one)
+
+    @precondition(lambda self: self._any() and self.hours < HOURS_MAX)
     @rule(hours=st.integers(1, 30))
     def clock(self, hours: int) -> None:
         """Keys are forgotten after a day."""
+        self.hours += hours
         self.run.stripe.control("POST", "/clock", {"advance_s": hours * 3600})
 
     @invariant()
@@ -222,6 +244,20 @@ class Charging(RuleBasedStateMachine):
             live[str(invoice.invoice_id)] += invoice.is_live
             payments[str(invoice.invoice_id)] += paid.get(invoice.id, 0)
         return live, payments
+
+    def _ids_at_stripe(self, one: Model) -> set[str]:
+        ours = invoice_id_of(one.customer_id)
+        return {invoice.id for invoice in self.run.gateway().list_invoices(0) if invoice.invoice_id == ours}
+
+    def _told(self, one: Model) -> None:
+        """An event makes us look: the row goes forward to what Stripe shows, and no call moved anything there."""
+        state = self.run.charges()[one.customer_id]["state"]
+        if one.stripe in ("paid", "void", "uncollectible"):
+            assert state == one.stripe, f"{one} is {state} after an event"
+        elif one.state in WORKABLE:
+            further = (*WORKABLE[WORKABLE.index(one.state) :], "refused")
+            assert state in further, f"{one} is {state} after an event"
+        one.state = state if one.stripe != "void" else "void"
 
     def _learn(self, one: Model) -> None:
         """After a fault it is where it was, further on, or at its end: whichever, it must be consistent."""

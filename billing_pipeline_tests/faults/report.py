@@ -35,20 +35,18 @@ def part_of(found: dict[str, Any]) -> Part:
     return Part(found["name"], found["seeds"], Counter(found["figures"]), found["failures"], found["seconds"])
 
 
-BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
-
-
-def recorded(document: str, figures: str) -> str:
-    """The document with these figures between its marks.
+def recorded(document: str, name: str, shown: str) -> str:
+    """The document with this between the marks of that name.
 
     Raises:
-        ValueError: it has no marks.
+        ValueError: it has no such marks.
     """
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"the document has no {BEGIN} … {END}")
-    return f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}"
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, begins, rest = document.partition(begin)
+    _, ends, after = rest.partition(end)
+    if not (begins and ends):
+        raise ValueError(f"the document has no {begin} … {end}")
+    return f"{before}{begin}\n\n{shown}\n\n{end}{after}"
 
 
 ZERO = ("double_charges", "uncharged")

@@ -42,6 +42,7 @@ versions:
       - {meter: storage, model: per_unit, unit_amount: "0.1", minimum: "5"}
 """
 
+SMALL = {"size": "small", "environment": "production"}
 ASSETS = ("usage_snapshots", "invoice_line_items", "invoices")
 TABLES = ("price_books", "meters", "price_versions", "prices", "billing_periods", "usage_quarantine", *ASSETS)
 
@@ -65,6 +66,11 @@ class Event:
     received_at: datetime | None = None
     corrects: str | None = None
     adds: bool = False
+
+
+def event_of_ann(event_id: str, meter: str, quantity: int | str, occurred_at: str, **more: Any) -> Event:
+    """An event of customer `ann`, unless another one is named."""
+    return Event(event_id, more.pop("customer_id", "ann"), meter, quantity, at(occurred_at), **more)
 
 
 def add_customer(warehouse: Warehouse, customer_id: str, **values: object) -> None:

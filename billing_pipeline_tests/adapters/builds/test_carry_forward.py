@@ -3,9 +3,6 @@
 import json
 from datetime import date
 from decimal import Decimal
-from typing import Any
-
-import pytest
 
 from billing_pipeline.adapters.builds import invoice_line_items, usage_snapshots
 from billing_pipeline.adapters.warehouse import Warehouse
@@ -13,29 +10,16 @@ from billing_pipeline_tests.adapters.builds.month_rows import (
     BOOK,
     OCTOBER,
     SEPTEMBER,
-    Event,
+    SMALL,
     add_customer,
     add_usage,
     at,
     bill,
     change_customer,
     complete_feed,
+    event_of_ann,
     load_book,
 )
-
-SMALL = {"size": "small", "environment": "production"}
-
-
-@pytest.fixture
-def billed(warehouse: Warehouse) -> Warehouse:
-    """A database with the book and customer `ann`."""
-    load_book(warehouse)
-    add_customer(warehouse, "ann")
-    return warehouse
-
-
-def _event(event_id: str, meter: str, quantity: int | str, occurred_at: str, **more: Any) -> Event:
-    return Event(event_id, more.pop("customer_id", "ann"), meter, quantity, at(occurred_at), **more)
 
 
 def _by_meter(warehouse: Warehouse, month: date) -> dict[str, tuple[Decimal, str, int]]:
@@ -50,10 +34,10 @@ def test_carry_forward_bills_what_the_feed_does_not_cover_at_the_quantities_of_t
     add_usage(
         billed,
         [
-            _event("a", "calls", 50, "2025-09-05"),
-            _event("b", "clusters", 3, "2025-09-05", dimensions=SMALL),
-            _event("c", "calls", 8, "2025-10-03"),
-            _event("d", "peak", 4, "2025-10-04"),
+            event_of_ann("a", "calls", 50, "2025-09-05"),
+            event_of_ann("b", "clusters", 3, "2025-09-05", dimensions=SMALL),
+            event_of_ann("c", "calls", 8, "2025-10-03"),
+            event_of_ann("d", "peak", 4, "2025-10-04"),
         ],
     )
     complete_feed(billed, at("2025-10-04"))
@@ -91,7 +75,9 @@ def test_carry_forward_leaves_periods_alone_that_the_feed_covers(billed):
     add_customer(billed, "ken", timezone="Asia/Tokyo")
     for customer_id in ("ann", "ken"):
         usage = [("s", 50, "2025-09-05"), ("o", 8, "2025-10-05")]
-        add_usage(billed, [_event(customer_id + e, "calls", q, when, customer_id=customer_id) for e, q, when in usage])
+        add_usage(
+            billed, [event_of_ann(customer_id + e, "calls", q, when, customer_id=customer_id) for e, q, when in usage]
+        )
     complete_feed(billed, at("2025-10-31T15:00"))
     bill(billed, SEPTEMBER)
     bill(billed, OCTOBER, carry_forward=True)
@@ -105,7 +91,7 @@ def test_carry_forward_leaves_periods_alone_that_the_feed_covers(billed):
 
 
 def test_without_a_period_before_nothing_is_carried(billed):
-    add_usage(billed, [_event("a", "calls", 8, "2025-10-03")])
+    add_usage(billed, [event_of_ann("a", "calls", 8, "2025-10-03")])
     complete_feed(billed, at("2025-10-04"))
     bill(billed, OCTOBER, carry_forward=True)
     assert _by_meter(billed, OCTOBER)["calls{}"] == (8, "measured", 1)
@@ -114,7 +100,7 @@ def test_without_a_period_before_nothing_is_carried(billed):
 def test_quantities_of_another_currency_are_not_carried(billed):
     """The meters of two books need not mean the same."""
     load_book(billed, BOOK + "---" + BOOK.replace("currency: usd", "currency: eur"))
-    add_usage(billed, [_event("a", "calls", 50, "2025-09-05")])
+    add_usage(billed, [event_of_ann("a", "calls", 50, "2025-09-05")])
     complete_feed(billed, at("2025-10-04"))
     bill(billed, SEPTEMBER)
     change_customer(billed, "ann", currency="eur")

@@ -5,53 +5,48 @@ from typing import Any
 
 import pytest
 
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline_tests.adapters.builds.month_rows import (
     BOOK,
     NOVEMBER,
     OCTOBER,
+    SMALL,
     Event,
     add_customer,
     add_usage,
-    at,
     bill,
     change_customer,
+    event_of_ann,
     load_book,
 )
 
-SMALL = {"size": "small", "environment": "production"}
-
-
-@pytest.fixture
-def billed(warehouse: Warehouse) -> Warehouse:
-    """A database with the book and customer `ann`."""
-    load_book(warehouse)
-    add_customer(warehouse, "ann")
-    return warehouse
-
-
-def _event(event_id: str, meter: str, quantity: int | str, occurred_at: str, **more: Any) -> Event:
-    return Event(event_id, more.pop("customer_id", "ann"), meter, quantity, at(occurred_at), **more)
-
-
 QUARANTINED: list[tuple[str, Event, dict[str, Any], str]] = [
-    ("unknown customer", _event("q", "calls", 7, "2025-10-05", customer_id="stranger"), {}, "unknown customer"),
-    ("inactive customer", _event("q", "calls", 7, "2025-10-05"), {"status": "inactive"}, "the customer is inactive"),
-    ("unknown meter", _event("q", "minutes", 7, "2025-10-05"), {}, "unknown meter"),
+    ("unknown customer", event_of_ann("q", "calls", 7, "2025-10-05", customer_id="stranger"), {}, "unknown customer"),
+    (
+        "inactive customer",
+        event_of_ann("q", "calls", 7, "2025-10-05"),
+        {"status": "inactive"},
+        "the customer is inactive",
+    ),
+    ("unknown meter", event_of_ann("q", "minutes", 7, "2025-10-05"), {}, "unknown meter"),
     (
         "missing dimension",
-        _event("q", "clusters", 7, "2025-10-05", dimensions={"size": "small"}),
+        event_of_ann("q", "clusters", 7, "2025-10-05", dimensions={"size": "small"}),
         {},
         "expected the dimensions [environment, size]",
     ),
-    ("further dimension", _event("q", "calls", 7, "2025-10-05", dimensions=SMALL), {}, "expected the dimensions []"),
+    (
+        "further dimension",
+        event_of_ann("q", "calls", 7, "2025-10-05", dimensions=SMALL),
+        {},
+        "expected the dimensions []",
+    ),
     (
         "before the first billed day",
-        _event("q", "calls", 7, "2025-10-05"),
+        event_of_ann("q", "calls", 7, "2025-10-05"),
         {"cycle_anchor": date(2025, 10, 6)},
         "before the customer's first billed day",
     ),
-    ("no book", _event("q", "calls", 7, "2025-10-05"), {"currency": "eur"}, "no price book in eur"),
+    ("no book", event_of_ann("q", "calls", 7, "2025-10-05"), {"currency": "eur"}, "no price book in eur"),
 ]
 
 
@@ -105,11 +100,15 @@ def test_usage_that_cannot_be_billed_is_quarantined_with_its_reason_until_that_i
     ("event", "book", "reason"),
     [
         (
-            _event("q", "clusters", 7, "2025-10-05", dimensions={"size": "huge", "environment": "production"}),
+            event_of_ann("q", "clusters", 7, "2025-10-05", dimensions={"size": "huge", "environment": "production"}),
             BOOK,
             "no price for meter clusters",
         ),
-        (_event("q", "calls", 7, "2025-10-05"), BOOK.replace("2025-01-01", "2025-10-02"), "no price version in force"),
+        (
+            event_of_ann("q", "calls", 7, "2025-10-05"),
+            BOOK.replace("2025-01-01", "2025-10-02"),
+            "no price version in force",
+        ),
     ],
     ids=["no price for a dimension value", "no version in force"],
 )
@@ -131,8 +130,8 @@ def test_a_stranger_is_quarantined_in_the_utc_month_of_the_events(billed):
     add_usage(
         billed,
         [
-            _event("a", "calls", 1, "2025-10-31T23:59:59", customer_id="stranger"),
-            _event("b", "calls", 2, "2025-11-01", customer_id="stranger"),
+            event_of_ann("a", "calls", 1, "2025-10-31T23:59:59", customer_id="stranger"),
+            event_of_ann("b", "calls", 2, "2025-11-01", customer_id="stranger"),
         ],
     )
     bill(billed, OCTOBER)
@@ -143,7 +142,7 @@ def test_a_stranger_is_quarantined_in_the_utc_month_of_the_events(billed):
 
 def test_a_level_from_before_the_first_billed_day_is_in_force_on_it(billed):
     change_customer(billed, "ann", cycle_anchor=date(2025, 10, 16))
-    add_usage(billed, [_event("a", "clusters", 3, "2025-10-02", dimensions=SMALL)])
+    add_usage(billed, [event_of_ann("a", "clusters", 3, "2025-10-02", dimensions=SMALL)])
     bill(billed, OCTOBER)
     assert billed.scalar("SELECT quantity FROM billing.usage_snapshots WHERE meter = 'clusters'") == 3
     assert billed.rows("SELECT reason FROM billing.usage_quarantine") == []

@@ -4,8 +4,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-import pytest
-
 from billing_pipeline.adapters.builds import usage_snapshots
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline_tests.adapters.builds.month_rows import (
@@ -13,28 +11,14 @@ from billing_pipeline_tests.adapters.builds.month_rows import (
     NOVEMBER,
     OCTOBER,
     SEPTEMBER,
-    Event,
-    add_customer,
+    SMALL,
     add_usage,
     at,
     change_customer,
+    event_of_ann,
     lay,
     load_book,
 )
-
-SMALL = {"size": "small", "environment": "production"}
-
-
-@pytest.fixture
-def billed(warehouse: Warehouse) -> Warehouse:
-    """A database with the book and customer `ann`."""
-    load_book(warehouse)
-    add_customer(warehouse, "ann")
-    return warehouse
-
-
-def _event(event_id: str, meter: str, quantity: int | str, occurred_at: str, **more: Any) -> Event:
-    return Event(event_id, more.pop("customer_id", "ann"), meter, quantity, at(occurred_at), **more)
 
 
 def _measured(warehouse: Warehouse, month: date, **options: Any) -> dict[str, Decimal]:
@@ -52,10 +36,10 @@ def test_usage_at_the_periods_end_belongs_to_the_next_period_and_at_its_start_to
     add_usage(
         billed,
         [
-            _event("a", "calls", 1, "2025-10-01"),
-            _event("b", "calls", 2, "2025-10-31T23:59:59.999999"),
-            _event("c", "calls", 4, "2025-11-01"),
-            _event("d", "calls", 8, "2025-09-30T23:59:59.999999"),
+            event_of_ann("a", "calls", 1, "2025-10-01"),
+            event_of_ann("b", "calls", 2, "2025-10-31T23:59:59.999999"),
+            event_of_ann("c", "calls", 4, "2025-11-01"),
+            event_of_ann("d", "calls", 8, "2025-09-30T23:59:59.999999"),
         ],
     )
     assert [_measured(billed, month)["calls"] for month in (NOVEMBER, OCTOBER, SEPTEMBER)] == [4, 3, 8]
@@ -63,13 +47,16 @@ def test_usage_at_the_periods_end_belongs_to_the_next_period_and_at_its_start_to
 
 def test_a_month_begins_at_midnight_of_the_customers_zone(billed):
     change_customer(billed, "ann", timezone="Asia/Tokyo")
-    add_usage(billed, [_event("a", "calls", 1, "2025-09-30T15:00"), _event("b", "calls", 2, "2025-09-30T14:59:59")])
+    add_usage(
+        billed,
+        [event_of_ann("a", "calls", 1, "2025-09-30T15:00"), event_of_ann("b", "calls", 2, "2025-09-30T14:59:59")],
+    )
     assert (_measured(billed, OCTOBER), _measured(billed, SEPTEMBER)) == ({"calls": 1}, {"calls": 2})
 
 
 def test_a_level_holds_until_the_next_event_also_from_months_before(billed):
-    add_usage(billed, [_event("a", "clusters", 3, "2024-02-01", dimensions=SMALL)])
-    add_usage(billed, [_event("b", "clusters", 5, "2025-10-31T23:00", dimensions=SMALL)])
+    add_usage(billed, [event_of_ann("a", "clusters", 3, "2024-02-01", dimensions=SMALL)])
+    add_usage(billed, [event_of_ann("b", "clusters", 5, "2025-10-31T23:00", dimensions=SMALL)])
     assert [_measured(billed, month)["clusters"] for month in (SEPTEMBER, OCTOBER, NOVEMBER)] == [3, 5, 5]
 
 
@@ -78,27 +65,27 @@ def test_of_two_levels_at_one_instant_the_later_received_holds_then_the_higher_e
     add_usage(
         billed,
         [
-            _event("z", "peak", 9, noon, received_at=at("2025-10-06")),
-            _event("m", "peak", 2, noon, received_at=at("2025-10-07")),
-            _event("n", "peak", 4, noon, received_at=at("2025-10-07")),
+            event_of_ann("z", "peak", 9, noon, received_at=at("2025-10-06")),
+            event_of_ann("m", "peak", 2, noon, received_at=at("2025-10-07")),
+            event_of_ann("n", "peak", 4, noon, received_at=at("2025-10-07")),
         ],
     )
     assert _measured(billed, OCTOBER) == {"peak": 4}, "9 and 2 were replaced at the instant they began"
 
 
 def test_the_opening_level_does_not_count_for_the_peak_if_it_changes_as_the_period_begins(billed):
-    add_usage(billed, [_event("a", "peak", 9, "2025-09-20"), _event("b", "peak", 3, "2025-10-01")])
+    add_usage(billed, [event_of_ann("a", "peak", 9, "2025-09-20"), event_of_ann("b", "peak", 3, "2025-10-01")])
     assert _measured(billed, OCTOBER) == {"peak": 3}
     assert _measured(billed, SEPTEMBER) == {"peak": 9}
 
 
 def test_a_level_is_weighted_by_the_part_of_the_period_it_held(billed):
     """October: nothing for 10 of 31 days, then 31: the average is 21. Rounded half away from zero to 12 places."""
-    add_usage(billed, [_event("a", "storage", 31, "2025-10-11")])
+    add_usage(billed, [event_of_ann("a", "storage", 31, "2025-10-11")])
     assert _measured(billed, OCTOBER) == {"storage": 21}
-    add_usage(billed, [_event("b", "storage", "31.000000000001", "2025-10-11", received_at=at("2025-10-12"))])
+    add_usage(billed, [event_of_ann("b", "storage", "31.000000000001", "2025-10-11", received_at=at("2025-10-12"))])
     assert _measured(billed, OCTOBER) == {"storage": Decimal("21.000000000001")}, "…21.00000000000068"
-    add_usage(billed, [_event("c", "storage", 99999999999, "2025-10-21", received_at=at("2025-10-22"))])
+    add_usage(billed, [event_of_ann("c", "storage", 99999999999, "2025-10-21", received_at=at("2025-10-22"))])
     level = (Decimal("31.000000000001") * 10 + Decimal(99999999999) * 11) / 31
     assert _measured(billed, OCTOBER) == {"storage": level.quantize(Decimal("1e-12"))}
 
@@ -106,12 +93,12 @@ def test_a_level_is_weighted_by_the_part_of_the_period_it_held(billed):
 def test_a_month_in_which_clocks_change_is_as_long_as_it_was(billed):
     """October in Berlin has 745 hours: the level set for its last 149 hours is a fifth of the month's."""
     change_customer(billed, "ann", timezone="Europe/Berlin")
-    add_usage(billed, [_event("a", "storage", 5, "2025-10-25T18:00")])
+    add_usage(billed, [event_of_ann("a", "storage", 5, "2025-10-25T18:00")])
     assert _measured(billed, OCTOBER) == {"storage": 1}
 
 
 def test_a_constant_meter_is_one_a_period_whatever_was_sent(billed):
-    add_usage(billed, [_event("a", "fee", 7, "2025-10-05")])
+    add_usage(billed, [event_of_ann("a", "fee", 7, "2025-10-05")])
     for month in (OCTOBER, NOVEMBER):
         lay(billed, month)
         usage_snapshots.build(billed, month, "run")
@@ -120,7 +107,7 @@ def test_a_constant_meter_is_one_a_period_whatever_was_sent(billed):
 
 
 def test_a_level_of_zero_without_events_leaves_no_row(billed):
-    add_usage(billed, [_event("a", "peak", 3, "2025-09-05"), _event("b", "peak", 0, "2025-10-05")])
+    add_usage(billed, [event_of_ann("a", "peak", 3, "2025-09-05"), event_of_ann("b", "peak", 0, "2025-10-05")])
     assert [_measured(billed, month) for month in (SEPTEMBER, OCTOBER, NOVEMBER)] == [{"peak": 3}, {"peak": 3}, {}]
 
 
@@ -128,10 +115,10 @@ def test_a_corrected_event_counts_only_as_of_before_its_correction(billed):
     add_usage(
         billed,
         [
-            _event("a", "calls", 100, "2025-10-05"),
-            _event("a2", "calls", 10, "2025-10-05", received_at=at("2025-11-02"), corrects="a"),
-            _event("a3", "calls", 11, "2025-10-05", received_at=at("2025-11-03"), corrects="a2"),
-            _event("new", "calls", 1000, "2025-10-06", received_at=at("2025-11-04"), adds=True),
+            event_of_ann("a", "calls", 100, "2025-10-05"),
+            event_of_ann("a2", "calls", 10, "2025-10-05", received_at=at("2025-11-02"), corrects="a"),
+            event_of_ann("a3", "calls", 11, "2025-10-05", received_at=at("2025-11-03"), corrects="a2"),
+            event_of_ann("new", "calls", 1000, "2025-10-06", received_at=at("2025-11-04"), adds=True),
         ],
     )
     as_of = [at("2025-10-04"), at("2025-11-01"), at("2025-11-02"), at("2025-11-03"), at("2025-11-04")]
@@ -151,8 +138,8 @@ def test_dimensions_are_the_same_whatever_their_order_and_names_sort_by_bytes(bi
     add_usage(
         billed,
         [
-            _event("a", "clusters", 1, "2025-10-05", dimensions=dict.fromkeys(names, "x")),
-            _event("b", "clusters", 2, "2025-10-06", dimensions=dict.fromkeys(reversed(names), "x")),
+            event_of_ann("a", "clusters", 1, "2025-10-05", dimensions=dict.fromkeys(names, "x")),
+            event_of_ann("b", "clusters", 2, "2025-10-06", dimensions=dict.fromkeys(reversed(names), "x")),
         ],
     )
     assert _measured(billed, OCTOBER) == {"clusters": 2}
