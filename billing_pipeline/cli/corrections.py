@@ -27,7 +27,7 @@ def void(invoice: str, rebill: bool | None, reason: str, author: str) -> None:
     click.echo(f"{named.label} {'was void already' if done.already else f'is void; at Stripe: {at_stripe}'}")
     month = f"{named.billing_month:%Y-%m}"
     if rebill is False:
-        click.echo(f"its period is not billed again; `billing void {named.label}` without --no-rebill lets it be")
+        click.echo(f"its period is not billed again, unless somebody says `billing void {named.label} --rebill`")
         return
     if rebill is None:
         click.echo(f"`billing run --month {month} --through invoices` drafts what replaces it")

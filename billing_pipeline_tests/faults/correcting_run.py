@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import create_engine, make_url
 
 from billing_pipeline.adapters.credit_notes import issue_credit_note
+from billing_pipeline.adapters.failed_refunds import repay
 from billing_pipeline.adapters.settling import run_settlements
 from billing_pipeline.adapters.stripe_gateway import StripeGateway
 from billing_pipeline.adapters.voiding import void_invoice
@@ -18,11 +19,14 @@ from billing_pipeline_tests.adapters.charging_world import KEY
 from billing_pipeline_tests.faults.boundaries import Course, Trap
 from billing_pipeline_tests.faults.processes import PATIENCE_S
 
-CREDITING, VOIDING, EITHER = ("refund", "reduce", "settle"), ("void",), ("refund", "reduce", "settle", "void")
+CREDITING, VOIDING, REPAYING = ("refund", "reduce", "settle"), ("void",), ("repay",)
+ANY = (*CREDITING, *VOIDING, *REPAYING)
 _CALLS = {
-    "retrieve_invoice": EITHER,
+    "retrieve_invoice": (*CREDITING, *VOIDING),
     "create_credit_note": CREDITING,
     "void_invoice": VOIDING,
+    "repaid_to_balance": REPAYING,
+    "repay_to_balance": REPAYING,
 }
 _LISTS = {"credit_notes_of": CREDITING, "list_invoices": VOIDING}
 _WRITES = {
@@ -31,20 +35,22 @@ _WRITES = {
     "issued": CREDITING,
     "paid": ("reduce",),
     "void": VOIDING,
+    "intended": REPAYING,
+    "settled": REPAYING,
 }
 REACHED: dict[str, tuple[str, ...]] = {
-    "after lock": EITHER,
+    "after lock": ANY,
     **{f"{when} {call}": by for call, by in _CALLS.items() for when in ("before", "during", "after")},
     **{f"{when} {call}": by for call, by in _LISTS.items() for when in ("before", "after")},
     **{f"{when} {write}": by for write, by in _WRITES.items() for when in ("before", "after")},
-    "before unlock": EITHER,
+    "before unlock": ANY,
 }
 """By boundary, the kinds of correction that get there."""
 
 
 def _change(statement: str, parameters: Any) -> str | None:
-    """The change that the statement makes to a credit note or to the charge."""
-    ours = ("UPDATE billing.credit_notes", "UPDATE billing.stripe_charges AS c")
+    """The change that the statement makes to a credit note, to the charge or to a refund that failed."""
+    ours = ("UPDATE billing.credit_notes", "UPDATE billing.stripe_charges AS c", "UPDATE billing.failed_refunds")
     if not isinstance(parameters, dict) or not any(table in statement for table in ours):
         return None
     return str(parameters["state"]) if parameters.get("state") != parameters.get("from_state") else None
@@ -83,6 +89,11 @@ def correct(job: Correction, warehouse: Warehouse, api: Any) -> str:
             return ", ".join(one.waits or "settled" for one in done) or "nothing is approved"
         if job.kind == "void":
             return f"void already: {void_invoice(warehouse, api, job.invoice, author=job.author, reason='wrong')[1].already}"
+        if job.kind == "repay":
+            refund = warehouse.scalar(
+                "SELECT refund_id FROM billing.failed_refunds WHERE invoice_id = :i", i=job.invoice
+            )
+            return repay(warehouse, api, refund, to="balance", author=job.author, reason="card closed").method
         note = issue_credit_note(
             warehouse, api, job.invoice, author=job.author, reason="goodwill", amount_minor=job.amount_minor
         )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from billing_pipeline.adapters.charger import charge_month
 from billing_pipeline.adapters.credit_note_sending import send_pending
+from billing_pipeline.adapters.event_mirror import mirror_refund
 from billing_pipeline.adapters.settlement_proposals import approve, propose, set_policy
 from billing_pipeline_tests.adapters.builds.month_rows import OCTOBER, at, load_book
 from billing_pipeline_tests.adapters.charging_world import NO_EXPECTATION, running_stripe
@@ -21,7 +22,7 @@ from billing_pipeline_tests.adapters.platform_world import Platform
 from billing_pipeline_tests.databases import copied_database
 from billing_pipeline_tests.faults import correcting_run
 from billing_pipeline_tests.faults.arena import PASSES_MAX
-from billing_pipeline_tests.faults.correcting_run import CORRECTING, EITHER, REACHED, Correction, correct
+from billing_pipeline_tests.faults.correcting_run import ANY, CORRECTING, REACHED, Correction, correct
 from billing_pipeline_tests.faults.processes import context, run_together
 from billing_pipeline_tests.faults.report import Part
 
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
 CUSTOMERS_A_KIND = 10
 BOTH_DIE = 0.35
 ROUNDS_FACTOR_MAX = 3
+CARDS = {
+    "refund": "pm_card_visa",
+    "settle": "pm_card_visa",
+    "repay": "pm_card_refundFail",
+    "reduce": None,
+    "void": None,
+}
 BILLED_MINOR, REFUND_MINOR, DRIFT_MINOR = 1300, 400, 150
 PAUSE_S = 0.2
 
@@ -74,10 +82,10 @@ def _charged_month(
     with copied_database(server, template) as warehouse, running_stripe() as emulated:
         load_book(warehouse)
         platform = Platform(warehouse, emulated)
-        waiting = {kind: [f"{kind}-{number}" for number in range(CUSTOMERS_A_KIND)] for kind in EITHER}
+        waiting = {kind: [f"{kind}-{number}" for number in range(CUSTOMERS_A_KIND)] for kind in ANY}
         for kind, names in waiting.items():
             for name in names:
-                platform.customer(name, card="pm_card_visa" if kind in ("refund", "settle") else None)
+                platform.customer(name, card=CARDS[kind])
                 platform.use(name, 210)
         platform.draft()
         platform.finalise()
@@ -90,9 +98,26 @@ def _charged_month(
                 two_people_above_minor=10**9, author="ops",
             )  # fmt: skip
             platform.use(name, calls, received_at=at("2025-11-05"))
+        for name in waiting["repay"]:
+            _refund_that_fails(platform, name)
         platform.look()
         propose(warehouse, OCTOBER, author="ann")
         yield platform, waiting
+
+
+def _refund_that_fails(platform: Platform, name: str) -> None:
+    [invoice] = platform.invoices(name)
+    [charge] = platform.stripe.api.charges.list({"customer": _customer(platform, name)}).data
+    refund = platform.stripe.api.refunds.create({"charge": charge.id, "amount": REFUND_MINOR})
+    seen = platform.gateway().retrieve_refund(refund.id)
+    with platform.warehouse.transaction() as connection:
+        mirror_refund(connection, str(invoice["invoice_id"]), str(invoice["stripe_invoice_id"]), seen)
+
+
+def _customer(platform: Platform, name: str) -> str:
+    return str(
+        platform.warehouse.scalar("SELECT stripe_customer_id FROM billing.customers WHERE customer_id = :c", c=name)
+    )
 
 
 def _round(
@@ -145,10 +170,11 @@ def _again(part: Part, platform: Platform, job: Correction, dice: random.Random)
     told = ""
     for passes in range(1, PASSES_MAX + 1):
         part.figures["passes_max"] = max(part.figures["passes_max"], passes)
-        if job.kind != "void" and dice.random() < 0.5:
+        if job.kind not in ("void", "repay") and dice.random() < 0.5:
             send_pending(platform.warehouse, platform.gateway(), actor="cem")
         told = correct(job, platform.warehouse, platform.gateway())
-        if told in ("issued", "settled", "nothing is approved") or told.startswith("void already"):
+        done = told in ("issued", "settled", "nothing is approved", "balance")
+        if done or told.startswith("void already") or "was settled by" in told:
             return told
         time.sleep(PAUSE_S)  # a killed process's lock goes with its connection
     return told
@@ -180,6 +206,17 @@ def _audit(part: Part, platform: Platform, kind: str, name: str, stripe_id: str,
     if (base, theirs.status) != ([status], status):
         part.figures["not_corrected"] += 1
         part.failures.append(f"{where}: {base} here, {theirs.status} there, expected {status}")
+    if kind == "repay":
+        booked = platform.stripe.api.customers.balance_transactions.list(_customer(platform, name)).data
+        state = platform.warehouse.scalar(
+            "SELECT state FROM billing.failed_refunds WHERE invoice_id = :i", i=invoices[0]["invoice_id"]
+        )
+        if len(booked) > 1:
+            part.figures["double_credits"] += 1
+        part.require(
+            ([one.amount for one in booked], state) == ([-REFUND_MINOR], "settled"),
+            f"{where}: {len(booked)} credits on the balance, {state}",
+        )
     if kind == "settle":
         supplements = [i["total_minor"] for i in invoices if i["supplement_no"] > 0]
         [made] = documents

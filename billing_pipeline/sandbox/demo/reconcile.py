@@ -3,14 +3,12 @@
 Each check counts anew from the rows; none asks the code that wrote them.
 """
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from billing_pipeline.adapters.explain import explain_all, ledger_problems
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.money import format_minor, to_minor
 from billing_pipeline.sandbox.demo.account import FoundInvoice
@@ -64,17 +62,6 @@ def read_month(warehouse: Warehouse, month: date) -> Month:
         all_invoice_ids=frozenset(row["invoice_id"] for row in warehouse.rows(_ALL_IDS)),
         numbers=(int(finalised["count"]), int(finalised["last"])),
     )
-
-
-def check_explained(warehouse: Warehouse) -> Check:
-    """Whether every finalised invoice of every month comes out of the stored rows again, byte for byte."""
-    problems = [f"ledger: {line}" for line in ledger_problems(warehouse)]
-    count, started = 0, time.monotonic()
-    for explained in explain_all(warehouse):
-        count += 1
-        problems += [f"{explained.invoice['number']}: {problem}" for problem in explained.problems]
-    statement = "every invoice comes out of the stored rows again, byte for byte"
-    return Check(statement, f"{count:,} invoices in {time.monotonic() - started:.1f} s", tuple(problems))
 
 
 def reconcile(month: Month, at_stripe: Sequence[FoundInvoice], payments: Mapping[str, int]) -> list[Check]:

@@ -18,16 +18,18 @@ from billing_pipeline.adapters.builds.month import first_of, month_after, month_
 from billing_pipeline.adapters.migrations import migrate
 from billing_pipeline.adapters.warehouse import Warehouse, open_warehouse
 from billing_pipeline.sandbox.demo.account import StripeAccount
+from billing_pipeline.sandbox.demo.explained import check_explained
+from billing_pipeline.sandbox.demo.files import short, write_whole
 from billing_pipeline.sandbox.demo.population import customers_file, population
 from billing_pipeline.sandbox.demo.price_book import demo_book
 from billing_pipeline.sandbox.demo.progress import Steps
-from billing_pipeline.sandbox.demo.reconcile import check_explained, read_month, reconcile
+from billing_pipeline.sandbox.demo.reconcile import read_month, reconcile
 from billing_pipeline.sandbox.demo.report import print_checks, print_month
 from billing_pipeline.sandbox.demo.usage import usage_file
 from billing_pipeline.sandbox.demo.webhooks import check_webhooks, follow_events, receiving
 from billing_pipeline.sandbox.local_stripe import stripe_for
 from billing_pipeline.sandbox.stripe_emulator import running_emulator
-from billing_pipeline.settings import ROOT, Settings, SettingsError, is_live_key, load_settings
+from billing_pipeline.settings import Settings, SettingsError, is_live_key, load_settings
 
 if TYPE_CHECKING:
     from billing_pipeline.defs.running import RunOutcome
@@ -136,7 +138,7 @@ def _database(settings: Settings, steps: Steps) -> Iterator[Warehouse]:
         warehouse = open_warehouse(settings)
         migrate(warehouse)
         if settings.database_url is None:
-            say(f"embedded PostgreSQL in {_short(settings.state_dir / 'postgres')}")
+            say(f"embedded PostgreSQL in {short(settings.state_dir / 'postgres')}")
         else:
             url = make_url(settings.database_url).render_as_string(hide_password=True)
             say(f"BILLING_DATABASE_URL is set: the demo writes to {url}")
@@ -161,7 +163,7 @@ def _refuse_strangers(settings: Settings, warehouse: Warehouse) -> None:
     strangers = _strangers(warehouse)
     if strangers:
         embedded = settings.database_url is None
-        where = f"the database in {_short(settings.state_dir)}" if embedded else "BILLING_DATABASE_URL"
+        where = f"the database in {short(settings.state_dir)}" if embedded else "BILLING_DATABASE_URL"
         way_out = "Set BILLING_STATE_DIR to another folder" if embedded else "Use an empty database, or unset it"
         raise SettingsError(
             f"{where} holds {len(strangers)} customer(s) that are not the demo's, such as {strangers[0]}:"
@@ -186,7 +188,7 @@ def _stripe(settings: Settings, steps: Steps) -> Iterator[dict[str, str]]:
                 StripeAccount(emulator.base_url) as account,
             ):
                 known = account.set_up(population())
-            say(f"customers and cards are in {_short(path)}")
+            say(f"customers and cards are in {short(path)}")
     with stripe_for(settings):
         yield known
 
@@ -196,7 +198,7 @@ def _price_book(settings: Settings, month: date) -> Iterator[None]:
     """BILLING_PRICE_BOOK names the demo's book, unless the user named one."""
     path = price_book_path(settings)
     # as many versions however many months are billed: an earlier demo's prices stay what they were
-    _write(path, demo_book(months_to(month, RUN_UP + MONTHS_MAX)))
+    write_whole(path, demo_book(months_to(month, RUN_UP + MONTHS_MAX)))
     with _default("BILLING_PRICE_BOOK", str(path)):
         yield
 
@@ -223,14 +225,14 @@ def _import(
         from billing_pipeline.adapters.usage_import import import_usage
 
         customers = folder / "customers.csv"
-        _write(customers, customers_file(known_stripe_ids))
+        write_whole(customers, customers_file(known_stripe_ids))
         imported = import_customers(warehouse, customers)
         say(f"{imported.rows} customers ({imported.inserted} new)")
         history = months_to(billed[-1], RUN_UP + len(billed))
         new = rows = 0
         for one in history:
             usage = folder / f"usage-{one:%Y-%m}.csv"
-            _write(usage, usage_file(one))
+            write_whole(usage, usage_file(one))
             done = import_usage(warehouse, usage, first_of(month_after(one)) + LAST_ZONE)
             new += done.new_events
             rows += done.rows
@@ -283,20 +285,8 @@ def _charged(warehouse: Warehouse, month: date) -> tuple[int, int]:
     return int(row["done"]), int(row["total"])
 
 
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all: a killed demo leaves no half file behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
-
-
 def _print_whereabouts(console: Console, settings: Settings, month: date) -> None:
-    folder = _short(settings.state_dir / "demo")
+    folder = short(settings.state_dir / "demo")
     console.print(f"What the platform sent and the price book are in {folder}, the tables in schema billing:")
     console.print("  .venv/bin/billing sql -c 'SELECT * FROM billing.receivables'")
     console.print(f"`make up` opens the Dagster UI on http://127.0.0.1:3000: look at partition {month}.")
-
-
-def _short(path: Path) -> str:
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
