@@ -57,7 +57,7 @@ def _parts() -> dict[str, _Run]:
         "outage": outage,
         "scenes": lambda server, template, _: scenes(server, template),
         "law": lambda server, template, _: law(server, template),
-        "corrections": lambda server, template, seed: corrections(server, template, seed, wanted=60),
+        "corrections": lambda server, template, seed: corrections(server, template, seed, wanted=50),
     }
 
 
