@@ -19,6 +19,7 @@ from billing_pipeline.core.stripe_errors import Outcome, StripeFailure
 
 BALANCE, CARD, ELSEWHERE = "balance", "card", "elsewhere"
 UNKNOWN_MAX = 3
+_DEFINITE = (Outcome.REFUSED, Outcome.PARK, Outcome.ASK)
 
 
 class RepaymentRefused(UserError):  # noqa: N818 - reads as what happened
@@ -79,16 +80,23 @@ def _carry_out(connection: Connection, api: RepayingApi, row: dict[str, Any], au
         except StripeFailure as failure:
             if failure.outcome is Outcome.STOP:
                 raise
-            if failure.outcome in (Outcome.REFUSED, Outcome.PARK, Outcome.ASK) and look() is None:
+            # a stored 5xx that is repeated has ended, and its key gives nothing else any more
+            over = failure.outcome in _DEFINITE or failure.evidence.replayed
+            if over and _nothing_came_of_it(look):
                 _move(connection, row, "refund.refused", author, str(failure), state="open", method=None)
                 raise RepaymentRefused(f"refund {row['refund_id']} waits for another decision: {failure}") from None
-            if failure.outcome is Outcome.UNKNOWN and failure.evidence.replayed and look() is None:
-                _move(connection, row, "refund.refused", author, str(failure), state="open", method=None)
-                raise RepaymentRefused(f"refund {row['refund_id']}: nothing came of it, decide again") from None
             continue
         _move(connection, row, "stripe.repay", author, row["reason"], state="settled", method=row["method"], made=made)
         return
     raise RepaymentRefused(f"refund {row['refund_id']}: no definite answer from Stripe; run it again")
+
+
+def _nothing_came_of_it(look: Callable[[], str | None]) -> bool:
+    """Whether nothing at Stripe repays it. What it was to go to may be gone: then nothing is there."""
+    try:
+        return look() is None
+    except StripeFailure as failure:
+        return failure.evidence.kind == "not_found"
 
 
 def _calls(api: RepayingApi, row: dict[str, Any], key: str) -> tuple[Callable[[], str | None], Callable[[], str]]:

@@ -35,7 +35,7 @@ def leave_unbilled(warehouse: Warehouse, invoice: NamedInvoice, *, author: str, 
 
 def bill_again(warehouse: Warehouse, invoice: NamedInvoice, *, author: str) -> bool:
     """Lift a decision that the invoice's period is not billed again; whether one stood."""
-    with owned_month(warehouse, invoice.billing_month) as connection:
+    with warehouse.transaction() as connection:
         lifted = connection.execute(text(_LIFT), {"invoice_id": invoice.invoice_id, "author": author}).rowcount
     return lifted > 0
 

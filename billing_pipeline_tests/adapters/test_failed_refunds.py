@@ -9,9 +9,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.adapters.failed_refunds import RepaymentRefused, failed_refunds, repay
+from billing_pipeline.adapters.stripe_gateway import StripeGateway
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.errors import UserError
-from billing_pipeline_tests.adapters.charging_world import Bill, running_stripe
+from billing_pipeline.core.stripe_errors import Evidence, StripeFailure, classify
+from billing_pipeline_tests.adapters.charging_world import KEY, Bill, running_stripe
 from billing_pipeline_tests.adapters.event_world import EventWorld
 
 WHY = {"author": "ann", "reason": "the card was closed"}
@@ -116,6 +118,18 @@ def test_what_stripe_refuses_waits_for_another_decision(world: EventWorld) -> No
         _give(world)
     [row] = failed_refunds(world.warehouse)
     assert row["state"] == "open"
+    assert _give(world, to="elsewhere").method == "elsewhere"
+
+
+def test_where_the_customer_is_gone_for_good_another_decision_is_possible(world: EventWorld) -> None:
+    class Gone(StripeGateway):
+        def repaid_to_balance(self, stripe_customer_id: str, repays: str) -> str | None:
+            said = Evidence("not_found", "resource_missing", message=f"nothing of {stripe_customer_id} or {repays}")
+            raise StripeFailure(classify(said), said)
+
+    [row] = failed_refunds(world.warehouse)
+    with pytest.raises(RepaymentRefused, match="waits for another decision"):
+        repay(world.warehouse, Gone(KEY, world.stripe.base_url), row["refund_id"], to="balance", **WHY)
     assert _give(world, to="elsewhere").method == "elsewhere"
 
 

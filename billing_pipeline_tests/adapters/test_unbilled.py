@@ -141,7 +141,7 @@ def test_an_invoice_that_cannot_be_voided_leaves_no_decision(platform: Platform)
                 " SELECT (SELECT period_id FROM billing.invoices WHERE customer_id = 'bob'), invoice_id, 'a', 'r'"
                 " FROM billing.invoices WHERE customer_id = 'ann'"
             ),
-            "no final invoice of the period",
+            "is not the period's own final one",
         ),
         (
             (

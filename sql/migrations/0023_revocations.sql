@@ -89,7 +89,8 @@ BEGIN
             SELECT FROM billing.invoices AS i
             WHERE i.invoice_id = new.invoice_id AND i.period_id = new.period_id AND i.supplement_no = 0 AND i.status <> 'draft'
         ) THEN
-            RAISE EXCEPTION 'invoice % is no final invoice of the period', new.invoice_id USING ERRCODE = 'restrict_violation';
+            RAISE EXCEPTION 'invoice % is not the period''s own final one: what a supplementary one carried waits for the next',
+                new.invoice_id USING ERRCODE = 'restrict_violation';
         END IF;
         IF EXISTS (
             SELECT FROM billing.invoices AS i
