@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid5
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.adapters.invoice_reference import required_text
 from billing_pipeline.adapters.warehouse import Warehouse
@@ -81,6 +82,37 @@ def adjust(
     return new
 
 
+def revoke(warehouse: Warehouse, adjustment_id: str, *, author: str, reason: str) -> None:
+    """Revoke an adjustment that is on no invoice yet; of a settlement's, what it settled is open again.
+
+    Raises:
+        AdjustmentRefused: there is none with this id, an invoice or a draft has it, or it is revoked.
+    """
+    author, reason = required_text("author", author), required_text("reason", reason)
+    try:
+        values = {"id": str(UUID(adjustment_id)), "author": author, "reason": reason}
+    except ValueError:
+        raise AdjustmentRefused(f'adjustment "{adjustment_id}": expected an id of `billing adjustments list`') from None
+    try:
+        with warehouse.transaction() as connection:
+            connection.execute(text(_REVOKE), values)
+    except DBAPIError as error:
+        said = str(error.orig).strip().splitlines()[0]
+        if "adjustment_revocations_pkey" in said:
+            said = f"adjustment {adjustment_id} is revoked already"
+        elif "foreign key" in said:
+            said = f'adjustment "{adjustment_id}": expected an id of `billing adjustments list`, found none'
+        raise AdjustmentRefused(said) from error
+
+
+_REVOKE = """
+WITH revoked AS (
+    INSERT INTO billing.adjustment_revocations (adjustment_id, author, reason)
+    VALUES (CAST(:id AS uuid), :author, :reason) RETURNING *
+)
+INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason)
+SELECT author, 'adjustment.revoke', 'adjustment', adjustment_id::text, reason FROM revoked
+"""
 _INSERT = """
 WITH made AS (
     INSERT INTO billing.adjustments (adjustment_id, customer_id, currency, amount_minor, description, reason, author)

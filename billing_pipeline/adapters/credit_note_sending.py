@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from billing_pipeline.adapters.charge_standing import InvoiceBusy, follow_stripe, in_own_hands
+from billing_pipeline.adapters.charge_store import ChargeStore
 from billing_pipeline.adapters.credit_note_store import CreditNoteStore
 from billing_pipeline.adapters.invoice_reference import find_invoice
 from billing_pipeline.adapters.warehouse import Warehouse
@@ -51,10 +52,7 @@ def send_pending(warehouse: Warehouse, api: CreditNoteApi, *, actor: str) -> lis
     for row in waiting:
         try:
             with in_own_hands(warehouse, find_invoice(warehouse, row["invoice_id"]), actor) as (connection, charges):
-                done = send(connection, api, row["id"], actor=actor)
-                if done.state == "issued":
-                    _follow(charges, api, done, connection, row["id"])
-                sent.append(done)
+                sent.append(send_and_follow(connection, charges, api, row["id"], actor=actor))
         except InvoiceBusy:
             sent.append(Sent(row["number"], row["invoice_id"], "intended", "in_other_hands", pending=True))
     return sent
@@ -66,27 +64,41 @@ def send(
     credit_note_id: str,
     *,
     actor: str,
+    void_is_known: bool = False,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Sent:
     """Take one credit note as far as it goes. The caller holds its invoice's lock, on this autocommit connection.
+
+    `void_is_known`: one of ours that is void at Stripe is no reason to stop.
 
     Raises:
         StripeFailure: Stripe does not accept the key.
     """
     store = CreditNoteStore(connection, actor)
     note, body = store.read(credit_note_id)
-    return _Pass(store, api, note, body, sleep).run()
+    return _Pass(store, api, note, body, Seen(void_is_known=void_is_known), sleep).run()
 
 
-def _follow(charges: Any, api: CreditNoteApi, done: Sent, connection: Connection, credit_note_id: str) -> None:
-    """An open invoice that was credited in full is paid at Stripe."""
-    note, _ = CreditNoteStore(connection, "").read(credit_note_id)
-    try:
-        follow_stripe(charges, done.invoice_id, api.retrieve_invoice(note.stripe_invoice_id))
-    except StripeFailure as failure:
-        if failure.outcome is Outcome.STOP:
-            raise
-        # the credit note stands; the invoice's new status is learnt when Stripe is next asked
+def send_and_follow(
+    connection: Connection,
+    charges: ChargeStore,
+    api: CreditNoteApi,
+    credit_note_id: str,
+    *,
+    actor: str,
+    void_is_known: bool = False,
+) -> Sent:
+    """`send`, and then what it made of the invoice: one that was open and is credited in full is paid at Stripe."""
+    done = send(connection, api, credit_note_id, actor=actor, void_is_known=void_is_known)
+    if done.state == "issued":
+        note, _ = CreditNoteStore(connection, actor).read(credit_note_id)
+        try:
+            follow_stripe(charges, done.invoice_id, api.retrieve_invoice(note.stripe_invoice_id))
+        except StripeFailure as failure:
+            if failure.outcome is Outcome.STOP:
+                raise
+            # the credit note stands; the invoice's new status is learnt when Stripe is next asked
+    return done
 
 
 class _Pass:
@@ -98,6 +110,7 @@ class _Pass:
         api: CreditNoteApi,
         note: CreditNote,
         body: dict[str, Any],
+        seen: Seen,
         sleep: Callable[[float], object],
     ) -> None:
         self._store = store
@@ -105,7 +118,7 @@ class _Pass:
         self._note = note
         self._body = body
         self._sleep = sleep
-        self._seen = Seen()
+        self._seen = seen
         self._unknown = 0
 
     def run(self) -> Sent:
@@ -177,11 +190,11 @@ class _Pass:
                 return self._pending(failure.code)
             case Outcome.ASK:
                 self._record(failure)
-                self._seen = Seen(contradicted=str(evidence))
+                self._seen = replace(self._seen, matches=None, burnt=False, contradicted=str(evidence))
                 return None
             case Outcome.UNKNOWN:
                 self._record(failure, outcome_unknown=True)
-                self._seen = Seen(burnt=evidence.replayed)
+                self._seen = replace(self._seen, matches=None, burnt=evidence.replayed, contradicted=None)
                 self._unknown += 1
                 if self._unknown >= UNKNOWN_MAX and not evidence.replayed:
                     return self._pending(failure.code)

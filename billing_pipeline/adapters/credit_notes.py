@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.adapters.charge_standing import follow_stripe, in_own_hands
 from billing_pipeline.adapters.charge_store import ChargeStore
-from billing_pipeline.adapters.credit_note_sending import Sent, send
+from billing_pipeline.adapters.credit_note_sending import Sent, send_and_follow
 from billing_pipeline.adapters.credit_note_store import NewCreditNote, insert_credit_note
 from billing_pipeline.adapters.invoice_reference import NamedInvoice, find_invoice, required_text
 from billing_pipeline.adapters.warehouse import Warehouse
@@ -88,9 +88,7 @@ def issue_credit_note(
             new = _new_note(can, note_id, wanted, author=author, reason=reason, to=to)
             freeze(warehouse, new)
             known = _known(warehouse, note_id)
-        sent = send(connection, api, note_id, actor=author)
-        if sent.state == "issued" and invoice.stripe_invoice_id is not None:
-            follow_stripe(charges, invoice.invoice_id, api.retrieve_invoice(invoice.stripe_invoice_id))
+        sent = send_and_follow(connection, charges, api, note_id, actor=author)
     if known is None:
         raise RuntimeError(f"credit note {note_id} was written and is gone")
     amount, parts = known

@@ -3,21 +3,27 @@
 The calls and the lock are charge_void.py's. Here: what else stands in the way, and saying so.
 """
 
+from billing_pipeline.adapters.charge_brakes import require_words
 from billing_pipeline.adapters.charge_void import Voided, VoidRefused, void_charge
 from billing_pipeline.adapters.invoice_reference import NamedInvoice, find_invoice
+from billing_pipeline.adapters.unbilled import bill_again, leave_unbilled
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.stripe_api import VoidingApi
 
 
 def void_invoice(
-    warehouse: Warehouse, api: VoidingApi, reference: str, *, author: str, reason: str
+    warehouse: Warehouse, api: VoidingApi, reference: str, *, author: str, reason: str, rebill: bool = True
 ) -> tuple[NamedInvoice, Voided]:
     """Void a final, unpaid invoice: at Stripe, then here. The next run of its month drafts the revision after it.
 
+    Without `rebill` none does, until the void invoice is voided once more with it.
+
     Raises:
         VoidRefused: it is a draft, paid, credited, or has supplementary invoices that are not void.
+        UnbilledRefused: it is not to be billed again, and was already.
         UserError: there is no such invoice, or a word is missing.
     """
+    require_words(author=author, reason=reason)
     invoice = find_invoice(warehouse, reference)
     if invoice.status == "draft":
         raise VoidRefused(f"{invoice.label} is not final: correct its usage or prices and bill its month again")
@@ -26,13 +32,19 @@ def void_invoice(
     for statement, why in _IN_THE_WAY:
         if others := warehouse.scalar(statement, invoice_id=invoice.invoice_id):
             raise VoidRefused(f"{invoice.label} is not voided: {why} {others}")
+    if not rebill:
+        leave_unbilled(warehouse, invoice, author=author, reason=reason)
     try:
         done = void_charge(warehouse, api, invoice.invoice_id, author=author, reason=reason)
     except VoidRefused:
+        if not rebill:
+            bill_again(warehouse, invoice, author=author)
         invoice = find_invoice(warehouse, reference)
         if invoice.status == "paid":
             raise _paid(invoice) from None
         raise
+    if rebill:
+        bill_again(warehouse, invoice, author=author)
     return invoice, done
 
 

@@ -43,19 +43,31 @@ def run_diff(first: date, second: date, reports: Reports) -> None:
 
 
 def run_shadow(
-    month: date, price_book: Path | None, carry_forward: bool, as_of: datetime | None, reports: Reports
+    month: date,
+    price_book: Path | None,
+    code: str | None,
+    carry_forward: bool,
+    as_of: datetime | None,
+    reports: Reports,
 ) -> None:
     """Build the month beside the books and say what differs from them."""
     from billing_pipeline.adapters.builds.month import month_before
     from billing_pipeline.adapters.diff_html import Comparison
     from billing_pipeline.adapters.shadow import month_lines, shadow_month
+    from billing_pipeline.adapters.shadow_of_code import shadow_by_code
     from billing_pipeline.core.rating import RatingError
 
     path = price_book or load_settings().price_book
     books, expected = _read_books(path), _expected(reports)
     warehouse = open_database()
+    now, notes = datetime.now(UTC), [f"Price book: {path.name}."]
     try:
-        shadow = shadow_month(warehouse, month, books, datetime.now(UTC), as_of=as_of, carry_forward=carry_forward)
+        if code is None:
+            shadow = shadow_month(warehouse, month, books, now, as_of=as_of, carry_forward=carry_forward)
+        else:
+            built = shadow_by_code(warehouse, code, month, path, now, as_of=as_of, carry_forward=carry_forward)
+            shadow = built.shadow
+            notes.append(f"Code: {built.code}.")
     except RatingError as error:
         raise UserError(str(error)) from None
     last = month_before(month)
@@ -64,7 +76,6 @@ def run_shadow(
     names = (f"{last:%Y-%m}", f"{month:%Y-%m} (shadow)")
     falls = waterfalls(earlier, shadow.lines, differences(earlier, shadow.lines))
     _say_waterfalls(falls, names)
-    notes = [f"Price book: {path.name}."]
     if shadow.unpriced_snapshots:
         notes.append(f"{shadow.unpriced_snapshots} snapshot(s) without a price in it would go to quarantine.")
     for note in notes:

@@ -106,6 +106,11 @@ def _print_snapshot(snapshot: dict[str, Any], events: list[dict[str, Any]], even
         f"     snapshot: version {snapshot['snapshot_version']} as of {snapshot['as_of'].isoformat()},"
         f" {_plain(snapshot['quantity'])} ({snapshot['aggregation']}, {snapshot['basis']}), run {snapshot['run_id']}"
     )
+    if snapshot["basis"] == "carried_forward":
+        final = (
+            "final by then, and computed again" if snapshot["source_final"] else "not final by then: not computed again"
+        )
+        click.echo(f"     carried forward from the period before, which was {final}")
     for event in events[:events_max]:
         notes = [
             "before the period" if event["occurred_at"] < snapshot["period_start"] else "",

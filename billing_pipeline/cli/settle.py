@@ -66,7 +66,7 @@ def show(settlement: int) -> None:
     lines = [
         {
             "meter": line["meter"],
-            "dimensions": line["dimensions"],
+            "dimensions": ", ".join(line["dimensions"].values()),
             "billed_minor": line["billed_minor"],
             "today_minor": line["current_minor"],
             "difference_minor": line["difference_minor"],

@@ -210,3 +210,43 @@ def test_tampering_with_any_single_stored_row_is_detected(charged: Warehouse, st
     found += [f"ledger: {line}" for line in ledger_problems(charged)]
     assert found
     assert re.search(problem, "\n".join(found)), found
+
+
+def test_a_quantity_that_was_carried_forward_is_computed_again_from_a_period_that_was_final(warehouse: Warehouse):
+    load_book(warehouse, BOOK)
+    add_customer(warehouse, "ann")
+    add_usage(warehouse, [Event("sep", "ann", "calls", 140, at("2025-09-05"))])
+    complete_feed(warehouse, at("2025-10-10"))
+    for month, carried in ((SEPTEMBER, False), (OCTOBER, True)):
+        bill(warehouse, month, carry_forward=carried)
+        pass_gates(warehouse, month)
+        finalise_month(warehouse, month, "charged")
+    [_, october] = explain_all(warehouse)
+    [calls] = [snapshot for snapshot in october.snapshots if snapshot["meter"] == "calls"]
+    assert (calls["basis"], calls["source_final"], calls["source_quantity"]) == ("carried_forward", True, 140)
+    assert october.problems == []
+    with warehouse.transaction() as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(
+            text(
+                "UPDATE billing.usage_snapshots SET quantity = 139 WHERE billing_month = '2025-09-01' AND quantity = 140"
+            )
+        )
+    [september, october] = explain_all(warehouse)
+    assert "snapshot calls {}: its events give 140, 139 is recorded" in september.problems
+    assert october.problems == ["snapshot calls {}: the period before gives 139, 140 is recorded"]
+
+
+def test_what_was_carried_forward_from_a_draft_that_changed_since_is_no_problem(warehouse: Warehouse):
+    load_book(warehouse, BOOK)
+    add_customer(warehouse, "ann")
+    add_usage(warehouse, [Event("sep", "ann", "calls", 140, at("2025-09-05"))])
+    complete_feed(warehouse, at("2025-10-10"))
+    bill(warehouse, SEPTEMBER)
+    bill(warehouse, OCTOBER, carry_forward=True)
+    add_usage(warehouse, [Event("late", "ann", "calls", 1, at("2025-09-06"))])
+    bill(warehouse, SEPTEMBER)
+    for month in (SEPTEMBER, OCTOBER):
+        pass_gates(warehouse, month)
+        finalise_month(warehouse, month, "charged")
+    assert [each.problems for each in explain_all(warehouse)] == [[], []]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def platform(warehouse: Warehouse, stripe_side: Emulated) -> Platform:
 
 def void(platform: Platform, customer_id: str, **options: str) -> None:
     [invoice] = [one for one in platform.invoices(customer_id) if one["status"] != "void"]
-    given = {"author": "ann", "reason": "counted wrong", **options}
+    given: dict[str, Any] = {"author": "ann", "reason": "counted wrong", **options}
     void_invoice(platform.warehouse, platform.gateway(), invoice["number"], **given)
 
 
