@@ -4,8 +4,8 @@ from typing import Any
 
 import dagster as dg
 
-from billing_pipeline.adapters.failed_refunds import failed_refunds
-from billing_pipeline.adapters.reconciliation import Comparison, reconcile
+from billing_pipeline.adapters.books.reconciliation import Comparison, reconcile
+from billing_pipeline.adapters.corrections.failed_refunds import failed_refunds
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.core.stripe_errors import StripeFailure

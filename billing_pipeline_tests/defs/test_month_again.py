@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
-from billing_pipeline.adapters.explain import explain_all
+from billing_pipeline.adapters.comparison.explain import explain_all
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.defs.running import dagster_instance, run_month
 from billing_pipeline_tests.adapters.builds.month_rows import (
@@ -24,7 +24,7 @@ from billing_pipeline_tests.adapters.builds.month_rows import (
     checksums,
     complete_feed,
 )
-from billing_pipeline_tests.adapters.charging_world import running_stripe
+from billing_pipeline_tests.adapters.charging.world import running_stripe
 from billing_pipeline_tests.dagster_home import dagster_home
 from billing_pipeline_tests.databases import copied_database
 

@@ -12,7 +12,7 @@ from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.cli import main
 from billing_pipeline.settings import Settings
 from billing_pipeline_tests.adapters.builds.month_rows import add_customer, load_book
-from billing_pipeline_tests.adapters.charging_world import Bill, insert_drafts, invoice_id_of, pass_gates
+from billing_pipeline_tests.adapters.charging.world import Bill, insert_drafts, invoice_id_of, pass_gates
 from billing_pipeline_tests.dagster_home import dagster_home
 
 if TYPE_CHECKING:

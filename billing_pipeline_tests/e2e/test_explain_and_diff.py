@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 from sqlalchemy import text
 
 from billing_pipeline.adapters import warehouse as warehouse_module
+from billing_pipeline.adapters.charging.finalisation import finalise_month
 from billing_pipeline.adapters.code_version import code_version
-from billing_pipeline.adapters.finalisation import finalise_month
-from billing_pipeline.adapters.shadow_of_code import PARTS
+from billing_pipeline.adapters.comparison.shadow_of_code import PARTS
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.cli import main
 from billing_pipeline.settings import ROOT, Settings

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from sqlalchemy import text
 
 from billing_pipeline.adapters.builds.month import month_before
-from billing_pipeline.adapters.explain import explain_all, ledger_problems
+from billing_pipeline.adapters.comparison.explain import explain_all, ledger_problems
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.cli import main
 from billing_pipeline.sandbox.demo import last_finished_month

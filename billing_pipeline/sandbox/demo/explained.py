@@ -2,7 +2,7 @@
 
 import time
 
-from billing_pipeline.adapters.explain import explain_all, ledger_problems
+from billing_pipeline.adapters.comparison.explain import explain_all, ledger_problems
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.sandbox.demo.reconcile import Check
 

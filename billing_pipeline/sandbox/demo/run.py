@@ -221,8 +221,8 @@ def _import(
 ) -> None:
     folder = settings.state_dir / "demo"
     with steps.step("import") as say:
-        from billing_pipeline.adapters.customer_import import import_customers
-        from billing_pipeline.adapters.usage_import import import_usage
+        from billing_pipeline.adapters.imports.customers import import_customers
+        from billing_pipeline.adapters.imports.usage import import_usage
 
         customers = folder / "customers.csv"
         write_whole(customers, customers_file(known_stripe_ids))
