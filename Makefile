@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults histories check format bench storm up clean lock
+.PHONY: help setup demo test again faults histories check format bench storm up clean lock
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -30,7 +30,10 @@ test: $(READY)  ## all tests
 	@$(BIN)/pytest --numprocesses auto --dist loadfile
 
 histories: $(READY)  ## random histories of corrections, settled: HISTORIES=200 of them
-	@SETTLING_EXAMPLES=$(or $(HISTORIES),200) $(BIN)/pytest billing_pipeline_tests/adapters/test_settling_histories.py
+	@SETTLING_EXAMPLES=$(or $(HISTORIES),200) $(BIN)/pytest billing_pipeline_tests/adapters/corrections/test_settling_histories.py
+
+again: $(READY)  ## a charged month materialised AGAIN=20 times through Dagster: no write to Stripe, no billed byte changed
+	@MONTH_AGAIN=$(or $(AGAIN),20) $(BIN)/pytest billing_pipeline_tests/defs/test_month_again.py
 
 faults: $(READY)  ## kill, cut, race and lose everything around charging; nobody is charged twice or forgotten
 	@$(BIN)/python -m billing_pipeline_tests.faults $(FAULTS)

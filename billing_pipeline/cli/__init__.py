@@ -38,6 +38,7 @@ for command in (
     holds.release,
     holds.approve,
     corrections.adjust,
+    corrections.adjustments,
     corrections.void,
     credit.credit,
     settle.settle,

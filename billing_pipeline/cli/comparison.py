@@ -20,7 +20,7 @@ from billing_pipeline.core.month_diff import CAUSES, RATED, Difference, Waterfal
 from billing_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from billing_pipeline.adapters.diff_html import Comparison
+    from billing_pipeline.adapters.comparison.html import Comparison
     from billing_pipeline.core.price_book import PriceBook
 
 LINES_SHOWN = 40
@@ -28,8 +28,8 @@ LINES_SHOWN = 40
 
 def run_diff(first: date, second: date, reports: Reports) -> None:
     """Compare the lines of two months as they are in the books."""
-    from billing_pipeline.adapters.diff_html import Comparison
-    from billing_pipeline.adapters.shadow import month_lines
+    from billing_pipeline.adapters.comparison.html import Comparison
+    from billing_pipeline.adapters.comparison.shadow import month_lines
 
     names = (f"{first:%Y-%m}", f"{second:%Y-%m}")
     expected = _expected(reports)
@@ -43,19 +43,31 @@ def run_diff(first: date, second: date, reports: Reports) -> None:
 
 
 def run_shadow(
-    month: date, price_book: Path | None, carry_forward: bool, as_of: datetime | None, reports: Reports
+    month: date,
+    price_book: Path | None,
+    code: str | None,
+    carry_forward: bool,
+    as_of: datetime | None,
+    reports: Reports,
 ) -> None:
     """Build the month beside the books and say what differs from them."""
     from billing_pipeline.adapters.builds.month import month_before
-    from billing_pipeline.adapters.diff_html import Comparison
-    from billing_pipeline.adapters.shadow import month_lines, shadow_month
+    from billing_pipeline.adapters.comparison.html import Comparison
+    from billing_pipeline.adapters.comparison.shadow import month_lines, shadow_month
+    from billing_pipeline.adapters.comparison.shadow_of_code import shadow_by_code
     from billing_pipeline.core.rating import RatingError
 
     path = price_book or load_settings().price_book
     books, expected = _read_books(path), _expected(reports)
     warehouse = open_database()
+    now, notes = datetime.now(UTC), [f"Price book: {path.name}."]
     try:
-        shadow = shadow_month(warehouse, month, books, datetime.now(UTC), as_of=as_of, carry_forward=carry_forward)
+        if code is None:
+            shadow = shadow_month(warehouse, month, books, now, as_of=as_of, carry_forward=carry_forward)
+        else:
+            built = shadow_by_code(warehouse, code, month, path, now, as_of=as_of, carry_forward=carry_forward)
+            shadow = built.shadow
+            notes.append(f"Code: {built.code}.")
     except RatingError as error:
         raise UserError(str(error)) from None
     last = month_before(month)
@@ -64,7 +76,6 @@ def run_shadow(
     names = (f"{last:%Y-%m}", f"{month:%Y-%m} (shadow)")
     falls = waterfalls(earlier, shadow.lines, differences(earlier, shadow.lines))
     _say_waterfalls(falls, names)
-    notes = [f"Price book: {path.name}."]
     if shadow.unpriced_snapshots:
         notes.append(f"{shadow.unpriced_snapshots} snapshot(s) without a price in it would go to quarantine.")
     for note in notes:
@@ -87,7 +98,7 @@ def _read_books(path: Path) -> "tuple[PriceBook, ...]":
 
 
 def _expected(reports: Reports) -> dict[Any, int] | None:
-    from billing_pipeline.adapters.diff_files import read_expected
+    from billing_pipeline.adapters.comparison.files import read_expected
 
     return read_expected(reports.expect) if reports.expect is not None else None
 
@@ -100,18 +111,18 @@ def _report(
     comparison: "Comparison",
     expected: dict[Any, int] | None,
 ) -> None:
-    from billing_pipeline.adapters import diff_files
-    from billing_pipeline.adapters.diff_html import render
+    from billing_pipeline.adapters.comparison import files
+    from billing_pipeline.adapters.comparison.html import render
 
     found = comparison.found
     _say_lines(comparison.title, found)
     if reports.csv is not None:
-        diff_files.write_csv(found, reports.csv)
+        files.write_csv(found, reports.csv)
     if reports.parquet is not None:
-        diff_files.write_parquet(found, reports.parquet)
+        files.write_parquet(found, reports.parquet)
     if reports.html is not None:
         written = f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
-        diff_files.write_text(render(title, falls, names, [comparison], written), reports.html)
+        files.write_text(render(title, falls, names, [comparison], written), reports.html)
     if expected is None and not reports.fail_on_difference:
         return
     problems = unexplained(found, expected or {})

@@ -1,28 +1,35 @@
-"""`billing void` and `adjust`: take back an invoice that was not paid, and change the next one."""
+"""`billing void`, `adjust` and `adjustments`: take back an invoice that was not paid, and change the next one."""
 
 import sys
 
 import click
 
-from billing_pipeline.cli.common import AUTHOR, REASON, minor_units, open_database, open_stripe
+from billing_pipeline.cli.common import AUTHOR, REASON, minor_units, open_database, open_stripe, table
 
 
 @click.command()
 @click.argument("invoice")
-@click.option("--rebill", is_flag=True, help="Bill its month again at once, up to the new draft.")
+@click.option(
+    "--rebill/--no-rebill",
+    default=None,
+    help="Bill its month again at once, up to the new draft; or never. Default: its month's next run does.",
+)
 @REASON
 @AUTHOR
-def void(invoice: str, rebill: bool, reason: str, author: str) -> None:
+def void(invoice: str, rebill: bool | None, reason: str, author: str) -> None:
     """Void INVOICE, a number or an id, at Stripe and here. Its period is billed again as the next revision."""
-    from billing_pipeline.adapters.voiding import void_invoice
+    from billing_pipeline.adapters.corrections.voiding import void_invoice
 
     warehouse = open_database()
     with open_stripe() as api:
-        named, done = void_invoice(warehouse, api, invoice, author=author, reason=reason)
+        named, done = void_invoice(warehouse, api, invoice, author=author, reason=reason, rebill=rebill is not False)
     at_stripe = ", ".join(done.stripe_invoice_ids) or "nothing was open there"
     click.echo(f"{named.label} {'was void already' if done.already else f'is void; at Stripe: {at_stripe}'}")
     month = f"{named.billing_month:%Y-%m}"
-    if not rebill:
+    if rebill is False:
+        click.echo(f"its period is not billed again, unless somebody says `billing void {named.label} --rebill`")
+        return
+    if rebill is None:
         click.echo(f"`billing run --month {month} --through invoices` drafts what replaces it")
         return
     from billing_pipeline.cli.months import report_run
@@ -49,8 +56,8 @@ def void(invoice: str, rebill: bool, reason: str, author: str) -> None:
 @AUTHOR
 def adjust(customer: str, amount: str, description: str | None, reason: str, author: str) -> None:
     """Add a one-off amount to CUSTOMER's next invoice, or take it off."""
-    from billing_pipeline.adapters.adjusting import adjust as make
-    from billing_pipeline.adapters.adjusting import currency_of
+    from billing_pipeline.adapters.corrections.adjusting import adjust as make
+    from billing_pipeline.adapters.corrections.adjusting import currency_of
     from billing_pipeline.core.money import format_minor
 
     warehouse = open_database()
@@ -60,3 +67,30 @@ def adjust(customer: str, amount: str, description: str | None, reason: str, aut
         f"{format_minor(made.amount_minor, made.currency)} will be on the next invoice of {customer} that is drafted;"
         " run its month again if that draft exists already"
     )
+
+
+@click.group()
+def adjustments() -> None:
+    """Adjustments that wait for an invoice."""
+
+
+@adjustments.command(name="list")
+def list_() -> None:
+    """Show the adjustments, or parts of credits, that are on no live invoice."""
+    rows = open_database().rows(
+        "SELECT adjustment_id AS adjustment, customer_id AS customer, amount_minor, left_minor, currency, author,"
+        " reason FROM billing.waiting_adjustments ORDER BY created_at, adjustment_id"
+    )
+    table(rows, "no adjustment waits")
+
+
+@adjustments.command()
+@click.argument("adjustment")
+@REASON
+@AUTHOR
+def revoke(adjustment: str, reason: str, author: str) -> None:
+    """Revoke ADJUSTMENT, an id of `billing adjustments list` that no invoice has taken up, drafts included."""
+    from billing_pipeline.adapters.corrections.adjusting import revoke as do
+
+    do(open_database(), adjustment, author=author, reason=reason)
+    click.echo(f"adjustment {adjustment} is revoked: no invoice takes it")

@@ -9,7 +9,7 @@ from billing_pipeline.cli.common import AUTHOR, REASON, minor_units, open_databa
 from billing_pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
-    from billing_pipeline.adapters.credit_note_sending import Sent
+    from billing_pipeline.adapters.corrections.credit_note_sending import Sent
     from billing_pipeline.core.crediting import CreditLine
 
 
@@ -33,7 +33,7 @@ def credit() -> None:
 @AUTHOR
 def issue(invoice: str, amount: str | None, lines: tuple[str, ...], to: str, reason: str, author: str) -> None:
     """Credit INVOICE, a number or an id. What is still due falls first; what was paid goes back."""
-    from billing_pipeline.adapters.credit_notes import issue_credit_note
+    from billing_pipeline.adapters.corrections.credit_notes import issue_credit_note
     from billing_pipeline.adapters.invoice_reference import find_invoice
     from billing_pipeline.core.money import format_minor
 
@@ -66,7 +66,7 @@ def issue(invoice: str, amount: str | None, lines: tuple[str, ...], to: str, rea
 @AUTHOR
 def send(author: str) -> None:
     """Go on with every credit note that has no definite answer from Stripe yet."""
-    from billing_pipeline.adapters.credit_note_sending import send_pending
+    from billing_pipeline.adapters.corrections.credit_note_sending import send_pending
 
     warehouse = open_database()
     with open_stripe() as api:
@@ -76,15 +76,81 @@ def send(author: str) -> None:
     _report(sent)
 
 
+@credit.command()
+@click.argument("number")
+@REASON
+@AUTHOR
+def retry(number: str, reason: str, author: str) -> None:
+    """Send the parked credit note NUMBER again, such as CN-00000001."""
+    from billing_pipeline.adapters.corrections.credit_note_decisions import retry_parked
+
+    warehouse = open_database()
+    with open_stripe() as api:
+        sent = retry_parked(warehouse, api, number, author=author, reason=reason)
+    _report([sent])
+
+
+@credit.command()
+@click.argument("number")
+@REASON
+@AUTHOR
+def drop(number: str, reason: str, author: str) -> None:
+    """Let the parked credit note NUMBER go: it counts for nothing."""
+    from billing_pipeline.adapters.corrections.credit_note_decisions import drop_parked
+
+    warehouse = open_database()
+    with open_stripe() as api:
+        drop_parked(warehouse, api, number, author=author, reason=reason)
+    click.echo(f"{number.strip().upper()} is dropped: it credits nothing and keeps its number")
+
+
 @credit.command(name="list")
-def list_() -> None:
+@click.option("--parked", is_flag=True, help="Only those that wait for a person.")
+def list_(parked: bool) -> None:
     """Show the credit notes, newest first."""
     rows = open_database().rows(
         "SELECT n.number, i.number AS invoice, n.customer_id AS customer, n.amount_minor, n.currency, n.state,"
         " coalesce(n.reason_code, '') AS why, n.author, n.reason FROM billing.credit_notes AS n"
-        " JOIN billing.invoices AS i USING (invoice_id) ORDER BY n.credit_note_number DESC LIMIT 100"
+        " JOIN billing.invoices AS i USING (invoice_id) WHERE n.state = 'parked' OR NOT :parked"
+        " ORDER BY n.credit_note_number DESC LIMIT 100",
+        parked=parked,
     )
     table(rows, "no credit notes")
+
+
+@credit.command()
+@click.option("--all", "settled", is_flag=True, help="Also those that are settled.")
+def refunds(settled: bool) -> None:
+    """Show refunds that failed at Stripe, whose money the customer does not have yet. Exit status 1 if there are."""
+    from billing_pipeline.adapters.corrections.failed_refunds import failed_refunds
+
+    rows = failed_refunds(open_database(), settled=settled)
+    table(rows, "no refund failed")
+    if any(row["state"] != "settled" for row in rows):
+        click.echo("`billing credit repay REFUND` gives the customer the money", err=True)
+        sys.exit(1)
+
+
+@credit.command()
+@click.argument("refund")
+@click.option(
+    "--to",
+    type=click.Choice(["balance", "card", "elsewhere"]),
+    required=True,
+    help="The customer's balance at Stripe, the same card once more, or paid outside Stripe: say how in --reason.",
+)
+@REASON
+@AUTHOR
+def repay(refund: str, to: str, reason: str, author: str) -> None:
+    """Give the customer the money of REFUND (re_…), which failed."""
+    from billing_pipeline.adapters.corrections.failed_refunds import repay as do
+    from billing_pipeline.core.money import format_minor
+
+    warehouse = open_database()
+    with open_stripe() as api:
+        done = do(warehouse, api, refund, to=to, author=author, reason=reason)
+    made = f": {done.stripe_id}" if done.stripe_id else ""
+    click.echo(f"{format_minor(done.amount_minor, done.currency)} of {refund} repaid to {done.method}{made}")
 
 
 def _line(text: str, reason: str, currency: str) -> "CreditLine":

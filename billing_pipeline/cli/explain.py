@@ -10,7 +10,7 @@ import click
 from billing_pipeline.cli.common import open_database
 
 if TYPE_CHECKING:
-    from billing_pipeline.adapters.explain import Explained
+    from billing_pipeline.adapters.comparison.explain import Explained
 
 EVENTS_SHOWN = 20
 
@@ -29,7 +29,7 @@ def explain(invoice: str | None, every: bool, events_max: int) -> None:
     if invoice is None:
         _check_all()
         return
-    from billing_pipeline.adapters.explain import explain_invoice
+    from billing_pipeline.adapters.comparison.explain import explain_invoice
 
     explained = explain_invoice(open_database(), invoice)
     _print(explained, events_max)
@@ -38,7 +38,7 @@ def explain(invoice: str | None, every: bool, events_max: int) -> None:
 
 
 def _check_all() -> None:
-    from billing_pipeline.adapters.explain import explain_all, ledger_problems
+    from billing_pipeline.adapters.comparison.explain import explain_all, ledger_problems
 
     warehouse = open_database()
     count = wrong = line_count = 0
@@ -106,6 +106,11 @@ def _print_snapshot(snapshot: dict[str, Any], events: list[dict[str, Any]], even
         f"     snapshot: version {snapshot['snapshot_version']} as of {snapshot['as_of'].isoformat()},"
         f" {_plain(snapshot['quantity'])} ({snapshot['aggregation']}, {snapshot['basis']}), run {snapshot['run_id']}"
     )
+    if snapshot["basis"] == "carried_forward":
+        final = (
+            "final by then, and computed again" if snapshot["source_final"] else "not final by then: not computed again"
+        )
+        click.echo(f"     carried forward from the period before, which was {final}")
     for event in events[:events_max]:
         notes = [
             "before the period" if event["occurred_at"] < snapshot["period_start"] else "",

@@ -28,6 +28,7 @@ from billing_pipeline.settings import load_settings
 @click.option("--charge-old-month", is_flag=True, help="Charge a month that ended long ago.")
 @click.option("--shadow", is_flag=True, help="Build the month beside the books, write nothing, print what differs.")
 @click.option("--price-book", type=click.Path(path_type=Path), help="With --shadow: this price book file.")
+@click.option("--code", metavar="REV_OR_PATH", help="With --shadow: built by a git revision or another checkout.")
 @report_options
 def run(
     month: date,
@@ -38,20 +39,22 @@ def run(
     charge_old_month: bool,
     shadow: bool,
     price_book: Path | None,
+    code: str | None,
     **reports: Any,
 ) -> None:
     """Run the Dagster jobs of a month in this process. Exit status 1 if a run failed.
 
     With --shadow nothing is run or written: the month is built in scratch tables, from all usage and today's
-    prices or those of another price book, and compared with the books line by line.
+    prices or those of another price book, by this code or another version of it, and compared with the
+    books line by line.
     """
     if shadow:
         from billing_pipeline.cli.comparison import run_shadow
 
-        run_shadow(month, price_book, carry_forward, as_of, Reports(**reports))
+        run_shadow(month, price_book, code, carry_forward, as_of, Reports(**reports))
         return
-    if price_book is not None or Reports(**reports) != Reports():
-        raise click.UsageError("--price-book and the options of the comparison go with --shadow")
+    if (price_book, code) != (None, None) or Reports(**reports) != Reports():
+        raise click.UsageError("--price-book, --code and the options of the comparison go with --shadow")
     from billing_pipeline.defs.running import STARTED_BY, RunOutcome, dagster_instance, run_month
     from billing_pipeline.sandbox.local_stripe import stripe_for
 

@@ -22,11 +22,14 @@ def emulator(port: int) -> None:
 
 
 @click.command()
-def demo() -> None:
+@click.option(
+    "--months", default=1, show_default=True, type=click.IntRange(1, 12), help="Bill and charge so many, one by one."
+)
+def demo(months: int) -> None:
     """Bill last month for the three examples and some two hundred generated customers, end to end."""
     from billing_pipeline.sandbox.demo import run_demo
 
-    sys.exit(run_demo())
+    sys.exit(run_demo(months=months))
 
 
 @click.command()

@@ -1,7 +1,7 @@
 """What stops charging: the limits of a run, its canaries, and the circuit breaker's rule. Pure decisions.
 
 Amounts are minor units of the invoice's own currency, whatever it is: a limit of 2,500,000 is 25,000.00 USD and
-2,500,000 JPY. Here: whether a brake is on. Not here: where the kill switch is (adapters/charge_brakes.py).
+2,500,000 JPY. Here: whether a brake is on. Not here: where the kill switch is (adapters/charging/brakes.py).
 """
 
 from collections import Counter

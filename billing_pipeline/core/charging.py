@@ -1,7 +1,7 @@
 """Charging one invoice: states, transitions, idempotency keys, and the next step. Pure decisions.
 
 Here: what follows from our row and from what Stripe says. Not here: the request's content (charge_request.py), what an
-error means (stripe_errors.py), doing it (adapters/charge_steps.py).
+error means (stripe_errors.py), doing it (adapters/charging/steps.py).
 
 States of billing.stripe_charges (enforced there by billing.charge_transitions; a test holds the two together):
 

@@ -1,7 +1,7 @@
 """Credit notes: how an amount is taken back, the request to Stripe, and the next step. Pure decisions.
 
 Here: what follows from our row and from what Stripe says. Not here: what an error means (stripe_errors.py), doing it
-(adapters/credit_note_sending.py).
+(adapters/corrections/credit_note_sending.py).
 
 States of billing.credit_notes: intended (frozen, nothing is known to exist at Stripe), issued (it exists there),
 refused (Stripe said no: it counts for nothing), parked (a person decides).
@@ -130,11 +130,13 @@ class Seen:
         matches: the credit notes there that carry our id; None while nobody has looked.
         burnt: the key only repeats a stored 5xx.
         contradicted: Stripe refused the request as not fitting the invoice; the words.
+        void_is_known: a person looked at what is void there, and wants another one.
     """
 
     matches: tuple[StripeCreditNote, ...] | None = None
     burnt: bool = False
     contradicted: str | None = None
+    void_is_known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +191,14 @@ def next_step(note: CreditNote, seen: Seen) -> Step:
         return Stop()
     if seen.matches is None:
         return Look()
-    if len(seen.matches) > 1:
-        found = ", ".join(sorted(match.id for match in seen.matches))
+    live = [match for match in seen.matches if match.status != "void"]
+    if len(live) > 1:
+        found = ", ".join(sorted(match.id for match in live))
         return Park("duplicate_at_stripe", f"more than one credit note there is ours: {found}")
-    if seen.matches:
-        return _as_ordered(note, seen.matches[0])
+    if live:
+        return _as_ordered(note, live[0])
+    if seen.matches and not seen.void_is_known:
+        return Park("void_at_stripe", f"{seen.matches[0].id} is ours and was voided there")
     if seen.contradicted is not None:
         return Refused("not_as_believed", seen.contradicted)
     return RaiseAttempt() if seen.burnt else Create()

@@ -162,8 +162,11 @@ def _difference(shown: MonthLine, old: MonthLine | None, new: MonthLine | None, 
 
 
 def _price_effect(old: MonthLine | None, new: MonthLine | None) -> int:
-    """What the new usage costs more than it would at the old mean rate, if the price is another one."""
-    if old is None or new is None or not _repriced(old.prices, new.prices):
+    """What the new usage costs more than it would at the old mean rate, if the price or the rules are others."""
+    if old is None or new is None:
+        return 0
+    same_usage = old.kind == "usage" and old.quantity == new.quantity
+    if not same_usage and not _repriced(old.prices, new.prices):
         return 0
     if old.quantity == new.quantity or old.quantity == 0:
         return new.amount_minor - old.amount_minor

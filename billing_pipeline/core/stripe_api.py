@@ -138,6 +138,28 @@ class CreditNoteApi(Protocol):
         ...
 
 
+class RepayingApi(Protocol):
+    """What giving back the money of a failed refund needs. `repays` is metadata: the id of the refund that failed."""
+
+    def repaid_to_balance(self, stripe_customer_id: str, repays: str) -> str | None:
+        """The id of the balance transaction that does it, if there is one."""
+        ...
+
+    def repay_to_balance(
+        self, stripe_customer_id: str, amount_minor: int, currency: str, repays: str, *, key: str
+    ) -> str:
+        """A credit on the customer's balance, which Stripe applies to the next invoice; its id."""
+        ...
+
+    def repaid_to_card(self, payment_intent_id: str, repays: str) -> str | None:
+        """The id of the other refund that does it, if there is one."""
+        ...
+
+    def repay_to_card(self, payment_intent_id: str, amount_minor: int, repays: str, *, key: str) -> str:
+        """Another refund of the payment; its id."""
+        ...
+
+
 class VoidingApi(StripeApi, Protocol):
     """What taking an invoice back needs beyond charging it."""
 

@@ -8,9 +8,9 @@ from datetime import date
 
 import dagster as dg
 
-from billing_pipeline.adapters import charge_follow_ups as queue
-from billing_pipeline.adapters.charge_brakes import PAUSED, read_brakes
-from billing_pipeline.adapters.charge_passes import follow_up
+from billing_pipeline.adapters.charging import follow_ups as queue
+from billing_pipeline.adapters.charging.brakes import PAUSED, read_brakes
+from billing_pipeline.adapters.charging.passes import follow_up
 from billing_pipeline.core.stripe_errors import StripeFailure
 from billing_pipeline.defs.jobs import CHARGING_TAG, charge_month
 from billing_pipeline.defs.resources import Billing, Stripe

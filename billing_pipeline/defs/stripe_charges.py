@@ -6,14 +6,14 @@ from typing import TypeVar
 
 import dagster as dg
 
-from billing_pipeline.adapters.approvals import set_approval_policy
-from billing_pipeline.adapters.charge_brakes import PAUSED, read_brakes
-from billing_pipeline.adapters.charge_check import Discrepancy, verify_month
-from billing_pipeline.adapters.charger import ChargeReport, charge_month
-from billing_pipeline.adapters.circuit_breaker import guarded
-from billing_pipeline.adapters.finalisation import ApprovalMissing, Finalised, GatesNotPassed, finalise_month
-from billing_pipeline.adapters.holds import active_holds
-from billing_pipeline.adapters.reconciliation import reconcile
+from billing_pipeline.adapters.books.reconciliation import reconcile
+from billing_pipeline.adapters.charging.brakes import PAUSED, read_brakes
+from billing_pipeline.adapters.charging.check import Discrepancy, verify_month
+from billing_pipeline.adapters.charging.circuit_breaker import guarded
+from billing_pipeline.adapters.charging.finalisation import ApprovalMissing, Finalised, GatesNotPassed, finalise_month
+from billing_pipeline.adapters.charging.month import ChargeReport, charge_month
+from billing_pipeline.adapters.corrections.approvals import set_approval_policy
+from billing_pipeline.adapters.corrections.holds import active_holds
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.brakes import Brake, distinct, month_too_old
 from billing_pipeline.core.money import format_minor

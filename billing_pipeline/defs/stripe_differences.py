@@ -4,7 +4,10 @@ from typing import Any
 
 import dagster as dg
 
-from billing_pipeline.adapters.reconciliation import Comparison, reconcile
+from billing_pipeline.adapters.books.reconciliation import Comparison, reconcile
+from billing_pipeline.adapters.corrections.failed_refunds import failed_refunds
+from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.core.money import format_minor
 from billing_pipeline.core.stripe_errors import StripeFailure
 from billing_pipeline.defs.metadata import sample_table, table_metadata
 from billing_pipeline.defs.platform import GROUP, OWNERS
@@ -12,6 +15,7 @@ from billing_pipeline.defs.resources import Billing, Stripe
 from billing_pipeline.settings import load_settings
 
 AGREE = "books_agree_with_stripe"
+REPAID = "failed_refunds_are_repaid"
 SHOWN = 20
 
 
@@ -64,6 +68,23 @@ def agreement(compared: Comparison | StripeFailure, *, waiting: bool = False) ->
     )
 
 
+def repayment(warehouse: Warehouse) -> dg.AssetCheckResult:
+    """Whether a refund failed whose money the customer does not have yet, with a sample of them."""
+    waiting = failed_refunds(warehouse)
+    if not waiting:
+        return dg.AssetCheckResult(check_name=REPAID, passed=True, metadata={"failing_rows": 0})
+    first = waiting[0]
+    return dg.AssetCheckResult(
+        check_name=REPAID,
+        passed=False,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{len(waiting):,} refund(s) failed, such as {first['refund_id']} of"
+        f" {format_minor(first['amount_minor'], first['currency'])} to customer {first['customer']}:"
+        " `billing credit repay`",
+        metadata={"failing_rows": len(waiting), "sample": sample_table(waiting[:SHOWN])},
+    )
+
+
 @dg.asset(
     group_name=GROUP,
     owners=OWNERS,
@@ -74,7 +95,12 @@ def agreement(compared: Comparison | StripeFailure, *, waiting: bool = False) ->
             asset="stripe_differences",
             description="Invoices, payments, refunds and credit notes of every month that is not closed are the same"
             " here and at Stripe.",
-        )
+        ),
+        dg.AssetCheckSpec(
+            REPAID,
+            asset="stripe_differences",
+            description="Nobody waits for the money of a refund that failed at Stripe.",
+        ),
     ],
 )
 def stripe_differences(context: dg.AssetExecutionContext, billing: Billing, stripe: Stripe) -> dg.MaterializeResult:
@@ -89,7 +115,7 @@ def stripe_differences(context: dg.AssetExecutionContext, billing: Billing, stri
         raise dg.Failure(description=f"Stripe: {failure}", allow_retries=False) from failure
     return dg.MaterializeResult(
         metadata=table_metadata(warehouse, "stripe_differences", len(compared.differences)),
-        check_results=[agreement(compared)],
+        check_results=[agreement(compared), repayment(warehouse)],
     )
 
 

@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from billing_pipeline.adapters.event_cipher import EventCipher
-from billing_pipeline.adapters.event_sweep import sweep_events
+from billing_pipeline.adapters.events.cipher import EventCipher
+from billing_pipeline.adapters.events.sweep import sweep_events
 from billing_pipeline.core.stripe_errors import StripeFailure
 from billing_pipeline.defs.metadata import table_metadata
 from billing_pipeline.defs.platform import GROUP, OWNERS

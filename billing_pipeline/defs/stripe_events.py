@@ -5,10 +5,10 @@ from datetime import datetime
 
 import dagster as dg
 
-from billing_pipeline.adapters.event_cipher import EventCipher
-from billing_pipeline.adapters.event_conflicts import contradictions
-from billing_pipeline.adapters.event_processing import process_events
-from billing_pipeline.adapters.event_queue import DueWork, due_work
+from billing_pipeline.adapters.events.cipher import EventCipher
+from billing_pipeline.adapters.events.conflicts import contradictions
+from billing_pipeline.adapters.events.processing import process_events
+from billing_pipeline.adapters.events.queue import DueWork, due_work
 from billing_pipeline.core.stripe_errors import StripeFailure
 from billing_pipeline.defs.metadata import sample_table, table_metadata
 from billing_pipeline.defs.platform import GROUP, OWNERS

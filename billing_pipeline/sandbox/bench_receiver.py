@@ -17,9 +17,9 @@ from uuid import uuid4
 
 from starlette.types import Receive, Scope, Send
 
-from billing_pipeline.adapters.event_cipher import EventCipher
-from billing_pipeline.adapters.event_store import parse_event
-from billing_pipeline.adapters.event_writer import EventWriter
+from billing_pipeline.adapters.events.cipher import EventCipher
+from billing_pipeline.adapters.events.store import parse_event
+from billing_pipeline.adapters.events.writer import EventWriter
 from billing_pipeline.sandbox.lean_http import HOST, Connection, free_port
 from billing_pipeline.sandbox.stripe_emulator.delivery import signature
 from billing_pipeline.settings import EMULATOR_KEY, ROOT, load_settings

@@ -17,9 +17,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from billing_pipeline.adapters.event_cipher import EventCipher
-from billing_pipeline.adapters.event_store import Outcome
-from billing_pipeline.adapters.event_writer import DatabaseAway, EventWriter
+from billing_pipeline.adapters.events.cipher import EventCipher
+from billing_pipeline.adapters.events.store import Outcome
+from billing_pipeline.adapters.events.writer import DatabaseAway, EventWriter
 from billing_pipeline.core.received_event import ReceivedEvent, parse_event
 from billing_pipeline.core.webhook_signature import SignatureError, read_signature_header
 from billing_pipeline.settings import ReceiverSettings, SettingsError, load_receiver_settings

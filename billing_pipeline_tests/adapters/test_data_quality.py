@@ -9,7 +9,6 @@ from billing_pipeline.adapters import data_quality
 from billing_pipeline.adapters.data_quality import GateBrokenError, GateResult, run_gates
 from billing_pipeline.adapters.warehouse import Warehouse, load_sql
 from billing_pipeline.core.gates import GATES, gates_of
-from billing_pipeline_tests.adapters.broken_rows import INVOICES, LINES, SNAPSHOTS, Break
 from billing_pipeline_tests.adapters.builds.month_rows import (
     ASSETS,
     BOOK,
@@ -26,6 +25,7 @@ from billing_pipeline_tests.adapters.builds.month_rows import (
     finalise_customer,
     load_book,
 )
+from billing_pipeline_tests.adapters.invariants.broken_rows import INVOICES, LINES, SNAPSHOTS, Break
 from billing_pipeline_tests.databases import copied_database
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from billing_pipeline.adapters.stripe_limits import RateLimits, shared_limits
 from billing_pipeline.core.stripe_api import StripeInvoice
 from billing_pipeline.core.stripe_errors import Outcome, StripeFailure
 from billing_pipeline.settings import SettingsError, load_settings
-from billing_pipeline_tests.adapters.charging_world import KEY, Bill, Emulated, running_stripe
+from billing_pipeline_tests.adapters.charging.world import KEY, Bill, Emulated, running_stripe
 
 BODY: dict[str, Any] = {
     "auto_advance": False,

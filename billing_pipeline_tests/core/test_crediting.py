@@ -64,6 +64,7 @@ def test_ids_and_keys_are_derived():
         (NOTE, Seen(), crediting.Look()),
         (NOTE, Seen(()), crediting.Create()),
         (NOTE, Seen((FOUND,)), crediting.Issued("cn_1")),
+        (NOTE, Seen((replace(FOUND, id="cn_0", status="void"), FOUND)), crediting.Issued("cn_1")),
         (NOTE, Seen((), burnt=True), crediting.RaiseAttempt()),
         (NOTE, Seen((FOUND,), burnt=True), crediting.Issued("cn_1")),
         (NOTE, Seen((), contradicted="no"), crediting.Refused("not_as_believed", "no")),
@@ -85,7 +86,8 @@ def test_the_next_step(note, seen, step):
         ((replace(FOUND, reduction_minor=0),), "reduction_differs"),
         ((replace(FOUND, currency="eur"),), "currency_differs"),
         ((replace(FOUND, stripe_invoice_id="in_2"),), "invoice_differs"),
-        ((replace(FOUND, status="void"),), "status_unknown"),
+        ((replace(FOUND, status="void"),), "void_at_stripe"),
+        ((replace(FOUND, status="frozen"),), "status_unknown"),
     ],
 )
 def test_what_is_not_as_ordered_is_left_to_a_person(found, code):

@@ -9,9 +9,9 @@ HANDBOOK = (ROOT / "docs" / "charging.md").read_text(encoding="utf-8").partition
 CODES = (
     "core/charging.py",
     "core/stripe_events.py",
-    "adapters/charge_customers.py",
-    "adapters/charge_hands.py",
-    "adapters/charge_passes.py",
+    "adapters/charging/customers.py",
+    "adapters/charging/hands.py",
+    "adapters/charging/passes.py",
 )
 PARKING = re.compile(r'(?:Park|CustomerProblem|_parked)\((?:[\w ,]+, )?"(\w+)"|state="parked",\s+reason_code="(\w+)"')
 

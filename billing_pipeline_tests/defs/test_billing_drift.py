@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from billing_pipeline.adapters.finalisation import finalise_month
+from billing_pipeline.adapters.charging.finalisation import finalise_month
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.defs.running import run_month
 from billing_pipeline_tests.adapters.builds.month_rows import (

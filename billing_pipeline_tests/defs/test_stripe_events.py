@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from billing_pipeline.adapters.event_conflicts import acknowledge
-from billing_pipeline.adapters.event_queue import claim
+from billing_pipeline.adapters.events.conflicts import acknowledge
+from billing_pipeline.adapters.events.queue import claim
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.definitions import defs
 from billing_pipeline.defs.resources import Billing
 from billing_pipeline.defs.stripe_events import RUNS_AT_ONCE, START_WITHIN_S, stripe_events_due
 from billing_pipeline.settings import EMULATOR_KEY, load_settings
-from billing_pipeline_tests.adapters.charging_world import Bill, running_stripe
-from billing_pipeline_tests.adapters.event_world import EventWorld
+from billing_pipeline_tests.adapters.charging.world import Bill, running_stripe
+from billing_pipeline_tests.adapters.events.world import EventWorld
 
 # Dagster reads pydantic's old attribute of a resource that has no fields
 pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")

@@ -8,8 +8,8 @@ import pytest
 from billing_pipeline.adapters import warehouse as warehouse_module
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.settings import EMULATOR_KEY, Settings
-from billing_pipeline_tests.adapters.charging_world import running_stripe
-from billing_pipeline_tests.adapters.event_world import EVENT_KEY, EventWorld
+from billing_pipeline_tests.adapters.charging.world import running_stripe
+from billing_pipeline_tests.adapters.events.world import EVENT_KEY, EventWorld
 from billing_pipeline_tests.web.receiving import database_url
 
 

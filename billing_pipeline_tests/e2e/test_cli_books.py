@@ -5,9 +5,9 @@ import re
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from billing_pipeline_tests.adapters.charging_world import Bill, invoice_id_of
-from billing_pipeline_tests.adapters.event_world import EventWorld
-from billing_pipeline_tests.adapters.rows import reason_of
+from billing_pipeline_tests.adapters.charging.world import Bill, invoice_id_of
+from billing_pipeline_tests.adapters.events.world import EventWorld
+from billing_pipeline_tests.adapters.invariants.rows import reason_of
 from billing_pipeline_tests.e2e.commands import refused, said, started
 
 WHO = ("--author", "ann", "--reason", "nobody needs it")

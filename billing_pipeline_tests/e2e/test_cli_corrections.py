@@ -12,7 +12,7 @@ from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.cli import main
 from billing_pipeline.settings import Settings
 from billing_pipeline_tests.adapters.builds.month_rows import add_customer, load_book
-from billing_pipeline_tests.adapters.charging_world import Bill, insert_drafts, invoice_id_of, pass_gates
+from billing_pipeline_tests.adapters.charging.world import Bill, insert_drafts, invoice_id_of, pass_gates
 from billing_pipeline_tests.dagster_home import dagster_home
 
 if TYPE_CHECKING:
@@ -63,6 +63,11 @@ def _said(*arguments: str) -> str:
         (["credit", "issue", invoice_id_of("c1"), "--amount", "1", "--line", "1=1", *WHO], "either --amount or --line"),
         (["credit", "issue", invoice_id_of("c1"), "--line", "one", *WHO], "expected a line number and an amount"),
         (["credit", "issue", invoice_id_of("c1"), "--amount", "0.001", *WHO], "finer than the smallest step of USD"),
+        (["void", invoice_id_of("c1"), "--no-rebill", *WHO], "is not final"),
+        (["credit", "retry", "CN-00000007", *WHO], 'credit note "CN-00000007"'),
+        (["credit", "drop", "7", *WHO], "expected a number such as CN-00000001"),
+        (["credit", "repay", "re_7", "--to", "card", *WHO], "expected one of `billing credit refunds`"),
+        (["adjustments", "revoke", "7", *WHO], "expected an id of `billing adjustments list`"),
         (["adjust", "nobody", "--amount", "1", *WHO], 'customer "nobody": expected the id of a customer'),
         (["adjust", "c1", "--amount", "ten", *WHO], '--amount "ten": expected an amount in USD'),
         (["adjust", "yen", "--amount", "1.5", *WHO], "finer than the smallest step of JPY"),

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from billing_pipeline_tests.adapters.charging_world import Bill
-from billing_pipeline_tests.adapters.event_world import EventWorld
+from billing_pipeline_tests.adapters.charging.world import Bill
+from billing_pipeline_tests.adapters.events.world import EventWorld
 from billing_pipeline_tests.e2e.commands import billing, refused, said
 
 WHO = ("--author", "ann", "--reason", "the code is mended")

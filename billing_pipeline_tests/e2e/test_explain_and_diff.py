@@ -1,5 +1,6 @@
 """`billing explain`, `billing diff` and `billing run --shadow` as an operator and a CI job use them."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +10,12 @@ from click.testing import CliRunner, Result
 from sqlalchemy import text
 
 from billing_pipeline.adapters import warehouse as warehouse_module
-from billing_pipeline.adapters.finalisation import finalise_month
+from billing_pipeline.adapters.charging.finalisation import finalise_month
+from billing_pipeline.adapters.code_version import code_version
+from billing_pipeline.adapters.comparison.shadow_of_code import PARTS
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.cli import main
-from billing_pipeline.settings import Settings
+from billing_pipeline.settings import ROOT, Settings
 from billing_pipeline_tests.adapters.builds.month_rows import (
     BOOK,
     OCTOBER,
@@ -106,6 +109,8 @@ def test_an_invoice_is_explained_to_the_event_and_tampering_with_it_is_exit_stat
         (["diff", "2025-09", "2025-10", "--html", "no/where.html"], 1, "no/where.html: No such file"),
         (["run", "--month", "2025-10", "--html", "x.html"], 2, "go with --shadow"),
         (["run", "--month", "2025-10", "--price-book", "x.yaml"], 2, "go with --shadow"),
+        (["run", "--month", "2025-10", "--code", "HEAD"], 2, "go with --shadow"),
+        (["run", "--month", "2025-10", "--shadow", "--code", "no-such"], 1, "expected a folder with a checkout"),
         (["run", "--month", "2025-10", "--shadow", "--price-book", "missing.yaml"], 1, "missing.yaml: No such file"),
         (["run", "--month", "2025-12", "--shadow"], 1, "run 2025-11 first"),
     ],
@@ -153,3 +158,23 @@ def test_a_price_change_is_tested_in_ci_by_the_differences_that_were_agreed(tmp_
     same = _billing("run", "--month", "2025-10", "--shadow", "--fail-on-difference")
     assert same.exit_code == 0
     assert "0 differences, 0 unexplained" in same.stdout
+
+
+@pytest.mark.usefixtures("book")
+def test_other_code_is_tested_in_ci_by_the_differences_that_were_agreed(tmp_path: Path):
+    for part in PARTS:
+        shutil.copytree(ROOT / part, tmp_path / "checkout" / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shadow = ["run", "--month", "2025-10", "--shadow", "--code", str(tmp_path / "checkout"), "--fail-on-difference"]
+    same = _billing(*shadow)
+    assert (same.exit_code, same.stderr) == (0, "")
+    assert f"Code: {tmp_path / 'checkout'}, {code_version()}." in same.stdout
+    assert "0 differences, 0 unexplained" in same.stdout
+    rule = tmp_path / "checkout/billing_pipeline/core/rating_models.py"
+    text = rule.read_text()
+    assert "if_else(exceeded, over," in text
+    rule.write_text(text.replace("if_else(exceeded, over,", "if_else(exceeded, usage,"))
+    other = _billing(*shadow, "--csv", str(tmp_path / "agreed.csv"))
+    assert other.exit_code == 1
+    assert "calls: 3.00 USD -> 3.15 USD  (price +0.15 USD)" in other.stdout
+    assert "ann calls usage usd: a difference of 15 is not expected" in other.stderr
+    assert _billing(*shadow, "--expect", str(tmp_path / "agreed.csv")).exit_code == 0

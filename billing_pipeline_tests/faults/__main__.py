@@ -33,6 +33,7 @@ def _parts() -> dict[str, _Run]:
     """Every part at its full length, the longest first."""
     from billing_pipeline_tests.faults.answers import answers_lost
     from billing_pipeline_tests.faults.commits import commits_lost
+    from billing_pipeline_tests.faults.corrections import corrections
     from billing_pipeline_tests.faults.kills import kills
     from billing_pipeline_tests.faults.law import law
     from billing_pipeline_tests.faults.machine import state_machine
@@ -56,6 +57,7 @@ def _parts() -> dict[str, _Run]:
         "outage": outage,
         "scenes": lambda server, template, _: scenes(server, template),
         "law": lambda server, template, _: law(server, template),
+        "corrections": lambda server, template, seed: corrections(server, template, seed, wanted=50),
     }
 
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError
 
-from billing_pipeline.adapters.charge_check import verify_month
-from billing_pipeline.adapters.charger import ChargeReport
-from billing_pipeline.adapters.finalisation import finalise_month
+from billing_pipeline.adapters.charging.check import verify_month
+from billing_pipeline.adapters.charging.finalisation import finalise_month
+from billing_pipeline.adapters.charging.month import ChargeReport
 from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline_tests.adapters.charging_world import MONTH, Bill, Emulated, running_stripe
-from billing_pipeline_tests.adapters.event_world import EventWorld
+from billing_pipeline_tests.adapters.charging.world import MONTH, Bill, Emulated, running_stripe
+from billing_pipeline_tests.adapters.events.world import EventWorld
 from billing_pipeline_tests.databases import copied_database
 from billing_pipeline_tests.faults.report import Part
 

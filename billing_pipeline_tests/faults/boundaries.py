@@ -9,7 +9,8 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Engine, event
@@ -37,11 +38,23 @@ _COMMITS = {"UPDATE billing.invoice_numbering": "finalise", "UPDATE billing.cust
 CALL_S = 0.012
 
 
+@dataclass(frozen=True)
+class Course:
+    """What a run does that has boundaries: calls, calls that list, and commits and changes told by their statements."""
+
+    boundaries: tuple[str, ...]
+    calls: tuple[str, ...]
+    lists: tuple[str, ...]
+    commits: Mapping[str, str]
+    change: Callable[[str, Any], str | None]
+
+
 class Trap:
     """Kills the process at the `hit`-th time it gets to a boundary; None: never."""
 
-    def __init__(self, boundary: int | None, hit: int = 1, seed: int = 0) -> None:
-        self._boundary = BOUNDARIES[boundary] if boundary is not None else None
+    def __init__(self, boundary: int | None, hit: int = 1, seed: int = 0, course: Course | None = None) -> None:
+        self.course = course or CHARGING
+        self._boundary = self.course.boundaries[boundary] if boundary is not None else None
         self._left = hit
         self._random = random.Random(seed)
         self._lock = threading.Lock()
@@ -77,18 +90,18 @@ class Trap:
         setattr(engine.dialect, "do_commit", committing)  # noqa: B010 - mypy takes a method for fixed
 
     def _before(self, _c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        for written, name in _COMMITS.items():
+        for written, name in self.course.commits.items():
             if written in statement:
                 self._transaction.name = name
         if "pg_advisory_unlock" in statement:
             self.reach("before unlock")
-        if change := _change(statement, parameters):
+        if change := self.course.change(statement, parameters):
             self.reach(f"before {change}")
 
     def _after(self, _c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         if "pg_try_advisory_lock" in statement:
             self.reach("after lock")
-        if change := _change(statement, parameters):
+        if change := self.course.change(statement, parameters):
             self.reach(f"after {change}")
 
     def around(self, api: Any) -> Any:
@@ -115,9 +128,9 @@ class _Trapped:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._api, name)
-        if name in _CALLS:
+        if name in self._trap.course.calls:
             return lambda *arguments, **options: self._trap.call(name, lambda: found(*arguments, **options))
-        if name in _LISTS:
+        if name in self._trap.course.lists:
             return lambda *arguments: iter(self._trap.call(name, lambda: list(found(*arguments))))
         return found
 
@@ -129,3 +142,6 @@ def _change(statement: str, parameters: Any) -> str | None:
     if parameters["action"] == "charge.begin":
         return "begin"
     return str(parameters["state"]) if parameters["state"] != parameters["from_state"] else None
+
+
+CHARGING = Course(BOUNDARIES, _CALLS, _LISTS, _COMMITS, _change)

@@ -7,7 +7,7 @@ the real code over a real connection all the same.
 import multiprocessing
 import os
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -15,11 +15,11 @@ from typing import Any
 
 from sqlalchemy import create_engine, make_url
 
-from billing_pipeline.adapters.charger import charge_month
-from billing_pipeline.adapters.finalisation import finalise_month
+from billing_pipeline.adapters.charging.finalisation import finalise_month
+from billing_pipeline.adapters.charging.month import charge_month
 from billing_pipeline.adapters.stripe_gateway import StripeGateway
 from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline_tests.adapters.charging_world import KEY, MONTH, NO_EXPECTATION
+from billing_pipeline_tests.adapters.charging.world import KEY, MONTH, NO_EXPECTATION
 from billing_pipeline_tests.faults.boundaries import Trap
 
 KILLED = -9
@@ -53,23 +53,25 @@ class Ended:
         return self.code == KILLED
 
 
-def context(*, dagster: bool = False) -> ForkServerContext:
+def context(*also: str, dagster: bool = False) -> ForkServerContext:
     """Processes are forked from a server with what a run imports; `dagster`: with the whole code location."""
     found = multiprocessing.get_context("forkserver")
-    preload = [__name__, "pytest"]  # under pytest its main module is imported again in each process
+    preload = [__name__, "pytest", *also]  # under pytest its main module is imported again in each process
     if dagster:
         preload += ["billing_pipeline.definitions", "billing_pipeline_tests.faults.dagster_run"]
     found.set_forkserver_preload(preload)
     return found
 
 
-def run_together(jobs: Sequence[Job], processes: ForkServerContext) -> list[Ended]:
-    """Start the runs at the same moment and wait for all of them."""
+def run_together(
+    jobs: Sequence[Any], processes: ForkServerContext, main: Callable[[Any, Any, Any], None] | None = None
+) -> list[Ended]:
+    """Start the runs at the same moment and wait for all of them; `main` gets a job, a barrier and a pipe."""
     barrier = processes.Barrier(len(jobs))
     running = []
     for job in jobs:
         ours, theirs = processes.Pipe(duplex=False)
-        process = processes.Process(target=_main, args=(job, barrier, theirs), daemon=True)
+        process = processes.Process(target=main or _main, args=(job, barrier, theirs), daemon=True)
         process.start()
         theirs.close()
         running.append((process, ours))

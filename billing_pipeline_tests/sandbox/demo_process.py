@@ -26,9 +26,9 @@ def environment(state: Path, extra: Mapping[str, str] | None = None) -> dict[str
     return {**kept, "BILLING_STATE_DIR": str(state), "PYTHONUNBUFFERED": "1", **(extra or {})}
 
 
-def start_demo(state: Path, now: datetime | None = None) -> "subprocess.Popen[str]":
+def start_demo(state: Path, now: datetime | None = None, *options: str) -> "subprocess.Popen[str]":
     """A demo whose output can be read while it runs; stderr goes into it."""
-    command = [sys.executable, "-m", "billing_pipeline.cli", "demo"]
+    command = [sys.executable, "-m", "billing_pipeline.cli", "demo", *options]
     if now is not None:
         script = "import sys; from datetime import datetime; from billing_pipeline.sandbox.demo import run_demo;"
         command = [sys.executable, "-c", f"{script} sys.exit(run_demo(datetime.fromisoformat({now.isoformat()!r})))"]
@@ -37,9 +37,9 @@ def start_demo(state: Path, now: datetime | None = None) -> "subprocess.Popen[st
     )
 
 
-def demo(state: Path, now: datetime | None = None) -> tuple[int, str]:
+def demo(state: Path, now: datetime | None = None, *options: str) -> tuple[int, str]:
     """Exit status and output of a demo that runs to its end."""
-    process = start_demo(state, now)
+    process = start_demo(state, now, *options)
     output, _ = process.communicate(timeout=TIMEOUT_S)
     return process.returncode, output
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from sqlalchemy import text
 
 from billing_pipeline.adapters.builds.month import month_before
+from billing_pipeline.adapters.comparison.explain import explain_all, ledger_problems
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.cli import main
 from billing_pipeline.sandbox.demo import last_finished_month
@@ -79,14 +80,20 @@ def test_a_second_demo_changes_nothing_and_the_next_month_is_billed_once_it_has_
     assert tables(state) == rows
     assert at_stripe(state) == stripe
 
-    status, output = demo(state)
+    status, output = demo(state, None, "--months", "2")
     assert status == 0, output
     assert RECONCILED in output
+    assert "[9/10] webhooks" in output
     now_billed = invoices(state)
     assert now_billed[str(last_month)] == first[str(last_month)]
     assert now_billed[str(this_month)]["open"] == 5
     assert now_billed[str(this_month)]["paid"] > 200
     assert "draft" not in now_billed[str(this_month)]
+    with opened(state) as warehouse:
+        explained = list(explain_all(warehouse))
+        assert ledger_problems(warehouse) == []
+    assert len(explained) == sum(sum(now_billed[str(month)].values()) for month in (last_month, this_month))
+    assert [problem for each in explained for problem in each.problems] == []
 
 
 def test_a_killed_demo_is_taken_up_by_the_next_one_and_charges_nobody_twice(state):

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
-from billing_pipeline.adapters.charge_brakes import pause
+from billing_pipeline.adapters.charging.brakes import pause
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline_tests.storm.dagster_daemon import HASTY_SETTINGS, Daemon, environment_of, kill
 from billing_pipeline_tests.storm.digests import digest

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from billing_pipeline.adapters.event_cipher import EventCipher
+from billing_pipeline.adapters.events.cipher import EventCipher
 from billing_pipeline.adapters.warehouse import Warehouse, raw
 from billing_pipeline.sandbox.lean_http import free_port
 from billing_pipeline_tests.storm.digests import digest

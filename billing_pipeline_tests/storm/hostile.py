@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from billing_pipeline.adapters.event_cipher import EventCipher
+from billing_pipeline.adapters.events.cipher import EventCipher
 from billing_pipeline.adapters.warehouse import Warehouse, raw
 from billing_pipeline.sandbox.lean_http import Connection, free_port
 from billing_pipeline_tests.storm.figures import Figures

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from billing_pipeline.adapters.event_sweep import sweep_events
+from billing_pipeline.adapters.events.sweep import sweep_events
 from billing_pipeline.adapters.stripe_gateway import StripeGateway
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.stripe_events import HANDLED, Kind
@@ -19,7 +19,7 @@ from billing_pipeline.defs.stripe_events import no_event_given_up
 from billing_pipeline.sandbox.lean_http import HOST, free_port
 from billing_pipeline.sandbox.webhooks import register_endpoint
 from billing_pipeline.settings import ROOT
-from billing_pipeline_tests.adapters.charging_world import Emulated
+from billing_pipeline_tests.adapters.charging.world import Emulated
 from billing_pipeline_tests.storm.delivery import About
 from billing_pipeline_tests.storm.digests import digest
 from billing_pipeline_tests.storm.figures import Figures

@@ -21,7 +21,7 @@ from billing_pipeline.adapters import embedded_postgres
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.sandbox.lean_http import HOST, free_port
 from billing_pipeline.settings import ROOT
-from billing_pipeline_tests.adapters.charging_world import Bill, Emulated, World
+from billing_pipeline_tests.adapters.charging.world import Bill, Emulated, World
 from billing_pipeline_tests.databases import open_database
 from billing_pipeline_tests.storm.machines import TEMPLATE, Postgres
 from billing_pipeline_tests.storm.sender import Parcel

@@ -13,8 +13,8 @@ from typing import Any
 
 import uvicorn
 
-from billing_pipeline.adapters.event_cipher import EventCipher
-from billing_pipeline.adapters.event_store import read_body
+from billing_pipeline.adapters.events.cipher import EventCipher
+from billing_pipeline.adapters.events.store import read_body
 from billing_pipeline.adapters.warehouse import Warehouse, raw
 from billing_pipeline.settings import EventKey, ReceiverSettings
 from billing_pipeline.web.receiver import create_app

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from billing_pipeline.adapters.event_cipher import EventCipher
-from billing_pipeline.adapters.event_writer import EventWriter
+from billing_pipeline.adapters.events.cipher import EventCipher
+from billing_pipeline.adapters.events.writer import EventWriter
 from billing_pipeline.web import bodies, server
 from billing_pipeline.web import receiver as module
 from billing_pipeline_tests.web.receiving import KEYS, SECRET, Receiving, database_url, event_body, receiving, signature

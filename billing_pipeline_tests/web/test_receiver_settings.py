@@ -8,7 +8,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from billing_pipeline.adapters.event_writer import libpq_url
+from billing_pipeline.adapters.events.writer import libpq_url
 from billing_pipeline.cli import main
 from billing_pipeline.settings import EMULATOR_KEY, ROOT, SettingsError, load_receiver_settings, load_settings
 from billing_pipeline.web.receiver import app

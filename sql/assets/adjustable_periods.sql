@@ -28,4 +28,5 @@ WHERE p.billing_month = :month
         SELECT FROM billing.invoices AS i
         WHERE i.period_id = p.period_id AND i.supplement_no = 0 AND i.status NOT IN ('draft', 'void')
     )
+    AND NOT EXISTS (SELECT FROM billing.unbilled_periods AS u WHERE u.period_id = p.period_id AND u.lifted_at IS NULL)
 ORDER BY p.customer_id COLLATE "C", p.period_start

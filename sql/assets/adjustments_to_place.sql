@@ -13,7 +13,7 @@ LEFT JOIN (
     INNER JOIN billing.invoices AS i USING (invoice_id)
     WHERE i.status <> 'void' AND NOT (i.status = 'draft' AND i.billing_month = :month AND i.supplement_no = 0)
 ) AS u USING (adjustment_id)
-WHERE NOT a.on_supplement
+WHERE NOT a.on_supplement AND a.adjustment_id NOT IN (SELECT r.adjustment_id FROM billing.adjustment_revocations AS r)
 GROUP BY a.adjustment_id
 HAVING a.amount_minor <> coalesce(sum(u.amount_minor), 0)
 ORDER BY a.created_at, a.adjustment_id

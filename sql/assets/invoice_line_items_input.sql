@@ -1,4 +1,5 @@
--- Grain: one row a usage snapshot of :month whose period has no finalised invoice, a customer's rows together.
+-- Grain: one row a usage snapshot of :month whose period has no finalised invoice and is to have one, a customer's rows
+-- together.
 SELECT
     s.customer_id,
     to_char(p.period_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS start_iso,
@@ -17,4 +18,5 @@ WHERE s.billing_month = :month
         SELECT FROM billing.invoices AS i
         WHERE i.period_id = s.period_id AND i.billing_month = s.billing_month AND i.status NOT IN ('draft', 'void')
     )
+    AND NOT EXISTS (SELECT FROM billing.unbilled_periods AS u WHERE u.period_id = s.period_id AND u.lifted_at IS NULL)
 ORDER BY s.customer_id COLLATE "C", p.period_start

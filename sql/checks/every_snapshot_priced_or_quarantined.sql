@@ -1,10 +1,11 @@
 -- Snapshots whose quantity is not covered exactly by lines (billed or allowance) or by quarantine, and lines without a
--- snapshot. Lines of void invoices are not asked: their period is billed again.
+-- snapshot. Lines of void invoices are not asked: their period is billed again, or it is left unbilled on purpose.
 SELECT customer_id, meter, dimensions, sum(measured) AS measured, sum(covered) AS covered
 FROM (
     SELECT period_id, customer_id, meter, dimensions, quantity AS measured, 0 AS covered, 1 AS snapshots, 0 AS answers
     FROM billing.usage_snapshots
     WHERE billing_month = '{month}'
+        AND period_id NOT IN (SELECT u.period_id FROM billing.unbilled_periods AS u WHERE u.lifted_at IS NULL)
     UNION ALL
     SELECT period_id, customer_id, meter, dimensions, 0, sum(usage_quantity), 0, 1
     FROM {batch}

@@ -16,6 +16,7 @@ LEFT JOIN (
     SELECT DISTINCT i.period_id FROM billing.invoices AS i WHERE i.billing_month = :month AND i.status <> 'draft'
 ) AS f ON p.period_id = f.period_id
 WHERE p.billing_month = :month AND (c.status <> 'inactive' OR f.period_id IS NOT NULL)
+    AND NOT EXISTS (SELECT FROM billing.unbilled_periods AS u WHERE u.period_id = p.period_id AND u.lifted_at IS NULL)
 UNION ALL
 SELECT
     md5(l.customer_id || chr(31) || extract(EPOCH FROM l.period_start AT TIME ZONE 'UTC')::text)::uuid,

@@ -19,6 +19,7 @@ settled AS (
         SELECT s.period_id, a.amount_minor
         FROM billing.adjustments AS a
         INNER JOIN billing.settlements AS s USING (settlement_id)
+        WHERE a.adjustment_id NOT IN (SELECT r.adjustment_id FROM billing.adjustment_revocations AS r)
         UNION ALL
         SELECT s.period_id, -n.amount_minor
         FROM billing.credit_notes AS n
@@ -56,7 +57,7 @@ COMMENT ON COLUMN billing.unsettled_drift.currency IS 'Currency of the amounts';
 COMMENT ON COLUMN billing.unsettled_drift.invoice_id IS 'The period''s own final invoice';
 COMMENT ON COLUMN billing.unsettled_drift.number IS 'Its number';
 COMMENT ON COLUMN billing.unsettled_drift.drift_minor IS 'Today''s amount less the billed one, in minor units, at the last look';
-COMMENT ON COLUMN billing.unsettled_drift.settled_minor IS 'Adjustments less credit notes of its settlements; what Stripe refused and what is on a void invoice does not count';
+COMMENT ON COLUMN billing.unsettled_drift.settled_minor IS 'Adjustments less credit notes of its settlements; what Stripe refused, what was revoked and what is on a void invoice does not count';
 COMMENT ON COLUMN billing.unsettled_drift.left_minor IS 'What is not settled: above zero the customer owes more';
 COMMENT ON COLUMN billing.unsettled_drift.lines IS 'The lines that differ';
 COMMENT ON COLUMN billing.unsettled_drift.reasons IS 'Why they do';

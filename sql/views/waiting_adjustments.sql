@@ -20,7 +20,8 @@ LEFT JOIN (
     WHERE i.status <> 'void'
     GROUP BY ia.adjustment_id
 ) AS u USING (adjustment_id)
-WHERE a.amount_minor <> coalesce(u.used_minor, 0);
+WHERE a.amount_minor <> coalesce(u.used_minor, 0)
+    AND a.adjustment_id NOT IN (SELECT r.adjustment_id FROM billing.adjustment_revocations AS r);
 
 COMMENT ON VIEW billing.waiting_adjustments IS 'One row an adjustment that waits for an invoice, or a credit of which a part does';
 COMMENT ON COLUMN billing.waiting_adjustments.adjustment_id IS 'The adjustment';

@@ -44,6 +44,14 @@ def month_before(month: date) -> date:
     return date(month.year - (month.month == 1), (month.month - 2) % 12 + 1, 1)
 
 
+def months_to(month: date, count: int) -> list[date]:
+    """The `count` months that end with `month`, the oldest first."""
+    months = [month]
+    while len(months) < count:
+        months.insert(0, month_before(months[0]))
+    return months
+
+
 def version_of(connection: Connection, asset: str, month: date) -> int:
     """Version of the asset's rows in the month; 0 if it never had any."""
     found = connection.execute(

@@ -11,6 +11,7 @@ from billing_pipeline.adapters.stripe_gateway.events import EventCalls
 from billing_pipeline.adapters.stripe_gateway.invoices import InvoiceCalls
 from billing_pipeline.adapters.stripe_gateway.payments import PaymentCalls
 from billing_pipeline.adapters.stripe_gateway.refunds import RefundCalls
+from billing_pipeline.adapters.stripe_gateway.repayments import RepaymentCalls
 from billing_pipeline.adapters.stripe_limits import shared_limits
 from billing_pipeline.settings import EMULATOR_KEY, Settings, SettingsError
 
@@ -18,7 +19,14 @@ __all__ = ["RETRIES_MAX", "StripeGateway", "open_gateway"]
 
 
 class StripeGateway(
-    CreditNoteCalls, CustomerCalls, CustomerObjectCalls, EventCalls, InvoiceCalls, PaymentCalls, RefundCalls
+    CreditNoteCalls,
+    CustomerCalls,
+    CustomerObjectCalls,
+    EventCalls,
+    InvoiceCalls,
+    PaymentCalls,
+    RefundCalls,
+    RepaymentCalls,
 ):
     """Stripe, or the emulator, with every operation that we use."""
 

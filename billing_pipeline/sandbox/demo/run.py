@@ -7,16 +7,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from sqlalchemy import make_url
 
-from billing_pipeline.adapters.builds.month import first_of, month_after, month_before
+from billing_pipeline.adapters.builds.month import first_of, month_after, month_before, months_to
 from billing_pipeline.adapters.migrations import migrate
 from billing_pipeline.adapters.warehouse import Warehouse, open_warehouse
 from billing_pipeline.sandbox.demo.account import StripeAccount
+from billing_pipeline.sandbox.demo.explained import check_explained
+from billing_pipeline.sandbox.demo.files import short, write_whole
 from billing_pipeline.sandbox.demo.population import customers_file, population
 from billing_pipeline.sandbox.demo.price_book import demo_book
 from billing_pipeline.sandbox.demo.progress import Steps
@@ -26,7 +29,7 @@ from billing_pipeline.sandbox.demo.usage import usage_file
 from billing_pipeline.sandbox.demo.webhooks import check_webhooks, follow_events, receiving
 from billing_pipeline.sandbox.local_stripe import stripe_for
 from billing_pipeline.sandbox.stripe_emulator import running_emulator
-from billing_pipeline.settings import ROOT, Settings, SettingsError, is_live_key, load_settings
+from billing_pipeline.settings import Settings, SettingsError, is_live_key, load_settings
 
 if TYPE_CHECKING:
     from billing_pipeline.defs.running import RunOutcome
@@ -35,7 +38,11 @@ LAST_ZONE = timedelta(hours=12)
 """A month ends in the last time zone 12 hours after it did in UTC."""
 
 PLAIN_WIDTH = 120
-STEPS = 8
+STEPS = 6
+STEPS_A_MONTH = 2
+MONTHS_MAX = 12
+RUN_UP = 2
+"""Months before the first billed one whose usage and prices a period of 45 days may reach into."""
 
 
 def last_finished_month(now: datetime) -> date:
@@ -55,11 +62,12 @@ def needs_demo(warehouse: Warehouse) -> bool:
     return not warehouse.scalar("SELECT EXISTS (SELECT FROM billing.invoices WHERE status <> 'draft')")
 
 
-def run_demo(now: datetime | None = None) -> int:
-    """Bill the last finished month and print what came of it.
+def run_demo(now: datetime | None = None, months: int = 1) -> int:
+    """Bill the last finished months and print what came of the last one.
 
     Args:
         now: what time it is; default: the clock.
+        months: how many, at most MONTHS_MAX; each is billed and charged before the next.
 
     Returns:
         The exit status: 0 if every number reconciles.
@@ -69,11 +77,12 @@ def run_demo(now: datetime | None = None) -> int:
     """
     settings = load_settings()
     require_emulator(settings, "the demo")
-    month = last_finished_month(now or datetime.now(UTC))
+    billed = months_to(last_finished_month(now or datetime.now(UTC)), months)
+    month = billed[-1]
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
-    steps = Steps(console, STEPS)
+    steps = Steps(console, STEPS + STEPS_A_MONTH * months)
     with (
         _database(settings, steps) as warehouse,
         _stripe(settings, steps) as known_stripe_ids,
@@ -82,17 +91,23 @@ def run_demo(now: datetime | None = None) -> int:
         _default("BILLING_CANARY_REFUSALS_MAX_PERCENT", "90"),
         receiving(settings, warehouse),
     ):
-        _import(settings, warehouse, steps, month, known_stripe_ids)
-        problems = _run_jobs(warehouse, steps, month)
+        _import(settings, warehouse, steps, billed, known_stripe_ids)
+        problems = _run_jobs(warehouse, steps, billed)
         with steps.step("webhooks") as say:
             say(f"{follow_events(warehouse, month):,} of Stripe's events are here and processed")
         with steps.step("reconcile"):
-            rows = read_month(warehouse, month)
+            read = [read_month(warehouse, one) for one in billed]
             with StripeAccount(os.environ["STRIPE_API_BASE"]) as account:
-                checks = reconcile(rows, account.invoices(), account.successful_payments())
-            checks = [*checks, *check_webhooks(warehouse, month)]
-    if rows.invoices:
-        print_month(console, rows)
+                at_stripe, payments = account.invoices(), account.successful_payments()
+            before = [check for rows in read[:-1] for check in reconcile(rows, at_stripe, payments)]
+            checks = [
+                *(check for check in before if not check.passed),
+                *reconcile(read[-1], at_stripe, payments),
+                *check_webhooks(warehouse, month),
+                check_explained(warehouse),
+            ]
+    if read[-1].invoices:
+        print_month(console, read[-1])
         print_checks(console, checks)
         _print_whereabouts(console, settings, month)
     for problem in problems:
@@ -123,7 +138,7 @@ def _database(settings: Settings, steps: Steps) -> Iterator[Warehouse]:
         warehouse = open_warehouse(settings)
         migrate(warehouse)
         if settings.database_url is None:
-            say(f"embedded PostgreSQL in {_short(settings.state_dir / 'postgres')}")
+            say(f"embedded PostgreSQL in {short(settings.state_dir / 'postgres')}")
         else:
             url = make_url(settings.database_url).render_as_string(hide_password=True)
             say(f"BILLING_DATABASE_URL is set: the demo writes to {url}")
@@ -148,7 +163,7 @@ def _refuse_strangers(settings: Settings, warehouse: Warehouse) -> None:
     strangers = _strangers(warehouse)
     if strangers:
         embedded = settings.database_url is None
-        where = f"the database in {_short(settings.state_dir)}" if embedded else "BILLING_DATABASE_URL"
+        where = f"the database in {short(settings.state_dir)}" if embedded else "BILLING_DATABASE_URL"
         way_out = "Set BILLING_STATE_DIR to another folder" if embedded else "Use an empty database, or unset it"
         raise SettingsError(
             f"{where} holds {len(strangers)} customer(s) that are not the demo's, such as {strangers[0]}:"
@@ -173,7 +188,7 @@ def _stripe(settings: Settings, steps: Steps) -> Iterator[dict[str, str]]:
                 StripeAccount(emulator.base_url) as account,
             ):
                 known = account.set_up(population())
-            say(f"customers and cards are in {_short(path)}")
+            say(f"customers and cards are in {short(path)}")
     with stripe_for(settings):
         yield known
 
@@ -182,7 +197,8 @@ def _stripe(settings: Settings, steps: Steps) -> Iterator[dict[str, str]]:
 def _price_book(settings: Settings, month: date) -> Iterator[None]:
     """BILLING_PRICE_BOOK names the demo's book, unless the user named one."""
     path = price_book_path(settings)
-    _write(path, demo_book([month_before(month_before(month)), month_before(month), month]))
+    # as many versions however many months are billed: an earlier demo's prices stay what they were
+    write_whole(path, demo_book(months_to(month, RUN_UP + MONTHS_MAX)))
     with _default("BILLING_PRICE_BOOK", str(path)):
         yield
 
@@ -201,49 +217,51 @@ def _default(name: str, value: str) -> Iterator[None]:
 
 
 def _import(
-    settings: Settings, warehouse: Warehouse, steps: Steps, month: date, known_stripe_ids: dict[str, str]
+    settings: Settings, warehouse: Warehouse, steps: Steps, billed: list[date], known_stripe_ids: dict[str, str]
 ) -> None:
     folder = settings.state_dir / "demo"
     with steps.step("import") as say:
-        from billing_pipeline.adapters.customer_import import import_customers
-        from billing_pipeline.adapters.usage_import import import_usage
+        from billing_pipeline.adapters.imports.customers import import_customers
+        from billing_pipeline.adapters.imports.usage import import_usage
 
         customers = folder / "customers.csv"
-        _write(customers, customers_file(known_stripe_ids))
+        write_whole(customers, customers_file(known_stripe_ids))
         imported = import_customers(warehouse, customers)
         say(f"{imported.rows} customers ({imported.inserted} new)")
-        history = [month_before(month_before(month)), month_before(month), month]
+        history = months_to(billed[-1], RUN_UP + len(billed))
         new = rows = 0
         for one in history:
             usage = folder / f"usage-{one:%Y-%m}.csv"
-            _write(usage, usage_file(one))
+            write_whole(usage, usage_file(one))
             done = import_usage(warehouse, usage, first_of(month_after(one)) + LAST_ZONE)
             new += done.new_events
             rows += done.rows
         say(f"{rows:,} usage events of {len(history)} months ({new:,} new)")
 
 
-def _run_jobs(warehouse: Warehouse, steps: Steps, month: date) -> list[str]:
-    """Draft the month before if nobody did, then both jobs of the month. Returns what went wrong."""
+def _run_jobs(warehouse: Warehouse, steps: Steps, billed: list[date]) -> list[str]:
+    """Draft the month before the first if nobody did, then both jobs of each month. Returns what went wrong."""
     url = warehouse.dagster_url.render_as_string(hide_password=False)
     with steps.step("Dagster"):
         import billing_pipeline.definitions  # noqa: F401 - the slow imports belong to this step
         from billing_pipeline.defs.running import charge_month, dagster_instance, run_month
         from billing_pipeline.sandbox.demo.killed_runs import close_killed_runs, tags
-    last_month = month_before(month)
+    last_month = month_before(billed[0])
     outcomes: list[RunOutcome] = []
     with dagster_instance(url) as instance:
         close_killed_runs(instance)
-        with steps.step(f"job bill_month for {month:%B %Y}") as say:
-            drafted = "SELECT EXISTS (SELECT FROM billing.invoices WHERE billing_month = :month)"
-            if not warehouse.scalar(drafted, month=last_month):
-                outcomes += run_month(instance, last_month, "invoices", tags=tags())
-                say(f"{last_month:%B} drafted for comparison")
-            outcomes += run_month(instance, month, "invoices", tags=tags())
-            say(f"{outcomes[-1].metadata.get('invoices', {}).get('dagster/row_count', 'no')} invoices")
-        if all(outcome.success for outcome in outcomes):
-            with steps.step(f"job charge_month for {month:%B %Y}", count=lambda: _charged(warehouse, month)) as say:
-                outcomes.append(charge_month(instance, month, tags=tags()))
+        for month in billed:
+            with steps.step(f"job bill_month for {month:%B %Y}") as say:
+                drafted = "SELECT EXISTS (SELECT FROM billing.invoices WHERE billing_month = :month)"
+                if month == billed[0] and not warehouse.scalar(drafted, month=last_month):
+                    outcomes += run_month(instance, last_month, "invoices", tags=tags())
+                    say(f"{last_month:%B} drafted for comparison")
+                outcomes += run_month(instance, month, "invoices", tags=tags())
+                say(f"{outcomes[-1].metadata.get('invoices', {}).get('dagster/row_count', 'no')} invoices")
+            if not all(outcome.success for outcome in outcomes):
+                break
+            with steps.step(f"job charge_month for {month:%B %Y}", count=partial(_charged, warehouse, month)) as say:
+                outcomes.append(charge_month(instance, month, charge_old_month=month != billed[-1], tags=tags()))
                 say("{} of {} charges have an answer".format(*_charged(warehouse, month)))
     return [
         f"{outcome.job}: {line}"
@@ -267,20 +285,8 @@ def _charged(warehouse: Warehouse, month: date) -> tuple[int, int]:
     return int(row["done"]), int(row["total"])
 
 
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all: a killed demo leaves no half file behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
-
-
 def _print_whereabouts(console: Console, settings: Settings, month: date) -> None:
-    folder = _short(settings.state_dir / "demo")
+    folder = short(settings.state_dir / "demo")
     console.print(f"What the platform sent and the price book are in {folder}, the tables in schema billing:")
     console.print("  .venv/bin/billing sql -c 'SELECT * FROM billing.receivables'")
     console.print(f"`make up` opens the Dagster UI on http://127.0.0.1:3000: look at partition {month}.")
-
-
-def _short(path: Path) -> str:
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

@@ -16,11 +16,11 @@ from uuid import uuid4
 
 import uvicorn
 
-from billing_pipeline.adapters.event_cipher import EventCipher
-from billing_pipeline.adapters.event_processing import process_events
-from billing_pipeline.adapters.event_queue import LEASE_S
-from billing_pipeline.adapters.event_sweep import sweep_events
-from billing_pipeline.adapters.reconciliation import reconcile
+from billing_pipeline.adapters.books.reconciliation import reconcile
+from billing_pipeline.adapters.events.cipher import EventCipher
+from billing_pipeline.adapters.events.processing import process_events
+from billing_pipeline.adapters.events.queue import LEASE_S
+from billing_pipeline.adapters.events.sweep import sweep_events
 from billing_pipeline.adapters.stripe_gateway import open_gateway
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.sandbox.demo.reconcile import Check

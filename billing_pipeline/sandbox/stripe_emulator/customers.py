@@ -132,6 +132,18 @@ def list_balance_transactions(work: Work, params: Body, customer: str) -> Page:
     return page(work, "customer_balance_transaction", params, url, [("customer = ?", customer)])
 
 
+def create_balance_transaction(work: Work, params: Body, customer: str) -> Body:
+    """POST /v1/customers/:id/balance_transactions: a negative amount is a credit."""
+    owner = live(work, {"customer": customer})
+    for name in ("amount", "currency"):
+        if name not in params:
+            raise invalid(f"Missing required param: {name}.", code="parameter_missing", param=name)
+    change_balance(work, owner, params["currency"], params["amount"], "adjustment")
+    booked = next(iter(work.store.find("customer_balance_transaction", ("customer = ?", customer), newest_first=True)))
+    told = {"description": params.get("description"), "metadata": merged_metadata(None, params.get("metadata"))}
+    return work.update(booked, booked | told)
+
+
 def balance(customer: Body, currency: str) -> int:
     """What the customer owes (positive) or has as credit (negative) in a currency, in minor units."""
     per_currency: dict[str, int] = customer.get("invoice_credit_balance") or {}

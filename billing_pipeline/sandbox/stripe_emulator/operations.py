@@ -83,6 +83,13 @@ ROUTES: tuple[Route, ...] = (
         f"{PAGING} created",
     ),
     _route(
+        "POST",
+        "/v1/customers/:customer/balance_transactions",
+        "CustomerBalanceTransactionCreate",
+        customers.create_balance_transaction,
+        "amount currency description metadata",
+    ),
+    _route(
         "GET",
         "/v1/customers/:customer/payment_methods",
         "CustomerPaymentMethodList",

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from billing_pipeline.adapters.builds import billing_drift, usage_snapshots
-from billing_pipeline.adapters.finalisation import finalise_month
+from billing_pipeline.adapters.charging.finalisation import finalise_month
 from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline_tests.adapters.builds.month_rows import (
     ASSETS,

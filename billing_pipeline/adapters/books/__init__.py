@@ -1,0 +1,1 @@
+"""Our books beside Stripe's, and the end of a month."""

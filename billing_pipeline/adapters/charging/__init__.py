@@ -1,0 +1,1 @@
+"""Charging a month's final invoices at Stripe, once."""

@@ -1,0 +1,1 @@
+"""Invoices explained, months compared, a shadow of a month."""

@@ -1,0 +1,1 @@
+"""Stripe's events: stored, fetched, worked off."""
