@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from billing_pipeline.cli.common import open_database
-from billing_pipeline.cli.diff import Reports
+from billing_pipeline.cli.reports import Reports
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.core.month_diff import CAUSES, RATED, Difference, Waterfall, differences, unexplained, waterfalls

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from billing_pipeline.cli.common import Instant, Month, open_database
-from billing_pipeline.cli.diff import Reports, report_options
+from billing_pipeline.cli.reports import Reports, report_options
 from billing_pipeline.settings import load_settings
 
 
