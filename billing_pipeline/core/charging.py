@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from billing_pipeline.core.decisions import Look, Park, RaiseAttempt, Refuse, Stop
 from billing_pipeline.core.stripe_api import StripeInvoice
 from billing_pipeline.core.stripe_errors import Evidence, Outcome, classify
 
@@ -116,11 +117,6 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """List Stripe's invoices and match their metadata."""
-
-
-@dataclass(frozen=True, slots=True)
 class Ask:
     """Retrieve the invoice."""
 
@@ -147,36 +143,10 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class Refuse:
-    """Record a refusal that Stripe's object shows."""
-
-    reason_code: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Park:
-    """Leave it to a person."""
-
-    reason_code: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class RaiseAttempt:
-    """The key is used up without effect: count on, so that the next call has a new one."""
-
-
-@dataclass(frozen=True, slots=True)
 class Wait:
     """Stripe is at it: leave it for the next pass."""
 
     reason_code: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Nothing is to be done."""
 
 
 Step: TypeAlias = Look | Ask | Adopt | Call | Move | Refuse | Park | RaiseAttempt | Wait | Stop

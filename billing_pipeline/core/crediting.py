@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from billing_pipeline.core.decisions import Look, Park, RaiseAttempt, Refuse, Stop
 from billing_pipeline.core.stripe_api import StripeCreditNote
 
 # Part of every credit note id ever issued: never change it.
@@ -140,18 +141,8 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """List the credit notes of the invoice at Stripe."""
-
-
-@dataclass(frozen=True, slots=True)
 class Create:
     """Issue it at Stripe."""
-
-
-@dataclass(frozen=True, slots=True)
-class RaiseAttempt:
-    """The key is used up without effect: count on, so that the next call has a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,28 +152,7 @@ class Issued:
     stripe_credit_note_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Stripe will not have it, and there is none."""
-
-    reason_code: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Park:
-    """Leave it to a person."""
-
-    reason_code: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Nothing is to be done."""
-
-
-Step: TypeAlias = Look | Create | RaiseAttempt | Issued | Refused | Park | Stop
+Step: TypeAlias = Look | Create | RaiseAttempt | Issued | Refuse | Park | Stop
 
 
 def next_step(note: CreditNote, seen: Seen) -> Step:
@@ -200,7 +170,7 @@ def next_step(note: CreditNote, seen: Seen) -> Step:
     if seen.matches and not seen.void_is_known:
         return Park("void_at_stripe", f"{seen.matches[0].id} is ours and was voided there")
     if seen.contradicted is not None:
-        return Refused("not_as_believed", seen.contradicted)
+        return Refuse("not_as_believed", seen.contradicted)
     return RaiseAttempt() if seen.burnt else Create()
 
 

@@ -12,20 +12,16 @@ from billing_pipeline.core.charging import (
     Ask,
     Call,
     Charge,
-    Look,
     Move,
     Operation,
-    Park,
-    RaiseAttempt,
-    Refuse,
     Seen,
     Step,
-    Stop,
     Wait,
     customer_key,
     idempotency_key,
     next_step,
 )
+from billing_pipeline.core.decisions import Look, Park, RaiseAttempt, Refuse, Stop
 from billing_pipeline.core.stripe_api import StripeInvoice
 from billing_pipeline.core.stripe_errors import Evidence
 

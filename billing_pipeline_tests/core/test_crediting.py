@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_pipeline.core import crediting
+from billing_pipeline.core import crediting, decisions
 from billing_pipeline.core.crediting import (
     CreditLine,
     CreditNote,
@@ -61,17 +61,17 @@ def test_ids_and_keys_are_derived():
 @pytest.mark.parametrize(
     ("note", "seen", "step"),
     [
-        (NOTE, Seen(), crediting.Look()),
+        (NOTE, Seen(), decisions.Look()),
         (NOTE, Seen(()), crediting.Create()),
         (NOTE, Seen((FOUND,)), crediting.Issued("cn_1")),
         (NOTE, Seen((replace(FOUND, id="cn_0", status="void"), FOUND)), crediting.Issued("cn_1")),
-        (NOTE, Seen((), burnt=True), crediting.RaiseAttempt()),
+        (NOTE, Seen((), burnt=True), decisions.RaiseAttempt()),
         (NOTE, Seen((FOUND,), burnt=True), crediting.Issued("cn_1")),
-        (NOTE, Seen((), contradicted="no"), crediting.Refused("not_as_believed", "no")),
+        (NOTE, Seen((), contradicted="no"), decisions.Refuse("not_as_believed", "no")),
         (NOTE, Seen((FOUND,), contradicted="no"), crediting.Issued("cn_1")),
-        (replace(NOTE, state="issued"), Seen(()), crediting.Stop()),
-        (replace(NOTE, state="refused"), Seen(()), crediting.Stop()),
-        (replace(NOTE, state="parked"), Seen(()), crediting.Stop()),
+        (replace(NOTE, state="issued"), Seen(()), decisions.Stop()),
+        (replace(NOTE, state="refused"), Seen(()), decisions.Stop()),
+        (replace(NOTE, state="parked"), Seen(()), decisions.Stop()),
     ],
 )
 def test_the_next_step(note, seen, step):
@@ -92,5 +92,5 @@ def test_the_next_step(note, seen, step):
 )
 def test_what_is_not_as_ordered_is_left_to_a_person(found, code):
     step = next_step(NOTE, Seen(found))
-    assert isinstance(step, crediting.Park)
+    assert isinstance(step, decisions.Park)
     assert step.reason_code == code

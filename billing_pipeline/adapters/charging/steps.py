@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from billing_pipeline.adapters.charging.store import ChargeStore, StoredCharge
-from billing_pipeline.core import charging
+from billing_pipeline.core import charging, decisions
 from billing_pipeline.core.charge_request import parse_request
 from billing_pipeline.core.charging import Operation, Seen, idempotency_key, next_step
 from billing_pipeline.core.stripe_api import ListedInvoice, StripeApi, StripeInvoice
@@ -81,33 +81,33 @@ class Steps:
 
     def _do(self, step: charging.Step) -> Result | None:
         match step:
-            case charging.Stop():
+            case decisions.Stop():
                 return Result(self._charge.state)
             case charging.Wait(reason_code):
                 self._record(self._action(), note=reason_code)
                 return self._pending(reason_code)
-            case charging.Look() | charging.Ask():
+            case decisions.Look() | charging.Ask():
                 return self._ask(step)
             case charging.Call(operation):
                 return self._call(operation)
-            case charging.Park(reason_code, reason):
+            case decisions.Park(reason_code, reason):
                 return self._end("parked", reason_code, reason)
-            case charging.Refuse(reason_code, reason):
+            case decisions.Refuse(reason_code, reason):
                 return self._end("refused", reason_code, reason)
             case charging.Adopt(stripe_invoice_id):
                 self._record("stripe.invoice.adopt", state="drafted", stripe_invoice_id=stripe_invoice_id)
             case charging.Move(state):
                 self._record(self._action(), state=state, **self._amount_seen())
-            case charging.RaiseAttempt():
+            case decisions.RaiseAttempt():
                 self._record(
                     "charge.raise_attempt", attempt=self._charge.attempt + 1, note=f"key of {self._seen.burnt}"
                 )
                 self._seen = replace(self._seen, burnt=None)
         return None
 
-    def _ask(self, step: charging.Look | charging.Ask) -> Result | None:
+    def _ask(self, step: decisions.Look | charging.Ask) -> Result | None:
         try:
-            if isinstance(step, charging.Look):
+            if isinstance(step, decisions.Look):
                 found = self._api.list_invoices(self._created_gte, self._charge.stripe_customer_id)
                 ours = [invoice for invoice in found if invoice.invoice_id == self._charge.invoice_id]
                 self._seen = replace(self._seen, matches=matches_of(ours))

@@ -15,7 +15,7 @@ from billing_pipeline.adapters.charging.store import ChargeStore
 from billing_pipeline.adapters.corrections.credit_note_store import CreditNoteStore
 from billing_pipeline.adapters.invoice_reference import find_invoice
 from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline.core import crediting
+from billing_pipeline.core import crediting, decisions
 from billing_pipeline.core.crediting import CreditNote, Seen, idempotency_key, next_step
 from billing_pipeline.core.stripe_api import CreditNoteApi
 from billing_pipeline.core.stripe_errors import Outcome, StripeFailure
@@ -131,13 +131,13 @@ class _Pass:
 
     def _do(self, step: crediting.Step) -> Sent | None:
         match step:
-            case crediting.Stop():
+            case decisions.Stop():
                 return self._sent()
-            case crediting.Look():
+            case decisions.Look():
                 return self._look()
             case crediting.Create():
                 return self._create()
-            case crediting.RaiseAttempt():
+            case decisions.RaiseAttempt():
                 self._note = self._store.change(
                     self._note, "credit_note.raise_attempt", attempt=self._note.attempt + 1, log_note="key of create"
                 )
@@ -148,9 +148,9 @@ class _Pass:
                     self._note, "stripe.credit_note.create", state="issued", stripe_credit_note_id=stripe_id
                 )
                 return self._sent()
-            case crediting.Refused(code, reason):
+            case decisions.Refuse(code, reason):
                 return self._end("refused", code, reason)
-            case crediting.Park(code, reason):
+            case decisions.Park(code, reason):
                 return self._end("parked", code, reason)
 
     def _look(self) -> Sent | None:
