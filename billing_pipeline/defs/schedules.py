@@ -1,4 +1,4 @@
-"""When a month is drafted and charged. Both crons are settings, in UTC."""
+"""When a month is drafted and charged, and when Stripe is asked. All crons are settings, in UTC."""
 
 from datetime import date, datetime
 
@@ -7,6 +7,8 @@ from dagster._utils.schedules import is_valid_cron_schedule
 
 from billing_pipeline.adapters.builds.month import month_before
 from billing_pipeline.defs.jobs import bill_month, charge_month
+from billing_pipeline.defs.stripe_differences import reconcile_stripe
+from billing_pipeline.defs.stripe_event_sweeps import sweep_stripe_events
 from billing_pipeline.settings import SettingsError, load_settings
 
 
@@ -15,10 +17,13 @@ def month_to_bill(scheduled: datetime) -> str:
     return month_before(date(scheduled.year, scheduled.month, 1)).isoformat()
 
 
-def _schedule(job_name: str, cron: str, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+def _checked(variable: str, cron: str) -> str:
     if not is_valid_cron_schedule(cron):
-        raise SettingsError(f"{job_name.upper()}_CRON={cron!r}: expected a cron schedule such as '0 12 1 * *'")
+        raise SettingsError(f"{variable}={cron!r}: expected a cron schedule such as '0 12 1 * *'")
+    return cron
 
+
+def _monthly(job_name: str, cron: str, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=f"{job_name}_schedule",
         job_name=job_name,
@@ -34,13 +39,34 @@ def _schedule(job_name: str, cron: str, status: dg.DefaultScheduleStatus) -> dg.
     return tick
 
 
+def _asking_stripe(job_name: str, cron: str) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=f"{job_name}_schedule",
+        job_name=job_name,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"{job_name}, where there is a Stripe to ask.",
+    )
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if not load_settings().has_stripe:
+            return dg.SkipReason("neither STRIPE_SECRET_KEY nor STRIPE_API_BASE is set: there is no Stripe to ask")
+        return dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y%m%dT%H%M}")
+
+    return tick
+
+
 @dg.definitions
 def schedules() -> dg.Definitions:
     """Drafting runs by itself; charging starts once an operator switches its schedule on."""
     settings = load_settings()
+    drafting = _checked("BILL_MONTH_CRON", settings.bill_month_cron)
+    charging = _checked("CHARGE_MONTH_CRON", settings.charge_month_cron)
     return dg.Definitions(
         schedules=[
-            _schedule(bill_month.name, settings.bill_month_cron, dg.DefaultScheduleStatus.RUNNING),
-            _schedule(charge_month.name, settings.charge_month_cron, dg.DefaultScheduleStatus.STOPPED),
+            _monthly(bill_month.name, drafting, dg.DefaultScheduleStatus.RUNNING),
+            _monthly(charge_month.name, charging, dg.DefaultScheduleStatus.STOPPED),
+            _asking_stripe(sweep_stripe_events.name, _checked("SWEEP_CRON", settings.sweep_cron)),
+            _asking_stripe(reconcile_stripe.name, _checked("RECONCILE_CRON", settings.reconcile_cron)),
         ]
     )

@@ -12,7 +12,6 @@ from billing_pipeline.core.stripe_errors import StripeFailure
 from billing_pipeline.defs.metadata import sample_table, table_metadata
 from billing_pipeline.defs.platform import GROUP, OWNERS
 from billing_pipeline.defs.resources import Billing, Stripe
-from billing_pipeline.settings import load_settings
 
 AGREE = "books_agree_with_stripe"
 REPAID = "failed_refunds_are_repaid"
@@ -125,17 +124,3 @@ reconcile_stripe = dg.define_asset_job(
     description="Compare our books with Stripe's, for every month that is not closed.",
     executor_def=dg.in_process_executor,
 )
-
-
-@dg.schedule(
-    job=reconcile_stripe,
-    cron_schedule=load_settings().reconcile_cron,
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="reconcile_stripe, where there is a Stripe to ask.",
-)
-def reconcile_stripe_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One comparison a tick."""
-    if not load_settings().has_stripe:
-        return dg.SkipReason("neither STRIPE_SECRET_KEY nor STRIPE_API_BASE is set: there is no Stripe to ask")
-    return dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y%m%dT%H%M}")

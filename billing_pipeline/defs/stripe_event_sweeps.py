@@ -8,7 +8,6 @@ from billing_pipeline.core.stripe_errors import StripeFailure
 from billing_pipeline.defs.metadata import table_metadata
 from billing_pipeline.defs.platform import GROUP, OWNERS
 from billing_pipeline.defs.resources import Billing, Stripe
-from billing_pipeline.settings import load_settings
 
 COMPLETE = "no_gap"
 
@@ -64,17 +63,3 @@ sweep_stripe_events = dg.define_asset_job(
     description="Fetch the events that Stripe lists and the receiver missed.",
     executor_def=dg.in_process_executor,
 )
-
-
-@dg.schedule(
-    job=sweep_stripe_events,
-    cron_schedule=load_settings().sweep_cron,
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="sweep_stripe_events, where there is a Stripe to ask.",
-)
-def sweep_stripe_events_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One sweep a tick."""
-    if not load_settings().has_stripe:
-        return dg.SkipReason("neither STRIPE_SECRET_KEY nor STRIPE_API_BASE is set: there is no Stripe to ask")
-    return dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y%m%dT%H%M}")

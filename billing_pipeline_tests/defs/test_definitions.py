@@ -15,7 +15,7 @@ from billing_pipeline.core.gates import GATES
 from billing_pipeline.definitions import defs
 from billing_pipeline.defs.partitions import MONTHS
 from billing_pipeline.defs.schedules import month_to_bill, schedules
-from billing_pipeline.settings import ROOT
+from billing_pipeline.settings import ROOT, SettingsError
 from billing_pipeline_tests.adapters.builds.month_rows import OCTOBER
 
 # Dagster reads pydantic's old attribute of a resource that has no fields
@@ -175,18 +175,32 @@ def test_drafting_is_scheduled_on_the_first_at_noon_and_charging_a_day_later_onc
     assert charging.default_status == dg.DefaultScheduleStatus.STOPPED
 
 
-def test_both_crons_are_settings(monkeypatch):
-    monkeypatch.setenv("BILL_MONTH_CRON", "30 13 1 * *")
-    monkeypatch.setenv("CHARGE_MONTH_CRON", "0 9 5 * *")
+CRONS = {
+    "bill_month": ("BILL_MONTH_CRON", "30 13 1 * *"),
+    "charge_month": ("CHARGE_MONTH_CRON", "0 9 5 * *"),
+    "sweep_stripe_events": ("SWEEP_CRON", "*/5 * * * *"),
+    "reconcile_stripe": ("RECONCILE_CRON", "0 4 * * *"),
+}
+
+
+def test_every_cron_is_a_setting(monkeypatch):
+    for variable, cron in CRONS.values():
+        monkeypatch.setenv(variable, cron)
     assert {name: schedule.cron_schedule for name, schedule in _schedules().items()} == {
-        "bill_month": "30 13 1 * *",
-        "charge_month": "0 9 5 * *",
+        name: cron for name, (_, cron) in CRONS.items()
     }
+
+
+@pytest.mark.parametrize("variable", [variable for variable, _ in CRONS.values()])
+def test_a_cron_that_is_none_is_named(monkeypatch, variable):
+    monkeypatch.setenv(variable, "at noon")
+    with pytest.raises(SettingsError, match=f"{variable}='at noon': expected a cron schedule"):
+        schedules()
 
 
 def test_ticks_ask_for_one_run_a_month():
     with dg.DagsterInstance.ephemeral() as instance:
-        for schedule in _schedules().values():
+        for schedule in (_schedules()[name] for name in ("bill_month", "charge_month")):
             ticks = [datetime(2026, 11, 2, hour, tzinfo=UTC) for hour in (12, 13)]
             requests = [
                 request
