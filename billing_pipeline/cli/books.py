@@ -16,7 +16,7 @@ def reconcile(ctx: click.Context, month: date | None) -> None:
     """Compare our books with Stripe's and print what differs. Exit status 1 if anything does."""
     if ctx.invoked_subcommand is not None:
         return
-    from billing_pipeline.adapters.books.reconciliation import reconcile as compare
+    from billing_pipeline.books.reconciliation import reconcile as compare
 
     warehouse = open_database()
     with open_stripe() as gateway:
@@ -43,7 +43,7 @@ def reconcile(ctx: click.Context, month: date | None) -> None:
 @click.option("--reason", required=True, help="Why.")
 def delete_draft(stripe_invoice_id: str, author: str, reason: str) -> None:
     """Delete a draft at Stripe that carries an invoice of ours and stands for nothing."""
-    from billing_pipeline.adapters.books.orphan_drafts import delete_orphan_draft
+    from billing_pipeline.books.orphan_drafts import delete_orphan_draft
 
     warehouse = open_database()
     with open_stripe() as gateway:
@@ -56,9 +56,9 @@ def delete_draft(stripe_invoice_id: str, author: str, reason: str) -> None:
 @click.option("--author", required=True, help="Who closes.")
 def close(month: date, author: str) -> None:
     """Close a month whose invoices, Stripe's invoices and payments agree. Its records do not change afterwards."""
-    from billing_pipeline.adapters.books.month_closing import close_month
+    from billing_pipeline.books.month_closing import close_month
+    from billing_pipeline.books.rules.month_proof import TOTALS
     from billing_pipeline.core.money import format_minor
-    from billing_pipeline.core.month_proof import TOTALS
 
     warehouse = open_database()
     with open_stripe() as gateway:

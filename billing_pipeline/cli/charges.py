@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from billing_pipeline.charging.rules.charging import STATES
 from billing_pipeline.cli.common import Month, open_database
-from billing_pipeline.core.charging import STATES
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from billing_pipeline.adapters.charging.month import ChargeReport
-    from billing_pipeline.adapters.stripe_gateway import StripeGateway
-    from billing_pipeline.adapters.warehouse import Warehouse
+    from billing_pipeline.charging.month import ChargeReport
+    from billing_pipeline.postgres.warehouse import Warehouse
+    from billing_pipeline.stripe_gateway.gateway import StripeGateway
 
 _Command = Callable[..., Any]
 
@@ -29,9 +29,9 @@ def _signed(command: _Command) -> _Command:
 @contextmanager
 def _stripe(warehouse: "Warehouse") -> Iterator["StripeGateway"]:
     """Stripe as the environment names it, or the emulator with its state."""
-    from billing_pipeline.adapters.stripe_gateway import open_gateway
-    from billing_pipeline.core.stripe_errors import StripeFailure
-    from billing_pipeline.sandbox.local_stripe import stripe_for
+    from billing_pipeline.stripe_gateway.gateway import open_gateway
+    from billing_pipeline.stripe_gateway.local_emulator import stripe_for
+    from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
     try:
         with stripe_for(load_settings()):
@@ -60,7 +60,7 @@ def charges() -> None:
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(min=1), help="At most so many.")
 def list_command(states: tuple[str, ...], month: date | None, reason_code: str | None, limit: int) -> None:
     """List charges, the newest month first."""
-    from billing_pipeline.adapters.charging.reading import list_charges
+    from billing_pipeline.charging.reading import list_charges
 
     rows = list_charges(open_database(), states, month, reason_code, limit)
     shown = [
@@ -85,8 +85,8 @@ def list_command(states: tuple[str, ...], month: date | None, reason_code: str |
 @click.argument("invoice")
 def show(invoice: str) -> None:
     """Tell the whole story of INVOICE, an invoice_id or a number: intent, calls, answers, events."""
-    from billing_pipeline.adapters.charging.operations import invoice_named
-    from billing_pipeline.adapters.charging.reading import story
+    from billing_pipeline.charging.operations import invoice_named
+    from billing_pipeline.charging.reading import story
 
     warehouse = open_database()
     told = story(warehouse, invoice_named(warehouse, invoice))
@@ -125,12 +125,13 @@ def show(invoice: str) -> None:
 @_signed
 def retry(invoice: str, author: str, reason: str) -> None:
     """Try a refused charge again now, or take a parked one up again from what Stripe says."""
-    from billing_pipeline.adapters.charging.operations import invoice_named
-    from billing_pipeline.adapters.charging.operations import retry as try_again
+    from billing_pipeline.charging.brakes import limits_of
+    from billing_pipeline.charging.operations import invoice_named
+    from billing_pipeline.charging.operations import retry as try_again
 
     warehouse = open_database()
     invoice_id = invoice_named(warehouse, invoice)
-    limits = load_settings().limits
+    limits = limits_of(load_settings().charging)
     with _stripe(warehouse) as api:
         report = try_again(warehouse, api, invoice_id, author=author, reason=reason, limits=limits, log=_quiet)
         _tell(warehouse, invoice_id, report)
@@ -145,8 +146,9 @@ def retry(invoice: str, author: str, reason: str) -> None:
 @_signed
 def unpark(invoice: str, stripe_invoice_id: str | None, void: bool, author: str, reason: str) -> None:
     """Decide about a parked charge."""
-    from billing_pipeline.adapters.charging.operations import adopt, invoice_named, require_parked
-    from billing_pipeline.adapters.charging.void import void_charge
+    from billing_pipeline.charging.brakes import limits_of
+    from billing_pipeline.charging.operations import adopt, invoice_named, require_parked
+    from billing_pipeline.charging.void_at_stripe import void_charge
 
     if void == (stripe_invoice_id is not None):
         raise UserError(
@@ -155,7 +157,7 @@ def unpark(invoice: str, stripe_invoice_id: str | None, void: bool, author: str,
     warehouse = open_database()
     invoice_id = invoice_named(warehouse, invoice)
     require_parked(warehouse, invoice_id)
-    limits = load_settings().limits
+    limits = limits_of(load_settings().charging)
     with _stripe(warehouse) as api:
         report = None
         if stripe_invoice_id is not None:
@@ -171,7 +173,7 @@ def unpark(invoice: str, stripe_invoice_id: str | None, void: bool, author: str,
 @_signed
 def pause(author: str, reason: str) -> None:
     """Stop charging everywhere, runs that are under way included."""
-    from billing_pipeline.adapters.charging.brakes import pause as switch_off
+    from billing_pipeline.charging.brakes import pause as switch_off
 
     switch_off(open_database(), author, reason)
     click.echo("charging is paused; Stripe is still asked about what is under way")
@@ -181,7 +183,7 @@ def pause(author: str, reason: str) -> None:
 @_signed
 def resume(author: str, reason: str) -> None:
     """Let charging go on after a pause."""
-    from billing_pipeline.adapters.charging.brakes import resume as switch_on
+    from billing_pipeline.charging.brakes import resume as switch_on
 
     switch_on(open_database(), author, reason)
     click.echo("charging goes on with the next pass")
@@ -190,7 +192,7 @@ def resume(author: str, reason: str) -> None:
 @charges.command()
 def status() -> None:
     """Say which brakes are on, and what is waiting."""
-    from billing_pipeline.adapters.charging.brakes import read_brakes
+    from billing_pipeline.charging.brakes import read_brakes
 
     warehouse = open_database()
     brakes = read_brakes(warehouse)
@@ -212,7 +214,7 @@ def status() -> None:
 @_signed
 def release(month: date, author: str, reason: str) -> None:
     """Release the charges of MONTH that wait for its canaries."""
-    from billing_pipeline.adapters.charging.canary import release_month
+    from billing_pipeline.charging.canary import release_month
 
     count = release_month(open_database(), month, author, reason)
     click.echo(f"{count} charge(s) of {month:%Y-%m} are released; the next pass charges them")
@@ -222,7 +224,7 @@ def release(month: date, author: str, reason: str) -> None:
 @_signed
 def reconcile(author: str, reason: str) -> None:
     """Compare all months with Stripe; after a change of the database, resume when nothing contradicts it."""
-    from billing_pipeline.adapters.charging.failover import reconcile as compare
+    from billing_pipeline.charging.failover import reconcile as compare
 
     warehouse = open_database()
     with _stripe(warehouse) as api:
@@ -242,7 +244,7 @@ def _quiet(_: str) -> None:
 
 def _tell(warehouse: "Warehouse", invoice_id: str, report: "ChargeReport | None") -> None:
     """Where the charge is now. Exit status 1 if a brake or another run kept it there."""
-    from billing_pipeline.adapters.charging.reading import story
+    from billing_pipeline.charging.reading import story
 
     charge = story(warehouse, invoice_id).charge
     click.echo(f"{charge['number']} is {charge['state']}, attempt {charge['attempt']}" + _because(charge))

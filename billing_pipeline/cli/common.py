@@ -13,8 +13,8 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from billing_pipeline.adapters.stripe_gateway import StripeGateway
-    from billing_pipeline.adapters.warehouse import Warehouse
+    from billing_pipeline.postgres.warehouse import Warehouse
+    from billing_pipeline.stripe_gateway.gateway import StripeGateway
 
 
 class Month(click.ParamType[date]):
@@ -59,8 +59,8 @@ class Commands(click.Group):
 
 def open_database() -> "Warehouse":
     """The configured database, migrated."""
-    from billing_pipeline.adapters.migrations import migrate
-    from billing_pipeline.adapters.warehouse import open_warehouse
+    from billing_pipeline.postgres.migrations import migrate
+    from billing_pipeline.postgres.warehouse import open_warehouse
 
     warehouse = open_warehouse(load_settings())
     migrate(warehouse)
@@ -70,9 +70,9 @@ def open_database() -> "Warehouse":
 @contextmanager
 def open_stripe() -> "Iterator[StripeGateway]":
     """Stripe, or an emulator for as long as the block takes; an answer that ends the command is one line."""
-    from billing_pipeline.adapters.stripe_gateway import open_gateway
-    from billing_pipeline.core.stripe_errors import StripeFailure
-    from billing_pipeline.sandbox.local_stripe import stripe_for
+    from billing_pipeline.stripe_gateway.gateway import open_gateway
+    from billing_pipeline.stripe_gateway.local_emulator import stripe_for
+    from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
     with stripe_for(load_settings()):
         # read anew: the emulator's address came with its start

@@ -14,22 +14,30 @@ import click
 
 from billing_pipeline.cli.common import open_database
 from billing_pipeline.cli.reports import Reports
+from billing_pipeline.comparison.rules.month_diff import (
+    CAUSES,
+    RATED,
+    Difference,
+    Waterfall,
+    differences,
+    unexplained,
+    waterfalls,
+)
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.money import format_minor
-from billing_pipeline.core.month_diff import CAUSES, RATED, Difference, Waterfall, differences, unexplained, waterfalls
 from billing_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from billing_pipeline.adapters.comparison.html import Comparison
-    from billing_pipeline.core.price_book import PriceBook
+    from billing_pipeline.comparison.html import Comparison
+    from billing_pipeline.pricing.rules.price_book import PriceBook
 
 LINES_SHOWN = 40
 
 
 def run_diff(first: date, second: date, reports: Reports) -> None:
     """Compare the lines of two months as they are in the books."""
-    from billing_pipeline.adapters.comparison.html import Comparison
-    from billing_pipeline.adapters.comparison.shadow import month_lines
+    from billing_pipeline.comparison.html import Comparison
+    from billing_pipeline.comparison.shadow import month_lines
 
     names = (f"{first:%Y-%m}", f"{second:%Y-%m}")
     expected = _expected(reports)
@@ -51,13 +59,13 @@ def run_shadow(
     reports: Reports,
 ) -> None:
     """Build the month beside the books and say what differs from them."""
-    from billing_pipeline.adapters.builds.month import month_before
-    from billing_pipeline.adapters.comparison.html import Comparison
-    from billing_pipeline.adapters.comparison.shadow import month_lines, shadow_month
-    from billing_pipeline.adapters.comparison.shadow_of_code import shadow_by_code
-    from billing_pipeline.core.rating import RatingError
+    from billing_pipeline.comparison.html import Comparison
+    from billing_pipeline.comparison.shadow import month_lines, shadow_month
+    from billing_pipeline.comparison.shadow_of_code import shadow_by_code
+    from billing_pipeline.core.months import month_before
+    from billing_pipeline.pricing.rules.rating import RatingError
 
-    path = price_book or load_settings().price_book
+    path = price_book or load_settings().pricing.price_book
     books, expected = _read_books(path), _expected(reports)
     warehouse = open_database()
     now, notes = datetime.now(UTC), [f"Price book: {path.name}."]
@@ -87,7 +95,7 @@ def run_shadow(
 
 
 def _read_books(path: Path) -> "tuple[PriceBook, ...]":
-    from billing_pipeline.core.price_book import PriceBookError, load_price_books
+    from billing_pipeline.pricing.rules.price_book import PriceBookError, load_price_books
 
     try:
         return load_price_books(path.read_text(encoding="utf-8"), path.name)
@@ -98,7 +106,7 @@ def _read_books(path: Path) -> "tuple[PriceBook, ...]":
 
 
 def _expected(reports: Reports) -> dict[Any, int] | None:
-    from billing_pipeline.adapters.comparison.files import read_expected
+    from billing_pipeline.comparison.files import read_expected
 
     return read_expected(reports.expect) if reports.expect is not None else None
 
@@ -111,8 +119,8 @@ def _report(
     comparison: "Comparison",
     expected: dict[Any, int] | None,
 ) -> None:
-    from billing_pipeline.adapters.comparison import files
-    from billing_pipeline.adapters.comparison.html import render
+    from billing_pipeline.comparison import files
+    from billing_pipeline.comparison.html import render
 
     found = comparison.found
     _say_lines(comparison.title, found)

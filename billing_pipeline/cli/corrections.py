@@ -18,7 +18,7 @@ from billing_pipeline.cli.common import AUTHOR, REASON, minor_units, open_databa
 @AUTHOR
 def void(invoice: str, rebill: bool | None, reason: str, author: str) -> None:
     """Void INVOICE, a number or an id, at Stripe and here. Its period is billed again as the next revision."""
-    from billing_pipeline.adapters.corrections.voiding import void_invoice
+    from billing_pipeline.corrections.void_invoice import void_invoice
 
     warehouse = open_database()
     with open_stripe() as api:
@@ -56,9 +56,9 @@ def void(invoice: str, rebill: bool | None, reason: str, author: str) -> None:
 @AUTHOR
 def adjust(customer: str, amount: str, description: str | None, reason: str, author: str) -> None:
     """Add a one-off amount to CUSTOMER's next invoice, or take it off."""
-    from billing_pipeline.adapters.corrections.adjusting import adjust as make
-    from billing_pipeline.adapters.corrections.adjusting import currency_of
     from billing_pipeline.core.money import format_minor
+    from billing_pipeline.corrections.adjusting import adjust as make
+    from billing_pipeline.corrections.adjusting import currency_of
 
     warehouse = open_database()
     minor = minor_units("--amount", amount, currency_of(warehouse, customer))
@@ -90,7 +90,7 @@ def list_() -> None:
 @AUTHOR
 def revoke(adjustment: str, reason: str, author: str) -> None:
     """Revoke ADJUSTMENT, an id of `billing adjustments list` that no invoice has taken up, drafts included."""
-    from billing_pipeline.adapters.corrections.adjusting import revoke as do
+    from billing_pipeline.corrections.adjusting import revoke as do
 
     do(open_database(), adjustment, author=author, reason=reason)
     click.echo(f"adjustment {adjustment} is revoked: no invoice takes it")

@@ -9,8 +9,8 @@ from billing_pipeline.cli.common import AUTHOR, REASON, minor_units, open_databa
 from billing_pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
-    from billing_pipeline.adapters.corrections.credit_note_sending import Sent
-    from billing_pipeline.core.crediting import CreditLine
+    from billing_pipeline.corrections.credit_note_sending import Sent
+    from billing_pipeline.corrections.rules.crediting import CreditLine
 
 
 @click.group()
@@ -33,9 +33,9 @@ def credit() -> None:
 @AUTHOR
 def issue(invoice: str, amount: str | None, lines: tuple[str, ...], to: str, reason: str, author: str) -> None:
     """Credit INVOICE, a number or an id. What is still due falls first; what was paid goes back."""
-    from billing_pipeline.adapters.corrections.credit_notes import issue_credit_note
-    from billing_pipeline.adapters.invoice_reference import find_invoice
     from billing_pipeline.core.money import format_minor
+    from billing_pipeline.corrections.credit_notes import issue_credit_note
+    from billing_pipeline.invoicing.invoice_reference import find_invoice
 
     if amount is not None and lines:
         raise UserError("expected either --amount or --line")
@@ -66,7 +66,7 @@ def issue(invoice: str, amount: str | None, lines: tuple[str, ...], to: str, rea
 @AUTHOR
 def send(author: str) -> None:
     """Go on with every credit note that has no definite answer from Stripe yet."""
-    from billing_pipeline.adapters.corrections.credit_note_sending import send_pending
+    from billing_pipeline.corrections.credit_note_sending import send_pending
 
     warehouse = open_database()
     with open_stripe() as api:
@@ -82,7 +82,7 @@ def send(author: str) -> None:
 @AUTHOR
 def retry(number: str, reason: str, author: str) -> None:
     """Send the parked credit note NUMBER again, such as CN-00000001."""
-    from billing_pipeline.adapters.corrections.credit_note_decisions import retry_parked
+    from billing_pipeline.corrections.credit_note_decisions import retry_parked
 
     warehouse = open_database()
     with open_stripe() as api:
@@ -96,7 +96,7 @@ def retry(number: str, reason: str, author: str) -> None:
 @AUTHOR
 def drop(number: str, reason: str, author: str) -> None:
     """Let the parked credit note NUMBER go: it counts for nothing."""
-    from billing_pipeline.adapters.corrections.credit_note_decisions import drop_parked
+    from billing_pipeline.corrections.credit_note_decisions import drop_parked
 
     warehouse = open_database()
     with open_stripe() as api:
@@ -122,7 +122,7 @@ def list_(parked: bool) -> None:
 @click.option("--all", "settled", is_flag=True, help="Also those that are settled.")
 def refunds(settled: bool) -> None:
     """Show refunds that failed at Stripe, whose money the customer does not have yet. Exit status 1 if there are."""
-    from billing_pipeline.adapters.corrections.failed_refunds import failed_refunds
+    from billing_pipeline.corrections.failed_refunds import failed_refunds
 
     rows = failed_refunds(open_database(), settled=settled)
     table(rows, "no refund failed")
@@ -143,8 +143,8 @@ def refunds(settled: bool) -> None:
 @AUTHOR
 def repay(refund: str, to: str, reason: str, author: str) -> None:
     """Give the customer the money of REFUND (re_…), which failed."""
-    from billing_pipeline.adapters.corrections.failed_refunds import repay as do
     from billing_pipeline.core.money import format_minor
+    from billing_pipeline.corrections.failed_refunds import repay as do
 
     warehouse = open_database()
     with open_stripe() as api:
@@ -154,7 +154,7 @@ def repay(refund: str, to: str, reason: str, author: str) -> None:
 
 
 def _line(text: str, reason: str, currency: str) -> "CreditLine":
-    from billing_pipeline.core.crediting import CreditLine
+    from billing_pipeline.corrections.rules.crediting import CreditLine
 
     number, equals, amount = text.partition("=")
     if not equals or not number.isdecimal():

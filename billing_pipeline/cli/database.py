@@ -13,8 +13,8 @@ from billing_pipeline.settings import ROOT, SettingsError, load_settings
 @click.command()
 def migrate() -> None:
     """Bring the database up to date with sql/migrations and sql/views."""
-    from billing_pipeline.adapters.migrations import migrate as apply
-    from billing_pipeline.adapters.warehouse import open_warehouse
+    from billing_pipeline.postgres.migrations import migrate as apply
+    from billing_pipeline.postgres.warehouse import open_warehouse
 
     applied = apply(open_warehouse(load_settings()))
     for name in applied:
@@ -27,7 +27,7 @@ def migrate() -> None:
 @click.option("--csv", is_flag=True, help="Print CSV.")
 def sql(query: str | None, csv: bool) -> None:
     """Open psql on the configured database."""
-    from billing_pipeline.adapters.psql import psql_command
+    from billing_pipeline.postgres.psql import psql_command
 
     warehouse = open_database()
     command, environment = psql_command(warehouse)
@@ -49,7 +49,7 @@ def env() -> None:
 
     warehouse = open_database()
     if warehouse.keep_alive is not None:
-        from billing_pipeline.adapters.embedded_postgres import keep_running
+        from billing_pipeline.postgres.embedded_postgres import keep_running
 
         keep_running(warehouse.keep_alive)
     values = {
@@ -64,9 +64,9 @@ def env() -> None:
 def stop() -> None:
     """Stop the embedded database that `billing env` keeps running, or that a killed process left."""
     settings = load_settings()
-    if settings.database_url is not None:
+    if settings.postgres.database_url is not None:
         raise SettingsError("BILLING_DATABASE_URL is set: that database is not ours to stop")
-    from billing_pipeline.adapters.embedded_postgres import stop as stop_server
+    from billing_pipeline.postgres.embedded_postgres import stop as stop_server
 
     used_by = stop_server(settings.state_dir / "postgres")
     if used_by is None:

@@ -13,7 +13,7 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from billing_pipeline.adapters.events.queue import EventFilter
+    from billing_pipeline.events.queue import EventFilter
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 STATES = click.Choice(["pending", "waiting", "applied", "ignored", "dead"])
@@ -32,7 +32,7 @@ def _chosen(command: _F) -> _F:
 
 
 def _filter(state: str | None, type_: str | None, object_id: str | None, since: datetime | None) -> "EventFilter":
-    from billing_pipeline.adapters.events.queue import EventFilter
+    from billing_pipeline.events.queue import EventFilter
 
     return EventFilter(state=state, type=type_, object_id=object_id, since=since)
 
@@ -49,7 +49,7 @@ def list_command(
     state: str | None, type_: str | None, object_id: str | None, since: datetime | None, limit: int
 ) -> None:
     """List events, newest first."""
-    from billing_pipeline.adapters.events.queue import listed
+    from billing_pipeline.events.queue import listed
 
     rows = listed(open_database(), _filter(state, type_, object_id, since), limit)
     if not rows:
@@ -67,10 +67,10 @@ def list_command(
 @click.option("--body", is_flag=True, help="Print the bytes as they were received, too.")
 def show(event_id: str, body: bool) -> None:
     """Show an event: what came, what became of it, who put it back."""
-    from billing_pipeline.adapters.events.cipher import EventCipher
-    from billing_pipeline.adapters.events.queue import EventFilter, listed
-    from billing_pipeline.adapters.events.store import read_body
-    from billing_pipeline.adapters.warehouse import raw
+    from billing_pipeline.events.cipher import EventCipher
+    from billing_pipeline.events.queue import EventFilter, listed
+    from billing_pipeline.events.store import read_body
+    from billing_pipeline.postgres.warehouse import raw
 
     warehouse = open_database()
     rows = listed(warehouse, EventFilter(event_id=event_id), 1)
@@ -84,7 +84,7 @@ def show(event_id: str, body: bool) -> None:
         )
     if body:
         with warehouse.engine.connect() as connection:
-            click.echo(read_body(raw(connection), event_id, EventCipher(load_settings().event_keys)))
+            click.echo(read_body(raw(connection), event_id, EventCipher(load_settings().events.keys)))
 
 
 @events.command()
@@ -106,8 +106,8 @@ def replay(
     """Put one event, those chosen, or all back to be processed again. What is right already does not change."""
     from dataclasses import replace
 
-    from billing_pipeline.adapters.events.queue import listed
-    from billing_pipeline.adapters.events.queue import replay as put_back
+    from billing_pipeline.events.queue import listed
+    from billing_pipeline.events.queue import replay as put_back
 
     chosen = replace(_filter(state, type_, object_id, since), event_id=event_id)
     if all_ == any(value is not None for value in chosen.parameters().values()):
@@ -121,7 +121,7 @@ def replay(
 @events.command()
 def contradictions() -> None:
     """List copies of events that say something else than the stored one and that nobody has acknowledged."""
-    from billing_pipeline.adapters.events.conflicts import contradictions as unacknowledged
+    from billing_pipeline.events.conflicts import contradictions as unacknowledged
 
     table(unacknowledged(open_database()), "no contradicting copies")
 
@@ -132,7 +132,7 @@ def contradictions() -> None:
 @click.option("--reason", required=True, help="What it was.")
 def acknowledge(event_id: str, author: str, reason: str) -> None:
     """Say that the copies that contradict an event were looked at: they are no alarm any more. They are kept."""
-    from billing_pipeline.adapters.events.conflicts import acknowledge as looked_at
+    from billing_pipeline.events.conflicts import acknowledge as looked_at
 
     count = looked_at(open_database(), event_id, author=author, reason=reason)
     click.echo(f"{count:,} contradicting copies of {event_id} are acknowledged")
@@ -141,10 +141,10 @@ def acknowledge(event_id: str, author: str, reason: str) -> None:
 @events.command()
 def process() -> None:
     """Process what is due now, in this process. The sensor does the same as long as the daemon runs."""
-    from billing_pipeline.adapters.events.cipher import EventCipher
-    from billing_pipeline.adapters.events.processing import process_events
+    from billing_pipeline.events.cipher import EventCipher
+    from billing_pipeline.events.processing import process_events
 
-    keys = load_settings().event_keys
+    keys = load_settings().events.keys
     warehouse = open_database()
     with open_stripe() as gateway:
         done = process_events(warehouse, gateway, lambda: EventCipher(keys), f"billing-{uuid4()}", log=_quiet)
@@ -156,10 +156,10 @@ def process() -> None:
 @events.command()
 def sweep() -> None:
     """Fetch the events that Stripe lists and nobody has sent us. The schedule does the same."""
-    from billing_pipeline.adapters.events.cipher import EventCipher
-    from billing_pipeline.adapters.events.sweep import sweep_events
+    from billing_pipeline.events.cipher import EventCipher
+    from billing_pipeline.events.sweep import sweep_events
 
-    cipher = EventCipher(load_settings().event_keys)
+    cipher = EventCipher(load_settings().events.keys)
     warehouse = open_database()
     with open_stripe() as gateway:
         done = sweep_events(warehouse, gateway, cipher, "billing events sweep", datetime.now(UTC), log=_quiet)
@@ -174,10 +174,10 @@ def rebuild() -> None:
     """
     from dataclasses import asdict
 
-    from billing_pipeline.adapters.events.cipher import EventCipher
-    from billing_pipeline.adapters.events.rebuild import rebuild as recompute
+    from billing_pipeline.events.cipher import EventCipher
+    from billing_pipeline.events.rebuild import rebuild as recompute
 
-    done = recompute(open_database(), EventCipher(load_settings().event_keys))
+    done = recompute(open_database(), EventCipher(load_settings().events.keys))
     for one in done.mismatches:
         told = asdict(one.from_events) if one.from_events else "nothing"
         click.echo(

@@ -10,7 +10,7 @@ import click
 from billing_pipeline.cli.common import open_database
 
 if TYPE_CHECKING:
-    from billing_pipeline.adapters.comparison.explain import Explained
+    from billing_pipeline.comparison.explain import Explained
 
 EVENTS_SHOWN = 20
 
@@ -29,7 +29,7 @@ def explain(invoice: str | None, every: bool, events_max: int) -> None:
     if invoice is None:
         _check_all()
         return
-    from billing_pipeline.adapters.comparison.explain import explain_invoice
+    from billing_pipeline.comparison.explain import explain_invoice
 
     explained = explain_invoice(open_database(), invoice)
     _print(explained, events_max)
@@ -38,7 +38,7 @@ def explain(invoice: str | None, every: bool, events_max: int) -> None:
 
 
 def _check_all() -> None:
-    from billing_pipeline.adapters.comparison.explain import explain_all, ledger_problems
+    from billing_pipeline.comparison.explain import explain_all, ledger_problems
 
     warehouse = open_database()
     count = wrong = line_count = 0

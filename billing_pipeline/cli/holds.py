@@ -10,8 +10,8 @@ from billing_pipeline.cli.common import AUTHOR, REASON, Month, open_database, ta
 from billing_pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
-    from billing_pipeline.adapters.corrections.holds import Subject
-    from billing_pipeline.adapters.warehouse import Warehouse
+    from billing_pipeline.corrections.holds import Subject
+    from billing_pipeline.postgres.warehouse import Warehouse
 
 
 def _of_one(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,7 +35,7 @@ def hold() -> None:
 @AUTHOR
 def place(customer: str | None, invoice: str | None, month: date | None, reason: str, author: str) -> None:
     """Place a hold on one of them."""
-    from billing_pipeline.adapters.corrections.holds import place_hold
+    from billing_pipeline.corrections.holds import place_hold
 
     warehouse = open_database()
     subject = _subject(warehouse, customer, invoice, month)
@@ -47,7 +47,7 @@ def place(customer: str | None, invoice: str | None, month: date | None, reason:
 @click.option("--month", type=Month(), help="Only what keeps something of this month back.")
 def list_(month: date | None) -> None:
     """Show the active holds and what they keep back."""
-    from billing_pipeline.adapters.corrections.holds import active_holds
+    from billing_pipeline.corrections.holds import active_holds
 
     rows = active_holds(open_database(), month)
     for row in rows:
@@ -61,7 +61,7 @@ def list_(month: date | None) -> None:
 @AUTHOR
 def release(customer: str | None, invoice: str | None, month: date | None, reason: str, author: str) -> None:
     """Release a hold; the next run goes on with what it kept back."""
-    from billing_pipeline.adapters.corrections.holds import release_hold
+    from billing_pipeline.corrections.holds import release_hold
 
     warehouse = open_database()
     subject = _subject(warehouse, customer, invoice, month)
@@ -76,8 +76,8 @@ def release(customer: str | None, invoice: str | None, month: date | None, reaso
 @click.option("--author", help="Who approves; not the person who starts the run.")
 def approve(month: date, rows: str | None, show: bool, author: str | None) -> None:
     """Approve a month's drafts, exactly as they are."""
-    from billing_pipeline.adapters.corrections.approvals import approve_month, month_drafts
     from billing_pipeline.core.money import format_minor
+    from billing_pipeline.corrections.approvals import approve_month, month_drafts
 
     warehouse = open_database()
     if show:
@@ -93,7 +93,7 @@ def approve(month: date, rows: str | None, show: bool, author: str | None) -> No
 
 
 def _subject(warehouse: "Warehouse", customer: str | None, invoice: str | None, month: date | None) -> "Subject":
-    from billing_pipeline.adapters.corrections.holds import customer_subject, invoice_subject, month_subject
+    from billing_pipeline.corrections.holds import customer_subject, invoice_subject, month_subject
 
     if sum(given is not None for given in (customer, invoice, month)) != 1:
         raise UserError("expected one of --customer, --invoice and --month")

@@ -56,7 +56,7 @@ def run(
     if (price_book, code) != (None, None) or Reports(**reports) != Reports():
         raise click.UsageError("--price-book, --code and the options of the comparison go with --shadow")
     from billing_pipeline.defs.running import STARTED_BY, RunOutcome, dagster_instance, run_month
-    from billing_pipeline.sandbox.local_stripe import stripe_for
+    from billing_pipeline.stripe_gateway.local_emulator import stripe_for
 
     warehouse = open_database()
     url = warehouse.dagster_url.render_as_string(hide_password=False)

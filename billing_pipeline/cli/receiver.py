@@ -9,8 +9,8 @@ import click
 def receiver(host: str, port: int | None) -> None:
     """Receive Stripe's webhooks until Ctrl-C: verify and store them."""
     from billing_pipeline.settings import load_receiver_settings
-    from billing_pipeline.web.receiver import create_app
-    from billing_pipeline.web.server import serve
+    from billing_pipeline.web.receiver.app import create_app
+    from billing_pipeline.web.receiver.server import serve
 
     settings = load_receiver_settings()
     database_url = settings.database_url

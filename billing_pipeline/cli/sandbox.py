@@ -14,7 +14,7 @@ def emulator(port: int) -> None:
     from billing_pipeline.sandbox.stripe_emulator.server import serve
 
     settings = load_settings()
-    if is_live_key(settings.stripe_key):
+    if is_live_key(settings.stripe.key):
         raise SettingsError("STRIPE_SECRET_KEY is a live key: the emulator never works beside one. Unset it.")
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     click.echo(f"Stripe emulator: export STRIPE_API_BASE=http://127.0.0.1:{port}   (Ctrl-C ends it)")

@@ -21,7 +21,7 @@ def settle() -> None:
 @AUTHOR
 def propose_command(month: date, author: str) -> None:
     """Propose settlements for the month's drift, as its last run left it."""
-    from billing_pipeline.adapters.corrections.settlement_proposals import propose
+    from billing_pipeline.corrections.settlement_proposals import propose
 
     warehouse = open_database()
     done = propose(warehouse, month, author=author)
@@ -85,7 +85,7 @@ def show(settlement: int) -> None:
 @AUTHOR
 def approve_command(settlement: int, author: str) -> None:
     """Approve SETTLEMENT, a number of `billing settle list`."""
-    from billing_pipeline.adapters.corrections.settlement_proposals import approve
+    from billing_pipeline.corrections.settlement_proposals import approve
 
     status = approve(open_database(), settlement, author=author)
     more = "" if status == "approved" else "; it needs somebody else's approval too"
@@ -98,7 +98,7 @@ def approve_command(settlement: int, author: str) -> None:
 @AUTHOR
 def withdraw_command(settlement: int, reason: str, author: str) -> None:
     """Withdraw SETTLEMENT; its difference can be proposed again."""
-    from billing_pipeline.adapters.corrections.settlement_proposals import withdraw
+    from billing_pipeline.corrections.settlement_proposals import withdraw
 
     withdraw(open_database(), settlement, author=author, reason=reason)
     click.echo(f"settlement {settlement} is withdrawn")
@@ -108,8 +108,8 @@ def withdraw_command(settlement: int, reason: str, author: str) -> None:
 @AUTHOR
 def run_command(author: str) -> None:
     """Carry out what is approved, and go on with what an earlier run left at Stripe."""
-    from billing_pipeline.adapters.corrections.settling import run_settlements
     from billing_pipeline.core.money import format_minor
+    from billing_pipeline.corrections.settling import run_settlements
 
     warehouse = open_database()
     with open_stripe() as api:
@@ -153,8 +153,8 @@ def policy_command(
     author: str,
 ) -> None:
     """Say what is done about the drift of a book's customers, or of one customer."""
-    from billing_pipeline.adapters.corrections.adjusting import currency_of
-    from billing_pipeline.adapters.corrections.settlement_proposals import set_policy
+    from billing_pipeline.corrections.adjusting import currency_of
+    from billing_pipeline.corrections.settlement_proposals import set_policy
 
     if (book is None) == (customer is None):
         raise UserError("expected either --book or --customer")

@@ -17,7 +17,7 @@ def import_() -> None:
 @FILE
 def import_customers_command(file: Path) -> None:
     """Add and update customers."""
-    from billing_pipeline.adapters.imports.customers import import_customers
+    from billing_pipeline.customers.importing import import_customers
 
     done = import_customers(open_database(), file)
     click.echo(f"{done.rows} customers: {done.inserted} new, {done.updated} changed, {done.unchanged} as they were")
@@ -32,7 +32,7 @@ def import_customers_command(file: Path) -> None:
 )
 def import_usage_command(file: Path, complete_through: datetime | None) -> None:
     """Add usage events. An event that is already known is not added again."""
-    from billing_pipeline.adapters.imports.usage import import_usage
+    from billing_pipeline.usage.importing import import_usage
 
     done = import_usage(open_database(), file, complete_through)
     reach = done.complete_through.isoformat() if done.complete_through else "never"
@@ -69,7 +69,7 @@ def correct_usage_command(
     """Write a correcting event, which stands in for --event-id or adds a missing one."""
     import json
 
-    from billing_pipeline.adapters.imports.usage_correction import correct_usage
+    from billing_pipeline.usage.correction import correct_usage
 
     try:
         values = json.loads(dimensions) if dimensions else None

@@ -1,1 +1,1 @@
-"""Pure rules of billing, tested without Dagster, SQL, HTTP, clock or environment."""
+"""Words that every room speaks: money, months, errors. Depends on nothing."""

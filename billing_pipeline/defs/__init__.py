@@ -1,1 +1,1 @@
-"""Dagster, thin: one module an asset, named like its table. What an asset does stands in adapters/, rules in core/."""
+"""Dagster, thin: one module an asset, named like its table. What an asset does stands in its room."""

@@ -4,9 +4,7 @@ from datetime import date
 
 import dagster as dg
 
-from billing_pipeline.adapters.builds import billing_drift as build_drift
 from billing_pipeline.core.money import format_minor
-from billing_pipeline.core.rating import RatingError
 from billing_pipeline.defs.metadata import (
     column_lineage,
     markdown_table,
@@ -18,6 +16,8 @@ from billing_pipeline.defs.metadata import (
 from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
 from billing_pipeline.defs.platform import GROUP, OWNERS
 from billing_pipeline.defs.resources import Billing
+from billing_pipeline.invoicing import billing_drift as build_drift
+from billing_pipeline.pricing.rules.rating import RatingError
 
 IMMATERIAL = "drift_is_immaterial"
 
@@ -67,17 +67,17 @@ def billing_drift(context: dg.AssetExecutionContext, billing: Billing) -> dg.Mat
             "compared_invoices": built.compared_invoices,
             "inserted": built.inserted,
             "deleted": built.deleted,
-            "by_reason": markdown_table(report(billing.warehouse, "drift_by_reason", month)),
+            "by_reason": markdown_table(report(billing.warehouse, "comparison/drift_by_reason", month)),
         },
         check_results=[_materiality(billing, month)],
     )
 
 
 def _materiality(billing: Billing, month: date) -> dg.AssetCheckResult:
-    threshold = billing.settings.drift_material_minor
+    threshold = billing.settings.comparison.drift_material_minor
     material = [
         row
-        for row in report(billing.warehouse, "drift_by_customer", month)
+        for row in report(billing.warehouse, "comparison/drift_by_customer", month)
         if max(abs(row["undercharged_minor"]), abs(row["overcharged_minor"])) >= threshold
     ]
     largest = ", ".join(

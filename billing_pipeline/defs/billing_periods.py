@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from billing_pipeline.adapters.builds import billing_periods as build_periods
 from billing_pipeline.defs.metadata import table_metadata
 from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
 from billing_pipeline.defs.platform import GROUP, OWNERS, observed
 from billing_pipeline.defs.resources import Billing
+from billing_pipeline.invoicing import billing_periods as build_periods
 
 
 @dg.asset(

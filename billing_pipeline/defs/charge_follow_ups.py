@@ -8,12 +8,12 @@ from datetime import date
 
 import dagster as dg
 
-from billing_pipeline.adapters.charging import follow_ups as queue
-from billing_pipeline.adapters.charging.brakes import PAUSED, read_brakes
-from billing_pipeline.adapters.charging.passes import follow_up
-from billing_pipeline.core.stripe_errors import StripeFailure
+from billing_pipeline.charging import follow_ups as queue
+from billing_pipeline.charging.brakes import PAUSED, limits_of, read_brakes
+from billing_pipeline.charging.follow_up_runs import follow_up
 from billing_pipeline.defs.jobs import CHARGING_TAG, charge_month
 from billing_pipeline.defs.resources import Billing, Stripe
+from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
 _TICK_S = 60
 _UNDER_WAY = (
@@ -33,8 +33,8 @@ def follow_up_due_charges(context: dg.OpExecutionContext, billing: Billing, stri
             stripe.gateway(),
             context.run_id,
             log=context.log.info,
-            limits=settings.limits,
-            retry_days=settings.retry_days,
+            limits=limits_of(settings.charging),
+            retry_days=settings.charging.retry_days,
             clock=billing.clock,
         )
     except StripeFailure as failure:
@@ -88,7 +88,7 @@ def charges_to_follow_up(context: dg.SensorEvaluationContext, billing: Billing) 
         if brake.code == PAUSED or (brakes.probe_at is not None and now < brakes.probe_at):
             return dg.SkipReason(str(brake))
     busy = _months_being_charged(context.instance)
-    queue.plan(warehouse, billing.settings.retry_days, busy)
+    queue.plan(warehouse, billing.settings.charging.retry_days, busy)
     offer = queue.offer(warehouse, now, busy)
     if offer is None:
         return dg.SkipReason("no charge is due")

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from billing_pipeline.adapters.data_quality import GateResult, run_gates
-from billing_pipeline.core.gates import gates_of
 from billing_pipeline.defs.metadata import sample_table
 from billing_pipeline.defs.partitions import MONTHS, month_of
 from billing_pipeline.defs.resources import Billing
+from billing_pipeline.gates.data_quality import GateResult, gate_parameters, run_gates
+from billing_pipeline.gates.rules.gates import gates_of
 
 
 def gate_checks(asset: str) -> dg.AssetChecksDefinition:
@@ -27,7 +27,7 @@ def gate_checks(asset: str) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(name=f"{asset}_gates", specs=specs, compute_kind="great expectations")
     def checks(context: dg.AssetCheckExecutionContext, billing: Billing) -> Iterator[dg.AssetCheckResult]:
         month = month_of(context)
-        parameters = billing.settings.gate_parameters
+        parameters = gate_parameters(billing.settings)
         for result in run_gates(billing.warehouse, gates_of(asset), month, context.run.run_id, parameters):
             if not result.passed:
                 context.log.warning(describe(result))

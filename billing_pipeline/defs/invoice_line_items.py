@@ -2,13 +2,13 @@
 
 import dagster as dg
 
-from billing_pipeline.adapters.builds import invoice_line_items as build_lines
-from billing_pipeline.core.rating import RatingError
 from billing_pipeline.defs.checks import gate_checks
 from billing_pipeline.defs.metadata import column_lineage, markdown_table, report, table_metadata, totals_by_currency
 from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
 from billing_pipeline.defs.platform import GROUP, OWNERS
 from billing_pipeline.defs.resources import Billing
+from billing_pipeline.invoicing import invoice_line_items as build_lines
+from billing_pipeline.pricing.rules.rating import RatingError
 
 _LINEAGE = column_lineage(
     {
@@ -46,7 +46,7 @@ def invoice_line_items(context: dg.AssetExecutionContext, billing: Billing) -> d
             "inserted": built.inserted,
             "deleted": built.deleted,
             "unpriced_snapshots": built.unpriced_snapshots,
-            "quarantine": markdown_table(report(billing.warehouse, "quarantine", month)),
+            "quarantine": markdown_table(report(billing.warehouse, "usage/quarantine", month)),
         }
     )
 

@@ -2,12 +2,12 @@
 
 import dagster as dg
 
-from billing_pipeline.adapters.builds import invoices as build_invoices
 from billing_pipeline.defs.checks import gate_checks
 from billing_pipeline.defs.metadata import column_lineage, markdown_table, report, table_metadata, totals_by_currency
 from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
 from billing_pipeline.defs.platform import GROUP, OWNERS
 from billing_pipeline.defs.resources import Billing
+from billing_pipeline.invoicing import invoices as build_invoices
 
 _LINEAGE = column_lineage(
     {
@@ -36,8 +36,8 @@ def invoices(context: dg.AssetExecutionContext, billing: Billing) -> dg.Material
             **totals_by_currency(billing.warehouse, "invoices", "total_minor", month),
             "dagster/column_lineage": _LINEAGE,
             "inserted": built.inserted,
-            "largest_invoices": markdown_table(report(billing.warehouse, "largest_invoices", month)),
-            "biggest_changes": markdown_table(report(billing.warehouse, "biggest_changes", month)),
+            "largest_invoices": markdown_table(report(billing.warehouse, "invoicing/largest_invoices", month)),
+            "biggest_changes": markdown_table(report(billing.warehouse, "comparison/biggest_changes", month)),
         }
     )
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import dagster as dg
 
-from billing_pipeline.adapters.builds.month import month_before
-from billing_pipeline.adapters.warehouse import Warehouse, load_sql
 from billing_pipeline.core.money import format_minor
+from billing_pipeline.core.months import month_before
+from billing_pipeline.postgres.warehouse import Warehouse, load_sql
 
 
 def table_metadata(warehouse: Warehouse, table: str, row_count: int) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def table_metadata(warehouse: Warehouse, table: str, row_count: int) -> dict[str
             row["description"],
             constraints=dg.TableColumnConstraints(nullable=not row["not_null"]),
         )
-        for row in warehouse.rows(load_sql("reports/columns.sql"), table=table)
+        for row in warehouse.rows(load_sql("postgres/columns.sql"), table=table)
     ]
     return {
         "dagster/row_count": row_count,
@@ -88,9 +88,9 @@ def totals_by_currency(warehouse: Warehouse, table: str, amount: str, month: dat
     return {f"total_{row['currency']}": format_minor(int(row["total_minor"]), row["currency"]) for row in rows}
 
 
-def report(warehouse: Warehouse, name: str, month: date) -> list[dict[str, Any]]:
-    """Rows of sql/reports/<name>.sql for the month."""
-    query = load_sql(f"reports/{name}.sql")
+def report(warehouse: Warehouse, path: str, month: date) -> list[dict[str, Any]]:
+    """Rows of sql/<path>.sql for the month."""
+    query = load_sql(f"{path}.sql")
     parameters: dict[str, date] = {"month": month}
     if ":last_month" in query:
         parameters["last_month"] = month_before(month)

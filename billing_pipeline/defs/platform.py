@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.defs.metadata import table_metadata
+from billing_pipeline.postgres.warehouse import Warehouse
 
 GROUP = "billing"
 OWNERS = ["team:billing"]

@@ -2,17 +2,17 @@
 
 import dagster as dg
 
-from billing_pipeline.adapters.builds import prices as build_prices
-from billing_pipeline.core.price_book import PriceBookError, load_price_books
 from billing_pipeline.defs.metadata import table_metadata
 from billing_pipeline.defs.platform import GROUP, OWNERS
 from billing_pipeline.defs.resources import Billing
+from billing_pipeline.pricing import prices as build_prices
+from billing_pipeline.pricing.rules.price_book import PriceBookError, load_price_books
 
 
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"yaml", "postgres"})
 def prices(context: dg.AssetExecutionContext, billing: Billing) -> dg.MaterializeResult:
     """The price book: one row a version, meter and rate. Rows are added or retired, never edited."""
-    path = billing.settings.price_book
+    path = billing.settings.pricing.price_book
     try:
         source = path.read_text(encoding="utf-8")
         books = load_price_books(source, path.name)

@@ -5,7 +5,7 @@ from datetime import date, datetime
 import dagster as dg
 from dagster._utils.schedules import is_valid_cron_schedule
 
-from billing_pipeline.adapters.builds.month import month_before
+from billing_pipeline.core.months import month_before
 from billing_pipeline.defs.jobs import bill_month, charge_month
 from billing_pipeline.defs.stripe_differences import reconcile_stripe
 from billing_pipeline.defs.stripe_event_sweeps import sweep_stripe_events
@@ -49,7 +49,7 @@ def _asking_stripe(job_name: str, cron: str) -> dg.ScheduleDefinition:
         description=f"{job_name}, where there is a Stripe to ask.",
     )
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        if not load_settings().has_stripe:
+        if not load_settings().stripe.is_configured:
             return dg.SkipReason("neither STRIPE_SECRET_KEY nor STRIPE_API_BASE is set: there is no Stripe to ask")
         return dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y%m%dT%H%M}")
 
@@ -60,13 +60,13 @@ def _asking_stripe(job_name: str, cron: str) -> dg.ScheduleDefinition:
 def schedules() -> dg.Definitions:
     """Drafting runs by itself; charging starts once an operator switches its schedule on."""
     settings = load_settings()
-    drafting = _checked("BILL_MONTH_CRON", settings.bill_month_cron)
-    charging = _checked("CHARGE_MONTH_CRON", settings.charge_month_cron)
+    drafting = _checked("BILL_MONTH_CRON", settings.schedules.bill_month_cron)
+    charging = _checked("CHARGE_MONTH_CRON", settings.schedules.charge_month_cron)
     return dg.Definitions(
         schedules=[
             _monthly(bill_month.name, drafting, dg.DefaultScheduleStatus.RUNNING),
             _monthly(charge_month.name, charging, dg.DefaultScheduleStatus.STOPPED),
-            _asking_stripe(sweep_stripe_events.name, _checked("SWEEP_CRON", settings.sweep_cron)),
-            _asking_stripe(reconcile_stripe.name, _checked("RECONCILE_CRON", settings.reconcile_cron)),
+            _asking_stripe(sweep_stripe_events.name, _checked("SWEEP_CRON", settings.schedules.sweep_cron)),
+            _asking_stripe(reconcile_stripe.name, _checked("RECONCILE_CRON", settings.schedules.reconcile_cron)),
         ]
     )

@@ -6,24 +6,24 @@ from typing import TypeVar
 
 import dagster as dg
 
-from billing_pipeline.adapters.books.reconciliation import reconcile
-from billing_pipeline.adapters.charging.brakes import PAUSED, read_brakes
-from billing_pipeline.adapters.charging.check import Discrepancy, verify_month
-from billing_pipeline.adapters.charging.circuit_breaker import guarded
-from billing_pipeline.adapters.charging.finalisation import ApprovalMissing, Finalised, GatesNotPassed, finalise_month
-from billing_pipeline.adapters.charging.month import ChargeReport, charge_month
-from billing_pipeline.adapters.corrections.approvals import set_approval_policy
-from billing_pipeline.adapters.corrections.holds import active_holds
-from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline.core.brakes import Brake, distinct, month_too_old
+from billing_pipeline.books.reconciliation import reconcile
+from billing_pipeline.charging.brakes import PAUSED, limits_of, read_brakes
+from billing_pipeline.charging.circuit_breaker import guarded
+from billing_pipeline.charging.month import ChargeReport, charge_month
+from billing_pipeline.charging.month_verification import Discrepancy, verify_month
+from billing_pipeline.charging.rules.brakes import Brake, distinct, month_too_old
 from billing_pipeline.core.money import format_minor
-from billing_pipeline.core.stripe_errors import Outcome, StripeFailure
+from billing_pipeline.corrections.approvals import set_approval_policy
+from billing_pipeline.corrections.holds import active_holds
 from billing_pipeline.defs.metadata import markdown_table, report, sample_table, table_metadata
 from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
 from billing_pipeline.defs.platform import GROUP, OWNERS
 from billing_pipeline.defs.resources import Billing, Stripe
 from billing_pipeline.defs.running import STARTED_BY
 from billing_pipeline.defs.stripe_differences import AGREE, agreement
+from billing_pipeline.invoicing.finalisation import ApprovalMissing, Finalised, GatesNotPassed, finalise_month
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
 
 _Answer = TypeVar("_Answer")
 SETTLED = "every_invoice_charged_or_explained"
@@ -78,13 +78,13 @@ def stripe_charges(
     gateway = guarded(stripe.gateway(), warehouse, billing.clock)
     too_old = None
     if not config.charge_old_month:
-        too_old = month_too_old(month, billing.clock().date(), settings.charge_age_max_days)
+        too_old = month_too_old(month, billing.clock().date(), settings.charging.charge_age_max_days)
     paused = [] if too_old else [brake for brake in read_brakes(warehouse).on() if brake.code == PAUSED]
     finalised = Finalised(0)
     if not too_old and not paused:
         try:
-            if settings.require_approval is not None:
-                set_approval_policy(warehouse, settings.require_approval, author="BILLING_REQUIRE_APPROVAL")
+            if settings.charging.require_approval is not None:
+                set_approval_policy(warehouse, settings.charging.require_approval, author="BILLING_REQUIRE_APPROVAL")
             finalised = finalise_month(warehouse, month, run_id, started_by=context.run.tags.get(STARTED_BY))
         except GatesNotPassed as error:
             unmet = [{"gate": f"{u.asset}.{u.check}", "why": u.problem} for u in error.unmet]
@@ -101,7 +101,7 @@ def stripe_charges(
             month,
             run_id,
             log=context.log.info,
-            limits=settings.limits,
+            limits=limits_of(settings.charging),
             clock=billing.clock,
             only=frozenset() if too_old else None,
         )
@@ -128,7 +128,7 @@ def stripe_charges(
             "stripe_calls": charged.calls,
             "seconds": round(charged.seconds, 1),
             "standing": markdown_table(_standing(charged)),
-            "open_invoices": markdown_table(report(warehouse, "open_invoices", month)),
+            "open_invoices": markdown_table(report(warehouse, "charging/open_invoices", month)),
         },
         check_results=[
             _settled(verified, charged, brakes),

@@ -4,14 +4,14 @@ from typing import Any
 
 import dagster as dg
 
-from billing_pipeline.adapters.books.reconciliation import Comparison, reconcile
-from billing_pipeline.adapters.corrections.failed_refunds import failed_refunds
-from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.books.reconciliation import Comparison, reconcile
 from billing_pipeline.core.money import format_minor
-from billing_pipeline.core.stripe_errors import StripeFailure
+from billing_pipeline.corrections.failed_refunds import failed_refunds
 from billing_pipeline.defs.metadata import sample_table, table_metadata
 from billing_pipeline.defs.platform import GROUP, OWNERS
 from billing_pipeline.defs.resources import Billing, Stripe
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
 AGREE = "books_agree_with_stripe"
 REPAID = "failed_refunds_are_repaid"

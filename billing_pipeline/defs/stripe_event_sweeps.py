@@ -2,12 +2,12 @@
 
 import dagster as dg
 
-from billing_pipeline.adapters.events.cipher import EventCipher
-from billing_pipeline.adapters.events.sweep import sweep_events
-from billing_pipeline.core.stripe_errors import StripeFailure
 from billing_pipeline.defs.metadata import table_metadata
 from billing_pipeline.defs.platform import GROUP, OWNERS
 from billing_pipeline.defs.resources import Billing, Stripe
+from billing_pipeline.events.cipher import EventCipher
+from billing_pipeline.events.sweep import sweep_events
+from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
 COMPLETE = "no_gap"
 
@@ -31,7 +31,7 @@ def stripe_event_sweeps(context: dg.AssetExecutionContext, billing: Billing, str
         swept = sweep_events(
             warehouse,
             stripe.gateway(),
-            EventCipher(billing.settings.event_keys),
+            EventCipher(billing.settings.events.keys),
             context.run.run_id,
             billing.clock(),
             log=context.log.info,

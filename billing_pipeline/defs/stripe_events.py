@@ -5,15 +5,15 @@ from datetime import datetime
 
 import dagster as dg
 
-from billing_pipeline.adapters.events.cipher import EventCipher
-from billing_pipeline.adapters.events.conflicts import contradictions
-from billing_pipeline.adapters.events.processing import process_events
-from billing_pipeline.adapters.events.queue import DueWork, due_work
-from billing_pipeline.core.stripe_errors import StripeFailure
 from billing_pipeline.defs.metadata import sample_table, table_metadata
 from billing_pipeline.defs.platform import GROUP, OWNERS
 from billing_pipeline.defs.resources import Billing, Stripe
+from billing_pipeline.events.cipher import EventCipher
+from billing_pipeline.events.conflicts import contradictions
+from billing_pipeline.events.processing import process_events
+from billing_pipeline.events.queue import DueWork, due_work
 from billing_pipeline.settings import load_settings
+from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
 RUNS_AT_ONCE = 2
 """More would only wait for Stripe together, and keep other jobs out of the queue."""
@@ -40,12 +40,12 @@ def stripe_events(context: dg.AssetExecutionContext, billing: Billing, stripe: S
     end given up with its error, which the check shows.
     """
     warehouse = billing.warehouse
-    lease_s = billing.settings.stripe_events_lease_s
+    lease_s = billing.settings.events.lease_s
     try:
         done = process_events(
             warehouse,
             stripe.gateway(),
-            lambda: EventCipher(billing.settings.event_keys),
+            lambda: EventCipher(billing.settings.events.keys),
             context.run.run_id,
             log=context.log.info,
             longest_s=lease_s * _SHARE_FOR_CLAIMING,
@@ -104,7 +104,7 @@ process_stripe_events = dg.define_asset_job(
     description="Apply what Stripe's events say. Started by the sensor when something is due.",
     executor_def=dg.in_process_executor,
     # where worker and code server died together nobody else ends the run, and a few such would silence the sensor
-    tags={MAX_RUNTIME_TAG: str(load_settings().stripe_events_lease_s)},
+    tags={MAX_RUNTIME_TAG: str(load_settings().events.lease_s)},
 )
 
 
@@ -119,7 +119,7 @@ def run_key(work: DueWork, last_run_id: str | None) -> str:
 
 @dg.sensor(
     job=process_stripe_events,
-    minimum_interval_seconds=load_settings().stripe_events_interval_s,
+    minimum_interval_seconds=load_settings().events.interval_s,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Rings when events of Stripe's are due.",
 )
@@ -133,7 +133,7 @@ def stripe_events_due(context: dg.SensorEvaluationContext, billing: Billing) -> 
     in_progress = context.instance.get_run_records(
         dg.RunsFilter(job_name=process_stripe_events.name, statuses=[dg.DagsterRunStatus.QUEUED, *_STARTING, *_AT_WORK])
     )
-    alive = [run for run in in_progress if _is_alive(run, now, billing.settings.stripe_events_lease_s)]
+    alive = [run for run in in_progress if _is_alive(run, now, billing.settings.events.lease_s)]
     if any(run.dagster_run.status not in _AT_WORK for run in alive):
         return dg.SkipReason(f"{work.count:,} events are due, and a run is about to start")
     if len(alive) >= RUNS_AT_ONCE:

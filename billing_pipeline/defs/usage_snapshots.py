@@ -4,12 +4,12 @@ from datetime import datetime
 
 import dagster as dg
 
-from billing_pipeline.adapters.builds import usage_snapshots as build_snapshots
 from billing_pipeline.defs.checks import gate_checks
 from billing_pipeline.defs.metadata import markdown_table, report, table_metadata
 from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
 from billing_pipeline.defs.platform import GROUP, OWNERS, observed
 from billing_pipeline.defs.resources import Billing
+from billing_pipeline.usage import usage_snapshots as build_snapshots
 
 
 class SnapshotConfig(dg.Config):
@@ -54,7 +54,7 @@ def usage_snapshots(
             "carried_forward_rows": built.carried_forward_rows,
             "restated_periods": built.restated_periods,
             "quarantined_events": built.quarantined_events,
-            "quarantine": markdown_table(report(billing.warehouse, "quarantine", month)),
+            "quarantine": markdown_table(report(billing.warehouse, "usage/quarantine", month)),
         }
     )
 

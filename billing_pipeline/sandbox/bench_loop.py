@@ -13,9 +13,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline.core.invoicing import invoice_id
 from billing_pipeline.core.money import to_minor
+from billing_pipeline.invoicing.rules.invoice_ids import invoice_id
+from billing_pipeline.postgres.warehouse import Warehouse
 
 _NONE = Decimal(0)
 

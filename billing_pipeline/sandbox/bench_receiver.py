@@ -17,13 +17,13 @@ from uuid import uuid4
 
 from starlette.types import Receive, Scope, Send
 
-from billing_pipeline.adapters.events.cipher import EventCipher
-from billing_pipeline.adapters.events.store import parse_event
-from billing_pipeline.adapters.events.writer import EventWriter
+from billing_pipeline.events.cipher import EventCipher
+from billing_pipeline.events.store import parse_event
+from billing_pipeline.events.writer import EventWriter
 from billing_pipeline.sandbox.lean_http import HOST, Connection, free_port
 from billing_pipeline.sandbox.stripe_emulator.delivery import signature
 from billing_pipeline.settings import EMULATOR_KEY, ROOT, load_settings
-from billing_pipeline.web.receiver import PATHS
+from billing_pipeline.web.receiver.app import PATHS
 
 REQUESTS = 8_000
 SENDERS = 16
@@ -31,7 +31,7 @@ READY_WITHIN_S = 60.0
 _SECRET = "whsec_" + "b" * 32
 _EMPTY = (
     "import sys, uvicorn; from billing_pipeline.sandbox.bench_receiver import empty;"
-    "from billing_pipeline.web.server import configured;"
+    "from billing_pipeline.web.receiver.server import configured;"
     "config = configured(empty, host='127.0.0.1', port=int(sys.argv[1]));"
     "config.lifespan = 'off'; uvicorn.Server(config).run()"
 )
@@ -59,7 +59,7 @@ def measure_receiver(database_url: str) -> dict[str, Any]:
     port = free_port()
     with _serving(["-c", _EMPTY, str(port)], port, environment):
         nothing = _rate(lambda: _sender(port))
-    writer = EventWriter(database_url, EventCipher(load_settings().event_keys))
+    writer = EventWriter(database_url, EventCipher(load_settings().events.keys))
     insert = _rate(lambda: nullcontext(lambda body: _require(writer.store(parse_event(body)) == "stored")))
     writer.close()
     return {"receiver": receiver, "insert": insert, "empty_endpoint": nothing}

@@ -8,9 +8,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from billing_pipeline.adapters.warehouse import Warehouse, open_warehouse
+from billing_pipeline.postgres.warehouse import Warehouse, open_warehouse
 from billing_pipeline.sandbox import bench_data
 from billing_pipeline.settings import load_settings
+from billing_pipeline.settings.postgres import PostgresSettings
 
 RUN_ID = "bench"
 
@@ -39,7 +40,7 @@ class Subject:
 
 def connect(url: str) -> Warehouse:
     """A database of the temporary server; nothing of the environment reaches it."""
-    return open_warehouse(replace(load_settings(), database_url=url, dagster_postgres_url=None))
+    return open_warehouse(replace(load_settings(), postgres=PostgresSettings(url, None)))
 
 
 def in_child(step: str, subject: Subject) -> Measured:
@@ -72,9 +73,10 @@ def _child(step: str, url: str, month: date, sender: Any) -> None:
 
 def steps() -> dict[str, Callable[[Warehouse, date], tuple[int, int]]]:
     """What a child can run. It returns the month's rows, and the rows changed (of gates: the failed ones)."""
-    from billing_pipeline.adapters.builds import billing_periods, invoice_line_items, invoices, usage_snapshots
-    from billing_pipeline.adapters.data_quality import run_gates
-    from billing_pipeline.core.gates import gates_of
+    from billing_pipeline.gates.data_quality import gate_parameters, run_gates
+    from billing_pipeline.gates.rules.gates import gates_of
+    from billing_pipeline.invoicing import billing_periods, invoice_line_items, invoices
+    from billing_pipeline.usage import usage_snapshots
 
     def periods(warehouse: Warehouse, month: date) -> tuple[int, int]:
         laid = billing_periods.build(warehouse, month, RUN_ID, bench_data.long_after(month))
@@ -89,7 +91,7 @@ def steps() -> dict[str, Callable[[Warehouse, date], tuple[int, int]]]:
 
     def gates(asset: str) -> Callable[[Warehouse, date], tuple[int, int]]:
         def run(warehouse: Warehouse, month: date) -> tuple[int, int]:
-            cap = load_settings().gate_parameters
+            cap = gate_parameters(load_settings())
             results = run_gates(warehouse, gates_of(asset), month, RUN_ID, cap)
             return len(results), sum(not result.passed for result in results)
 

@@ -21,12 +21,12 @@ from urllib.parse import urlsplit
 
 import click
 
-from billing_pipeline.adapters.migrations import migrate
-from billing_pipeline.adapters.warehouse import Warehouse, open_warehouse
+from billing_pipeline.postgres.migrations import migrate
+from billing_pipeline.postgres.warehouse import Warehouse, open_warehouse
 from billing_pipeline.sandbox.demo import needs_demo, price_book_path, require_emulator, run_demo
 from billing_pipeline.sandbox.webhooks import register_endpoint
 from billing_pipeline.settings import EMULATOR_KEY, ROOT, Settings, SettingsError, load_settings
-from billing_pipeline.web.receiver import PATHS
+from billing_pipeline.web.receiver.app import PATHS
 
 HOST = "127.0.0.1"
 EMULATOR_PORT = 12111
@@ -71,7 +71,7 @@ def run_up(port: int = 3000) -> int:
     stop = threading.Event()
     with _signals(stop), _children() as children:
         environment = _environment(settings, warehouse)
-        if settings.stripe_api_base is None:
+        if settings.stripe.api_base is None:
             emulator_port = _free_port_from(EMULATOR_PORT)
             environment["STRIPE_API_BASE"] = f"http://{HOST}:{emulator_port}"
             command = ["-m", "billing_pipeline.cli", "emulator", "--port", str(emulator_port)]

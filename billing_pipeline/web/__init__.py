@@ -1,1 +1,1 @@
-"""ASGI applications."""
+"""What is reached over HTTP, each its own process."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.defs.running import dagster_instance
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.dagster_home import dagster_home
 
 if TYPE_CHECKING:

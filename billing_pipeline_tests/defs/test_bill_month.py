@@ -6,10 +6,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline.core.gates import GATES
 from billing_pipeline.defs.running import RunOutcome, run_month
-from billing_pipeline_tests.adapters.builds.month_rows import (
+from billing_pipeline.gates.rules.gates import GATES
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline_tests.month_rows import (
     BOOK,
     OCTOBER,
     SEPTEMBER,

@@ -5,17 +5,10 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from billing_pipeline.adapters.charging.finalisation import finalise_month
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.defs.running import run_month
-from billing_pipeline_tests.adapters.builds.month_rows import (
-    OCTOBER,
-    Event,
-    add_customer,
-    add_usage,
-    at,
-    complete_feed,
-)
+from billing_pipeline.invoicing.finalisation import finalise_month
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline_tests.month_rows import OCTOBER, Event, add_customer, add_usage, at, complete_feed
 
 # Dagster reads pydantic's old attribute of a resource that has no fields
 pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")

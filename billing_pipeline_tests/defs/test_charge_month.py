@@ -9,16 +9,16 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 
-from billing_pipeline.adapters import warehouse as warehouse_module
-from billing_pipeline.adapters.charging.brakes import pause, resume
-from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.charging.brakes import pause, resume
 from billing_pipeline.cli import main
 from billing_pipeline.definitions import defs
 from billing_pipeline.defs.charge_follow_ups import charges_to_follow_up
 from billing_pipeline.defs.resources import Billing
 from billing_pipeline.defs.running import charge_month
+from billing_pipeline.postgres import warehouse as warehouse_module
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
-from billing_pipeline_tests.adapters.charging.world import MONTH, Bill, World, invoice_id_of, running_stripe
+from billing_pipeline_tests.charging.world import MONTH, Bill, World, invoice_id_of, running_stripe
 
 # Dagster reads pydantic's old attribute of a resource that has no fields
 pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")

@@ -10,13 +10,13 @@ import dagster as dg
 import pytest
 from sqlalchemy import make_url
 
-from billing_pipeline.adapters.warehouse import sql_files
-from billing_pipeline.core.gates import GATES
 from billing_pipeline.definitions import defs
 from billing_pipeline.defs.partitions import MONTHS
 from billing_pipeline.defs.schedules import month_to_bill, schedules
+from billing_pipeline.gates.rules.gates import GATES
+from billing_pipeline.postgres.warehouse import sql_files
 from billing_pipeline.settings import ROOT, SettingsError
-from billing_pipeline_tests.adapters.builds.month_rows import OCTOBER
+from billing_pipeline_tests.month_rows import OCTOBER
 
 # Dagster reads pydantic's old attribute of a resource that has no fields
 pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")
@@ -106,8 +106,8 @@ def test_an_asset_its_module_and_its_table_share_a_name(name, warehouse):
     assert warehouse.scalar("SELECT to_regclass(:table)", table=f"billing.{name}") is not None
 
 
-def test_every_statement_of_an_asset_is_named_after_one():
-    names = {path.stem for path in sql_files("assets")}
+def test_the_statement_of_an_asset_is_named_after_it_and_lies_in_its_room():
+    names = {path.stem for room in ("usage", "invoicing") for path in sql_files(room)}
     assert names >= {"billing_periods", "usage_snapshots", "invoices"}
 
 

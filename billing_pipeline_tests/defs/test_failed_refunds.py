@@ -6,13 +6,13 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 
-from billing_pipeline.adapters import warehouse as warehouse_module
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.cli import main
 from billing_pipeline.definitions import defs
+from billing_pipeline.postgres import warehouse as warehouse_module
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
-from billing_pipeline_tests.adapters.charging.world import Bill, running_stripe
-from billing_pipeline_tests.adapters.events.world import EventWorld
+from billing_pipeline_tests.charging.world import Bill, running_stripe
+from billing_pipeline_tests.events.world import EventWorld
 
 # Dagster reads pydantic's old attribute of a resource that has no fields
 pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")

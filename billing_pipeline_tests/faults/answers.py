@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from billing_pipeline.adapters.charging.circuit_breaker import utc_now
-from billing_pipeline.core.stripe_errors import StripeFailure
-from billing_pipeline_tests.adapters.charging.world import Bill
+from billing_pipeline.charging.circuit_breaker import utc_now
+from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
+from billing_pipeline_tests.charging.world import Bill
 from billing_pipeline_tests.faults.arena import DECLINED, Arena, arena
 from billing_pipeline_tests.faults.report import Part
 

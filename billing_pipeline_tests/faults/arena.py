@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError
 
-from billing_pipeline.adapters.charging.check import verify_month
-from billing_pipeline.adapters.charging.finalisation import finalise_month
-from billing_pipeline.adapters.charging.month import ChargeReport
-from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline_tests.adapters.charging.world import MONTH, Bill, Emulated, running_stripe
-from billing_pipeline_tests.adapters.events.world import EventWorld
+from billing_pipeline.charging.month import ChargeReport
+from billing_pipeline.charging.month_verification import verify_month
+from billing_pipeline.invoicing.finalisation import finalise_month
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline_tests.charging.world import MONTH, Bill, Emulated, running_stripe
 from billing_pipeline_tests.databases import copied_database
+from billing_pipeline_tests.events.world import EventWorld
 from billing_pipeline_tests.faults.report import Part
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
 
-from billing_pipeline.core.charging import WORKABLE
-from billing_pipeline_tests.adapters.charging.world import Bill
+from billing_pipeline.charging.rules.charging import WORKABLE
+from billing_pipeline_tests.charging.world import Bill
 from billing_pipeline_tests.faults.answers import a_while_later
 from billing_pipeline_tests.faults.arena import DECLINED, Arena, arena
 from billing_pipeline_tests.faults.report import Part

@@ -7,15 +7,15 @@ from typing import Any
 
 from sqlalchemy import create_engine, make_url
 
-from billing_pipeline.adapters.corrections.credit_notes import issue_credit_note
-from billing_pipeline.adapters.corrections.failed_refunds import repay
-from billing_pipeline.adapters.corrections.settling import run_settlements
-from billing_pipeline.adapters.corrections.voiding import void_invoice
-from billing_pipeline.adapters.stripe_gateway import StripeGateway
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.errors import UserError
-from billing_pipeline.core.stripe_errors import StripeFailure
-from billing_pipeline_tests.adapters.charging.world import KEY
+from billing_pipeline.corrections.credit_notes import issue_credit_note
+from billing_pipeline.corrections.failed_refunds import repay
+from billing_pipeline.corrections.settling import run_settlements
+from billing_pipeline.corrections.void_invoice import void_invoice
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.stripe_gateway.gateway import StripeGateway
+from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
+from billing_pipeline_tests.charging.world import KEY
 from billing_pipeline_tests.faults.boundaries import Course, Trap
 from billing_pipeline_tests.faults.processes import PATIENCE_S
 

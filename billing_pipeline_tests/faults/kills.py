@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from billing_pipeline_tests.adapters.charging.world import Bill
+from billing_pipeline_tests.charging.world import Bill
 from billing_pipeline_tests.databases import dagster_database
 from billing_pipeline_tests.faults.arena import DECLINED, Arena, arena
 from billing_pipeline_tests.faults.boundaries import BOUNDARIES

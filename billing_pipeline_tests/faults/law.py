@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from billing_pipeline.adapters.charging.finalisation import finalise_month
-from billing_pipeline_tests.adapters.charging.world import MONTH, Bill, insert_drafts
+from billing_pipeline.invoicing.finalisation import finalise_month
+from billing_pipeline_tests.charging.world import MONTH, Bill, insert_drafts
 from billing_pipeline_tests.faults.arena import arena
 from billing_pipeline_tests.faults.report import Part
 

@@ -16,12 +16,12 @@ from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from billing_pipeline.adapters.charging.finalisation import finalise_month
-from billing_pipeline.adapters.charging.invoice import Retry
-from billing_pipeline.adapters.charging.void import VoidRefused, void_charge
-from billing_pipeline.core.charging import WORKABLE
-from billing_pipeline.core.stripe_events import HANDLED
-from billing_pipeline_tests.adapters.charging.world import MONTH, Bill, invoice_id_of
+from billing_pipeline.charging.invoice import Retry
+from billing_pipeline.charging.rules.charging import WORKABLE
+from billing_pipeline.charging.void_at_stripe import VoidRefused, void_charge
+from billing_pipeline.events.rules.stripe_events import HANDLED
+from billing_pipeline.invoicing.finalisation import finalise_month
+from billing_pipeline_tests.charging.world import MONTH, Bill, invoice_id_of
 from billing_pipeline_tests.faults.answers import a_while_later
 from billing_pipeline_tests.faults.arena import Arena, Hurried, arena
 from billing_pipeline_tests.faults.report import Part

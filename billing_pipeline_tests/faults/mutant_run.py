@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 import billing_pipeline
-from billing_pipeline.adapters import embedded_postgres
-from billing_pipeline.adapters.migrations import migrate
+from billing_pipeline.postgres import embedded_postgres
+from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.settings import ROOT
 from billing_pipeline_tests.databases import open_database
 from billing_pipeline_tests.faults.answers import answers_lost

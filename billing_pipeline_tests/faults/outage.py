@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from billing_pipeline_tests.adapters.charging.world import Bill
+from billing_pipeline_tests.charging.world import Bill
 from billing_pipeline_tests.faults.arena import arena
 from billing_pipeline_tests.faults.report import Part
 

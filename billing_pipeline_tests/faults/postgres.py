@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, text
 
-from billing_pipeline_tests.adapters.charging.world import Bill
+from billing_pipeline_tests.charging.world import Bill
 from billing_pipeline_tests.faults.arena import DECLINED, Arena, a_pass_that_may_break, arena
 from billing_pipeline_tests.faults.proxy import CuttingProxy, cutting_proxy
 from billing_pipeline_tests.faults.report import Part

@@ -15,11 +15,11 @@ from typing import Any
 
 from sqlalchemy import create_engine, make_url
 
-from billing_pipeline.adapters.charging.finalisation import finalise_month
-from billing_pipeline.adapters.charging.month import charge_month
-from billing_pipeline.adapters.stripe_gateway import StripeGateway
-from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline_tests.adapters.charging.world import KEY, MONTH, NO_EXPECTATION
+from billing_pipeline.charging.month import charge_month
+from billing_pipeline.invoicing.finalisation import finalise_month
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.stripe_gateway.gateway import StripeGateway
+from billing_pipeline_tests.charging.world import KEY, MONTH, NO_EXPECTATION
 from billing_pipeline_tests.faults.boundaries import Trap
 
 KILLED = -9

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from billing_pipeline_tests.adapters.charging.world import Bill
+from billing_pipeline_tests.charging.world import Bill
 from billing_pipeline_tests.databases import dagster_database
 from billing_pipeline_tests.faults.arena import DECLINED, Arena, arena
 from billing_pipeline_tests.faults.processes import Job, context, run_together

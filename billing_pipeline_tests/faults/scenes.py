@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from billing_pipeline.adapters.charging.finalisation import GatesNotPassed, finalise_month
-from billing_pipeline.adapters.charging.invoice import InvoiceCharger, Retry
-from billing_pipeline.adapters.charging.store import ChargeStore
-from billing_pipeline.adapters.stripe_gateway import StripeGateway
-from billing_pipeline_tests.adapters.charging.world import KEY, MONTH, Bill, invoice_id_of
+from billing_pipeline.charging.invoice import InvoiceCharger, Retry
+from billing_pipeline.charging.store import ChargeStore
+from billing_pipeline.invoicing.finalisation import GatesNotPassed, finalise_month
+from billing_pipeline.stripe_gateway.gateway import StripeGateway
+from billing_pipeline_tests.charging.world import KEY, MONTH, Bill, invoice_id_of
 from billing_pipeline_tests.faults.arena import DECLINED, Arena, Hurried, arena
 from billing_pipeline_tests.faults.boundaries import BOUNDARIES
 from billing_pipeline_tests.faults.processes import Job, context, run_together

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from billing_pipeline.adapters.migrations import migrate
+from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.settings import ROOT
 from billing_pipeline_tests.databases import open_database, running_server
 from billing_pipeline_tests.faults.answers import answers_lost

@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from billing_pipeline.adapters import embedded_postgres
-from billing_pipeline.adapters.warehouse import Warehouse, open_warehouse
+from billing_pipeline.postgres import embedded_postgres
+from billing_pipeline.postgres.warehouse import Warehouse, open_warehouse
 from billing_pipeline.sandbox.demo.account import FoundInvoice, StripeAccount
 from billing_pipeline.sandbox.stripe_emulator import running_emulator
 from billing_pipeline.settings import ROOT, load_settings

@@ -12,19 +12,12 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 
-from billing_pipeline.adapters.builds.month import month_before
-from billing_pipeline.adapters.comparison.explain import explain_all, ledger_problems
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.cli import main
+from billing_pipeline.comparison.explain import explain_all, ledger_problems
+from billing_pipeline.core.months import month_before
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.demo import last_finished_month
-from billing_pipeline_tests.sandbox.demo_process import (
-    at_stripe,
-    demo,
-    kill_demo,
-    opened,
-    stop_database,
-    tables,
-)
+from billing_pipeline_tests.sandbox.demo_process import at_stripe, demo, kill_demo, opened, stop_database, tables
 
 RECONCILED = "Every number reconciles."
 

@@ -18,8 +18,8 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 
-from billing_pipeline.adapters.migrations import migrate
 from billing_pipeline.cli import main
+from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.sandbox import up
 from billing_pipeline.settings import EMULATOR_KEY, ROOT, load_settings
 from billing_pipeline_tests.sandbox.demo_process import environment, opened, stop_database

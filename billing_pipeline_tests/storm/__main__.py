@@ -16,8 +16,8 @@ from typing import Any
 
 import click
 
-from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline_tests.adapters.charging.world import Emulated
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline_tests.charging.world import Emulated
 from billing_pipeline_tests.storm.beside import Beside
 from billing_pipeline_tests.storm.dagster_kills import dagster_kills
 from billing_pipeline_tests.storm.delivery import delivered_in_order, storm

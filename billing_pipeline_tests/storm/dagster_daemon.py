@@ -11,11 +11,11 @@ from pathlib import Path
 
 import psutil
 
-from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import EMULATOR_KEY, ROOT
 from billing_pipeline_tests.databases import dagster_database
 from billing_pipeline_tests.storm.machines import Postgres
-from billing_pipeline_tests.web.receiving import KEYS, database_url
+from billing_pipeline_tests.web.receiver.receiving import KEYS, database_url
 
 LEASE_S = 8
 CALLS_PER_SECOND = 12

@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
-from billing_pipeline.adapters.charging.brakes import pause
-from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.charging.brakes import pause
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.storm.dagster_daemon import HASTY_SETTINGS, Daemon, environment_of, kill
 from billing_pipeline_tests.storm.digests import digest
 from billing_pipeline_tests.storm.figures import Figures

@@ -12,8 +12,8 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from billing_pipeline.adapters.events.cipher import EventCipher
-from billing_pipeline.adapters.warehouse import Warehouse, raw
+from billing_pipeline.events.cipher import EventCipher
+from billing_pipeline.postgres.warehouse import Warehouse, raw
 from billing_pipeline.sandbox.lean_http import free_port
 from billing_pipeline_tests.storm.digests import digest
 from billing_pipeline_tests.storm.figures import Figures
@@ -21,7 +21,7 @@ from billing_pipeline_tests.storm.machines import Postgres, ReceiverProcess
 from billing_pipeline_tests.storm.sender import Parcel, Sender, Sent
 from billing_pipeline_tests.storm.settling import Settled, Settler
 from billing_pipeline_tests.storm.world import copied_books
-from billing_pipeline_tests.web.receiving import KEYS, database_url
+from billing_pipeline_tests.web.receiver.receiving import KEYS, database_url
 
 DUPLICATES = 0.3
 

@@ -1,6 +1,6 @@
 """Final tables as digests: everything in them but when it was written and by which run."""
 
-from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.postgres.warehouse import Warehouse
 
 _WITHOUT = (
     "received_at", "applied_at", "due_at", "updated_at", "changed_at", "first_seen_at", "finalized_at", "imported_at",

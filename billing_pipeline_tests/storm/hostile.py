@@ -7,13 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from billing_pipeline.adapters.events.cipher import EventCipher
-from billing_pipeline.adapters.warehouse import Warehouse, raw
+from billing_pipeline.events.cipher import EventCipher
+from billing_pipeline.postgres.warehouse import Warehouse, raw
 from billing_pipeline.sandbox.lean_http import Connection, free_port
 from billing_pipeline_tests.storm.figures import Figures
 from billing_pipeline_tests.storm.machines import ReceiverProcess
 from billing_pipeline_tests.storm.sender import Parcel, Sender
-from billing_pipeline_tests.web.receiving import KEYS, PATH, SECRET, database_url, event_body, signature
+from billing_pipeline_tests.web.receiver.receiving import KEYS, PATH, SECRET, database_url, event_body, signature
 
 OTHER_SECRET = "whsec_" + "x" * 32
 FUZZERS = 8

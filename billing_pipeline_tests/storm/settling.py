@@ -14,15 +14,15 @@ from uuid import uuid4
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import DBAPIError
 
-from billing_pipeline.adapters.events.cipher import EventCipher
-from billing_pipeline.adapters.events.processing import process_events
-from billing_pipeline.adapters.events.store import parse_event, store_event
-from billing_pipeline.adapters.stripe_gateway import StripeGateway
-from billing_pipeline.adapters.warehouse import Warehouse, raw
-from billing_pipeline_tests.adapters.charging.world import KEY
+from billing_pipeline.events.cipher import EventCipher
+from billing_pipeline.events.processing import process_events
+from billing_pipeline.events.store import parse_event, store_event
+from billing_pipeline.postgres.warehouse import Warehouse, raw
+from billing_pipeline.stripe_gateway.gateway import StripeGateway
+from billing_pipeline_tests.charging.world import KEY
 from billing_pipeline_tests.storm.digests import digest
 from billing_pipeline_tests.storm.sender import Parcel
-from billing_pipeline_tests.web.receiving import KEYS
+from billing_pipeline_tests.web.receiver.receiving import KEYS
 
 CIPHER = EventCipher(KEYS)
 BATCH = 1_000

@@ -17,11 +17,11 @@ from typing import Any
 
 from sqlalchemy import create_engine, text
 
-from billing_pipeline.adapters import embedded_postgres
-from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.postgres import embedded_postgres
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.lean_http import HOST, free_port
 from billing_pipeline.settings import ROOT
-from billing_pipeline_tests.adapters.charging.world import Bill, Emulated, World
+from billing_pipeline_tests.charging.world import Bill, Emulated, World
 from billing_pipeline_tests.databases import open_database
 from billing_pipeline_tests.storm.machines import TEMPLATE, Postgres
 from billing_pipeline_tests.storm.sender import Parcel

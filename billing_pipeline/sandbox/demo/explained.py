@@ -2,8 +2,8 @@
 
 import time
 
-from billing_pipeline.adapters.comparison.explain import explain_all, ledger_problems
-from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.comparison.explain import explain_all, ledger_problems
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.demo.reconcile import Check
 
 

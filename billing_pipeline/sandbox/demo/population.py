@@ -1,6 +1,6 @@
 """Who is in the demo: the three worked examples, customers with a story, and generated ones.
 
-Always the same people, whatever the month. What they use is in `usage`, what it costs in price_books/demo.yaml.
+Always the same people, whatever the month. What they use is in `usage`, what it costs in pricing/price_books/demo.yaml.
 """
 
 import csv

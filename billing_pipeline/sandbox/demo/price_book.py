@@ -1,4 +1,4 @@
-"""The demo's price book: price_books/demo.yaml, and in the pound book a version for each of the last months.
+"""The demo's price book: pricing/price_books/demo.yaml, and in the pound book a version for each of the last months.
 
 So a new price version starts in the month that the demo bills, whichever month that is, and history keeps its own.
 """
@@ -24,13 +24,15 @@ def unit_amount(base: Decimal, month: date) -> Decimal:
 
 def demo_book(months: Sequence[date]) -> str:
     """The price book file with a version from each of `months` on."""
-    source = files("billing_pipeline.price_books").joinpath("demo.yaml").read_text(encoding="utf-8")
+    source = files("billing_pipeline.pricing.price_books").joinpath("demo.yaml").read_text(encoding="utf-8")
     books: list[dict[str, Any]] = list(yaml.safe_load_all(source))  # amounts are in quotes there: texts, never floats
     for book in books:
         if book["currency"] == CHANGING_CURRENCY:
             base = book["versions"][-1]
             book["versions"].extend(_version(base, month) for month in months)
-    head = "# Written by `billing demo` from price_books/demo.yaml; the versions of the last months are added.\n"
+    head = (
+        "# Written by `billing demo` from pricing/price_books/demo.yaml; the versions of the last months are added.\n"
+    )
     return head + yaml.safe_dump_all(books, sort_keys=False, allow_unicode=True)
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from billing_pipeline.adapters.warehouse import Warehouse
 from billing_pipeline.core.money import format_minor, to_minor
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.demo.account import FoundInvoice
 from billing_pipeline.sandbox.demo.population import EXAMPLES, population
 from billing_pipeline.sandbox.demo.usage import QUARANTINED

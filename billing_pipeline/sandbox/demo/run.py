@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from sqlalchemy import make_url
 
-from billing_pipeline.adapters.builds.month import first_of, month_after, month_before, months_to
-from billing_pipeline.adapters.migrations import migrate
-from billing_pipeline.adapters.warehouse import Warehouse, open_warehouse
+from billing_pipeline.core.months import first_of, month_after, month_before, months_to
+from billing_pipeline.postgres.migrations import migrate
+from billing_pipeline.postgres.warehouse import Warehouse, open_warehouse
 from billing_pipeline.sandbox.demo.account import StripeAccount
 from billing_pipeline.sandbox.demo.explained import check_explained
 from billing_pipeline.sandbox.demo.files import short, write_whole
@@ -27,9 +27,9 @@ from billing_pipeline.sandbox.demo.reconcile import read_month, reconcile
 from billing_pipeline.sandbox.demo.report import print_checks, print_month
 from billing_pipeline.sandbox.demo.usage import usage_file
 from billing_pipeline.sandbox.demo.webhooks import check_webhooks, follow_events, receiving
-from billing_pipeline.sandbox.local_stripe import stripe_for
 from billing_pipeline.sandbox.stripe_emulator import running_emulator
 from billing_pipeline.settings import Settings, SettingsError, is_live_key, load_settings
+from billing_pipeline.stripe_gateway.local_emulator import stripe_for
 
 if TYPE_CHECKING:
     from billing_pipeline.defs.running import RunOutcome
@@ -123,9 +123,9 @@ def require_emulator(settings: Settings, who: str) -> None:
     Raises:
         SettingsError: STRIPE_SECRET_KEY is not the emulator's.
     """
-    if is_live_key(settings.stripe_key):
+    if is_live_key(settings.stripe.key):
         raise SettingsError(f"STRIPE_SECRET_KEY is a live key: {who} never touches a real account. Unset it.")
-    if not settings.uses_emulator:
+    if not settings.stripe.uses_emulator:
         raise SettingsError(
             f"STRIPE_SECRET_KEY is the key of a Stripe account: {who} works with the emulator only. Unset it."
         )
@@ -137,10 +137,10 @@ def _database(settings: Settings, steps: Steps) -> Iterator[Warehouse]:
     with steps.step("database") as say:
         warehouse = open_warehouse(settings)
         migrate(warehouse)
-        if settings.database_url is None:
+        if settings.postgres.database_url is None:
             say(f"embedded PostgreSQL in {short(settings.state_dir / 'postgres')}")
         else:
-            url = make_url(settings.database_url).render_as_string(hide_password=True)
+            url = make_url(settings.postgres.database_url).render_as_string(hide_password=True)
             say(f"BILLING_DATABASE_URL is set: the demo writes to {url}")
     try:
         _refuse_strangers(settings, warehouse)
@@ -162,7 +162,7 @@ def _refuse_strangers(settings: Settings, warehouse: Warehouse) -> None:
     """A database of one's own with customers in it is no playground: the demo would finalise their invoices."""
     strangers = _strangers(warehouse)
     if strangers:
-        embedded = settings.database_url is None
+        embedded = settings.postgres.database_url is None
         where = f"the database in {short(settings.state_dir)}" if embedded else "BILLING_DATABASE_URL"
         way_out = "Set BILLING_STATE_DIR to another folder" if embedded else "Use an empty database, or unset it"
         raise SettingsError(
@@ -176,10 +176,10 @@ def _stripe(settings: Settings, steps: Steps) -> Iterator[dict[str, str]]:
     """The emulator with the demo's customers in it; yields the Stripe ids that the platform knows."""
     with steps.step("Stripe emulator") as say:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
-        if settings.stripe_api_base is not None:
-            with StripeAccount(settings.stripe_api_base) as account:
+        if settings.stripe.api_base is not None:
+            with StripeAccount(settings.stripe.api_base) as account:
                 known = account.set_up(population())
-            say(f"customers and cards are at {settings.stripe_api_base}")
+            say(f"customers and cards are at {settings.stripe.api_base}")
         else:
             path = settings.state_dir / "stripe.sqlite"
             # without rate limits: these customers were there before the story begins
@@ -221,8 +221,8 @@ def _import(
 ) -> None:
     folder = settings.state_dir / "demo"
     with steps.step("import") as say:
-        from billing_pipeline.adapters.imports.customers import import_customers
-        from billing_pipeline.adapters.imports.usage import import_usage
+        from billing_pipeline.customers.importing import import_customers
+        from billing_pipeline.usage.importing import import_usage
 
         customers = folder / "customers.csv"
         write_whole(customers, customers_file(known_stripe_ids))

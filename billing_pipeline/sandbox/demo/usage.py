@@ -13,8 +13,8 @@ from datetime import date, datetime, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
-from billing_pipeline.adapters.builds.month import month_after
-from billing_pipeline.core.periods import start_of_day
+from billing_pipeline.core.months import month_after
+from billing_pipeline.core.timezones import start_of_day
 from billing_pipeline.sandbox.demo.population import (
     BASIC,
     CHARITY,

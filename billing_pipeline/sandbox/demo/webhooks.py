@@ -16,19 +16,19 @@ from uuid import uuid4
 
 import uvicorn
 
-from billing_pipeline.adapters.books.reconciliation import reconcile
-from billing_pipeline.adapters.events.cipher import EventCipher
-from billing_pipeline.adapters.events.processing import process_events
-from billing_pipeline.adapters.events.queue import LEASE_S
-from billing_pipeline.adapters.events.sweep import sweep_events
-from billing_pipeline.adapters.stripe_gateway import open_gateway
-from billing_pipeline.adapters.warehouse import Warehouse
+from billing_pipeline.books.reconciliation import reconcile
+from billing_pipeline.events.cipher import EventCipher
+from billing_pipeline.events.processing import process_events
+from billing_pipeline.events.queue import LEASE_S
+from billing_pipeline.events.sweep import sweep_events
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.demo.reconcile import Check
 from billing_pipeline.sandbox.lean_http import HOST
 from billing_pipeline.sandbox.webhooks import register_endpoint
 from billing_pipeline.settings import ReceiverSettings, Settings, load_settings
-from billing_pipeline.web.receiver import PATHS, create_app
-from billing_pipeline.web.server import configured
+from billing_pipeline.stripe_gateway.gateway import open_gateway
+from billing_pipeline.web.receiver.app import PATHS, create_app
+from billing_pipeline.web.receiver.server import configured
 
 STARTED_WITHIN_S = 20.0
 DELIVERED_WITHIN_S = 120.0
@@ -47,7 +47,7 @@ def receiving(settings: Settings, warehouse: Warehouse) -> Iterator[None]:
         tolerance_s=300,
         livemode=False,
         account=None,
-        event_keys=settings.event_keys,
+        event_keys=settings.events.keys,
         port=0,
     )
     app = create_app(own, warehouse.engine.url.render_as_string(hide_password=False))
@@ -82,7 +82,7 @@ def follow_events(warehouse: Warehouse, month: date) -> int:
     _process(warehouse)
     if not all(row["confirmed"] for row in warehouse.rows(_CONFIRMED, month=month)):
         settings = load_settings()
-        cipher, gateway = EventCipher(settings.event_keys), open_gateway(settings)
+        cipher, gateway = EventCipher(settings.events.keys), open_gateway(settings)
         sweep_events(warehouse, gateway, cipher, f"demo-{uuid4()}", datetime.now(UTC), log=_quiet)
         _process(warehouse)
     return int(warehouse.scalar("SELECT count(*) FROM billing.stripe_events"))
@@ -93,7 +93,7 @@ def _process(warehouse: Warehouse) -> None:
     process_events(
         warehouse,
         open_gateway(settings),
-        lambda: EventCipher(settings.event_keys),
+        lambda: EventCipher(settings.events.keys),
         f"demo-{uuid4()}",
         log=_quiet,
         clock=lambda: datetime.now(UTC) + timedelta(seconds=LEASE_S),

@@ -1,1 +1,0 @@
-"""Our books beside Stripe's, and the end of a month."""

@@ -1,1 +1,0 @@
-"""Charging a month's final invoices at Stripe, once."""

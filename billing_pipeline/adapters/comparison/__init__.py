@@ -1,1 +1,0 @@
-"""Invoices explained, months compared, a shadow of a month."""

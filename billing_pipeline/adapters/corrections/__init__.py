@@ -1,1 +1,0 @@
-"""Putting a bill right: adjustments, credit notes, voiding, settling, and who may let what out."""

@@ -1,1 +1,0 @@
-"""Stripe's events: stored, fetched, worked off."""

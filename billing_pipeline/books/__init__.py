@@ -1,0 +1,1 @@
+"""Our books against Stripe's, and closing a month. Changes nothing at Stripe but drafts that nobody owns."""

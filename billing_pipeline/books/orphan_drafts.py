@@ -1,0 +1,75 @@
+"""Delete a draft at Stripe that carries our id and stands for nothing: on an operator's word, after looking again."""
+
+import json
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from billing_pipeline.charging.store import ChargeStore
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.events.rules.stripe_events import is_our_id
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.stripe_gateway.gateway import StripeGateway
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedDraft:
+    """A draft that is gone, and whose invoice it carried."""
+
+    stripe_invoice_id: str
+    invoice_id: str
+
+
+def delete_orphan_draft(
+    warehouse: Warehouse, gateway: StripeGateway, stripe_invoice_id: str, *, author: str, reason: str
+) -> DeletedDraft:
+    """Delete the draft, unless it is the one that a charge stands on or could still adopt.
+
+    The invoice's charge is locked meanwhile, so that no charging run adopts the draft under our hands.
+
+    Raises:
+        UserError: it is no orphan draft of ours, or a run is charging the invoice; nothing was deleted.
+        StripeFailure: Stripe refused, or did not answer: run it again.
+    """
+    for name, value in (("author", author), ("reason", reason)):
+        if not value.strip():
+            raise UserError(f"{name}: expected some text")
+    draft = gateway.retrieve_invoice(stripe_invoice_id)
+    if not is_our_id(draft.invoice_id):
+        raise UserError(f"{stripe_invoice_id} does not carry an invoice of ours: it is somebody else's")
+    invoice_id = str(draft.invoice_id)
+    with warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        store = ChargeStore(connection, "operator")
+        with store.locked(invoice_id) as mine:
+            if not mine:
+                raise UserError(f"invoice {invoice_id} is being charged right now: try again when the run has ended")
+            total_minor = _delete(connection, gateway, stripe_invoice_id, invoice_id)
+            before = {"status": "draft", "invoice_id": invoice_id, "total": total_minor}
+            connection.execute(
+                text(_LOG),
+                {"author": author, "reason": reason, "id": stripe_invoice_id, "before": json.dumps(before)},
+            )
+    return DeletedDraft(stripe_invoice_id, invoice_id)
+
+
+def _delete(connection: Connection, gateway: StripeGateway, stripe_invoice_id: str, invoice_id: str) -> int:
+    """Look again under the lock, delete, and give the total that the draft had."""
+    draft = gateway.retrieve_invoice(stripe_invoice_id)
+    if draft.status != "draft":
+        raise UserError(f"{stripe_invoice_id} is {draft.status}: only a draft is deleted")
+    charge = connection.execute(text(_CHARGE), {"invoice_id": invoice_id}).first()
+    if charge is not None and charge.state != "void":
+        if charge.stripe_invoice_id == stripe_invoice_id:
+            raise UserError(f"{stripe_invoice_id} is the draft of charge {invoice_id}, which is {charge.state}")
+        if charge.stripe_invoice_id is None and charge.state != "parked":
+            raise UserError(f"charge {invoice_id} is {charge.state}: charge_month would adopt {stripe_invoice_id}")
+    gateway.delete_invoice(stripe_invoice_id, key=f"{stripe_invoice_id}:delete")
+    return draft.total_minor
+
+
+_CHARGE = "SELECT state, stripe_invoice_id FROM billing.stripe_charges WHERE invoice_id = CAST(:invoice_id AS uuid)"
+_LOG = """
+INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason, state_before, state_after)
+VALUES (:author, 'stripe.invoice.delete', 'stripe_invoice', :id, :reason, CAST(:before AS jsonb),
+    '{"status": "deleted"}')
+"""

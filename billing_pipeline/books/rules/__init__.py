@@ -1,0 +1,1 @@
+"""Which differences there are, and the proof of a month. Pure."""

@@ -1,0 +1,159 @@
+"""Canaries: a month's first charges go ahead, and the rest follows when they ended as expected.
+
+What is expected is decided in rules/brakes.py. A release is kept in billing.charge_releases, so that later passes do
+not ask again; invoices that are finalised after it have canaries of their own.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from sqlalchemy import text
+
+from billing_pipeline.charging.brakes import require_words
+from billing_pipeline.charging.follow_ups import hasten
+from billing_pipeline.charging.rules.brakes import Brake, Canary, Limits, canary_count, canary_verdict
+from billing_pipeline.charging.store import CHARGER, MonthCharge, charges_of
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.stripe_gateway.rules.api import StripeApi
+from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Which charges go first and which wait for them; `canaries` are compared before the rest is released."""
+
+    first: list[str]
+    rest: list[str]
+    canaries: frozenset[str]
+
+
+def order(charges: Sequence[MonthCharge], going: Collection[str], held: Collection[str]) -> Order:
+    """Who goes first.
+
+    Args:
+        charges: all of the month, in the order of their numbers; those that have an answer may be canaries too.
+        going: ids of those that this run works on.
+        held: ids of those that another brake holds back: they would keep the rest waiting for ever.
+    """
+    unreleased = [charge.invoice_id for charge in charges if not charge.released and charge.invoice_id not in held]
+    canaries = frozenset(unreleased[: canary_count(len(unreleased))])
+    behind = frozenset(unreleased) - canaries
+    mine = [charge.invoice_id for charge in charges if charge.invoice_id in going]
+    return Order(
+        first=[one for one in mine if one not in behind], rest=[one for one in mine if one in behind], canaries=canaries
+    )
+
+
+def compare(
+    warehouse: Warehouse, api: StripeApi, month: date, canaries: Collection[str], limits: Limits, run_id: str
+) -> Brake | None:
+    """Compare the canaries with expectations and release the month if they meet them; else the brake that stays on.
+
+    Raises:
+        StripeFailure: Stripe does not accept the key.
+    """
+    charges = charges_of(warehouse, month)
+    try:
+        seen = [
+            Canary(charge.number, charge.state, charge.reason_code, _differs(warehouse, api, charge))
+            for charge in charges
+            if charge.invoice_id in canaries
+        ]
+    except StripeFailure as failure:
+        if failure.outcome not in (Outcome.UNKNOWN, Outcome.RETRY):
+            raise
+        return Brake("canary_unsettled", f"the first charges cannot be compared with Stripe's: {failure}")
+    if len(seen) < len(canaries):
+        return Brake("canary_unsettled", "some of the first charges are gone: the database has lost a commit")
+    brake = canary_verdict(seen, limits)
+    if brake is None:
+        refused = sum(canary.state == "refused" for canary in seen)
+        _release(
+            warehouse,
+            month,
+            charges[-1].invoice_number,
+            author=CHARGER,
+            reason=f"{len(seen)} charges ended as expected, {refused} of them refused",
+            canaries=len(seen),
+            refused=refused,
+            run_id=run_id,
+        )
+    return brake
+
+
+def release_month(warehouse: Warehouse, month: date, author: str, reason: str) -> int:
+    """Let all of the month's charges go, whatever became of its canaries; returns how many waited.
+
+    Raises:
+        UserError: none waits, or a blank author or reason.
+    """
+    require_words(author=author, reason=reason)
+    waiting = [charge for charge in charges_of(warehouse, month) if not charge.released]
+    if not waiting:
+        raise UserError(f"month {month:%Y-%m} has no charge that waits for a release")
+    _release(
+        warehouse, month, waiting[-1].invoice_number, author=author, reason=reason, canaries=0, refused=0, run_id=None
+    )
+    hasten(warehouse, datetime.now(UTC))
+    return len(waiting)
+
+
+_COMPARED = frozenset({"paid", "refused"})
+
+
+def _differs(warehouse: Warehouse, api: StripeApi, charge: MonthCharge) -> str | None:
+    """How Stripe's invoice is not as our charge says; None where they agree or ours has no answer to compare."""
+    if charge.state not in _COMPARED:
+        return None
+    stripe_id = warehouse.scalar(
+        "SELECT stripe_invoice_id FROM billing.stripe_charges WHERE invoice_id = :id", id=charge.invoice_id
+    )
+    invoice = api.retrieve_invoice(stripe_id)
+    if (invoice.total_minor, invoice.currency) != (charge.amount_minor, charge.currency):
+        ours = f"{charge.amount_minor} {charge.currency}"
+        return f"{invoice.id} has a total of {invoice.total_minor} {invoice.currency}, ours is {ours}"
+    if invoice.invoice_id != charge.invoice_id:
+        return f"{invoice.id} is of invoice {invoice.invoice_id}"
+    # a refused one may have been paid there meanwhile
+    if invoice.status not in (("paid",) if charge.state == "paid" else ("open", "paid")):
+        return f"{invoice.id} is {invoice.status} at Stripe, ours is {charge.state}"
+    return None
+
+
+def _release(
+    warehouse: Warehouse,
+    month: date,
+    through_number: int,
+    *,
+    author: str,
+    reason: str,
+    canaries: int,
+    refused: int,
+    run_id: str | None,
+) -> None:
+    parameters = {
+        "month": month,
+        "through_number": through_number,
+        "author": author,
+        "reason": reason,
+        "canaries": canaries,
+        "refused": refused,
+        "run_id": run_id,
+    }
+    with warehouse.transaction() as connection:
+        connection.execute(text(_RELEASE), parameters)
+
+
+_RELEASE = """
+WITH released AS (
+    INSERT INTO billing.charge_releases (billing_month, through_number, canaries, refused, author, reason, run_id)
+    VALUES (:month, :through_number, :canaries, :refused, :author, :reason, :run_id)
+    RETURNING *
+)
+INSERT INTO billing.automation_log (actor, run_id, action, object_type, object_id, reason, state_after)
+SELECT author, run_id, 'charges.release', 'month', to_char(billing_month, 'YYYY-MM'), reason,
+    jsonb_build_object('through_number', through_number, 'canaries', canaries, 'refused', refused)
+FROM released
+"""

@@ -1,0 +1,219 @@
+"""A run over a month's charges: brakes, customers, one bulk listing, then the invoices in a pool of threads.
+
+What happens to one invoice is invoice.py's. A run can be stopped, killed and started again at any moment, and
+several may run at once: each invoice has a lock of its own.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from threading import Event
+
+from billing_pipeline.charging import canary
+from billing_pipeline.charging.brakes import read_brakes
+from billing_pipeline.charging.circuit_breaker import GuardedStripe, guarded, utc_now
+from billing_pipeline.charging.customers import ensure_customers
+from billing_pipeline.charging.invoice import Retry
+from billing_pipeline.charging.rules.brakes import Amount, Brake, Limits, distinct, over_caps
+from billing_pipeline.charging.rules.charging import WORKABLE
+from billing_pipeline.charging.steps import Result
+from billing_pipeline.charging.store import MonthCharge, charges_of, listing_start
+from billing_pipeline.charging.workers import Shift
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.postgres.worker_pool import PROGRESS_EVERY_S
+from billing_pipeline.stripe_gateway.rules.api import ListedInvoice, StripeApi
+from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
+
+WORKERS = 24
+"""At Stripe's usual 0.3 s a call this many threads make the 80 calls a second that the limits allow."""
+SINGLY_MAX = 100
+"""Up to so many chosen invoices are looked for one by one: the bulk listing is a call a hundred of the whole month."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateCount:
+    """Charges of the month in one state, with one reason, in one currency."""
+
+    state: str
+    reason_code: str | None
+    currency: str
+    count: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeReport:
+    """Where the month's charges are after the run, and what the run did.
+
+    `pending` counts charges that the next pass goes on with, by reason; `in_other_hands` those that another run was
+    working on; `brakes` are those that held any of them back.
+    """
+
+    standing: tuple[StateCount, ...]
+    worked_on: int
+    in_other_hands: int
+    pending: Mapping[str, int]
+    calls: int
+    seconds: float
+    brakes: tuple[Brake, ...] = ()
+
+    def count(self, state: str, reason_code: str | None = None) -> int:
+        """Charges of the month in a state, with any reason or with this one."""
+        return sum(
+            part.count for part in self.standing if part.state == state and reason_code in (None, part.reason_code)
+        )
+
+    def amounts_minor(self, state: str) -> dict[str, int]:
+        """Amount of the charges in a state, by currency, in its minor units."""
+        amounts: Counter[str] = Counter()
+        for part in self.standing:
+            if part.state == state:
+                amounts[part.currency] += part.amount_minor
+        return dict(amounts)
+
+
+def charge_month(
+    warehouse: Warehouse,
+    api: StripeApi,
+    month: date,
+    run_id: str,
+    *,
+    log: Callable[[str], None],
+    workers: int = WORKERS,
+    stop: Event | None = None,
+    progress_every_s: float = PROGRESS_EVERY_S,
+    limits: Limits | None = Limits(),  # noqa: B008 - immutable
+    clock: Callable[[], datetime] = utc_now,
+    only: Collection[str] | None = None,
+    retries: Mapping[str, Retry] | None = None,
+) -> ChargeReport:
+    """Charge the month's finalised invoices that have no definite answer yet.
+
+    Refused and parked charges are left alone. Setting `stop` ends the run after the calls that are under way. While
+    charging is paused, Stripe is only asked, and its word recorded.
+
+    Args:
+        warehouse: the billing database.
+        api: Stripe; it is put behind the circuit breaker.
+        month: its first day.
+        run_id: for the audit log.
+        log: takes a line on progress.
+        workers: threads.
+        stop: ends the run.
+        progress_every_s: seconds between two lines on progress.
+        limits: the caps and what is expected of the canaries; None: neither, for a pass that only asks.
+        clock: for the circuit breaker.
+        only: ids of the invoices to work on; None: all.
+        retries: refused charges that are tried again as another attempt, by invoice id.
+
+    Raises:
+        StripeFailure: Stripe does not accept the key; no invoice was changed by that.
+    """
+    started = time.monotonic()
+    calls_before = api.calls_made
+    run = _Run(
+        warehouse, guarded(api, warehouse, clock), month, run_id, log, workers, stop or Event(), progress_every_s,
+        retries or {},
+    )  # fmt: skip
+    charges = charges_of(warehouse, month)
+    going = [
+        charge
+        for charge in charges
+        if (charge.state in WORKABLE or (charge.state == "refused" and charge.invoice_id in run.retries))
+        and (only is None or charge.invoice_id in only)
+    ]
+    amounts = [Amount(one.invoice_id, one.amount_minor, one.currency) for one in going]
+    held = over_caps(amounts, limits) if limits is not None else {}
+    results = [_held(charge, held[charge.invoice_id]) for charge in going if charge.invoice_id in held]
+    brakes = list(held.values())
+    order = canary.order(charges, {one.invoice_id for one in going} - held.keys(), held)
+    singly = only is not None and len(going) <= SINGLY_MAX
+    try:
+        results += run.charge(order.first, singly=singly)
+        if order.rest:
+            brake = None
+            if limits is not None:
+                brake = canary.compare(warehouse, run.api, month, order.canaries, limits, run_id)
+            if brake is None:
+                results += run.charge(order.rest, singly=singly)
+            else:
+                brakes.append(brake)
+                results += [Result("unknown", brake.code, pending=True)] * len(order.rest)
+    finally:
+        run.api.breaker.remember()
+    pending = Counter(str(result.reason_code) for result in results if result is not None and result.pending)
+    brakes += [brake for brake in read_brakes(warehouse).on() if pending[brake.code]]
+    for brake in distinct(brakes):
+        log(f"brake {brake}")
+    return ChargeReport(
+        standing=tuple(StateCount(**row) for row in warehouse.rows(_STANDING, month=month)),
+        worked_on=sum(result is not None for result in results)
+        - sum(pending[brake.code] for brake in distinct(brakes)),
+        in_other_hands=sum(result is None for result in results),
+        pending=dict(pending),
+        calls=api.calls_made - calls_before,
+        seconds=time.monotonic() - started,
+        brakes=tuple(distinct(brakes)),
+    )
+
+
+def _held(charge: MonthCharge, brake: Brake) -> Result | None:
+    return Result(charge.state, brake.code, pending=True)
+
+
+def list_ours(api: StripeApi, created_gte: int, wanted: Sequence[str]) -> dict[str, list[ListedInvoice]]:
+    """Stripe's invoices since then that carry one of these invoice ids, by that id. One call a hundred invoices."""
+    ids = frozenset(wanted)
+    found: dict[str, list[ListedInvoice]] = {}
+    for invoice in api.list_invoices(created_gte):
+        if invoice.invoice_id in ids:
+            found.setdefault(str(invoice.invoice_id), []).append(invoice)
+    return found
+
+
+@dataclass
+class _Run:
+    """A run's surroundings, and the listing once it was made."""
+
+    warehouse: Warehouse
+    api: GuardedStripe
+    month: date
+    run_id: str
+    log: Callable[[str], None]
+    workers: int
+    stop: Event
+    progress_every_s: float
+    retries: Mapping[str, Retry]
+    listed: dict[str, list[ListedInvoice]] | None = None
+
+    def charge(self, invoices: Sequence[str], *, singly: bool) -> list[Result | None]:
+        """Charge these; with `singly` each is looked for at Stripe by itself."""
+        if not invoices:
+            return []
+        problems = ensure_customers(
+            self.warehouse, self.api, invoices, self.run_id, workers=self.workers, stop=self.stop, log=self.log
+        )
+        created_gte = listing_start(self.warehouse, self.month)
+        if not singly and self.listed is None:
+            try:
+                self.listed = list_ours(self.api, created_gte, invoices)
+            except StripeFailure as failure:
+                if failure.outcome not in (Outcome.UNKNOWN, Outcome.RETRY):
+                    raise
+                # without the listing nothing may be created; the next pass asks again
+                self.log(f"Stripe's invoices cannot be listed ({failure}): nothing is charged in this pass")
+                return [Result("unknown", failure.code, pending=True)] * len(invoices)
+        known = "" if self.listed is None else f", {sum(i in self.listed for i in invoices):,} of them exist at Stripe"
+        self.log(f"{len(invoices):,} invoices to charge{known}")
+        shift = Shift(
+            self.warehouse, self.api, self.run_id, created_gte, self.listed, problems, self.stop, self.log, self.retries
+        )
+        return shift.work_through(invoices, workers=self.workers, progress_every_s=self.progress_every_s)
+
+
+_STANDING = """
+SELECT state, reason_code, currency, count(*) AS count, sum(amount_minor)::bigint AS amount_minor
+FROM billing.stripe_charges WHERE billing_month = :month GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+"""

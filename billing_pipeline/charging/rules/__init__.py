@@ -1,0 +1,1 @@
+"""What follows from our row and from what Stripe says. Pure."""

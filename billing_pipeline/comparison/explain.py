@@ -1,0 +1,214 @@
+"""A finalised invoice from the stored rows: lines, events, snapshots and prices, and whether they still agree.
+
+Every figure is computed again from what is stored below it: quantities from events, lines from snapshots and prices,
+the total from lines, the request from all of it; and all of it is held against the seal of the day it was finalised.
+Nothing is written.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pandas as pd
+import pyarrow as pa
+from sqlalchemy import Connection, text
+
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.invoicing.rules.charge_request import BilledInvoice, BilledLine, frozen_request
+from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.pricing.prices_in_use import read_prices
+from billing_pipeline.pricing.rules.rating import RatingError, rate
+from billing_pipeline.pricing.rules.rating_frames import LINE_SCHEMA, SNAPSHOT_SCHEMA
+from billing_pipeline.usage.rules.measuring import Counted, measure
+
+BATCH = 2_000
+Row = dict[str, Any]
+RATED = ("usage", "minimum")
+"""Kinds of lines that rating makes; others have no snapshot and no price to be computed from."""
+
+
+class InvoiceNotFoundError(UserError):
+    """No finalised invoice has this number or id."""
+
+
+@dataclass
+class Explained:
+    """A finalised invoice as it is stored, and in `problems` all that does not fit, in words; empty if all does."""
+
+    invoice: Row
+    lines: list[Row]
+    snapshots: list[Row]
+    events: dict[tuple[str, str], list[Row]]
+    """By meter and dimensions, in order of effect."""
+    problems: list[str] = field(default_factory=list)
+
+
+def explain_invoice(warehouse: Warehouse, number_or_id: str) -> Explained:
+    """The invoice of this number (`INV-00000001`, or 1) or id, checked.
+
+    Raises:
+        InvoiceNotFoundError: there is none, or it is a draft.
+    """
+    with _still(warehouse) as connection:
+        invoice_id = connection.execute(text(_FIND), {"wanted": number_or_id}).scalar()
+        if invoice_id is None:
+            raise InvoiceNotFoundError(
+                f"{number_or_id!r}: expected the number or id of a finalised invoice, such as INV-00000001"
+            )
+        [explained] = _explain(connection, [invoice_id])
+    return explained
+
+
+def explain_all(warehouse: Warehouse) -> Iterator[Explained]:
+    """Every finalised invoice, checked, in the order of the numbers."""
+    with _still(warehouse) as connection:
+        found = connection.execute(
+            text("SELECT invoice_id FROM billing.invoices WHERE status <> 'draft' ORDER BY invoice_number")
+        )
+        ids = list(found.scalars())
+        for first in range(0, len(ids), BATCH):
+            yield from _explain(connection, ids[first : first + BATCH])
+
+
+def ledger_problems(warehouse: Warehouse) -> list[str]:
+    """What is wrong with the invoices as a whole: numbers with gaps, seals and charges without their invoice."""
+    return [row["problem"] for row in warehouse.rows(load_sql("comparison/explain_ledger.sql"))]
+
+
+def _still(warehouse: Warehouse) -> Connection:
+    """A connection that sees one state of the database and can write nothing."""
+    return warehouse.engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def _explain(connection: Connection, ids: list[UUID]) -> list[Explained]:
+    invoices = _rows(connection, "comparison/explain_invoices.sql", ids)
+    lines, snapshots = (_by_invoice(_rows(connection, f"explain/{name}.sql", ids)) for name in ("lines", "snapshots"))
+    events: dict[str, dict[tuple[str, str], list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for event in _rows(connection, "comparison/explain_events.sql", ids):
+        events[event["invoice_id"]][event["meter"], event["dimensions"]].append(event)
+    found = [
+        Explained(row, lines[key], snapshots[key], dict(events[key]))
+        for row in invoices
+        for key in [str(row["invoice_id"])]
+    ]
+    rated = _rate_again(connection, found)
+    for explained in found:
+        explained.problems += [f"seal broken: {part}" for part in explained.invoice["broken_seals"]]
+        for snapshot in explained.snapshots:
+            explained.problems += _measure_again(snapshot, explained.events)
+        explained.problems += _compare_lines(explained, rated[str(explained.invoice["invoice_id"])])
+        explained.problems += _request_again(explained)
+    return found
+
+
+def _measure_again(snapshot: Row, events: dict[tuple[str, str], list[Row]]) -> list[str]:
+    where = f"snapshot {snapshot['meter']} {snapshot['dimensions']}"
+    start, end = snapshot["period_start"], snapshot["period_end"]
+    of_series = events.get((snapshot["meter"], snapshot["dimensions"]), [])
+    counting = [Counted(e["quantity"], e["occurred_at"]) for e in of_series if e["corrected_by"] is None]
+    problems = []
+    count = sum(start <= event.occurred_at < end for event in counting)
+    if count != snapshot["event_count"]:
+        problems.append(f"{where}: {count} events count, {snapshot['event_count']} are recorded")
+    if snapshot["basis"] == "carried_forward":
+        # from a period that was not final then it may have been another quantity: the seal alone speaks for it
+        checked, quantity, source = snapshot["source_final"], snapshot["source_quantity"], "the period before gives"
+    else:
+        checked, source = snapshot["aggregation"] is not None, "its events give"  # of old rows it is not recorded how
+        quantity = measure(counting, snapshot["aggregation"], start, end) if checked else None
+    if checked and quantity != snapshot["quantity"]:
+        given, recorded = (_shown(value) for value in (quantity, snapshot["quantity"]))
+        problems.append(f"{where}: {source} {given}, {recorded} is recorded")
+    return problems
+
+
+def _rate_again(connection: Connection, found: Sequence[Explained]) -> dict[str, list[Row]]:
+    """Lines by invoice, from the snapshots and the price rows that the lines name.
+
+    All invoices are rated at once with the prices of all. Where the book changed between two of them that can give
+    other lines than were billed, so whoever differs is rated once more with the prices of its own lines alone.
+    """
+    prices = read_prices(connection, "price_id = ANY(:ids)", {"ids": sorted({UUID(p) for p in _price_ids(found)})})
+    together = _rate(found, prices)
+    for explained in found:
+        key = str(explained.invoice["invoice_id"])
+        if _compare_lines(explained, together[key]):
+            own = prices[prices["price_id"].isin(_price_ids([explained]))]
+            together[key] = _rate([explained], own)[key]
+    return together
+
+
+def _price_ids(found: Sequence[Explained]) -> set[str]:
+    return {line["price_id"] for each in found for line in each.lines if line["price_id"] is not None}
+
+
+def _rate(found: Sequence[Explained], prices: pd.DataFrame) -> dict[str, list[Row]]:
+    rows = [snapshot for each in found for snapshot in each.snapshots]
+    frame = pa.Table.from_pylist(
+        [{name: row[name] for name in SNAPSHOT_SCHEMA.names} for row in rows], schema=SNAPSHOT_SCHEMA
+    ).to_pandas(types_mapper=pd.ArrowDtype)
+    try:
+        return _by_invoice(pa.Table.from_pandas(rate(frame, prices).lines, preserve_index=False).to_pylist())
+    except (RatingError, ValueError):  # two rows for one price: the book changed between two invoices
+        return defaultdict(list)
+
+
+def _compare_lines(explained: Explained, rated: list[Row]) -> list[str]:
+    problems = []
+    stored = [line for line in explained.lines if line["kind"] in RATED]
+    for line, again in zip(stored, rated, strict=False):
+        wrong = [name for name in LINE_SCHEMA.names if line[name] != again[name]]
+        if wrong:
+            said = ", ".join(f"{name} is {line[name]}, expected {again[name]}" for name in wrong)
+            problems.append(f"line {line['line_no']}: {said}")
+    if len(stored) != len(rated):
+        problems.append(f"{len(stored)} lines are stored, its snapshots and prices give {len(rated)}")
+    return problems
+
+
+def _request_again(explained: Explained) -> list[str]:
+    invoice = explained.invoice
+    problems = []
+    total = sum(line["amount_minor"] for line in explained.lines)
+    if (total, len(explained.lines)) != (invoice["total_minor"], invoice["line_count"]):
+        problems.append(
+            f"its {len(explained.lines)} lines add up to {total}, the invoice says {invoice['total_minor']}"
+            f" in {invoice['line_count']} lines"
+        )
+        return problems
+    if invoice["request_body"] is None or invoice["period_start"] is None:
+        return [*problems, "its charge intent or period is missing"]
+    names = BilledInvoice.__slots__
+    header = BilledInvoice(**{name: invoice[name] for name in names} | {"invoice_id": str(invoice["invoice_id"])})
+    body = frozen_request(
+        header, [BilledLine(*(line[name] for name in BilledLine.__slots__)) for line in explained.lines]
+    )
+    if body != bytes(invoice["request_body"]):
+        problems.append("the request that these rows give is not, byte for byte, the one that was frozen")
+    return problems
+
+
+def _shown(quantity: Decimal | None) -> str:
+    """Without trailing zeros, and with every other digit."""
+    text = "nothing" if quantity is None else f"{quantity:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _rows(connection: Connection, path: str, ids: Sequence[UUID]) -> list[Row]:
+    return [dict(row) for row in connection.execute(text(load_sql(path)), {"ids": list(ids)}).mappings()]
+
+
+def _by_invoice(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    grouped: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        grouped[row["invoice_id"]].append(row)
+    return grouped
+
+
+_FIND = """
+SELECT invoice_id FROM billing.invoices
+WHERE status <> 'draft' AND (number = :wanted OR invoice_number::text = :wanted OR invoice_id::text = lower(:wanted))
+"""

@@ -1,0 +1,1 @@
+"""How two months differ. Pure."""

@@ -1,0 +1,26 @@
+"""Arithmetic on months: a month is the date of its first day."""
+
+from datetime import UTC, date, datetime
+
+
+def first_of(month: date) -> datetime:
+    """The month's first instant in UTC."""
+    return datetime(month.year, month.month, 1, tzinfo=UTC)
+
+
+def month_after(month: date) -> date:
+    """The first day of the month after."""
+    return date(month.year + month.month // 12, month.month % 12 + 1, 1)
+
+
+def month_before(month: date) -> date:
+    """The first day of the month before."""
+    return date(month.year - (month.month == 1), (month.month - 2) % 12 + 1, 1)
+
+
+def months_to(month: date, count: int) -> list[date]:
+    """The `count` months that end with `month`, the oldest first."""
+    months = [month]
+    while len(months) < count:
+        months.insert(0, month_before(months[0]))
+    return months

@@ -1,0 +1,127 @@
+"""One-off amounts for a customer, written once. The next draft takes them up (builds/invoices.py)."""
+
+from dataclasses import dataclass
+from uuid import UUID, uuid5
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.invoicing.invoice_reference import required_text
+from billing_pipeline.postgres.warehouse import Warehouse
+
+# Part of every adjustment id ever given: never change it.
+_NAMESPACE = UUID("b5c1a6a4-7c4e-4a43-9a52-6c3f4de0a9b1")
+
+
+class AdjustmentRefused(UserError):  # noqa: N818 - reads as what happened
+    """The adjustment cannot be made like this; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewAdjustment:
+    """An adjustment as it is written. `amount_minor` in minor units of `currency`, below zero a credit."""
+
+    adjustment_id: str
+    customer_id: str
+    currency: str
+    amount_minor: int
+    description: str
+    reason: str
+    author: str
+
+
+def currency_of(warehouse: Warehouse, customer_id: str) -> str:
+    """The currency that a customer is billed in.
+
+    Raises:
+        AdjustmentRefused: there is no such customer.
+    """
+    found = warehouse.scalar("SELECT currency FROM billing.customers WHERE customer_id = :id", id=customer_id)
+    if found is None:
+        raise AdjustmentRefused(f'customer "{customer_id}": expected the id of a customer, found none')
+    return str(found)
+
+
+def adjust(
+    warehouse: Warehouse,
+    customer_id: str,
+    amount_minor: int,
+    *,
+    author: str,
+    reason: str,
+    description: str | None = None,
+) -> NewAdjustment:
+    """Add an amount to the customer's next invoice, or take it off, as far as its total stays at zero or above.
+
+    Its id is derived from customer, amount and reason: the same command twice is refused the second time, and another
+    adjustment needs a reason of its own.
+
+    Raises:
+        AdjustmentRefused: the amount is zero, the customer is unknown, or it was made already.
+    """
+    author, reason = required_text("author", author), required_text("reason", reason)
+    if amount_minor == 0:
+        raise AdjustmentRefused("amount: expected another amount than 0")
+    currency = currency_of(warehouse, customer_id)
+    new = NewAdjustment(
+        str(uuid5(_NAMESPACE, f"{customer_id}|{currency}|{amount_minor}|{reason}")),
+        customer_id,
+        currency,
+        amount_minor,
+        (description or reason).strip(),
+        reason,
+        author,
+    )
+    with warehouse.transaction() as connection:
+        values = {name: getattr(new, name) for name in new.__slots__}
+        if connection.execute(text(_INSERT), values).rowcount != 1:
+            raise AdjustmentRefused(
+                f"customer {customer_id}: this adjustment was made already; another one needs a reason of its own"
+            )
+    return new
+
+
+def revoke(warehouse: Warehouse, adjustment_id: str, *, author: str, reason: str) -> None:
+    """Revoke an adjustment that is on no invoice yet; of a settlement's, what it settled is open again.
+
+    Raises:
+        AdjustmentRefused: there is none with this id, an invoice or a draft has it, or it is revoked.
+    """
+    author, reason = required_text("author", author), required_text("reason", reason)
+    try:
+        values = {"id": str(UUID(adjustment_id)), "author": author, "reason": reason}
+    except ValueError:
+        raise AdjustmentRefused(f'adjustment "{adjustment_id}": expected an id of `billing adjustments list`') from None
+    try:
+        with warehouse.transaction() as connection:
+            connection.execute(text(_REVOKE), values)
+    except DBAPIError as error:
+        said = str(error.orig).strip().splitlines()[0]
+        if "adjustment_revocations_pkey" in said:
+            said = f"adjustment {adjustment_id} is revoked already"
+        elif "foreign key" in said:
+            said = f'adjustment "{adjustment_id}": expected an id of `billing adjustments list`, found none'
+        raise AdjustmentRefused(said) from error
+
+
+_REVOKE = """
+WITH revoked AS (
+    INSERT INTO billing.adjustment_revocations (adjustment_id, author, reason)
+    VALUES (CAST(:id AS uuid), :author, :reason) RETURNING *
+)
+INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason)
+SELECT author, 'adjustment.revoke', 'adjustment', adjustment_id::text, reason FROM revoked
+"""
+_INSERT = """
+WITH made AS (
+    INSERT INTO billing.adjustments (adjustment_id, customer_id, currency, amount_minor, description, reason, author)
+    VALUES (:adjustment_id, :customer_id, :currency, :amount_minor, :description, :reason, :author)
+    ON CONFLICT (adjustment_id) DO NOTHING
+    RETURNING *
+)
+INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason, state_after)
+SELECT author, 'adjustment.make', 'adjustment', adjustment_id::text, reason,
+    jsonb_build_object('customer_id', customer_id, 'amount_minor', amount_minor, 'currency', currency)
+FROM made
+"""

@@ -1,0 +1,186 @@
+"""Issuing a credit note: asked of Stripe first, decided and frozen in one transaction, then sent.
+
+How the amount is taken back is corrections/rules/crediting.py's; sending is credit_note_sending.py's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError
+
+from billing_pipeline.charging.exclusive import follow_stripe, in_own_hands
+from billing_pipeline.charging.store import ChargeStore
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.money import format_minor
+from billing_pipeline.corrections.credit_note_sending import Sent, send_and_follow
+from billing_pipeline.corrections.credit_note_store import NewCreditNote, insert_credit_note
+from billing_pipeline.corrections.rules.crediting import BALANCE, REFUND, CreditLine, Split, credit_note_id, split
+from billing_pipeline.invoicing.invoice_reference import NamedInvoice, find_invoice, required_text
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.stripe_gateway.rules.api import CreditNoteApi, StripeInvoice
+
+
+class CreditRefused(UserError):  # noqa: N818 - reads as what happened
+    """The invoice cannot be credited like this; the text says why. Nothing was issued."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedNote:
+    """A credit note of ours and how far it is at Stripe."""
+
+    number: str
+    invoice: NamedInvoice
+    amount_minor: int
+    parts: Split
+    sent: Sent
+
+
+@dataclass(frozen=True, slots=True)
+class Creditable:
+    """What may be taken back of an invoice right now, by our books and Stripe's word; in minor units."""
+
+    invoice: NamedInvoice
+    left_minor: int
+    remaining_minor: int
+    paid_minor: int
+    stripe_invoice_id: str
+
+    def parts(self, amount_minor: int, to: str) -> Split:
+        """Where an amount would go."""
+        refundable = max(0, self.paid_minor - self.invoice.refunded_minor)
+        return split(amount_minor, remaining_minor=self.remaining_minor, refundable_minor=refundable, to=to)
+
+
+def issue_credit_note(
+    warehouse: Warehouse,
+    api: CreditNoteApi,
+    reference: str,
+    *,
+    author: str,
+    reason: str,
+    amount_minor: int | None = None,
+    lines: Sequence[CreditLine] = (),
+    to: str = REFUND,
+) -> IssuedNote:
+    """Take back `amount_minor`, or `lines`, or all that is left of an invoice.
+
+    What is still due falls first; what was paid goes back to the card or to the customer's balance. The credit note's
+    id is derived from invoice, amount, reason and destination: the same command again goes on with the same credit
+    note, and a second one needs a reason of its own.
+
+    Raises:
+        CreditRefused: the invoice is a draft, void, not at Stripe yet, or has not so much left.
+        InvoiceBusy: somebody else is at work on it.
+        StripeFailure: Stripe could not be asked; nothing was issued.
+    """
+    author, reason = required_text("author", author), required_text("reason", reason)
+    if to not in (REFUND, BALANCE):
+        raise CreditRefused(f'to "{to}": expected {REFUND} or {BALANCE}')
+    invoice = find_invoice(warehouse, reference)
+    with in_own_hands(warehouse, invoice, author) as (connection, charges):
+        asked = [[line.invoice_line_no, line.amount_minor, line.description] for line in lines]
+        note_id = credit_note_id(invoice.invoice_id, amount_minor, asked, reason, to)
+        known = _known(warehouse, note_id)
+        if known is None:
+            can = creditable(warehouse, charges, api, reference)
+            wanted = list(lines) or [CreditLine(reason, can.left_minor if amount_minor is None else amount_minor)]
+            new = _new_note(can, note_id, wanted, author=author, reason=reason, to=to)
+            freeze(warehouse, new)
+            known = _known(warehouse, note_id)
+        sent = send_and_follow(connection, charges, api, note_id, actor=author)
+    if known is None:
+        raise RuntimeError(f"credit note {note_id} was written and is gone")
+    amount, parts = known
+    return IssuedNote(sent.number, find_invoice(warehouse, invoice.invoice_id), amount, parts, sent)
+
+
+def creditable(warehouse: Warehouse, charges: ChargeStore, api: CreditNoteApi, reference: str) -> Creditable:
+    """What may be taken back, after asking Stripe; our charge follows what it says. The caller holds the lock.
+
+    Raises:
+        CreditRefused: nothing may be credited.
+    """
+    invoice = find_invoice(warehouse, reference)
+    if invoice.status == "draft":
+        raise CreditRefused(f"{invoice.label} is not final: correct its usage or prices and bill its month again")
+    if invoice.status == "void":
+        raise CreditRefused(f"{invoice.label} is void: nothing of it is owed")
+    if invoice.stripe_invoice_id is None:
+        raise CreditRefused(f"{invoice.label} is not at Stripe yet: charge its month first, or void it")
+    seen = api.retrieve_invoice(invoice.stripe_invoice_id)
+    follow_stripe(charges, invoice.invoice_id, seen)
+    invoice = find_invoice(warehouse, invoice.invoice_id)
+    _refuse_by_status(invoice, seen)
+    return Creditable(
+        invoice,
+        invoice.total_minor - invoice.credited_minor,
+        seen.remaining_minor if seen.status != "paid" else 0,
+        min(seen.paid_minor, invoice.total_minor) if seen.status == "paid" else 0,
+        invoice.stripe_invoice_id or "",
+    )
+
+
+def _refuse_by_status(invoice: NamedInvoice, seen: StripeInvoice) -> None:
+    if seen.status == "draft":
+        raise CreditRefused(f"{invoice.label} is not final at Stripe yet: charge its month first")
+    if seen.status == "void" or invoice.status == "void":
+        raise CreditRefused(f"{invoice.label} is void at Stripe: nothing of it is owed")
+    if seen.status == "open" and seen.payment_status in ("processing", "requires_capture"):
+        raise CreditRefused(f"{invoice.label}: a payment is under way at Stripe; look again when it is through")
+    if seen.status != invoice.status:
+        raise CreditRefused(
+            f"{invoice.label} is {seen.status} at Stripe and {invoice.status} here: charge its month first"
+        )
+
+
+def _new_note(
+    can: Creditable, note_id: str, lines: Sequence[CreditLine], *, author: str, reason: str, to: str
+) -> NewCreditNote:
+    amount = sum(line.amount_minor for line in lines)
+    currency = can.invoice.currency
+    if amount <= 0 or any(line.amount_minor <= 0 for line in lines):
+        raise CreditRefused(
+            f"{can.invoice.label}: nothing of it is left to credit"
+            if can.left_minor == 0
+            else f"{can.invoice.label}: expected an amount above 0"
+        )
+    if amount > can.left_minor:
+        wanted, left, of = (
+            format_minor(minor, currency) for minor in (amount, can.left_minor, can.invoice.total_minor)
+        )
+        raise CreditRefused(f"{can.invoice.label}: {wanted} is more than the {left} that is left of {of}")
+    parts = can.parts(amount, to)
+    return NewCreditNote(
+        note_id, can.invoice.invoice_id, can.stripe_invoice_id, lines, parts, can.paid_minor, reason, author
+    )
+
+
+def freeze(warehouse: Warehouse, new: NewCreditNote) -> str:
+    """Write a credit note in a transaction of its own; returns its number.
+
+    Raises:
+        CreditRefused: the database refused it, because of another one that came in between.
+    """
+    try:
+        with warehouse.transaction() as connection:
+            return insert_credit_note(connection, new)
+    except DBAPIError as error:
+        raise CreditRefused(f"not credited: {reason_of(error)}") from error
+
+
+def reason_of(error: DBAPIError) -> str:
+    """The database's own sentence."""
+    return str(error.orig).strip().splitlines()[0]
+
+
+def _known(warehouse: Warehouse, note_id: str) -> tuple[int, Split] | None:
+    rows = warehouse.rows(
+        "SELECT amount_minor, reduction_minor, refund_minor, balance_minor FROM billing.credit_notes"
+        " WHERE credit_note_id = :id",
+        id=UUID(note_id),
+    )
+    if not rows:
+        return None
+    row = rows[0]
+    return row["amount_minor"], Split(row["reduction_minor"], row["refund_minor"], row["balance_minor"])

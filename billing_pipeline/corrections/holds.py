@@ -1,0 +1,127 @@
+"""Holds on customers, invoices and months: placed and released by people, obeyed by Postgres and the charger."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.invoicing.invoice_reference import find_invoice, required_text
+from billing_pipeline.postgres.warehouse import Warehouse
+
+
+class HoldRefused(UserError):  # noqa: N818 - reads as what happened
+    """The hold cannot be placed or released; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is held: `key` as billing.holds writes it, `label` as people do."""
+
+    kind: str
+    key: str
+    label: str
+
+
+def customer_subject(warehouse: Warehouse, customer_id: str) -> Subject:
+    """A customer.
+
+    Raises:
+        HoldRefused: there is none with this id.
+    """
+    if not warehouse.scalar("SELECT EXISTS (SELECT FROM billing.customers WHERE customer_id = :id)", id=customer_id):
+        raise HoldRefused(f'customer "{customer_id}": expected the id of a customer, found none')
+    return Subject("customer", customer_id, f"customer {customer_id}")
+
+
+def invoice_subject(warehouse: Warehouse, reference: str) -> Subject:
+    """An invoice, draft or final. Raises InvoiceUnknown."""
+    invoice = find_invoice(warehouse, reference)
+    return Subject("invoice", invoice.invoice_id, invoice.label)
+
+
+def month_subject(month: date) -> Subject:
+    """A month, also one that is not billed yet."""
+    return Subject("month", month.isoformat(), f"month {month:%Y-%m}")
+
+
+def place_hold(warehouse: Warehouse, subject: Subject, *, author: str, reason: str) -> None:
+    """Keep it from being finalised and charged, from now on.
+
+    Raises:
+        HoldRefused: it is held already.
+    """
+    values = {
+        "kind": subject.kind,
+        "key": subject.key,
+        "author": required_text("author", author),
+        "reason": required_text("reason", reason),
+    }
+    try:
+        with warehouse.transaction() as connection:
+            connection.execute(text(_PLACE), values)
+    except IntegrityError:
+        known = [row for row in active_holds(warehouse) if (row["kind"], row["subject"]) == (subject.kind, subject.key)]
+        by = f" by {known[0]['author']}: {known[0]['reason']}" if known else ""
+        raise HoldRefused(f"{subject.label} is on hold already{by}") from None
+
+
+def release_hold(warehouse: Warehouse, subject: Subject, *, author: str, reason: str) -> None:
+    """End the active hold; the next run goes on with what it kept.
+
+    Raises:
+        HoldRefused: there is none.
+    """
+    values = {
+        "kind": subject.kind,
+        "key": subject.key,
+        "author": required_text("author", author),
+        "reason": required_text("reason", reason),
+    }
+    with warehouse.transaction() as connection:
+        if connection.execute(text(_RELEASE), values).rowcount != 1:
+            raise HoldRefused(f"{subject.label} is not on hold")
+
+
+def active_holds(warehouse: Warehouse, month: date | None = None) -> list[dict[str, Any]]:
+    """Active holds, oldest first, with the invoices of the month (or of all) that each keeps back."""
+    return warehouse.rows(_ACTIVE, month=month)
+
+
+_LOG = """
+INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason, state_after)
+SELECT :author, '{action}', :kind, :key, :reason, jsonb_build_object('hold_id', hold_id) FROM changed
+"""
+_PLACE = """
+WITH changed AS (
+    INSERT INTO billing.holds (subject_type, subject, author, reason) VALUES (:kind, :key, :author, :reason)
+    RETURNING hold_id
+)
+""" + _LOG.format(action="hold.place")
+_RELEASE = """
+WITH changed AS (
+    UPDATE billing.holds
+    SET released_at = clock_timestamp(), released_by = :author, release_reason = :reason
+    WHERE subject_type = :kind AND subject = :key AND released_at IS NULL
+    RETURNING hold_id
+)
+""" + _LOG.format(action="hold.release")
+_ACTIVE = """
+SELECT h.subject_type AS kind, h.subject, h.author, h.reason, h.placed_at, k.drafts, k.uncharged
+FROM billing.holds AS h
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE i.status = 'draft') AS drafts,
+        count(*) FILTER (WHERE i.status = 'open') AS uncharged
+    FROM billing.invoices AS i
+    WHERE (h.subject_type, h.subject) IN (
+            ('customer', i.customer_id), ('invoice', i.invoice_id::text), ('month', i.billing_month::text)
+        )
+        AND (CAST(:month AS date) IS NULL OR i.billing_month = :month)
+) AS k
+WHERE h.released_at IS NULL AND (
+        CAST(:month AS date) IS NULL OR k.drafts + k.uncharged > 0 OR h.subject = CAST(:month AS text)
+    )
+ORDER BY h.hold_id
+"""

@@ -1,0 +1,69 @@
+"""Voiding an invoice that was not paid, so that its period can be billed again as the next revision.
+
+The calls and the lock are charging/void.py's. Here: what else stands in the way, and saying so.
+"""
+
+from billing_pipeline.charging.brakes import require_words
+from billing_pipeline.charging.void_at_stripe import Voided, VoidRefused, void_charge
+from billing_pipeline.corrections.unbilled import bill_again, leave_unbilled
+from billing_pipeline.invoicing.invoice_reference import NamedInvoice, find_invoice
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.stripe_gateway.rules.api import VoidingApi
+
+
+def void_invoice(
+    warehouse: Warehouse, api: VoidingApi, reference: str, *, author: str, reason: str, rebill: bool = True
+) -> tuple[NamedInvoice, Voided]:
+    """Void a final, unpaid invoice: at Stripe, then here. The next run of its month drafts the revision after it.
+
+    Without `rebill` none does, until the void invoice is voided once more with it.
+
+    Raises:
+        VoidRefused: it is a draft, paid, credited, or has supplementary invoices that are not void.
+        UnbilledRefused: it is not to be billed again, and was already.
+        UserError: there is no such invoice, or a word is missing.
+    """
+    require_words(author=author, reason=reason)
+    invoice = find_invoice(warehouse, reference)
+    if invoice.status == "draft":
+        raise VoidRefused(f"{invoice.label} is not final: correct its usage or prices and bill its month again")
+    if invoice.status == "paid":
+        raise _paid(invoice)
+    for statement, why in _IN_THE_WAY:
+        if others := warehouse.scalar(statement, invoice_id=invoice.invoice_id):
+            raise VoidRefused(f"{invoice.label} is not voided: {why} {others}")
+    if not rebill:
+        leave_unbilled(warehouse, invoice, author=author, reason=reason)
+    try:
+        done = void_charge(warehouse, api, invoice.invoice_id, author=author, reason=reason)
+    except VoidRefused:
+        if not rebill:
+            bill_again(warehouse, invoice, author=author)
+        invoice = find_invoice(warehouse, reference)
+        if invoice.status == "paid":
+            raise _paid(invoice) from None
+        raise
+    if rebill:
+        bill_again(warehouse, invoice, author=author)
+    return invoice, done
+
+
+def _paid(invoice: NamedInvoice) -> VoidRefused:
+    return VoidRefused(
+        f"{invoice.label} is paid and cannot be voided: `billing credit issue {invoice.label}` gives the money back"
+    )
+
+
+_CREDIT_NOTES = """
+SELECT string_agg(number, ', ' ORDER BY number) FROM billing.credit_notes
+WHERE invoice_id = :invoice_id AND state <> 'refused'
+"""
+_SUPPLEMENTS = """
+SELECT string_agg(coalesce(s.number, 'a draft'), ', ' ORDER BY s.number)
+FROM billing.invoices AS i JOIN billing.invoices AS s USING (period_id)
+WHERE i.invoice_id = :invoice_id AND i.supplement_no = 0 AND s.supplement_no > 0 AND s.status <> 'void'
+"""
+_IN_THE_WAY = (
+    (_CREDIT_NOTES, "a credit note has changed what is owed, credit the rest of it instead:"),
+    (_SUPPLEMENTS, "first void what adds to it:"),
+)

@@ -1,0 +1,1 @@
+"""Who is billed: customers as the platform names them, their zone, currency and billing cycle."""

@@ -1,0 +1,162 @@
+"""Customers from a file into billing.customers: inserted, updated or left alone, all or nothing.
+
+Here: the comparison with the stored customers. Not here: formats and cells (import_files and
+imports/rules/fields.py).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Connection, text
+
+from billing_pipeline.customers.rules.fields import CUSTOMER_FIELDS, DATE
+from billing_pipeline.imports.files import BATCH_ROWS, ImportFile
+from billing_pipeline.imports.problems import PROBLEMS_SHOWN
+from billing_pipeline.postgres.warehouse import Warehouse, copy_arrow_in
+
+_STAGE = """
+CREATE TEMP TABLE staged_customers (
+    line bigint NOT NULL, customer_id text NOT NULL, name text NOT NULL, email text NOT NULL,
+    currency text NOT NULL, timezone text NOT NULL, billing_cycle text NOT NULL,
+    cycle_anchor date, stripe_customer_id text
+) ON COMMIT DROP
+"""
+
+_PROBLEMS = f"""
+WITH staged AS (
+    SELECT
+        *,
+        min(line) OVER (PARTITION BY customer_id) AS customer_line,
+        first_value(line) OVER (PARTITION BY stripe_customer_id ORDER BY line) AS stripe_line,
+        first_value(customer_id) OVER (PARTITION BY stripe_customer_id ORDER BY line) AS stripe_owner
+    FROM pg_temp.staged_customers
+),
+
+problems AS (
+    SELECT
+        line, 'cycle_anchor' AS field, '' AS value,
+        '{DATE}, from which ' || billing_cycle || ' are counted' AS expected
+    FROM staged WHERE billing_cycle <> 'calendar_month' AND cycle_anchor IS NULL
+    UNION ALL
+    SELECT line, 'customer_id', customer_id, 'each customer once, found it in line ' || customer_line
+    FROM staged WHERE customer_line < line
+    UNION ALL
+    SELECT line, 'stripe_customer_id', stripe_customer_id, 'each Stripe customer once, found it in line ' || stripe_line
+    FROM staged WHERE stripe_customer_id IS NOT NULL AND stripe_owner <> customer_id
+    UNION ALL
+    SELECT
+        s.line, 'stripe_customer_id', s.stripe_customer_id,
+        'a blank or ' || c.stripe_customer_id || ', which customer ' || s.customer_id || ' already has'
+    FROM staged AS s INNER JOIN billing.customers AS c USING (customer_id)
+    WHERE c.stripe_customer_id <> s.stripe_customer_id
+    UNION ALL
+    SELECT
+        s.line, 'stripe_customer_id', s.stripe_customer_id,
+        'a Stripe customer of nobody else, it belongs to customer ' || c.customer_id
+    FROM staged AS s INNER JOIN billing.customers AS c USING (stripe_customer_id)
+    WHERE c.customer_id <> s.customer_id
+)
+
+SELECT line, field, value, expected, count(*) OVER () AS total FROM problems ORDER BY line, field LIMIT :limit
+"""
+
+# A blank stripe_customer_id keeps what is stored: the first charge fills it in, and no file may undo that.
+_UPDATE = """
+WITH changed AS (
+    SELECT c.customer_id, to_jsonb(c) - 'imported_at' AS state_before
+    FROM billing.customers AS c INNER JOIN pg_temp.staged_customers AS s USING (customer_id)
+    WHERE (c.name, c.email, c.currency, c.timezone, c.billing_cycle, c.cycle_anchor, c.stripe_customer_id)
+        IS DISTINCT FROM (
+            s.name, s.email, s.currency, s.timezone, s.billing_cycle, s.cycle_anchor,
+            coalesce(s.stripe_customer_id, c.stripe_customer_id)
+        )
+),
+
+updated AS (
+    UPDATE billing.customers AS c
+    SET name = s.name,
+        email = s.email,
+        currency = s.currency,
+        timezone = s.timezone,
+        billing_cycle = s.billing_cycle,
+        cycle_anchor = s.cycle_anchor,
+        stripe_customer_id = coalesce(s.stripe_customer_id, c.stripe_customer_id),
+        imported_at = clock_timestamp()
+    FROM pg_temp.staged_customers AS s
+    WHERE s.customer_id = c.customer_id AND c.customer_id IN (SELECT customer_id FROM changed)
+    RETURNING c.customer_id, to_jsonb(c) - 'imported_at' AS state_after
+)
+
+INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason, state_before, state_after)
+SELECT :actor, 'customer.import', 'customer', customer_id, :reason, state_before, state_after
+FROM changed INNER JOIN updated USING (customer_id)
+ORDER BY customer_id
+"""
+
+_INSERT = """
+INSERT INTO billing.customers
+(customer_id, name, email, currency, timezone, billing_cycle, cycle_anchor, stripe_customer_id)
+SELECT customer_id, name, email, currency, timezone, billing_cycle, cycle_anchor, stripe_customer_id
+FROM pg_temp.staged_customers AS s
+WHERE NOT EXISTS (SELECT FROM billing.customers AS c WHERE c.customer_id = s.customer_id)
+"""
+
+
+@dataclass(frozen=True)
+class CustomerImport:
+    """What an import of customers did: `rows` = `inserted` + `updated` + `unchanged`."""
+
+    rows: int
+    inserted: int
+    updated: int
+    unchanged: int
+
+
+def import_customers(
+    warehouse: Warehouse, path: Path, *, actor: str = "billing import customers", batch_rows: int = BATCH_ROWS
+) -> CustomerImport:
+    """Insert the file's new customers and bring the known ones up to date; customers not in the file stay.
+
+    A change of a known customer is written to the audit log. `status` is not the file's business.
+
+    Args:
+        warehouse: the billing database.
+        path: a .csv, .jsonl, .ndjson (each also .gz) or .parquet file.
+        actor: who imports, for the audit log.
+        batch_rows: rows held in memory at a time.
+
+    Raises:
+        ImportRefused: nothing was loaded; its text says which rows are why.
+    """
+    file = ImportFile(path, CUSTOMER_FIELDS, batch_rows)
+    with warehouse.transaction() as connection:
+        connection.execute(text(_STAGE))
+        columns = ["line", *(field.name for field in CUSTOMER_FIELDS)]
+        copy_arrow_in(connection, "pg_temp.staged_customers", columns, map(_blanks_as_nulls, file.tables()))
+        connection.execute(text("ANALYZE pg_temp.staged_customers"))
+        # Nobody else writes customers between the comparison and the writing: a charge may just store a Stripe id.
+        connection.execute(text("LOCK TABLE billing.customers IN SHARE ROW EXCLUSIVE MODE"))
+        _add_problems(connection, file)
+        file.problems.raise_if_any()
+        changes = {"actor": actor, "reason": f"import of {file.name}"}
+        updated = connection.execute(text(_UPDATE), changes).rowcount
+        inserted = connection.execute(text(_INSERT)).rowcount
+    return CustomerImport(file.row_count, inserted, updated, file.row_count - inserted - updated)
+
+
+def _blanks_as_nulls(table: pa.Table) -> pa.Table:
+    for name in ("cycle_anchor", "stripe_customer_id"):
+        column = table[name]
+        nulled = pc.if_else(pc.equal(column, pa.scalar("")), pa.scalar(None, pa.string()), column)
+        table = table.set_column(table.schema.get_field_index(name), name, nulled)
+    return table
+
+
+def _add_problems(connection: Connection, file: ImportFile) -> None:
+    found = connection.execute(text(_PROBLEMS), {"limit": PROBLEMS_SHOWN}).mappings().all()
+    for row in found:
+        file.problems.add(row["line"], row["field"], row["value"], row["expected"])
+    if found:
+        file.problems.count_more(found[0]["total"] - len(found))

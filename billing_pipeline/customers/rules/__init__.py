@@ -1,0 +1,1 @@
+"""What a customers file holds, and billing cycles. Pure."""

@@ -1,0 +1,282 @@
+"""Work through the queue of Stripe's events: claim, ask once for each object, apply and finish in one transaction.
+
+Any number of processes may do so at once, and any of them may die at any moment. Each object has a lock, so that what
+is written is never older than what another process has written. No transaction is open during a call to Stripe.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from threading import Event, Lock
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from billing_pipeline.events import queue
+from billing_pipeline.events.cipher import EventCipher
+from billing_pipeline.events.lock import locked, object_key
+from billing_pipeline.events.objects import read_object
+from billing_pipeline.events.queue import ClaimedEvent, Ending
+from billing_pipeline.events.reading import Reading, Write
+from billing_pipeline.events.rules.stripe_events import (
+    HANDLED,
+    Applied,
+    Awaited,
+    Busy,
+    Ignored,
+    Kind,
+    Patience,
+    Verdict,
+    is_over,
+)
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.postgres.worker_pool import work_through
+from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
+from billing_pipeline.stripe_gateway.rules.objects import StripeObjects
+
+WORKERS = 8
+BATCH = 200
+BUSY_S = 3.0
+OUTAGE = 10
+"""So many lost calls in a row end the run: Stripe is away, and the rest of the queue need not find out one by one."""
+AWAIT_MAX_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Touched:
+    """An object and the claimed events about it; no kind: the events name none that can be asked for."""
+
+    kind: Kind | None
+    object_id: str
+    events: tuple[ClaimedEvent, ...]
+
+
+@dataclass(slots=True)
+class ProcessReport:
+    """What a run did: attempts by how they ended, and objects of Stripe's that were asked for."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    objects: int = 0
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(self.outcomes.items()) if count)
+        return f"{told or 'nothing was due'}; {self.objects:,} objects in {self.seconds:.1f} s"
+
+
+def process_events(
+    warehouse: Warehouse,
+    api: StripeObjects,
+    cipher: Callable[[], EventCipher],
+    run_id: str,
+    *,
+    log: Callable[[str], None],
+    patience: Patience | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    workers: int = WORKERS,
+    batch: int = BATCH,
+    stop: Event | None = None,
+    longest_s: float = 600.0,
+    lease_s: float = queue.LEASE_S,
+) -> ProcessReport:
+    """Process what is due until nothing is, or for `longest_s`.
+
+    Args:
+        warehouse: the billing database.
+        api: Stripe.
+        cipher: opens bodies; asked for only where a body is needed.
+        run_id: who processes; a run of this name takes an event once.
+        log: says what happens.
+        patience: how long events are tried.
+        clock: what time it is; leases and pauses are counted by it.
+        workers: threads that ask Stripe.
+        batch: events claimed at once.
+        stop: ends the run between objects.
+        longest_s: no new batch is claimed after it.
+        lease_s: how long a claim keeps others away; whoever comes after it takes the event over.
+
+    Raises:
+        StripeFailure: Stripe does not accept the key; the events stay due.
+    """
+    run = _Run(warehouse, api, cipher, run_id, patience or Patience(), clock, stop or Event(), log)
+    started = time.monotonic()
+    run.report.outcomes["ignored"] += queue.ignore_unhandled(warehouse, clock(), run_id)
+    while not run.stop.is_set() and time.monotonic() - started < longest_s:
+        claimed = queue.claim(warehouse, clock(), run_id, batch=batch, lease_s=lease_s)
+        if not claimed:
+            break
+        run.work_on(claimed, workers)
+    run.report.seconds = time.monotonic() - started
+    log(str(run.report))
+    return run.report
+
+
+class _Run:
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        api: StripeObjects,
+        cipher: Callable[[], EventCipher],
+        run_id: str,
+        patience: Patience,
+        clock: Callable[[], datetime],
+        stop: Event,
+        log: Callable[[str], None],
+    ) -> None:
+        self._warehouse = warehouse
+        self._api = api
+        self._cipher = cipher
+        self._run_id = run_id
+        self._patience = patience
+        self._clock = clock
+        self.stop = stop
+        self._log = log
+        self.report = ProcessReport()
+        self._counting = Lock()
+        self._lost_in_a_row = 0
+
+    def work_on(self, claimed: Sequence[ClaimedEvent], workers: int) -> None:
+        """Every claimed event gets an ending, or is given back if the run ends before its turn."""
+        by_object: dict[tuple[Kind | None, str], list[ClaimedEvent]] = {}
+        for event in claimed:
+            kind = HANDLED.get(event.type)
+            if kind is None or event.object_id is None:
+                by_object[None, event.event_id] = [event]
+            else:
+                by_object.setdefault((kind, event.object_id), []).append(event)
+        touched = [_Touched(*key, tuple(events)) for key, events in by_object.items()]
+        handled: set[_Touched] = set()
+
+        @contextmanager
+        def worker() -> Iterator[Callable[[_Touched], None]]:
+            with self._warehouse.engine.connect() as connection:
+
+                def work(one: _Touched) -> None:
+                    self._handle(connection, one)
+                    handled.add(one)
+
+                try:
+                    yield work
+                finally:
+                    self._api.close()
+
+        try:
+            work_through(touched, worker, workers=workers, stop=self.stop, progress=self._log)
+        finally:
+            left = [event for one in touched if one not in handled for event in one.events]
+            if left:
+                queue.release(self._warehouse, left, self._clock(), self._run_id, self._patience.first_s)
+                self._count("given back", len(left))
+
+    def _handle(self, connection: Connection, one: _Touched) -> None:
+        if one.kind is None:
+            self._fail(connection, one, "it names no object that could be asked for", definite=True)
+            return
+        with locked(connection, object_key(one.kind, one.object_id)) as mine:
+            if not mine:
+                self._end(connection, one, Busy())
+                return
+            reading = Reading(self._api, connection, self._cipher, self._run_id, one.object_id, one.events)
+            try:
+                write = read_object(one.kind, reading)
+                self._lost_in_a_row = 0
+            except StripeFailure as failure:
+                self._not_told(connection, one, failure)
+                return
+            except DBAPIError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one object, the others go on
+                self._fail(connection, one, f"{type(error).__name__}: {error}", definite=True)
+                return
+            self._apply(connection, one, write)
+
+    def _not_told(self, connection: Connection, one: _Touched, failure: StripeFailure) -> None:
+        if failure.outcome is Outcome.STOP:
+            raise failure
+        lost = failure.outcome in (Outcome.UNKNOWN, Outcome.RETRY)
+        self._lost_in_a_row = self._lost_in_a_row + 1 if lost else 0
+        if self._lost_in_a_row >= OUTAGE and not self.stop.is_set():
+            self._log(f"Stripe does not answer ({failure}): the run ends, the events stay due")
+            self.stop.set()
+        self._fail(connection, one, str(failure), definite=not lost)
+
+    def _apply(self, connection: Connection, one: _Touched, write: Write) -> None:
+        """What is written and the events' endings are one transaction, or none of it is."""
+        try:
+            with connection.begin():
+                held = queue.still_held(connection, one.events)
+                if held:
+                    verdict = write(connection)
+                    queue.finish(connection, self._endings(held, verdict), self._clock(), self._run_id)
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            reason = str(error.orig).strip().splitlines()[0]
+            self._fail(connection, one, reason, definite=not isinstance(error, OperationalError))
+            return
+        if held:
+            self._count(_told(verdict), len(held))
+        with self._counting:
+            self.report.objects += 1
+
+    def _end(self, connection: Connection, one: _Touched, verdict: Verdict) -> None:
+        with connection.begin():
+            queue.finish(connection, self._endings(one.events, verdict), self._clock(), self._run_id)
+        self._count(_told(verdict), len(one.events))
+
+    def _endings(self, events: Sequence[ClaimedEvent], verdict: Verdict) -> list[Ending]:
+        return [self._ending(event, verdict) for event in events]
+
+    def _ending(self, event: ClaimedEvent, verdict: Verdict) -> Ending:
+        match verdict:
+            case Applied():
+                return Ending(event, "applied", failures=event.failures)
+            case Ignored(reason):
+                return Ending(event, "ignored", reason, event.failures)
+            case Busy():
+                return Ending(event, "pending", None, event.failures, self._in(BUSY_S))
+            case Awaited(reason, dispensable):
+                if self._pending_s(event) >= self._patience.give_up_s:
+                    return Ending(event, "ignored" if dispensable else "dead", reason, event.failures)
+                pause_s = min(self._patience.delay_s(event.attempt), AWAIT_MAX_S)
+                return Ending(event, "waiting", reason, event.failures, self._in(pause_s))
+
+    def _fail(self, connection: Connection, one: _Touched, error: str, *, definite: bool) -> None:
+        endings = []
+        for event in one.events:
+            failures = event.failures + 1
+            over = is_over(self._patience, failures=failures, definite=definite, pending_s=self._pending_s(event))
+            pause = self._in(self._patience.delay_s(failures))
+            endings.append(
+                Ending(event, "dead", error, failures) if over else Ending(event, "pending", error, failures, pause)
+            )
+        with connection.begin():
+            queue.finish(connection, endings, self._clock(), self._run_id)
+        for ending in endings:
+            self._count("dead" if ending.state == "dead" else "failed, to be tried again", 1)
+            self._log(f"event {ending.event.event_id} ({ending.event.type}) failed, {ending.state}: {error}")
+
+    def _pending_s(self, event: ClaimedEvent) -> float:
+        return (self._clock() - event.pending_since).total_seconds()
+
+    def _in(self, seconds: float) -> datetime:
+        return self._clock() + timedelta(seconds=seconds)
+
+    def _count(self, outcome: str, count: int) -> None:
+        with self._counting:
+            self.report.outcomes[outcome] += count
+
+
+def _told(verdict: Verdict) -> str:
+    match verdict:
+        case Applied():
+            return "applied"
+        case Ignored():
+            return "ignored"
+        case Awaited():
+            return "waiting"
+        case Busy():
+            return "put off"

@@ -1,0 +1,1 @@
+"""What an event is and what it means for our charge. Pure."""

@@ -1,0 +1,209 @@
+"""What an event of Stripe's leads to: the type says which object to look at, the object as it is now says the rest.
+
+Pure decisions. An event is a hint: its body may be old, and others of the same object may have overtaken it. So every
+event of an object leads to the same step, and steps only go forward: duplicates and any order end in the same state.
+Here: kinds, steps, and what becomes of an event that could not be applied. Not here: asking Stripe, writing rows.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+from uuid import UUID
+
+from billing_pipeline.charging.rules.charging import Charge
+from billing_pipeline.stripe_gateway.rules.api import StripeInvoice
+from billing_pipeline.stripe_gateway.rules.errors import Evidence, Outcome, classify
+from billing_pipeline.stripe_gateway.rules.objects import InvoiceFacts
+
+
+class Kind(StrEnum):
+    """Which object an event's `object_id` names."""
+
+    INVOICE = "invoice"
+    CHARGE = "charge"
+    REFUND = "refund"
+    DISPUTE = "dispute"
+    CREDIT_NOTE = "credit_note"
+    CUSTOMER = "customer"
+    PAYMENT_METHOD = "payment_method"
+    SUBSCRIPTION = "subscription"
+
+
+HANDLED: dict[str, Kind] = {
+    "invoice.created": Kind.INVOICE,
+    "invoice.finalized": Kind.INVOICE,
+    "invoice.paid": Kind.INVOICE,
+    "invoice.payment_succeeded": Kind.INVOICE,
+    "invoice.payment_failed": Kind.INVOICE,
+    "invoice.payment_action_required": Kind.INVOICE,
+    "invoice.voided": Kind.INVOICE,
+    "invoice.marked_uncollectible": Kind.INVOICE,
+    "customer.subscription.created": Kind.SUBSCRIPTION,
+    "customer.subscription.updated": Kind.SUBSCRIPTION,
+    "customer.subscription.deleted": Kind.SUBSCRIPTION,
+    "payment_method.attached": Kind.PAYMENT_METHOD,
+    "payment_method.detached": Kind.PAYMENT_METHOD,
+    "customer.updated": Kind.CUSTOMER,
+    "customer.deleted": Kind.CUSTOMER,
+    "charge.refunded": Kind.CHARGE,
+    # a refund that fails later changes no charge
+    "refund.created": Kind.REFUND,
+    "refund.updated": Kind.REFUND,
+    "refund.failed": Kind.REFUND,
+    "charge.dispute.created": Kind.DISPUTE,
+    "charge.dispute.updated": Kind.DISPUTE,
+    "charge.dispute.closed": Kind.DISPUTE,
+    "credit_note.created": Kind.CREDIT_NOTE,
+    "credit_note.updated": Kind.CREDIT_NOTE,
+    "credit_note.voided": Kind.CREDIT_NOTE,
+}
+"""Event type -> kind (https://docs.stripe.com/api/events/types). Any other type is kept and ignored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The object was looked at and what it says is in the books."""
+
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Nothing of ours."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """The row that it belongs to is not there yet. `dispensable`: if it never comes, the event is ignored, not dead."""
+
+    reason: str
+    dispensable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """A charging run is working on the invoice: what it is told first-hand is better than a hint."""
+
+
+Verdict: TypeAlias = Applied | Ignored | Awaited | Busy
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeStep:
+    """How a charge goes on: its state from now, ids that it gains, and why if it is refused or parked."""
+
+    state: str
+    stripe_invoice_id: str
+    stripe_customer_id: str
+    stripe_total_minor: int
+    stripe_currency: str
+    reason_code: str | None = None
+    reason: str | None = None
+
+
+_ORDER = ("intended", "drafted", "lines_added", "finalized")
+_FINAL = {"paid": "paid", "void": "void", "uncollectible": "uncollectible"}
+
+
+def is_our_id(invoice_id: str | None) -> bool:
+    """Whether an invoice's metadata names an invoice as we name them."""
+    try:
+        return invoice_id is not None and str(UUID(invoice_id)) == invoice_id
+    except ValueError:
+        return False
+
+
+def invoice_step(
+    charge: Charge, reason_code: str | None, customer_at_stripe: str | None, facts: InvoiceFacts
+) -> ChargeStep | Verdict:
+    """The step that Stripe's invoice leads to; Applied if the charge is as far already.
+
+    Args:
+        charge: our row.
+        reason_code: why it is refused or parked.
+        customer_at_stripe: the customer's id there, for a charge that has none yet.
+        facts: the invoice as it is now; its metadata names the charge.
+    """
+    invoice = facts.invoice
+    if charge.stripe_invoice_id not in (None, invoice.id):
+        return Ignored(f"another invoice at Stripe carries our id: the charge's is {charge.stripe_invoice_id}")
+    if charge.state == "parked" and reason_code == "duplicate_at_stripe":
+        return Applied("a person decides which of the invoices there stands")
+    customer = charge.stripe_customer_id or customer_at_stripe
+    if customer is None:
+        return Awaited(f"customer {charge.customer_id} has no id at Stripe yet")
+    if (customer, charge.currency) != (invoice.customer_id, invoice.currency):
+        theirs, ours = f"{invoice.customer_id}, {invoice.currency}", f"{customer}, {charge.currency}"
+        if charge.stripe_invoice_id is None:
+            return Ignored(f"it is a copy: of {theirs}, the charge of {ours}")
+        return _parked(charge, invoice, customer, "customer_or_currency_differs", f"{theirs}, ours {ours}")
+    reached = _reached(charge, facts)
+    if reached is None:
+        return Applied()
+    if invoice.status not in ("draft", "void") and invoice.total_minor != charge.amount_minor:
+        detail = f"({invoice.status}) has a total of {invoice.total_minor}, ours is {charge.amount_minor}"
+        return _parked(charge, invoice, customer, "total_differs", detail)
+    state, code, reason = reached
+    return ChargeStep(state, invoice.id, customer, invoice.total_minor, invoice.currency, code, reason)
+
+
+def _parked(charge: Charge, invoice: StripeInvoice, customer: str, code: str, detail: str) -> ChargeStep | Applied:
+    if charge.state in ("parked", *_FINAL):
+        return Applied(f"{code}: {invoice.id} {detail}")
+    reason = f"{invoice.id} {detail}"
+    return ChargeStep("parked", invoice.id, customer, invoice.total_minor, invoice.currency, code, reason)
+
+
+def _reached(charge: Charge, facts: InvoiceFacts) -> tuple[str, str | None, str | None] | None:
+    """The state further on that Stripe's invoice shows, with the reason of a refusal."""
+    invoice = facts.invoice
+    if invoice.status in _FINAL:
+        after = _FINAL[invoice.status]
+        is_last = charge.state in ("paid", "void") or charge.state == after
+        return None if is_last else (after, None, None)
+    if charge.state not in _ORDER:
+        return None
+    if invoice.status == "draft":
+        has_ours = invoice.has_lines and invoice.total_minor == charge.amount_minor
+        after = "lines_added" if has_ours else "drafted"
+        return (after, None, None) if _ORDER.index(after) > _ORDER.index(charge.state) else None
+    if invoice.status != "open":
+        return None
+    # the refusal is of this attempt only if Stripe has counted as many: an older one is answered already
+    if charge.state == "finalized" and invoice.refusal is not None and facts.attempt_count >= charge.attempt:
+        return _refusal(invoice.refusal)
+    return None if charge.state == "finalized" else ("finalized", None, None)
+
+
+def _refusal(refusal: tuple[str, str | None, str | None]) -> tuple[str, str, str] | None:
+    kind, code, decline_code = refusal
+    evidence = Evidence(kind, code, decline_code, message="last payment error of the payment intent")
+    verdict = classify(evidence)
+    if verdict.outcome is Outcome.REFUSED:
+        return "refused", verdict.reason_code, str(evidence)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an event is tried. Delays in seconds double from `first_s` to `longest_s`.
+
+    A definite error, which would be the same tomorrow, ends the event after `failures_max`; an outage and a row that
+    is not there yet after `give_up_s`.
+    """
+
+    first_s: float = 10.0
+    longest_s: float = 3_600.0
+    failures_max: int = 6
+    give_up_s: float = 86_400.0
+
+    def delay_s(self, times: int) -> float:
+        """Pause after the n-th time, from 1."""
+        return float(min(self.first_s * 2 ** min(times - 1, 30), self.longest_s))
+
+
+def is_over(patience: Patience, *, failures: int, definite: bool, pending_s: float) -> bool:
+    """Whether an event that failed again is to be given up."""
+    return failures >= patience.failures_max if definite else pending_s >= patience.give_up_s

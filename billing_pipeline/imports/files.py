@@ -1,0 +1,107 @@
+"""A file that a user imports: opened by its extension, digested, read in batches, checked by its fields.
+
+Here: files and streams. Not here: the formats (import_text, import_parquet), the rules, the database.
+"""
+
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import pyarrow as pa
+
+from billing_pipeline.imports.columns import checked
+from billing_pipeline.imports.parquet import read_parquet
+from billing_pipeline.imports.problems import ProblemList, printable, refused
+from billing_pipeline.imports.rules.fields import Field
+from billing_pipeline.imports.text import read_csv, read_jsonl
+
+BATCH_ROWS = 50_000
+"""Rows in memory at a time: about 30 MB as Python texts."""
+
+_READERS = {".csv": read_csv, ".jsonl": read_jsonl, ".ndjson": read_jsonl, ".parquet": read_parquet}
+
+
+class ImportFile:
+    """One pass over a file.
+
+    Attributes:
+        name: its name without the folder.
+        problems: what is wrong with it, complete once `tables` is exhausted.
+        row_count: rows without a problem so far.
+    """
+
+    def __init__(self, path: Path, fields: Sequence[Field], batch_rows: int = BATCH_ROWS) -> None:
+        self.name = printable(path.name)
+        self.problems = ProblemList(self.name)
+        self.row_count = 0
+        self._path = path
+        self._fields = fields
+        self._batch_rows = batch_rows
+        self._digest = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the bytes that were read: the whole file once `tables` is exhausted without a problem."""
+        return self._digest.hexdigest()
+
+    def tables(self) -> Generator[pa.Table, None, None]:
+        """The rows without a problem, in batches: `line` and every field as canonical text.
+
+        Raises:
+            ImportRefused: the file cannot be read at all, or its columns are not those of its kind.
+        """
+        suffix, zipped = self._format()
+        try:
+            with self._path.open("rb", buffering=0) as raw:
+                stream = self._stream(cast(io.RawIOBase, raw), suffix, zipped)
+                for batch in _READERS[suffix](stream, self._fields, self.problems, self._batch_rows):
+                    table = checked(batch, self._fields, self.problems)
+                    self.row_count += table.num_rows
+                    if table.num_rows:
+                        yield table
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise refused(self.name, f"a complete gzip file: {error}") from None
+        except FileNotFoundError:
+            raise refused(self.name, f"an existing file at {printable(str(self._path))}") from None
+        except OSError as error:
+            raise refused(self.name, f"a readable file: {error.strerror or error}") from None
+
+    def _format(self) -> tuple[str, bool]:
+        suffixes = [suffix.lower() for suffix in self._path.suffixes]
+        zipped = suffixes[-1:] == [".gz"]
+        suffix = suffixes[-2:-1] if zipped else suffixes[-1:]
+        if not suffix or suffix[0] not in _READERS or (zipped and suffix[0] == ".parquet"):
+            raise refused(self.name, "a file named *.csv, *.jsonl, *.ndjson (each also with .gz) or *.parquet")
+        return suffix[0], zipped
+
+    def _stream(self, raw: io.RawIOBase, suffix: str, zipped: bool) -> BinaryIO:
+        if suffix == ".parquet":
+            # read from its end, so the digest needs a pass of its own
+            while block := raw.read(1 << 20):
+                self._digest.update(block)
+            raw.seek(0)
+            return cast(BinaryIO, raw)
+        buffered = io.BufferedReader(_Digesting(raw, self._digest), 1 << 18)
+        if not zipped:
+            return buffered
+        return cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=buffered), 1 << 18))
+
+
+class _Digesting(io.RawIOBase):
+    """Hashes what is read, so that the digest is of the bytes that were loaded."""
+
+    def __init__(self, raw: io.RawIOBase, digest: "hashlib._Hash") -> None:
+        self._raw = raw
+        self._digest = digest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        count = self._raw.readinto(buffer) or 0
+        self._digest.update(memoryview(buffer)[:count])
+        return count

@@ -1,0 +1,1 @@
+"""What a cell of a file may hold. Pure."""

@@ -1,0 +1,195 @@
+"""Usage snapshots through `core.rating` into line items: streamed out, rated in Arrow, streamed in."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import Connection, text
+
+from billing_pipeline.invoicing.rated_lines import BLOCK_BYTES, LINE_COLUMNS, constant, rated_lines
+from billing_pipeline.invoicing.rules.invoice_ids import invoice_id
+from billing_pipeline.postgres.asset_months import Built, count_rows, owned_month, record_build, version_of
+from billing_pipeline.postgres.warehouse import Warehouse, copy_arrow_in, joined_in_bulk, load_sql, replace_rows
+from billing_pipeline.pricing.code_version import code_version
+from billing_pipeline.pricing.prices_in_use import prices_in_use
+from billing_pipeline.usage.usage_snapshots import OPEN_PERIODS, QUARANTINE_KEY
+
+OPEN_LINES = f"""{OPEN_PERIODS} AND NOT EXISTS (
+    SELECT FROM billing.invoices AS v WHERE v.invoice_id = t.invoice_id AND v.status = 'void'
+)"""
+"""Lines that may still be rebuilt: those of a void invoice stay, the next revision gets lines of its own."""
+
+_COLUMNS = (*LINE_COLUMNS, "billing_month", "run_id", "code_version")
+_UNPRICED = (
+    "billing_month",
+    "stage",
+    "customer_id",
+    "meter",
+    "dimensions",
+    "period_id",
+    "reason",
+    "quantity",
+    "event_count",
+    "run_id",
+)
+
+
+@dataclass(frozen=True)
+class BuiltLines(Built):
+    """Also the snapshots that no price covers, now in quarantine."""
+
+    unpriced_snapshots: int
+
+
+def build(warehouse: Warehouse, month: date, run_id: str, *, block_bytes: int = BLOCK_BYTES) -> BuiltLines:
+    """Price the month's snapshots whose period has no finalised invoice.
+
+    Invoices whose lines come out as they were are left alone; a draft whose lines differ is dropped with them, and the
+    invoices asset drafts it anew.
+
+    Raises:
+        RatingError: a value does not fit; names customer, meter and value.
+    """
+    with owned_month(warehouse, month) as connection:
+        scope = {"month": month}
+        with joined_in_bulk(connection):
+            fresh = not connection.execute(
+                text(f"SELECT EXISTS (SELECT FROM billing.invoice_line_items AS t WHERE {OPEN_LINES})"), scope
+            ).scalar()
+        target = "billing.invoice_line_items"
+        if not fresh:
+            connection.execute(
+                text(
+                    "CREATE TEMP TABLE built_lines ON COMMIT DROP AS"
+                    " SELECT * FROM billing.invoice_line_items WITH NO DATA"
+                )
+            )
+            target = "pg_temp.built_lines"
+        unpriced: list[pa.Table] = []
+        snapshots = load_sql("invoicing/invoice_line_items_input.sql")
+        # COPY out and COPY in at once need two connections; the month's lock keeps the reader's rows still. An error
+        # must end the COPY out before its connection is given back, which would wait for it for ever
+        with (
+            warehouse.engine.connect() as reader,
+            joined_in_bulk(reader),
+            closing(rated_lines(reader, snapshots, scope, prices_in_use(reader), unpriced, block_bytes)) as lines,
+        ):
+            revised = _revised(lines, _reissued(connection, scope))
+            written = copy_arrow_in(connection, target, _COLUMNS, _recorded(revised, month, run_id))
+        deleted = 0
+        if not fresh:
+            deleted, written = _replace_changed(connection, scope)
+        quarantine_unpriced(connection, "invoice_line_items", OPEN_PERIODS, unpriced, month, run_id)
+        record_build(
+            connection,
+            "invoice_line_items",
+            month,
+            run_id,
+            built_from=version_of(connection, "usage_snapshots", month),
+        )
+        row_count = count_rows(connection, "invoice_line_items", month)
+    return BuiltLines(written, deleted, row_count, sum(table.num_rows for table in unpriced))
+
+
+def _reissued(connection: Connection, scope: dict[str, Any]) -> dict[str, str]:
+    """For periods whose invoice was voided: the id of their first invoice, and of the revision that comes next."""
+    voided = connection.execute(text(_VOIDED), scope)
+    return {
+        str(invoice_id(row.customer_id, row.period_start)): str(
+            invoice_id(row.customer_id, row.period_start, row.revision)
+        )
+        for row in voided
+    }
+
+
+def _revised(tables: Iterator[pa.Table], reissued: dict[str, str]) -> Iterator[pa.Table]:
+    """Put the lines of a period whose invoice was voided on the revision that comes next."""
+    for table in tables:
+        if not reissued:
+            yield table
+            continue
+        own: list[Any] = table["invoice_id"].to_pylist()
+        ids = [reissued.get(one, one) for one in own]
+        place = table.column_names.index("invoice_id")
+        yield table.set_column(place, "invoice_id", pa.array(ids, pa.string()))
+
+
+def _recorded(tables: Iterator[pa.Table], month: date, run_id: str) -> Iterator[pa.Table]:
+    """Add the month, the run and the code."""
+    for table in tables:
+        dated = constant(table, "billing_month", month.isoformat())
+        yield constant(constant(dated, "run_id", run_id), "code_version", code_version())
+
+
+_VOIDED = """
+SELECT p.customer_id, p.period_start, max(i.revision) + 1 AS revision
+FROM billing.invoices AS i JOIN billing.billing_periods AS p USING (period_id)
+WHERE i.billing_month = :month AND i.status = 'void' AND i.supplement_no = 0
+GROUP BY p.customer_id, p.period_start
+"""
+
+
+def _replace_changed(connection: Connection, scope: dict[str, Any]) -> tuple[int, int]:
+    """Replace the lines of those invoices that came out differently; returns rows deleted and inserted."""
+    compared = [name for name in _COLUMNS if name not in ("run_id", "code_version")]
+    names = ", ".join(compared)
+    connection.execute(text("ANALYZE pg_temp.built_lines"))
+    with joined_in_bulk(connection):
+        connection.execute(
+            text(
+                f"""
+                CREATE TEMP TABLE changed ON COMMIT DROP AS
+                SELECT DISTINCT invoice_id FROM (
+                    (
+                        SELECT {names} FROM pg_temp.built_lines
+                        EXCEPT ALL
+                        SELECT {names} FROM billing.invoice_line_items AS t WHERE {OPEN_LINES}
+                    )
+                    UNION ALL
+                    (
+                        SELECT {names} FROM billing.invoice_line_items AS t WHERE {OPEN_LINES}
+                        EXCEPT ALL
+                        SELECT {names} FROM pg_temp.built_lines
+                    )
+                ) AS differences
+                """
+            ),
+            scope,
+        )
+    connection.execute(
+        text("DELETE FROM billing.invoices WHERE invoice_id IN (SELECT invoice_id FROM pg_temp.changed)")
+    )
+    deleted = connection.execute(
+        text("DELETE FROM billing.invoice_line_items WHERE invoice_id IN (SELECT invoice_id FROM pg_temp.changed)")
+    ).rowcount
+    all_names = ", ".join(_COLUMNS)
+    inserted = connection.execute(
+        text(
+            f"INSERT INTO billing.invoice_line_items ({all_names}) SELECT {all_names} FROM pg_temp.built_lines"
+            " WHERE invoice_id IN (SELECT invoice_id FROM pg_temp.changed)"
+        )
+    ).rowcount
+    return deleted, inserted
+
+
+def quarantine_unpriced(
+    connection: Connection, stage: str, scope: str, unpriced: list[pa.Table], month: date, run_id: str
+) -> None:
+    """Make the quarantine of a stage and month, within `scope`, what rating found no price for."""
+    connection.execute(
+        text("CREATE TEMP TABLE unpriced ON COMMIT DROP AS SELECT * FROM billing.usage_quarantine WITH NO DATA")
+    )
+    rows = [constant(table, "stage", stage) for table in _recorded(iter(unpriced), month, run_id)]
+    if rows:
+        copy_arrow_in(connection, "pg_temp.unpriced", _UNPRICED, rows)
+    replace_rows(
+        connection,
+        "billing.usage_quarantine",
+        "SELECT * FROM pg_temp.unpriced",
+        f"{scope} AND t.stage = '{stage}'",
+        {"month": month},
+        key=QUARANTINE_KEY,
+    )

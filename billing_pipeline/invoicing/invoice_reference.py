@@ -1,0 +1,73 @@
+"""The invoice that an operator names, by its number or its id, and what a correction needs to know of it."""
+
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.postgres.warehouse import Warehouse
+
+
+class InvoiceUnknown(UserError):  # noqa: N818 - reads as what happened
+    """No invoice has this number or id."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedInvoice:
+    """An invoice as it stands. Amounts in minor units of `currency`; `number` None: a draft."""
+
+    invoice_id: str
+    number: str | None
+    customer_id: str
+    billing_month: date
+    currency: str
+    total_minor: int
+    status: str
+    charge_state: str | None
+    stripe_invoice_id: str | None
+    credited_minor: int
+    refunded_minor: int
+
+    @property
+    def label(self) -> str:
+        """As people write it."""
+        return self.number or f"draft {self.invoice_id}"
+
+
+def find_invoice(warehouse: Warehouse, reference: str) -> NamedInvoice:
+    """The invoice with this number (INV-00000001) or id.
+
+    Raises:
+        InvoiceUnknown: there is none.
+    """
+    try:
+        invoice_id = str(UUID(reference))
+    except ValueError:
+        invoice_id = None
+    found = warehouse.rows(_FIND, number=reference.strip().upper(), invoice_id=invoice_id)
+    if not found:
+        raise InvoiceUnknown(f'invoice "{reference}": expected the number or the id of an invoice, found none')
+    return NamedInvoice(**found[0])
+
+
+def required_text(name: str, value: str) -> str:
+    """The text without blanks around it.
+
+    Raises:
+        UserError: there is nothing in it.
+    """
+    text = value.strip()
+    if not text or "\0" in text:
+        raise UserError(f'{name} "{text}": expected a text, for the audit log')
+    return text
+
+
+_FIND = """
+SELECT i.invoice_id::text AS invoice_id, i.number, i.customer_id, i.billing_month, i.currency, i.total_minor, i.status,
+    c.state AS charge_state, c.stripe_invoice_id,
+    coalesce(k.credited_minor, 0) AS credited_minor, coalesce(k.refunded_minor, 0) AS refunded_minor
+FROM billing.invoices AS i
+LEFT JOIN billing.stripe_charges AS c USING (invoice_id)
+LEFT JOIN billing.invoice_credits AS k USING (invoice_id)
+WHERE i.number = :number OR i.invoice_id = cast(:invoice_id AS uuid)
+"""

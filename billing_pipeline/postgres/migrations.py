@@ -1,0 +1,133 @@
+"""Applies sql/migrations in order and keeps sql/views current.
+
+The packages that migrate by plain SQL files were looked at first: none of the kept ones records the content it applied,
+and an applied migration that was edited must be refused, not skipped.
+"""
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+
+from sqlalchemy import Connection, text
+
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.postgres.warehouse import Warehouse, raw, sql_files
+
+_LOCK = 7_151_001
+_NAME = re.compile(r"^(\d{4})_[a-z0-9_]+$")
+
+
+class MigrationError(UserError):
+    """The files under sql/migrations do not continue what the database has; the text names the file."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One file: its four-digit number and name, its text and the text's digest."""
+
+    name: str
+    body: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the text, in hex."""
+        return sha256(self.body.encode()).hexdigest()
+
+
+def read_migrations() -> list[Migration]:
+    """The files of sql/migrations, numbered 0001, 0002, … without a gap.
+
+    Raises:
+        MigrationError: a name or a number is out of line.
+    """
+    found = [Migration(path.stem, path.read_text(encoding="utf-8")) for path in sql_files("migrations")]
+    for number, migration in enumerate(found, start=1):
+        match = _NAME.match(migration.name)
+        if match is None or int(match[1]) != number:
+            raise MigrationError(f"sql/migrations/{migration.name}.sql: expected a name that starts with {number:04}_")
+    return found
+
+
+def migrate(warehouse: Warehouse, migrations: list[Migration] | None = None) -> list[str]:
+    """Apply what is missing, each file in a transaction of its own, and return the names applied.
+
+    Two processes may migrate at once: each file is applied under a lock, by one of them.
+
+    Raises:
+        MigrationError: an applied file was edited, or the database is ahead of this checkout.
+    """
+    wanted = read_migrations() if migrations is None else migrations
+    with warehouse.transaction() as connection:
+        _lock(connection)
+        connection.execute(text(_HISTORY))
+        _count_applied(connection, wanted)
+    applied = [migration.name for number, migration in enumerate(wanted) if _apply(warehouse, wanted, number)]
+    if migrations is None:
+        _replace_views(warehouse)
+    return applied
+
+
+def _lock(connection: Connection) -> None:
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+
+
+def _count_applied(connection: Connection, wanted: list[Migration]) -> int:
+    rows = connection.execute(text("SELECT name, checksum FROM billing_migrations.applied ORDER BY name"))
+    history = [(str(row.name), str(row.checksum)) for row in rows]
+    for have, want in zip(history, wanted, strict=False):
+        if have[0] != want.name:
+            raise MigrationError(f"the database has {have[0]} where sql/migrations has {want.name}")
+        if have[1] != want.checksum:
+            raise MigrationError(f"sql/migrations/{want.name}.sql was edited after it was applied; add another file")
+    if len(history) > len(wanted):
+        raise MigrationError(f"the database is ahead: it has {history[len(wanted)][0]}, which sql/migrations lacks")
+    return len(history)
+
+
+def _apply(warehouse: Warehouse, wanted: list[Migration], number: int) -> bool:
+    migration = wanted[number]
+    with warehouse.transaction() as connection:
+        _lock(connection)
+        if _count_applied(connection, wanted) > number:
+            return False
+        raw(connection).execute(migration.body.encode())
+        connection.execute(
+            text("INSERT INTO billing_migrations.applied (name, checksum) VALUES (:name, :checksum)"),
+            {"name": migration.name, "checksum": migration.checksum},
+        )
+    return True
+
+
+def _replace_views(warehouse: Warehouse) -> None:
+    bodies = [path.read_text(encoding="utf-8") for path in sql_files("views")]
+    checksum = sha256("\0".join(bodies).encode()).hexdigest()
+    with warehouse.transaction() as connection:
+        _lock(connection)
+        known = connection.execute(text("SELECT checksum FROM billing_migrations.views")).scalar()
+        if known == checksum:
+            return
+        views = connection.execute(text("SELECT viewname FROM pg_views WHERE schemaname = 'billing'")).scalars().all()
+        for view in views:
+            connection.execute(text(f'DROP VIEW IF EXISTS billing."{view}" CASCADE'))
+        for body in bodies:
+            raw(connection).execute(body.encode())
+        connection.execute(text("DELETE FROM billing_migrations.views"))
+        connection.execute(text("INSERT INTO billing_migrations.views VALUES (:checksum)"), {"checksum": checksum})
+
+
+_HISTORY = """
+CREATE SCHEMA IF NOT EXISTS billing_migrations;
+COMMENT ON SCHEMA billing_migrations IS 'Which files of sql/ this database has';
+CREATE TABLE IF NOT EXISTS billing_migrations.applied (
+    name text PRIMARY KEY,
+    checksum text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE billing_migrations.applied IS 'One row an applied file of sql/migrations';
+COMMENT ON COLUMN billing_migrations.applied.name IS 'File name without .sql';
+COMMENT ON COLUMN billing_migrations.applied.checksum IS 'SHA-256 of the file''s text';
+COMMENT ON COLUMN billing_migrations.applied.applied_at IS 'When it was applied';
+CREATE TABLE IF NOT EXISTS billing_migrations.views (checksum text NOT NULL);
+COMMENT ON TABLE billing_migrations.views IS 'One row: the state of sql/views that the database has';
+COMMENT ON COLUMN billing_migrations.views.checksum IS 'SHA-256 of all its files';
+"""

@@ -1,1 +1,0 @@
-"""Price books shipped with the package. Data only; `core.price_book` reads and checks them."""

@@ -1,0 +1,34 @@
+"""Which code rates: the package's version and a digest of the rules, as lines record it.
+
+The digest covers what a quantity or an amount depends on and nothing else, so that it changes when they may.
+"""
+
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+
+from billing_pipeline.postgres.warehouse import load_sql
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+RULES = (
+    "core/money.py",
+    *(
+        f"pricing/rules/{name}.py"
+        for name in (
+            "descriptions", "price_book", "price_book_model", "rating", "rating_frames", "rating_models",
+            "rating_prices",
+        )
+    ),
+)  # fmt: skip
+
+
+@cache
+def code_version() -> str:
+    """`<version>+<12 hex digits>`: of the files in RULES and of the statement that measures usage."""
+    digest = sha256()
+    for name in RULES:
+        digest.update((PACKAGE / name).read_bytes())
+    digest.update(load_sql("usage/usage_snapshots.sql").encode())
+    return f"{version('billing_pipeline')}+{digest.hexdigest()[:12]}"

@@ -1,0 +1,1 @@
+"""Price books that the package ships."""

@@ -1,0 +1,1 @@
+"""The price book and rating. Pure, and the whole of what an amount depends on."""

@@ -1,0 +1,236 @@
+"""Checks a price book file and builds its model.
+
+Here: which keys and values a book may have, each mistake reported with its path. Not here: YAML itself
+(`price_book_yaml`), what a price means for an invoice (`rating`).
+"""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+
+from billing_pipeline.core.money import is_currency
+from billing_pipeline.pricing.rules.descriptions import placeholders
+from billing_pipeline.pricing.rules.price_book_fields import FieldReader, found
+from billing_pipeline.pricing.rules.price_book_model import (
+    AGGREGATIONS,
+    MODELS,
+    Meter,
+    Model,
+    Price,
+    PriceBook,
+    Rate,
+    Tier,
+    Version,
+)
+from billing_pipeline.pricing.rules.price_book_yaml import Node, PriceBookError, Problems, join, read_documents
+
+_DIMENSION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_METER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]*", re.ASCII)
+
+_MODEL_KEYS: dict[Model, tuple[str, ...]] = {
+    "flat": ("amount",),
+    "per_unit": ("unit_amount", "rates", "included"),
+    "graduated": ("tiers", "included"),
+    "volume": ("tiers", "included"),
+    "package": ("package_size", "amount", "included"),
+}
+_COMMON_KEYS = ("meter", "model", "minimum", "description")
+
+
+def load_price_books(text: str, source: str) -> tuple[PriceBook, ...]:
+    """The books of a price book file, one a YAML document, in file order; no two of the same currency.
+
+    `source` names the file in messages. Raises PriceBookError with every problem found; nothing is returned
+    then.
+    """
+    documents, problem_texts = read_documents(text, source)
+    if not documents:
+        raise PriceBookError(source, ["no price book in the file"])
+    books: list[PriceBook] = []
+    first_with: dict[str, int] = {}
+    for number, (node, problems) in enumerate(documents, start=1):
+        book = _Reader(problems).book(node)
+        if book.currency in first_with:
+            problems.add("currency", f"document {first_with[book.currency]} is the book of {book.currency} already")
+        elif book.currency:
+            first_with[book.currency] = number
+        books.append(book)
+    if problem_texts:
+        raise PriceBookError(source, problem_texts)
+    return tuple(books)
+
+
+class _Reader(FieldReader):
+    """Reads one document; after a mistake it goes on with a harmless value, to find the other ones."""
+
+    def __init__(self, problems: Problems) -> None:
+        super().__init__(problems)
+        self.meters: dict[str, Meter] = {}
+
+    def book(self, node: Node) -> PriceBook:
+        fields = self.mapping(node, "", required=("name", "currency", "meters", "versions"))
+        name = self.text(fields, "name", "") or ""
+        currency = self.text(fields, "currency", "") or ""
+        if currency and not is_currency(currency):
+            hint = f"; write {currency.lower()}" if is_currency(currency.lower()) else ""
+            self.problems.add(
+                "currency",
+                f"expected a lower-case ISO 4217 code that Stripe charges, found {currency!r}{hint}",
+            )
+            currency = ""
+        if "meters" in fields:
+            for meter, value in self.named(fields["meters"], "meters", "meter"):
+                self.meters[meter] = self._meter(meter, value, join("meters", meter))
+        versions = self.entries(fields, "versions", "", "version", self._version)
+        self.refuse_repeated([v.id for v in versions], "versions", "id")
+        self.refuse_repeated([v.effective_from for v in versions], "versions", "effective_from")
+        return PriceBook(name, currency, self.meters, tuple(versions))
+
+    def _meter(self, name: str, node: Node, path: str) -> Meter:
+        if not _METER.fullmatch(name):
+            self.problems.add(path, "a meter's name has letters, digits and any of _ . : / - after the first")
+        fields = self.mapping(node, path, required=("aggregation",), optional=("dimensions", "unit"))
+        aggregation = self.choice(fields, "aggregation", path, AGGREGATIONS)
+        dimensions = self.entries(fields, "dimensions", path, "dimension", self._dimension, empty_ok=True)
+        for i, dimension in enumerate(dimensions):
+            if dimension in dimensions[:i]:
+                self.problems.add(f"{path}.dimensions[{i}]", f"{dimension!r} is listed already")
+        if aggregation == "constant" and dimensions:
+            self.problems.add(f"{path}.dimensions", "a constant meter has no usage, hence no dimensions")
+        return Meter(name, aggregation or "sum", tuple(dimensions), self.text(fields, "unit", path))
+
+    def _dimension(self, node: Node, path: str) -> str:
+        if isinstance(node, str) and _DIMENSION.fullmatch(node):
+            return node
+        self.problems.add(path, f"a dimension's name has letters, digits and _, no digit first; found {found(node)}")
+        return ""
+
+    def _version(self, node: Node, path: str) -> Version:
+        fields = self.mapping(node, path, required=("id", "effective_from", "prices"), optional=("customers",))
+        customers = {}
+        if "customers" in fields:
+            for customer_id, value in self.named(fields["customers"], f"{path}.customers", "customer"):
+                customers[customer_id] = self._prices({customer_id: value}, customer_id, f"{path}.customers")
+        return Version(
+            id=self.text(fields, "id", path) or "",
+            effective_from=self.iso_date(fields, "effective_from", path),
+            prices=self._prices(fields, "prices", path),
+            customers=customers,
+        )
+
+    def _prices(self, fields: Mapping[str, Node], key: str, path: str) -> tuple[Price, ...]:
+        prices = self.entries(fields, key, path, "price", self._price)
+        self.refuse_repeated([price.meter for price in prices], join(path, key), "meter")
+        return tuple(prices)
+
+    def _price(self, node: Node, path: str) -> Price:
+        fields = self.mapping(node, path, required=("meter", "model"), optional=None)
+        meter_name = self.text(fields, "meter", path) or ""
+        meter = self.meters.get(meter_name)
+        if meter_name and meter is None:
+            known = ", ".join(self.meters) or "none"
+            self.problems.add(f"{path}.meter", f"unknown meter {meter_name!r}; the book's meters: {known}")
+        model = self.choice(fields, "model", path, MODELS)
+        if model is None:
+            return Price(meter_name, "flat")
+        self._refuse_foreign_keys(fields, model, path)
+        description = self.text(fields, "description", path)
+        if description is not None and meter is not None:
+            self._check_description(description, meter, f"{path}.description")
+        return Price(
+            meter=meter_name,
+            model=model,
+            rates=self._price_rates(fields, model, meter, path),
+            tiers=self._price_tiers(fields, model, path),
+            package_size=self._package_size(fields, path) if model == "package" else None,
+            included=self.amount(fields, "included", path) or Decimal(0),
+            minimum=self.amount(fields, "minimum", path),
+            description=description,
+        )
+
+    def _refuse_foreign_keys(self, fields: Mapping[str, Node], model: Model, path: str) -> None:
+        allowed = _COMMON_KEYS + _MODEL_KEYS[model]
+        for key in fields:
+            if key not in allowed:
+                self.problems.add(join(path, key), f"a {model} price has no such key; it takes {', '.join(allowed)}")
+
+    def _check_description(self, description: str, meter: Meter, path: str) -> None:
+        try:
+            names = placeholders(description)
+        except ValueError as error:
+            self.problems.add(path, f"{error}; write {{{{ and }}}} for literal braces")
+            return
+        for name in names:
+            if name not in meter.dimensions:
+                known = ", ".join(meter.dimensions) or "none"
+                self.problems.add(path, f"{{{name}}} is no dimension of {meter.name}; its dimensions: {known}")
+
+    def _price_rates(
+        self, fields: Mapping[str, Node], model: Model, meter: Meter | None, path: str
+    ) -> tuple[Rate, ...]:
+        if model in ("graduated", "volume"):
+            return ()
+        key = "unit_amount" if model == "per_unit" else "amount"
+        if "rates" not in fields or model != "per_unit":
+            return (Rate(self.required_amount(fields, key, path, "rates" if model == "per_unit" else None)),)
+        if key in fields:
+            self.problems.add(path, "has both unit_amount and rates; keep one")
+        if meter is None:
+            return ()
+        if not meter.dimensions:
+            self.problems.add(f"{path}.rates", f"meter {meter.name} has no dimensions; write unit_amount")
+            return ()
+        rates: list[Rate] = []
+        self._rates(fields["rates"], f"{path}.rates", meter, (), rates)
+        return tuple(rates)
+
+    def _rates(
+        self, node: Node, path: str, meter: Meter, above: tuple[tuple[str, str], ...], rates: list[Rate]
+    ) -> None:
+        levels = f"meter {meter.name} has {len(meter.dimensions)} level(s) of rates: {', '.join(meter.dimensions)}"
+        if len(above) == len(meter.dimensions):
+            if isinstance(node, dict | list):
+                self.problems.add(path, f"expected an amount, found {found(node)}; {levels}")
+            else:
+                rates.append(Rate(self.decimal(node, path), above))
+            return
+        dimension = meter.dimensions[len(above)]
+        if not isinstance(node, dict) or not node:
+            self.problems.add(path, f"expected one entry per {dimension}, found {found(node)}; {levels}")
+            return
+        for value, below in node.items():
+            if value == "":
+                self.problems.add(path, f"an empty {dimension}")
+            self._rates(below, join(path, value), meter, (*above, (dimension, value)), rates)
+
+    def _price_tiers(self, fields: Mapping[str, Node], model: Model, path: str) -> tuple[Tier, ...]:
+        if model not in ("graduated", "volume"):
+            return ()
+        if "tiers" not in fields:
+            self.problems.add(join(path, "tiers"), f"missing; a {model} price needs it")
+            return ()
+        tiers = self.entries(fields, "tiers", path, "tier", self._tier)
+        bound = Decimal(0)
+        for i, tier in enumerate(tiers):
+            at = f"{path}.tiers[{i}].up_to"
+            if i == len(tiers) - 1:
+                if tier.up_to is not None:
+                    self.problems.add(at, "the last tier is open-ended; write null")
+            elif tier.up_to is None:
+                self.problems.add(at, "only the last tier is open-ended; expected a quantity")
+            elif tier.up_to <= bound:
+                self.problems.add(at, f"tiers must rise: {tier.up_to} is not above {bound}")
+            else:
+                bound = tier.up_to
+        return tuple(tiers)
+
+    def _tier(self, node: Node, path: str) -> Tier:
+        fields = self.mapping(node, path, required=("up_to", "unit_amount"))
+        up_to = self.amount(fields, "up_to", path) if fields.get("up_to") is not None else None
+        return Tier(up_to, self.amount(fields, "unit_amount", path) or Decimal(0))
+
+    def _package_size(self, fields: Mapping[str, Node], path: str) -> Decimal:
+        size = self.required_amount(fields, "package_size", path)
+        if size == 0:
+            self.problems.add(f"{path}.package_size", "must be above 0")
+        return size

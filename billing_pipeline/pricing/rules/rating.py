@@ -1,0 +1,248 @@
+"""Usage snapshots x prices -> invoice line items, in exact decimals, for a month at a time.
+
+Here: the order of lines, amounts, minimums, descriptions. Not here: which price applies (`rating_prices`),
+what a model makes of a quantity (`rating_models`), the tables the lines are stored in.
+
+Work per snapshot is done by Arrow and NumPy; Python sees each distinct text and price combination once.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from billing_pipeline.core.money import AmountOutOfRangeError, Array, to_minor, to_minor_array
+from billing_pipeline.pricing.rules.descriptions import default_description, fill, minimum_description
+from billing_pipeline.pricing.rules.rating_frames import (
+    DECIMAL,
+    LINE_SCHEMA,
+    PRICE_SCHEMA,
+    SNAPSHOT_SCHEMA,
+    Codes,
+    encode,
+    pair,
+    pc,
+    price_frame,
+    read_frame,
+    take,
+    to_frame,
+    values,
+)
+from billing_pipeline.pricing.rules.rating_models import ONE, ZERO, Parts, QuantityOutOfRangeError, split
+from billing_pipeline.pricing.rules.rating_prices import PriceTable, index_prices, parse_dimensions, resolve
+
+__all__ = ["Rated", "RatingError", "price_frame", "rate"]
+
+NEGATIVE = "negative quantity"
+
+# Room for the sum of a million amounts of the largest size, and for one subtraction more.
+_SUM = pa.decimal256(75, 24)
+
+
+class RatingError(ValueError):
+    """A quantity or amount too large to be billed; the message names customer, meter and value."""
+
+
+@dataclass(frozen=True)
+class Rated:
+    """`lines` as `rating_frames.LINE_SCHEMA` says; `unpriced` has the snapshots' columns and a `reason`."""
+
+    lines: pd.DataFrame
+    unpriced: pd.DataFrame
+
+
+def rate(snapshots: pd.DataFrame, prices: pd.DataFrame) -> Rated:
+    """The line items of usage snapshots; columns as in `rating_frames.SNAPSHOT_SCHEMA` and `PRICE_SCHEMA`.
+
+    Every snapshot ends up either in `unpriced`, in input order, or in at least one line, be its amount zero.
+    Lines are sorted by invoice (in order of first appearance), the price's position, meter, dimensions, tier,
+    the book's price before the customer's own, and numbered from 1 within an invoice; how the frames' rows are
+    sorted changes only the order of invoices. For every line `exact_amount = quantity * unit_amount`, and
+    `amount_minor` is that, rounded once. A price's minimum is reached by one further line of kind `minimum`
+    per invoice.
+
+    Raises RatingError for a value that does not fit, ValueError for frames of other columns or types.
+    """
+    columns = read_frame(snapshots, SNAPSHOT_SCHEMA, "snapshots")
+    table = index_prices(read_frame(prices, PRICE_SCHEMA, "prices"))
+    resolution = resolve(columns, table)
+
+    reasons = [*resolution.reasons, NEGATIVE]
+    negative = pc.less(columns["quantity"], ZERO).to_numpy(zero_copy_only=False)
+    reason_code = np.where(negative & (resolution.price_set >= 0), len(reasons) - 1, resolution.reason_code)
+    billed = np.flatnonzero(reason_code < 0)
+    unbilled = np.flatnonzero(reason_code >= 0)
+    unpriced = {name: take(column, unbilled) for name, column in columns.items()}
+    unpriced["reason"] = take(pa.array(reasons, pa.string()), reason_code[unbilled])
+
+    try:
+        parts = split(billed, resolution.price_set[billed], take(columns["quantity"], billed), table)
+    except QuantityOutOfRangeError as error:
+        raise RatingError(f"{_where(columns, error.snapshot)}: {error}") from None
+    return Rated(
+        lines=to_frame(_Lines(columns, table, parts).columns(), LINE_SCHEMA),
+        unpriced=to_frame(unpriced, SNAPSHOT_SCHEMA.append(pa.field("reason", pa.string()))),
+    )
+
+
+@dataclass(frozen=True)
+class _Minimums:
+    """The further lines: a snapshot of the invoice, the price's first row, the amount that is missing."""
+
+    snapshot: Codes
+    price: Codes
+    missing: Array
+
+
+class _Lines:
+    """Amounts, minimums, texts and order for the parts of one call of `rate`."""
+
+    def __init__(self, snapshots: dict[str, Array], table: PriceTable, parts: Parts) -> None:
+        self.snapshots = snapshots
+        self.prices = table.columns
+        self.table = table
+        self.invoice, _ = encode(snapshots["invoice_id"])
+        unit_amount = take(self.prices["unit_amount"], parts.price)
+        exact = pc.multiply(parts.quantity, unit_amount)
+        minimums = self._minimums(parts, exact)
+
+        count, further = len(parts.snapshot), len(minimums.snapshot)
+        self.snapshot = np.concatenate([parts.snapshot, minimums.snapshot])
+        self.price = np.concatenate([parts.price, minimums.price])
+        self.tier = np.concatenate([parts.tier, np.zeros(further, dtype=np.int64)])
+        self.is_minimum = np.arange(count + further) >= count
+        zeros, ones = pa.repeat(ZERO, further), pa.repeat(ONE, further)
+        self.usage = pa.concat_arrays([parts.usage, zeros])
+        self.included = pa.concat_arrays([parts.included, zeros])
+        self.quantity = pa.concat_arrays([parts.quantity, ones])
+        self.unit_amount = pa.concat_arrays([unit_amount, minimums.missing])
+        self.exact = pa.concat_arrays([exact, pc.multiply(ones, minimums.missing)])
+
+    def columns(self) -> dict[str, Array]:
+        """Every column of the lines, in their final order."""
+        order = self._order()
+        snapshot, price, is_minimum = self.snapshot[order], self.price[order], self.is_minimum[order]
+        of_snapshot = {
+            name: take(self.snapshots[name], snapshot)
+            for name in ("invoice_id", "customer_id", "meter", "currency", "basis")
+        }
+        dimensions, description = self._texts(snapshot, price, is_minimum)
+        exact = take(self.exact, order)
+        return {
+            **of_snapshot,
+            "line_no": pa.array(_count_within(self.invoice[snapshot])),
+            "dimensions": dimensions,
+            "kind": take(pa.array(["usage", "minimum"]), is_minimum.astype(np.int64)),
+            "description": description,
+            "usage_quantity": take(self.usage, order),
+            "included_quantity": take(self.included, order),
+            "quantity": take(self.quantity, order),
+            "unit_amount": take(self.unit_amount, order),
+            "exact_amount": exact,
+            "amount_minor": self._amount_minor(exact, snapshot),
+            "price_id": take(self.prices["price_id"], price),
+            "price_version": take(self.prices["version_id"], price),
+        }
+
+    def _minimums(self, parts: Parts, exact: Array) -> _Minimums:
+        """Per invoice and price entry whose usage costs less than the entry's minimum, the difference.
+
+        The difference is rounded to the 12 decimals a rate has, half away from zero.
+        """
+        with_minimum = self.prices["minimum"].is_valid().to_numpy(zero_copy_only=False)
+        rows = np.flatnonzero(with_minimum[parts.price])
+        if not len(rows):
+            return _Minimums(rows, rows, pa.array([], DECIMAL))
+        entry = self.table.entry_of_row[parts.price[rows]]
+        group, examples = pair(self.invoice[parts.snapshot[rows]], entry, len(self.table.entry_first))
+        own = pa.table({"group": pa.array(group), "exact": take(exact, rows)})
+        sums = own.group_by("group").aggregate([("exact", "sum")]).sort_by("group")
+        total = pc.cast(pa.concat_arrays(sums["exact_sum"].chunks), _SUM)
+        used = np.zeros(len(examples), dtype=bool)
+        used[group[pc.greater(take(parts.usage, rows), ZERO).to_numpy(zero_copy_only=False)]] = True
+
+        price = self.table.entry_first[entry[examples]]
+        missing = pc.subtract(pc.cast(take(self.prices["minimum"], price), _SUM), total)
+        missing = pc.round(missing, ndigits=12, round_mode="half_towards_infinity")
+        due = np.flatnonzero(pc.greater(missing, ZERO).to_numpy(zero_copy_only=False) & used)
+        snapshot = parts.snapshot[rows][examples][due]
+        return _Minimums(snapshot, price[due], pc.cast(take(missing, due), DECIMAL))
+
+    def _order(self) -> Codes:
+        position = self.prices["position"].to_numpy()[self.price]
+        meter, meters = encode(self.snapshots["meter"])
+        dimensions, texts = encode(self.snapshots["dimensions"])
+        meter_rank, text_rank = _ranks(meters)[meter], _ranks(texts)[dimensions]
+        of_customer = self.prices["customer_id"].is_valid().to_numpy(zero_copy_only=False)
+        keys = (
+            of_customer[self.price],
+            self.tier,
+            text_rank[self.snapshot],
+            self.is_minimum,
+            meter_rank[self.snapshot],
+            position,
+            self.invoice[self.snapshot],
+        )
+        return np.lexsort(keys)
+
+    def _texts(self, snapshot: Codes, price: Codes, is_minimum: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
+        """Dimensions and description; a minimum is of no dimensions."""
+        code, distinct = encode(self.snapshots["dimensions"])
+        dimensions = np.where(is_minimum, len(distinct), code[snapshot])
+        texts = pa.concat_arrays([distinct, pa.array(["{}"])])
+        combination, examples = pair(price * 2 + is_minimum, dimensions, len(texts))
+        templates, meters = values(self.prices["description"]), values(self.prices["meter"])
+        known = values(texts)
+        descriptions = []
+        for row in examples.tolist():
+            template, meter = templates[price[row]], meters[price[row]]
+            if is_minimum[row]:
+                descriptions.append(minimum_description(meter))
+                continue
+            pairs = dict(parse_dimensions(known[dimensions[row]]))
+            text = default_description(meter, pairs) if template is None else fill(template, pairs)
+            descriptions.append(text)
+        return take(texts, dimensions), take(pa.array(descriptions, pa.string()), combination)
+
+    def _amount_minor(self, exact: Array, snapshot: Codes) -> Array:
+        code, currencies = encode(self.snapshots["currency"])
+        code = code[snapshot]
+        amounts = np.zeros(len(snapshot), dtype=np.int64)
+        for number, currency in enumerate(values(currencies)):
+            rows = np.flatnonzero(code == number)
+            own = exact if len(rows) == len(code) else take(exact, rows)
+            try:
+                amounts[rows] = to_minor_array(own, currency).to_numpy()
+            except AmountOutOfRangeError:
+                raise self._too_large(own, snapshot[rows], currency) from None
+        return pa.array(amounts)
+
+    def _too_large(self, exact: Array, snapshot: Codes, currency: str) -> RatingError:
+        row = int(np.argmax(np.abs(pc.cast(exact, pa.float64()).to_numpy())))
+        try:
+            to_minor(exact[row].as_py(), currency)
+        except AmountOutOfRangeError as error:
+            return RatingError(f"{_where(self.snapshots, int(snapshot[row]))}: {error}")
+        raise AssertionError("the largest amount fits, yet the column does not")
+
+
+def _where(snapshots: dict[str, Array], row: int) -> str:
+    return f"customer {snapshots['customer_id'][row].as_py()}, meter {snapshots['meter'][row].as_py()}"
+
+
+def _ranks(texts: Array) -> Codes:
+    """The place of each distinct text among all of them, sorted by bytes."""
+    ranks = np.empty(len(texts), dtype=np.int64)
+    ranks[pc.sort_indices(texts).to_numpy()] = np.arange(len(texts))
+    return ranks
+
+
+def _count_within(groups: Codes) -> Codes:
+    """1, 2, 3 … within each run of equal values."""
+    if not len(groups):
+        return groups
+    starts = np.flatnonzero(np.concatenate([[True], groups[1:] != groups[:-1]]))
+    lengths = np.diff(np.append(starts, len(groups)))
+    return np.arange(1, len(groups) + 1, dtype=np.int64) - np.repeat(starts, lengths)

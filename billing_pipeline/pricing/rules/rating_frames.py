@@ -1,0 +1,157 @@
+"""The columns that rating takes and gives: schemas, frame -> Arrow, Arrow -> frame.
+
+Here: types and what is refused about them. Not here: prices, arithmetic.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute
+
+from billing_pipeline.core.money import Array
+from billing_pipeline.pricing.rules.descriptions import dimensions_text
+from billing_pipeline.pricing.rules.price_book import PriceRow
+
+# The stubs know no arithmetic of decimal arrays with scalars, which is all that rating does.
+pc: Any = pyarrow.compute
+
+Codes = npt.NDArray[np.int64]
+
+DECIMAL = pa.decimal256(30, 12)
+EXACT = pa.decimal256(61, 24)
+
+
+def _schema(fields: list[Any]) -> pa.Schema:
+    return pa.schema(fields)
+
+
+SNAPSHOT_SCHEMA = _schema(
+    [
+        pa.field("customer_id", pa.string(), nullable=False),
+        pa.field("invoice_id", pa.string(), nullable=False),
+        pa.field("currency", pa.string(), nullable=False),
+        pa.field("start_date", pa.date32(), nullable=False),
+        pa.field("meter", pa.string(), nullable=False),
+        pa.field("dimensions", pa.string(), nullable=False),
+        pa.field("quantity", DECIMAL, nullable=False),
+        pa.field("event_count", pa.int64(), nullable=False),
+        pa.field("basis", pa.string(), nullable=False),
+    ]
+)
+
+PRICE_SCHEMA = _schema(
+    [
+        pa.field("price_id", pa.string(), nullable=False),
+        pa.field("currency", pa.string(), nullable=False),
+        pa.field("version_id", pa.string(), nullable=False),
+        pa.field("effective_from", pa.date32(), nullable=False),
+        pa.field("customer_id", pa.string()),
+        pa.field("meter", pa.string(), nullable=False),
+        pa.field("dimensions", pa.string(), nullable=False),
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("tier_no", pa.int64(), nullable=False),
+        pa.field("tier_from", DECIMAL, nullable=False),
+        pa.field("tier_up_to", DECIMAL),
+        pa.field("unit_amount", DECIMAL, nullable=False),
+        pa.field("package_size", DECIMAL),
+        pa.field("included", DECIMAL, nullable=False),
+        pa.field("minimum", DECIMAL),
+        pa.field("description", pa.string()),
+        pa.field("position", pa.int64(), nullable=False),
+    ]
+)
+
+LINE_SCHEMA = _schema(
+    [
+        pa.field("invoice_id", pa.string()),
+        pa.field("line_no", pa.int64()),
+        pa.field("customer_id", pa.string()),
+        pa.field("meter", pa.string()),
+        pa.field("dimensions", pa.string()),
+        pa.field("kind", pa.string()),
+        pa.field("description", pa.string()),
+        pa.field("usage_quantity", DECIMAL),
+        pa.field("included_quantity", DECIMAL),
+        pa.field("quantity", DECIMAL),
+        pa.field("unit_amount", DECIMAL),
+        pa.field("exact_amount", EXACT),
+        pa.field("currency", pa.string()),
+        pa.field("amount_minor", pa.int64()),
+        pa.field("price_id", pa.string()),
+        pa.field("price_version", pa.string()),
+        pa.field("basis", pa.string()),
+    ]
+)
+
+
+def read_frame(frame: pd.DataFrame, schema: pa.Schema, what: str) -> dict[str, Array]:
+    """The frame's columns as Arrow arrays of the schema's types; further columns are ignored.
+
+    Raises ValueError naming the column for a missing one, nulls where none may be, floats where decimals
+    belong (they have lost digits already), and values that do not fit the type.
+    """
+    missing = [name for name in schema.names if name not in frame.columns]
+    if missing:
+        raise ValueError(f"{what} lack the column(s) {', '.join(missing)}")
+    table = pa.Table.from_pandas(frame[schema.names], preserve_index=False)
+    columns: dict[str, Array] = {}
+    for field in schema:
+        column = table.column(field.name)
+        if pa.types.is_decimal(field.type) and pa.types.is_floating(column.type):
+            raise ValueError(f"{what}.{field.name} holds floats: expected exact decimals")
+        if not field.nullable and column.null_count:
+            raise ValueError(f"{what}.{field.name} has {column.null_count} null(s)")
+        try:
+            if pa.types.is_decimal(field.type) and pa.types.is_integer(column.type):
+                column = column.cast(pa.decimal256(19, 0))  # Arrow casts no int64 to a decimal of 18 integer digits
+            chunks = column.cast(field.type).chunks
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            text = f"{what}.{field.name}: expected {field.type}, found {column.type}: {error}"
+            raise ValueError(text) from None
+        columns[field.name] = pa.concat_arrays(chunks or [pa.array([], field.type)])
+    return columns
+
+
+def to_frame(columns: dict[str, Array], schema: pa.Schema) -> pd.DataFrame:
+    """A frame of ArrowDtype columns, without a copy."""
+    table = pa.table([columns[name] for name in schema.names], schema=schema)
+    return table.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def price_frame(rows: Sequence[PriceRow]) -> pd.DataFrame:
+    """Price rows as `rate` takes them."""
+    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in PRICE_SCHEMA.names}
+    columns["price_id"] = [str(price_id) for price_id in columns["price_id"]]
+    columns["dimensions"] = [dimensions_text(dimensions) for dimensions in columns["dimensions"]]
+    table = pa.table([pa.array(columns[f.name], f.type) for f in PRICE_SCHEMA], schema=PRICE_SCHEMA)
+    return table.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def encode(column: Array) -> tuple[Codes, Array]:
+    """Codes of a column without nulls, and the distinct values they index, in order of first appearance."""
+    encoded = pc.dictionary_encode(column)
+    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
+
+
+def pair(first: Codes, second: Codes, second_count: int) -> tuple[Codes, Codes]:
+    """Codes of the pairs `(first, second)`, and each distinct one's first row, in order of appearance."""
+    codes, _ = pd.factorize(first * second_count + second)
+    codes = codes.astype(np.int64)
+    examples = np.zeros(int(codes.max(initial=-1)) + 1, dtype=np.int64)
+    examples[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    return codes, examples
+
+
+def values(column: Array) -> list[Any]:
+    """A short column as Python values; nothing that has a row per snapshot comes here."""
+    return list(column.to_pylist())
+
+
+def take(column: Array, rows: Codes) -> Array:
+    """The column's values at these rows."""
+    taken: Array = pc.take(column, pa.array(rows))
+    return taken

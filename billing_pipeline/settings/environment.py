@@ -1,0 +1,84 @@
+"""One cast path from the environment to plain values; a mistake names the variable and what was expected."""
+
+import os
+from itertools import pairwise
+from pathlib import Path
+
+from billing_pipeline.core.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout: where sql/, dagster.yaml and the state folder are."""
+PORT_MAX = 65_535
+
+
+class SettingsError(UserError):
+    """A setting that cannot work; the text names the variable and what was expected."""
+
+
+def text_or_none(name: str) -> str | None:
+    """The variable's text; blank counts as unset."""
+    return os.environ.get(name) or None
+
+
+def positive(name: str, default: int) -> int:
+    """A whole number above 0.
+
+    Raises:
+        SettingsError: it is something else.
+    """
+    text = os.environ.get(name) or str(default)
+    if not text.isdecimal() or int(text) == 0:
+        raise SettingsError(f"{name}={text!r}: expected a whole number above 0")
+    return int(text)
+
+
+def percent(name: str, default: int) -> int:
+    """A whole number from 0 to 100.
+
+    Raises:
+        SettingsError: it is something else.
+    """
+    text = os.environ.get(name) or str(default)
+    if not text.isdecimal() or int(text) > 100:
+        raise SettingsError(f"{name}={text!r}: expected a whole number from 0 to 100")
+    return int(text)
+
+
+def port(name: str, default: int) -> int:
+    """A TCP port.
+
+    Raises:
+        SettingsError: it is something else.
+    """
+    number = positive(name, default)
+    if number > PORT_MAX:
+        raise SettingsError(f"{name}={number}: expected at most {PORT_MAX}")
+    return number
+
+
+def yes_or_no(name: str) -> bool | None:
+    """Yes or no; None: unset.
+
+    Raises:
+        SettingsError: it is something else.
+    """
+    text = (os.environ.get(name) or "").lower()
+    if text not in ("", "yes", "no", "true", "false", "1", "0"):
+        raise SettingsError(f"{name}={text!r}: expected yes or no")
+    return text in ("yes", "true", "1") if text else None
+
+
+def rising_days(name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    """Rising whole days, comma-separated; `none` is no day.
+
+    Raises:
+        SettingsError: it is something else.
+    """
+    text = os.environ.get(name) or ",".join(map(str, default))
+    if text == "none":
+        return ()
+    parts = [part.strip() for part in text.split(",")]
+    days = tuple(int(part) for part in parts if part.isdecimal())
+    if len(days) != len(parts) or any(later <= before for before, later in pairwise((0, *days))):
+        raise SettingsError(f"{name}={text!r}: expected rising whole days such as 1,3,7,14, or none")
+    return days

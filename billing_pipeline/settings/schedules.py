@@ -1,0 +1,29 @@
+"""When things happen by themselves. All crons are in UTC."""
+
+import os
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSettings:
+    """Cron expressions; whether they are any is for the schedules to say."""
+
+    bill_month_cron: str
+    """BILL_MONTH_CRON; default: the 1st at 12:00, when the month has ended in every time zone."""
+    charge_month_cron: str
+    """CHARGE_MONTH_CRON; default: a day later, so that drafts can be looked at."""
+    sweep_cron: str
+    """SWEEP_CRON: when Stripe's own list is searched for events that never arrived; default: every 15 min."""
+    reconcile_cron: str
+    """RECONCILE_CRON: when our books are compared with Stripe's; default: daily at 06:30."""
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment."""
+        return cls(
+            bill_month_cron=os.environ.get("BILL_MONTH_CRON") or "0 12 1 * *",
+            charge_month_cron=os.environ.get("CHARGE_MONTH_CRON") or "0 12 2 * *",
+            sweep_cron=os.environ.get("SWEEP_CRON") or "*/15 * * * *",
+            reconcile_cron=os.environ.get("RECONCILE_CRON") or "30 6 * * *",
+        )

@@ -1,0 +1,172 @@
+"""What charging needs of Stripe: plain values, and the operations as a Protocol. No HTTP and no SDK type belongs here.
+
+stripe_gateway/gateway.py is the real one; tests have their own.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class StripeInvoice:
+    """An invoice at Stripe. `invoice_id` is its metadata, `total_minor` in minor units of `currency`.
+
+    `payment_status` is that of the newest payment intent (None without one, or when it was not asked for);
+    `refusal` is (kind, code, decline code) of that intent's last refused attempt. `remaining_minor` is still to be
+    paid, `paid_minor` was.
+    """
+
+    id: str
+    invoice_id: str | None
+    customer_id: str
+    status: str | None
+    currency: str
+    total_minor: int
+    has_lines: bool
+    payment_status: str | None = None
+    refusal: tuple[str, str | None, str | None] | None = None
+    remaining_minor: int = 0
+    paid_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ListedInvoice:
+    """What the bulk listing keeps of an invoice."""
+
+    id: str
+    invoice_id: str | None
+    status: str | None
+    total_minor: int
+    currency: str
+    customer_id: str
+
+    @property
+    def is_live(self) -> bool:
+        """Not voided: it may still be paid, or was."""
+        return self.status != "void"
+
+
+@dataclass(frozen=True, slots=True)
+class StripeCreditNote:
+    """A credit note at Stripe. `credit_note_id` is its metadata; amounts in minor units of `currency`.
+
+    `reduction_minor` is the part that lowered what was still to be paid (`pre_payment_amount`).
+    """
+
+    id: str
+    credit_note_id: str | None
+    stripe_invoice_id: str
+    status: str
+    currency: str
+    amount_minor: int
+    reduction_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class StripeCustomer:
+    """A customer at Stripe; `customer_id` is its metadata: our key."""
+
+    id: str
+    customer_id: str | None
+    deleted: bool = False
+    has_payment_method: bool = False
+
+
+class StripeApi(Protocol):
+    """The operations. Each raises StripeFailure for any answer but success; `key` is the idempotency key."""
+
+    @property
+    def calls_made(self) -> int:
+        """Requests sent so far."""
+        ...
+
+    def list_invoices(self, created_gte: int, customer: str | None = None) -> Iterator[ListedInvoice]:
+        """All invoices created at or after a Unix time, of one customer or of all."""
+        ...
+
+    def list_customers(self, email: str | None = None) -> Iterator[StripeCustomer]:
+        """All customers, or those with this very address."""
+        ...
+
+    def create_customer(self, customer_id: str, name: str, email: str, *, key: str) -> StripeCustomer:
+        """A customer with our key in its metadata."""
+        ...
+
+    def retrieve_customer(self, stripe_customer_id: str) -> StripeCustomer:
+        """A customer as it is now."""
+        ...
+
+    def create_invoice(self, invoice: Mapping[str, Any], customer: str, *, key: str) -> StripeInvoice:
+        """A draft, from the `invoice` part of a frozen request."""
+        ...
+
+    def add_lines(self, stripe_id: str, lines: Sequence[Mapping[str, Any]], *, key: str) -> StripeInvoice:
+        """All lines in one call: either all of them are added or none."""
+        ...
+
+    def retrieve_invoice(self, stripe_id: str) -> StripeInvoice:
+        """An invoice as it is now, with the state of its payment."""
+        ...
+
+    def finalize_invoice(self, stripe_id: str, *, key: str) -> StripeInvoice:
+        """Make it final; Stripe marks it paid at once if nothing is to be charged."""
+        ...
+
+    def pay_invoice(self, stripe_id: str, *, key: str) -> StripeInvoice:
+        """One attempt to collect it."""
+        ...
+
+    def close(self) -> None:
+        """Give back the calling thread's connection."""
+        ...
+
+
+class CreditNoteApi(Protocol):
+    """What issuing credit notes needs beside the invoices."""
+
+    def retrieve_invoice(self, stripe_id: str) -> StripeInvoice:
+        """An invoice as it is now, with the state of its payment."""
+        ...
+
+    def credit_notes_of(self, stripe_invoice_id: str) -> Iterator[StripeCreditNote]:
+        """All credit notes of an invoice."""
+        ...
+
+    def create_credit_note(self, note: Mapping[str, Any], *, key: str) -> StripeCreditNote:
+        """A credit note, from a frozen request; a refund or a balance transaction comes with it, or nothing does."""
+        ...
+
+
+class RepayingApi(Protocol):
+    """What giving back the money of a failed refund needs. `repays` is metadata: the id of the refund that failed."""
+
+    def repaid_to_balance(self, stripe_customer_id: str, repays: str) -> str | None:
+        """The id of the balance transaction that does it, if there is one."""
+        ...
+
+    def repay_to_balance(
+        self, stripe_customer_id: str, amount_minor: int, currency: str, repays: str, *, key: str
+    ) -> str:
+        """A credit on the customer's balance, which Stripe applies to the next invoice; its id."""
+        ...
+
+    def repaid_to_card(self, payment_intent_id: str, repays: str) -> str | None:
+        """The id of the other refund that does it, if there is one."""
+        ...
+
+    def repay_to_card(self, payment_intent_id: str, amount_minor: int, repays: str, *, key: str) -> str:
+        """Another refund of the payment; its id."""
+        ...
+
+
+class VoidingApi(StripeApi, Protocol):
+    """What taking an invoice back needs beyond charging it."""
+
+    def void_invoice(self, stripe_id: str, *, key: str) -> StripeInvoice:
+        """Void an open or uncollectible invoice."""
+        ...
+
+    def delete_invoice(self, stripe_id: str, *, key: str) -> None:
+        """Delete a draft."""
+        ...

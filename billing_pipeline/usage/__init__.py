@@ -1,0 +1,4 @@
+"""What was used: events as they are imported and corrected, and the quantity of each period.
+
+Prices belong to `pricing/`.
+"""

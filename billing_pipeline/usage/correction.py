@@ -1,0 +1,204 @@
+"""A correcting usage event, with its author and reason; the event that it corrects stays as it was.
+
+Here: one correction at a time, by a person. Not here: imports, and what a correction does to a month.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid5
+
+from sqlalchemy import Connection, text
+
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.imports.problems import shown
+from billing_pipeline.imports.rules import fields as import_rules
+from billing_pipeline.postgres.locks import USAGE_LOCK
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.usage.importing import UsageImport, record_import
+
+_NAMESPACE = UUID("5e1b52c1-6f0e-5b0f-9d55-0f1f5a8d7c11")
+
+_KNOWN = """
+SELECT c.customer_id, array(
+    SELECT m.meter::text FROM billing.meters AS m WHERE m.currency = c.currency ORDER BY 1
+) AS meters
+FROM billing.customers AS c WHERE c.customer_id = :customer_id
+"""
+_EVENT = """
+SELECT e.event_id, e.customer_id, e.meter, e.dimensions, e.quantity, e.occurred_at, c.event_id AS corrected_by
+FROM billing.usage_events AS e
+LEFT JOIN billing.usage_corrections AS c ON c.corrects_event_id = e.event_id
+WHERE e.event_id = :event_id
+"""
+
+_INSERT_EVENT = """
+INSERT INTO billing.usage_events
+(event_id, customer_id, meter, dimensions, quantity, occurred_at, received_at)
+VALUES (
+    :event_id, :customer_id, :meter, CAST(:dimensions AS jsonb), trim_scale(CAST(:quantity AS numeric)), :occurred_at,
+    :received_at
+)
+ON CONFLICT (event_id) DO NOTHING
+"""
+
+_INSERT_CORRECTION = """
+INSERT INTO billing.usage_corrections (event_id, corrects_event_id, author, reason)
+VALUES (:event_id, :corrects_event_id, :author, :reason)
+"""
+
+_LOG = """
+INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason, state_before, state_after)
+SELECT
+    CAST(:author AS text), 'usage.correct', 'usage_event', coalesce(CAST(:corrects_event_id AS text), n.event_id),
+    CAST(:reason AS text),
+    (SELECT to_jsonb(b) - 'series_id' FROM billing.usage_events AS b WHERE b.event_id = :corrects_event_id),
+    to_jsonb(n) - 'series_id'
+FROM billing.usage_events AS n
+WHERE n.event_id = :event_id
+"""
+
+
+class CorrectionRefused(UserError):  # noqa: N818 - the CLI and its users read it as a verdict
+    """A correction that was not made; the text is one line that says why."""
+
+
+@dataclass(frozen=True)
+class _Event:
+    customer_id: str
+    meter: str
+    dimensions: str
+    occurred_at: datetime
+
+
+def correct_usage(
+    warehouse: Warehouse,
+    *,
+    author: str,
+    reason: str,
+    quantity: Decimal | int | str,
+    event_id: str | None = None,
+    customer_id: str | None = None,
+    meter: str | None = None,
+    dimensions: Mapping[str, object] | None = None,
+    occurred_at: datetime | None = None,
+) -> str:
+    """Replace the quantity of one event (`event_id`), or add an event that the platform never sent.
+
+    The event's id is derived from the correction, so the same command given twice is refused the second time
+    and no usage counts twice.
+
+    Args:
+        warehouse: the billing database.
+        author: the person who answers for it.
+        reason: why, for the audit log.
+        quantity: the right quantity, exact.
+        event_id: the event to correct; then nothing below is given.
+        customer_id: of the missing event.
+        meter: of the missing event.
+        dimensions: of the missing event, none by default.
+        occurred_at: of the missing event, with its offset.
+
+    Returns:
+        The id of the correcting event.
+
+    Raises:
+        CorrectionRefused: an argument is wrong, or the event is unknown, or corrected already.
+    """
+    exact = _checked("quantity", str(quantity), import_rules.quantity)
+    for name, value in (("author", author), ("reason", reason)):
+        if not value.strip() or "\0" in value:
+            raise CorrectionRefused(f'{name} "{value.strip()}": expected a text, for the audit log')
+    missing = _missing_event(customer_id, meter, dimensions, occurred_at) if event_id is None else None
+    if event_id is not None and (customer_id, meter, dimensions, occurred_at) != (None, None, None, None):
+        raise CorrectionRefused(
+            "expected either an event_id, or the customer_id, meter, dimensions and occurred_at of a missing event"
+        )
+    with warehouse.transaction() as connection:
+        # as for imports: no event may appear with a received_at before a snapshot's cut-off
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": USAGE_LOCK})
+        if missing is not None:
+            _require_known(connection, missing)
+        event = missing or _event_to_correct(connection, event_id or "", exact)
+        return _write(connection, event, exact, event_id, author.strip(), reason.strip())
+
+
+def _checked(name: str, value: str, rule: Any) -> str:
+    try:
+        checked: str = rule(value)
+    except ValueError as error:
+        raise CorrectionRefused(f'{name} "{shown(value)}": expected {error}') from None
+    return checked
+
+
+def _missing_event(
+    customer_id: str | None, meter: str | None, dimensions: Mapping[str, object] | None, occurred_at: datetime | None
+) -> _Event:
+    if customer_id is None or meter is None or occurred_at is None:
+        raise CorrectionRefused(
+            "expected an event_id to correct, or the customer_id, meter and occurred_at of a missing event"
+        )
+    _checked("occurred_at", occurred_at.isoformat(), import_rules.instant)
+    return _Event(
+        _checked("customer_id", customer_id, import_rules.key),
+        _checked("meter", meter, import_rules.key),
+        _checked("dimensions", json.dumps(dict(dimensions or {})), import_rules.dimensions),
+        occurred_at,
+    )
+
+
+def _require_known(connection: Connection, event: _Event) -> None:
+    """A feed may run ahead of the customers' file; a person who adds an event means somebody who is there."""
+    found = connection.execute(text(_KNOWN), {"customer_id": event.customer_id}).one_or_none()
+    if found is None:
+        raise CorrectionRefused(f'customer_id "{event.customer_id}": expected a customer, found none')
+    if found.meters and event.meter not in found.meters:
+        raise CorrectionRefused(f'meter "{event.meter}": expected one of {", ".join(found.meters)}')
+
+
+def _event_to_correct(connection: Connection, event_id: str, quantity: str) -> _Event:
+    _checked("event_id", event_id, import_rules.key)
+    found = connection.execute(text(_EVENT), {"event_id": event_id}).mappings().one_or_none()
+    if found is None:
+        raise CorrectionRefused(f'event_id "{event_id}": expected a stored event, found none')
+    if found["corrected_by"] is not None:
+        raise CorrectionRefused(
+            f'event_id "{event_id}": already corrected by {found["corrected_by"]}, correct that one instead'
+        )
+    if found["quantity"] == Decimal(quantity):
+        raise CorrectionRefused(f'event_id "{event_id}": its quantity is {quantity} already')
+    return _Event(found["customer_id"], found["meter"], json.dumps(found["dimensions"]), found["occurred_at"])
+
+
+def _write(connection: Connection, event: _Event, quantity: str, corrects: str | None, author: str, reason: str) -> str:
+    content = [
+        corrects,
+        event.customer_id,
+        event.meter,
+        event.dimensions,
+        format(Decimal(quantity).normalize(), "f"),
+        event.occurred_at.timestamp(),
+        reason,
+    ]
+    event_id = f"correction:{uuid5(_NAMESPACE, json.dumps(content))}"
+    received_at: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    row = {
+        "event_id": event_id,
+        "customer_id": event.customer_id,
+        "meter": event.meter,
+        "dimensions": event.dimensions,
+        "quantity": quantity,
+        "occurred_at": event.occurred_at,
+        "received_at": received_at,
+    }
+    if connection.execute(text(_INSERT_EVENT), row).rowcount == 0:
+        raise CorrectionRefused(f"this event was added already, as {event_id}; a second one needs a reason of its own")
+    known = {"event_id": event_id, "corrects_event_id": corrects, "author": author, "reason": reason}
+    connection.execute(text(_INSERT_CORRECTION), known)
+    connection.execute(text(_LOG), known)
+    at = event.occurred_at
+    record_import(connection, "correction", UsageImport(1, 1, 0, at, at, None, received_at, ""))
+    return event_id

@@ -1,0 +1,88 @@
+"""What a measurement of usage covers: the periods and meters that sql/usage/usage_snapshots.sql finds in pg_temp."""
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from billing_pipeline.core.months import first_of, month_after
+from billing_pipeline.postgres.warehouse import load_sql
+
+FINALISED = """EXISTS (
+    SELECT FROM billing.invoices AS i
+    WHERE i.period_id = p.period_id AND i.billing_month = p.billing_month AND i.status NOT IN ('draft', 'void')
+)"""
+
+
+def measure_open_periods(connection: Connection, month: date) -> None:
+    """Cover the month's periods that may still be drafted anew. Any of them may be released with carry-forward."""
+    _cover(
+        connection,
+        month,
+        "TRUE",
+        f"INNER JOIN billing.customers AS c USING (customer_id) WHERE c.status <> 'inactive' AND NOT {FINALISED}",
+    )
+
+
+def measure_billed_periods(connection: Connection, month: date) -> int:
+    """Cover the month's periods behind a finalised invoice; returns how many there are.
+
+    A customer who left since then was one when the period ran, so its status does not matter. Carry-forward stays with
+    those that were billed so, until the feed has caught up with them.
+    """
+    carried = """EXISTS (
+        SELECT FROM billing.usage_snapshots AS s WHERE s.period_id = p.period_id AND s.basis = 'carried_forward'
+    )"""
+    return _cover(connection, month, carried, f"WHERE {FINALISED}")
+
+
+def bounds(connection: Connection, month: date) -> dict[str, Any]:
+    """The parameters of a measurement that follow from the month: where its periods and its days begin and end."""
+    found = connection.execute(
+        text(
+            "SELECT coalesce(min(period_start), :first) AS first_start, coalesce(max(period_end), :last) AS last_end"
+            " FROM billing.billing_periods WHERE billing_month = :month"
+        ),
+        {"month": month, "first": first_of(month), "last": first_of(month_after(month))},
+    ).one()
+    return {
+        "month": month,
+        "first_start": found.first_start,
+        "last_end": found.last_end,
+        "month_start": first_of(month),
+        "month_end": first_of(month_after(month)),
+    }
+
+
+def feed_reach(connection: Connection, as_of: datetime, default: datetime) -> datetime:
+    """How far the feed was complete by `as_of`, at most `default`, which also stands for a feed that never said."""
+    reach = connection.execute(
+        text("SELECT max(complete_through) FROM billing.usage_imports WHERE received_at <= :as_of"), {"as_of": as_of}
+    ).scalar()
+    return default if reach is None else min(reach, default)
+
+
+def measurement() -> str:
+    """The SELECT that measures what is covered."""
+    return load_sql("usage/usage_snapshots.sql")
+
+
+def _cover(connection: Connection, month: date, may_carry: str, which: str) -> int:
+    connection.execute(text("DROP TABLE IF EXISTS pg_temp.measured_periods, pg_temp.measured_meters"))
+    count = connection.execute(
+        text(
+            f"""
+            CREATE TEMP TABLE measured_periods ON COMMIT DROP AS
+            SELECT p.period_id, p.customer_id, p.currency, p.period_start, p.period_end, p.previous_end,
+                {may_carry} AS may_carry
+            FROM billing.billing_periods AS p {which} AND p.billing_month = :month
+            """
+        ),
+        {"month": month},
+    ).rowcount
+    connection.execute(
+        text(
+            "CREATE TEMP TABLE measured_meters ON COMMIT DROP AS SELECT * FROM billing.meters; ANALYZE measured_periods"
+        )
+    )
+    return count

@@ -1,0 +1,1 @@
+"""What a usage file holds, and how events become a quantity. Pure."""

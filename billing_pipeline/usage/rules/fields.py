@@ -1,0 +1,23 @@
+"""What the usage file holds."""
+
+from billing_pipeline.imports.rules.fields import (
+    KEY_LENGTH_MAX,
+    PLAIN_DECIMAL,
+    PLAIN_INSTANT,
+    PLAIN_KEY,
+    Field,
+    dimensions,
+    instant,
+    key,
+    quantity,
+)
+
+USAGE_FIELDS = (
+    Field("event_id", key, plain=PLAIN_KEY, plain_length_max=KEY_LENGTH_MAX),
+    Field("customer_id", key, plain=PLAIN_KEY, plain_length_max=KEY_LENGTH_MAX),
+    Field("meter", key, plain=PLAIN_KEY, plain_length_max=KEY_LENGTH_MAX),
+    Field("dimensions", dimensions, kind="object", required=False),
+    Field("quantity", quantity, kind="number", plain=PLAIN_DECIMAL),
+    Field("occurred_at", instant, kind="instant", plain=PLAIN_INSTANT),
+)
+"""The usage file. Only `dimensions` may be absent or blank."""

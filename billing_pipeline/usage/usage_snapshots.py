@@ -1,0 +1,120 @@
+"""Usage events of a month into quantities, and what cannot be billed into quarantine.
+
+Periods without a finalised invoice are measured anew. Those that are billed keep their rows for ever; where the usage
+known by now gives something else, that is written beside them as another version.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import text
+
+from billing_pipeline.postgres.asset_months import Built, count_rows, owned_month, record_build
+from billing_pipeline.postgres.locks import USAGE_LOCK
+from billing_pipeline.postgres.warehouse import Warehouse, load_sql, replace_rows
+from billing_pipeline.usage.measuring import (
+    bounds,
+    feed_reach,
+    measure_billed_periods,
+    measure_open_periods,
+    measurement,
+)
+from billing_pipeline.usage.restatement import restate
+
+OPEN_PERIODS = """t.billing_month = :month AND NOT EXISTS (
+    SELECT FROM billing.invoices AS i
+    WHERE i.period_id = t.period_id AND i.billing_month = t.billing_month AND i.status NOT IN ('draft', 'void')
+)"""
+"""Rows that may still be rebuilt: no finalised invoice stands on them. A void one does not hold its period."""
+
+QUARANTINE_KEY = ("billing_month", "stage", "customer_id", "meter", "dimensions", "period_id")
+
+
+@dataclass(frozen=True)
+class BuiltSnapshots(Built):
+    """Also the cut-off, how much was set aside, and the billed periods that got another version."""
+
+    as_of: datetime
+    quarantined_series: int
+    quarantined_events: int
+    carried_forward_rows: int
+    restated_periods: int
+
+
+def build(
+    warehouse: Warehouse, month: date, run_id: str, *, as_of: datetime | None = None, carry_forward: bool = False
+) -> BuiltSnapshots:
+    """Measure the month's periods: rows of open ones are replaced, billed ones are restated where they would differ.
+
+    Args:
+        warehouse: the database.
+        month: the partition.
+        run_id: written to new rows; rows that stay as they were keep theirs.
+        as_of: count events received until then, and let every open row say so; default: now, and open rows whose
+            content is unchanged keep theirs.
+        carry_forward: bill what the feed does not cover at the quantities of the period before.
+    """
+    with owned_month(warehouse, month) as connection:
+        # imports hold this lock exclusively: no event can appear later with a received_at before the cut-off
+        connection.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": USAGE_LOCK})
+        cut_off = as_of or connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        span = bounds(connection, month)
+        reach = feed_reach(connection, cut_off, span["last_end"])
+        carried_from = reach if carry_forward else None
+        parameters = {**span, "run_id": run_id, "as_of": cut_off, "carried_forward_from": carried_from}
+        measure_open_periods(connection, month)
+        change = replace_rows(
+            connection,
+            "billing.usage_snapshots",
+            measurement(),
+            OPEN_PERIODS,
+            parameters,
+            key=("period_id", "meter", "dimensions"),
+            ignore=("run_id", "as_of") if as_of is None else ("run_id",),
+        )
+        restated = 0
+        if measure_billed_periods(connection, month):
+            restated = restate(connection, {**parameters, "carried_forward_from": reach})
+        replace_rows(
+            connection,
+            "billing.usage_quarantine",
+            load_sql("usage/usage_quarantine.sql"),
+            "t.billing_month = :month AND t.stage = 'usage_snapshots'",
+            parameters,
+            key=QUARANTINE_KEY,
+        )
+        record_build(connection, "usage_snapshots", month, run_id, as_of=cut_off, carried_forward_from=carried_from)
+        if carried_from is not None:
+            connection.execute(text(_LOG_RELEASE), {"month": month, "run_id": run_id, "reach": carried_from})
+        quarantine = connection.execute(
+            text(
+                "SELECT count(*) AS series, coalesce(sum(event_count), 0) AS events FROM billing.usage_quarantine"
+                " WHERE billing_month = :month AND stage = 'usage_snapshots'"
+            ),
+            {"month": month},
+        ).one()
+        carried = connection.execute(
+            text(
+                "SELECT count(*) FROM billing.usage_snapshots"
+                " WHERE billing_month = :month AND basis = 'carried_forward'"
+            ),
+            {"month": month},
+        ).scalar_one()
+        row_count = count_rows(connection, "usage_snapshots", month)
+    return BuiltSnapshots(
+        change.inserted,
+        change.deleted,
+        row_count,
+        cut_off,
+        int(quarantine.series),
+        int(quarantine.events),
+        int(carried),
+        restated,
+    )
+
+
+_LOG_RELEASE = """
+INSERT INTO billing.automation_log (actor, run_id, action, object_type, object_id, reason, state_after)
+VALUES ('bill_month', :run_id, 'month.carry_forward', 'month', cast(:month AS text), 'released in the run''s config',
+    jsonb_build_object('feed_complete_through', cast(:reach AS timestamptz)))
+"""

@@ -1,0 +1,1 @@
+"""The receiver of Stripe's webhooks: verifies, stores, answers; small on purpose."""

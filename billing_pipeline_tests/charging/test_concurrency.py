@@ -1,0 +1,121 @@
+"""Runs beside each other, beside a person and beside a database that goes away."""
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from billing_pipeline.charging.store import ChargeMoved, ChargeStore, lock_key
+from billing_pipeline.stripe_gateway.gateway import StripeGateway
+from billing_pipeline_tests.charging.world import KEY, Bill, World, invoice_id_of
+
+
+def test_two_runs_at_once_charge_each_invoice_once(world: World) -> None:
+    names = [f"c{n:02}" for n in range(25)]
+    world.bill(*(Bill(name, at_stripe=int(name[1:]) % 5 > 0) for name in names))
+    world.stripe.fault("latency", "POST /v1/invoices/**", latency_ms=5)
+    reports: list[Any] = []
+    runs = [threading.Thread(target=lambda: reports.append(world.charge())) for _ in range(3)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert len(reports) == 3
+    assert world.charge().pending == {}
+    assert set(world.states().values()) == {("paid", None), ("refused", "no_payment_method")}
+    assert len(world.stripe.invoices()) == len(names)
+    assert set(world.stripe.payments().values()) == {0, 1}
+    assert sum(world.stripe.payments().values()) == 20
+    assert world.problems() == []
+
+
+def test_an_invoice_in_other_hands_is_left_to_them(world: World) -> None:
+    world.bill(Bill("a"), Bill("b"))
+    with world.warehouse.engine.connect() as other:
+        other.execute(text("SELECT pg_advisory_lock(:key)"), {"key": lock_key(invoice_id_of("a"))})
+        report = world.charge()
+    assert (report.in_other_hands, report.worked_on) == (1, 1)
+    assert world.states() == {"a": ("intended", None), "b": ("paid", None)}
+
+
+def test_no_transaction_is_open_while_stripe_is_called(world: World) -> None:
+    world.bill(*(Bill(f"c{n}", at_stripe=n > 1) for n in range(4)))
+    world.stripe.fault("latency", "**", latency_ms=40)
+    finished = threading.Event()
+    seen: list[str] = []
+
+    def watch() -> None:
+        watcher = create_engine(world.warehouse.engine.url, isolation_level="AUTOCOMMIT")
+        with watcher.connect() as connection:
+            while not finished.wait(0.01):
+                seen.extend(
+                    connection.execute(
+                        text(
+                            "SELECT state FROM pg_stat_activity WHERE datname = current_database()"
+                            " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+                            " AND (state = 'idle' OR now() - state_change > interval '25 ms')"
+                        )
+                    ).scalars()
+                )
+        watcher.dispose()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    world.charge()
+    finished.set()
+    thread.join()
+    assert len(seen) > 20
+    assert set(seen) == {"idle"}
+
+
+def test_losing_the_database_connection_ends_the_work_on_that_invoice_only(world: World) -> None:
+    class Cutting(StripeGateway):
+        cut = False
+
+        def finalize_invoice(self, stripe_id: str, *, key: str) -> Any:
+            if not self.cut:
+                self.cut = True
+                with world.warehouse.engine.connect() as connection:
+                    connection.execute(
+                        text(
+                            "SELECT pg_terminate_backend(l.pid) FROM pg_locks AS l WHERE l.locktype = 'advisory'"
+                            " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                        )
+                    )
+            return super().finalize_invoice(stripe_id, key=key)
+
+    world.bill(Bill("a"), Bill("b"))
+    report = world.charge(Cutting(KEY, world.stripe.base_url), workers=1)
+    assert report.pending == {"connection_to_database_lost": 1}
+    assert world.states() == {"a": ("lines_added", None), "b": ("paid", None)}
+    assert not [call for call in world.stripe.writes() if call.endswith("/pay")][1:]
+    world.charge()
+    assert world.states()["a"] == ("paid", None)
+    assert set(world.stripe.payments().values()) == {1}
+
+
+def test_a_charge_that_somebody_else_moved_is_read_anew(world: World) -> None:
+    class Meddling(StripeGateway):
+        def pay_invoice(self, stripe_id: str, *, key: str) -> Any:
+            paid = super().pay_invoice(stripe_id, key=key)
+            with world.warehouse.transaction() as connection:  # as an event's processing would
+                connection.execute(text("UPDATE billing.stripe_charges SET state = 'paid' WHERE state = 'finalized'"))
+            return paid
+
+    world.bill(Bill("a"))
+    report = world.charge(Meddling(KEY, world.stripe.base_url))
+    assert (world.states(), report.pending) == ({"a": ("paid", None)}, {})
+
+
+def test_a_change_re_checks_state_and_attempt(world: World) -> None:
+    world.bill(Bill("a"))
+    with world.warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        store = ChargeStore(connection, "run")
+        charge = store.read(invoice_id_of("a")).charge
+        for stale in (replace(charge, state="drafted"), replace(charge, attempt=2)):
+            with pytest.raises(ChargeMoved):
+                store.change(stale, "charge.park", state="parked", reason_code="x", reason="x")
+    assert world.states() == {"a": ("intended", None)}
+    assert world.logged("a") == ["invoice.finalise"]

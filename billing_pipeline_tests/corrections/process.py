@@ -1,0 +1,59 @@
+"""A correction in a process of its own that kills itself at a call to Stripe.
+
+`python -m … DATABASE_URL STRIPE_BASE OPERATION before|after ACTION ARGUMENT…`
+"""
+
+import os
+import signal
+import sys
+from typing import Any
+
+from sqlalchemy import create_engine, make_url
+
+from billing_pipeline.corrections.credit_notes import issue_credit_note
+from billing_pipeline.corrections.settling import run_settlements
+from billing_pipeline.corrections.void_invoice import void_invoice
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.stripe_gateway.gateway import StripeGateway
+from billing_pipeline_tests.charging.world import KEY
+
+
+class Killing(StripeGateway):
+    """Dies by SIGKILL before or after the first call of an operation."""
+
+    def __init__(self, base_url: str, operation: str, when: str) -> None:
+        super().__init__(KEY, base_url)
+        self._doomed = (operation, when)
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name.startswith("_") or name != self._doomed[0]:
+            return found
+
+        def doomed(*arguments: Any, **options: Any) -> Any:
+            if self._doomed[1] == "after":
+                found(*arguments, **options)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        return doomed
+
+
+def act(warehouse: Warehouse, api: StripeGateway, action: str, arguments: list[str]) -> None:
+    """Do it."""
+    if action == "settle":
+        run_settlements(warehouse, api, author="doomed")
+    if action == "void":
+        void_invoice(warehouse, api, arguments[0], author="doomed", reason="wrong")
+    if action == "credit":
+        invoice, amount, to = arguments
+        issue_credit_note(warehouse, api, invoice, author="doomed", reason="goodwill", amount_minor=int(amount), to=to)
+
+
+def main() -> None:
+    database, base_url, operation, when, action, *arguments = sys.argv[1:]
+    warehouse = Warehouse(create_engine(database), make_url(database))
+    act(warehouse, Killing(base_url, operation, when), action, arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Ids that every run derives alike, and totals."""
+
+import uuid
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from billing_pipeline.invoicing.rules.invoice_ids import (
+    NAMESPACE,
+    InvoiceTotal,
+    Line,
+    invoice_id,
+    invoice_ids,
+    invoice_totals,
+    iso_utc,
+    period_id,
+    period_ids,
+    total_minor,
+)
+
+START = datetime(2026, 10, 1, tzinfo=UTC)
+
+
+def test_ids_already_issued_never_change():
+    assert str(NAMESPACE) == "8f5c9d0e-52d7-4c0b-9a3e-1f6d2b7a4c58"
+    assert invoice_id("00042", START) == uuid.uuid5(NAMESPACE, "00042|2026-10-01T00:00:00Z|0")
+    assert period_id("00042", START) == uuid.uuid5(NAMESPACE, "00042|2026-10-01T00:00:00Z")
+
+
+def test_the_same_instant_in_another_zone_is_the_same_id():
+    assert invoice_id("c", START) == invoice_id("c", START.astimezone(timezone(timedelta(hours=5, minutes=45))))
+
+
+def test_customer_start_and_revision_each_change_the_id():
+    ids = {invoice_id(c, s, r) for c in ("a", "a|b") for s in (START, START + timedelta(days=1)) for r in (0, 1)}
+    assert len(ids) == 8
+
+
+def test_a_naive_start_is_refused():
+    with pytest.raises(ValueError, match="no time zone"):
+        iso_utc(datetime(2026, 10, 1))
+
+
+@given(
+    customers=st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=20),
+    start=st.datetimes(timezones=st.just(UTC)),
+    revision=st.integers(0, 99),
+)
+@settings(deadline=None)
+def test_many_ids_are_the_ids_one_by_one(customers, start, revision):
+    starts = [iso_utc(start)] * len(customers)
+    assert invoice_ids(customers, starts, revision) == [str(invoice_id(c, start, revision)) for c in customers]
+    assert period_ids(customers, starts) == [str(period_id(c, start)) for c in customers]
+
+
+def test_an_invoices_total_is_the_sum_of_its_lines():
+    lines = [Line("i2", "b", "eur", 5), Line("i1", "a", "usd", 1), Line("i2", "b", "eur", -7)]
+    assert invoice_totals(lines) == [
+        InvoiceTotal("i2", "b", "eur", 2, -2),
+        InvoiceTotal("i1", "a", "usd", 1, 1),
+    ]
+    assert total_minor([]) == 0
+
+
+def test_lines_of_two_currencies_or_customers_make_no_invoice():
+    with pytest.raises(ValueError, match="lines in eur, usd have no common total"):
+        total_minor([Line("i", "a", "usd", 1), Line("i", "a", "eur", 1)])
+    with pytest.raises(ValueError, match="invoice i has lines of customers a, b"):
+        invoice_totals([Line("i", "a", "usd", 1), Line("i", "b", "usd", 1)])

@@ -1,0 +1,135 @@
+"""A correction is another event with an author and a reason; what it corrects stays as it was."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.usage.correction import CorrectionRefused, correct_usage
+from billing_pipeline.usage.importing import import_usage
+from billing_pipeline_tests.month_rows import add_customer, load_book
+
+AT = datetime(2026, 10, 5, tzinfo=UTC)
+BY: dict[str, Any] = {"author": "ada", "reason": "meter was stuck"}
+MISSING: dict[str, Any] = {
+    "customer_id": "0042",
+    "meter": "licenses",
+    "dimensions": {"tier": "basic"},
+    "occurred_at": AT,
+}
+
+
+@pytest.fixture
+def imported(warehouse: Warehouse, tmp_path: Path) -> Warehouse:
+    file = tmp_path / "usage.csv"
+    file.write_text(
+        "event_id,customer_id,meter,dimensions,quantity,occurred_at\n"
+        'wrong,0042,licenses,"{""tier"": ""basic""}",5,2026-10-05T00:00:00Z\n'
+    )
+    import_usage(warehouse, file)
+    add_customer(warehouse, "0042")
+    return warehouse
+
+
+def event(warehouse: Warehouse, event_id: str) -> dict[str, Any]:
+    (row,) = warehouse.rows("SELECT * FROM billing.usage_events WHERE event_id = :id", id=event_id)
+    return row
+
+
+def counts(warehouse: Warehouse) -> tuple[int, ...]:
+    tables = ("usage_events", "usage_corrections", "usage_imports", "automation_log")
+    return tuple(warehouse.scalar(f"SELECT count(*) FROM billing.{table}") for table in tables)
+
+
+def refusal(warehouse: Warehouse, **given: Any) -> str:
+    before = counts(warehouse)
+    with pytest.raises(CorrectionRefused) as caught:
+        correct_usage(warehouse, **(BY | given))
+    assert counts(warehouse) == before
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_correction_takes_the_place_of_its_event_in_the_same_series_at_the_same_instant(imported: Warehouse) -> None:
+    wrong = event(imported, "wrong")
+    event_id = correct_usage(imported, **BY, event_id="wrong", quantity="7.50")
+    right = event(imported, event_id)
+    same = ("customer_id", "meter", "dimensions", "occurred_at", "series_id")
+    assert [right[name] for name in same] == [wrong[name] for name in same]
+    assert right["quantity"] == Decimal("7.5")
+    assert event(imported, "wrong") == wrong
+    assert imported.rows("SELECT * FROM billing.usage_corrections") == [
+        {"event_id": event_id, "corrects_event_id": "wrong", "author": "ada", "reason": "meter was stuck"}
+    ]
+    (record,) = imported.rows("SELECT * FROM billing.usage_imports WHERE source = 'correction'")
+    assert (record["row_count"], record["new_event_count"], record["content_sha256"]) == (1, 1, None)
+    assert (record["oldest_new_at"], record["newest_at"], record["complete_through"]) == (AT, AT, None)
+    assert record["received_at"] == right["received_at"] > wrong["received_at"]
+
+
+def test_a_correction_is_in_the_audit_log_with_before_and_after(imported: Warehouse) -> None:
+    event_id = correct_usage(imported, **BY, event_id="wrong", quantity=7)
+    (entry,) = imported.rows("SELECT * FROM billing.automation_log")
+    assert (entry["actor"], entry["action"], entry["reason"]) == ("ada", "usage.correct", "meter was stuck")
+    assert (entry["object_type"], entry["object_id"]) == ("usage_event", "wrong")
+    assert (entry["state_before"]["event_id"], entry["state_before"]["quantity"]) == ("wrong", 5)
+    assert (entry["state_after"]["event_id"], entry["state_after"]["quantity"]) == (event_id, 7)
+
+
+def test_a_correction_is_corrected_by_correcting_the_correction(imported: Warehouse) -> None:
+    first = correct_usage(imported, **BY, event_id="wrong", quantity="7")
+    said = refusal(imported, event_id="wrong", quantity="8")
+    assert said == f'event_id "wrong": already corrected by {first}, correct that one instead'
+    second = correct_usage(imported, **BY, event_id=first, quantity="5")
+    assert event(imported, second)["quantity"] == 5
+
+
+def test_a_missing_event_is_added(imported: Warehouse) -> None:
+    event_id = correct_usage(imported, **BY, **MISSING, quantity=Decimal("0.000000000001"))
+    added = event(imported, event_id)
+    assert (added["customer_id"], added["quantity"], added["occurred_at"]) == ("0042", Decimal("1e-12"), AT)
+    assert added["series_id"] == event(imported, "wrong")["series_id"]
+    assert imported.scalar("SELECT corrects_event_id FROM billing.usage_corrections") is None
+    (entry,) = imported.rows("SELECT * FROM billing.automation_log")
+    assert (entry["object_id"], entry["state_before"]) == (event_id, None)
+
+
+def test_the_same_addition_given_twice_counts_once(imported: Warehouse) -> None:
+    event_id = correct_usage(imported, **BY, **MISSING, quantity="3")
+    assert refusal(imported, **MISSING, quantity="3.0") == (
+        f"this event was added already, as {event_id}; a second one needs a reason of its own"
+    )
+    other = correct_usage(imported, author="ada", reason="and another", **MISSING, quantity="3")
+    assert other != event_id
+
+
+def test_an_added_event_is_of_a_meter_of_the_customers_price_book(imported: Warehouse) -> None:
+    load_book(imported)
+    assert refusal(imported, **MISSING | {"meter": "minutes"}, quantity="3").startswith(
+        'meter "minutes": expected one of calls, '
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"event_id": "nobody", "quantity": "1"}, 'event_id "nobody": expected a stored event, found none'),
+        ({"event_id": "wrong", "quantity": "5.0"}, 'event_id "wrong": its quantity is 5.0 already'),
+        ({"event_id": "wrong", "quantity": "many"}, 'quantity "many": expected a decimal number with at most 12 places'),
+        ({"event_id": "wrong", "quantity": Decimal("NaN")}, 'quantity "NaN": expected a decimal number with at most 12 places'),
+        ({"event_id": "wrong", "quantity": "1", "author": " "}, 'author "": expected a text, for the audit log'),
+        ({"event_id": "wrong", "quantity": "1", "reason": ""}, 'reason "": expected a text, for the audit log'),
+        ({"event_id": "wrong", "quantity": "1", "meter": "users"}, "expected either an event_id, or the customer_id, meter, dimensions and occurred_at of a missing event"),
+        ({"quantity": "1"}, "expected an event_id to correct, or the customer_id, meter and occurred_at of a missing event"),
+        (MISSING | {"quantity": "1", "customer_id": "0043"}, 'customer_id "0043": expected a customer, found none'),
+        (MISSING | {"quantity": "1", "meter": ""}, 'meter "": expected 1 to 255 characters without control characters'),
+        (MISSING | {"quantity": "1", "customer_id": "a\nb"}, 'customer_id "a\\nb": expected 1 to 255 characters without control characters'),
+        (MISSING | {"quantity": "1", "occurred_at": datetime(2026, 10, 5)}, 'occurred_at "2026-10-05T00:00:00": expected an instant'),
+        (MISSING | {"quantity": "1", "dimensions": {"tier": 1}}, 'dimensions "{"tier": 1}": expected a JSON object of texts'),
+    ],
+)  # fmt: skip
+def test_a_wrong_correction_is_refused_in_one_line(imported: Warehouse, given: dict[str, Any], said: str) -> None:
+    assert refusal(imported, **given).startswith(said)
