@@ -1,0 +1,22 @@
+"""What Postgres says when it refuses, in one line, and which refusals are a rule of ours."""
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+
+RULE = "P0001"
+"""SQLSTATE of RAISE EXCEPTION: a rule of ours spoke, in words for people (PostgreSQL, appendix A)."""
+
+
+def database_reason(error: DBAPIError | psycopg.Error) -> str:
+    """The primary message, without detail, hint and context; a lost connection's first line."""
+    raised = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(raised, psycopg.Error) and raised.diag.message_primary:
+        return raised.diag.message_primary
+    lines = str(raised).strip().splitlines()
+    return lines[0] if lines else type(raised).__name__
+
+
+def sqlstate(error: DBAPIError | psycopg.Error) -> str | None:
+    """The five characters that say what kind of refusal it is; None: there was no answer."""
+    raised = error.orig if isinstance(error, DBAPIError) else error
+    return raised.sqlstate if isinstance(raised, psycopg.Error) else None
