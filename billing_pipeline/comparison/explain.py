@@ -85,7 +85,9 @@ def _still(warehouse: Warehouse) -> Connection:
 
 def _explain(connection: Connection, ids: list[UUID]) -> list[Explained]:
     invoices = _rows(connection, "comparison/explain_invoices.sql", ids)
-    lines, snapshots = (_by_invoice(_rows(connection, f"explain/{name}.sql", ids)) for name in ("lines", "snapshots"))
+    lines, snapshots = (
+        _by_invoice(_rows(connection, f"comparison/explain_{name}.sql", ids)) for name in ("lines", "snapshots")
+    )
     events: dict[str, dict[tuple[str, str], list[Row]]] = defaultdict(lambda: defaultdict(list))
     for event in _rows(connection, "comparison/explain_events.sql", ids):
         events[event["invoice_id"]][event["meter"], event["dimensions"]].append(event)
