@@ -1,21 +1,13 @@
 """Minor units, currency exponents and the one rounding function of the program.
 
-Here: what a currency's integers mean and how an exact amount becomes one of them, for one amount and for a
-column. Not here: prices, quantities, minimum charges, exchange rates.
+Here: what a currency's integers mean and how an exact amount becomes one of them. Not here: the same for a column
+(money_columns: it loads Arrow), prices, quantities, minimum charges, exchange rates.
 
 Amounts are integers of the unit Stripe's API uses, which is the ISO 4217 minor unit except where
 https://docs.stripe.com/currencies says otherwise; currency codes are lower case, as Stripe writes them.
 """
 
 from decimal import Decimal, InvalidOperation
-from typing import Any, TypeAlias
-
-import pyarrow as pa
-import pyarrow.compute as pc
-
-# pyarrow's classes take type arguments in its stubs only.
-Array: TypeAlias = "pa.Array[Any]"
-Column: TypeAlias = "pa.Array[Any] | pa.ChunkedArray[Any]"
 
 
 def _codes(text: str) -> frozenset[str]:
@@ -102,24 +94,6 @@ def to_minor(amount: Decimal, currency: str) -> int:
     if not AMOUNT_MINOR_MIN <= minor <= AMOUNT_MINOR_MAX:
         raise _out_of_range(amount, currency)
     return minor
-
-
-def to_minor_array(exact: Column, currency: str) -> Array:
-    """`to_minor` for a column: decimal256 exact amounts in, int64 minor units out, nulls stay null.
-
-    Raises AmountOutOfRangeError, without saying which row, if any amount does not fit.
-    """
-    if isinstance(exact, pa.ChunkedArray):
-        exact = exact.combine_chunks()
-    step = rounding_step_minor(currency)
-    shift = exponent(currency)
-    step_digits = len(str(step)) - 1
-    try:
-        rounded = pc.round(exact, ndigits=shift - step_digits, round_mode="half_towards_infinity")
-        scaled = pc.multiply(rounded, pa.scalar(Decimal(10**shift), pa.decimal256(4, 0)))
-        return pc.cast(scaled, pa.int64())
-    except pa.ArrowInvalid as error:
-        raise AmountOutOfRangeError(f"an amount in {currency} does not fit 64 bits of minor units") from error
 
 
 def parse_minor(text: str, currency: str) -> int:

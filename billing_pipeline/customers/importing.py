@@ -14,7 +14,8 @@ from sqlalchemy import Connection, text
 from billing_pipeline.customers.rules.fields import CUSTOMER_FIELDS, DATE
 from billing_pipeline.imports.files import BATCH_ROWS, ImportFile
 from billing_pipeline.imports.problems import PROBLEMS_SHOWN
-from billing_pipeline.postgres.warehouse import Warehouse, copy_arrow_in
+from billing_pipeline.postgres.arrow_copy import copy_arrow_in
+from billing_pipeline.postgres.warehouse import Warehouse
 
 _STAGE = """
 CREATE TEMP TABLE staged_customers (

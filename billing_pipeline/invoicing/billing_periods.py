@@ -11,8 +11,9 @@ from sqlalchemy import Connection, text
 from billing_pipeline.core.months import month_after, month_before
 from billing_pipeline.customers.rules.billing_cycle import parse_cycle
 from billing_pipeline.invoicing.rules.periods import periods_billed_in
+from billing_pipeline.postgres.arrow_copy import copy_arrow_in
 from billing_pipeline.postgres.asset_months import owned_month, record_build
-from billing_pipeline.postgres.warehouse import Warehouse, copy_arrow_in, load_sql
+from billing_pipeline.postgres.warehouse import Warehouse, load_sql
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pyarrow.compute
 from sqlalchemy import Connection
 
 from billing_pipeline.invoicing.rules.invoice_ids import invoice_ids
-from billing_pipeline.postgres.warehouse import copy_arrow_out
+from billing_pipeline.postgres.arrow_copy import copy_arrow_out
 from billing_pipeline.pricing.rules.rating import rate
 from billing_pipeline.pricing.rules.rating_frames import DECIMAL, LINE_SCHEMA
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from billing_pipeline.postgres.warehouse import copy_arrow_out
+from billing_pipeline.postgres.arrow_copy import copy_arrow_out
 from billing_pipeline.pricing.rules.rating_frames import PRICE_SCHEMA
 
 

@@ -13,8 +13,9 @@ from sqlalchemy import Connection, text
 
 from billing_pipeline.imports.files import BATCH_ROWS, ImportFile
 from billing_pipeline.imports.problems import PROBLEMS_SHOWN, refused
+from billing_pipeline.postgres.arrow_copy import copy_arrow_in
 from billing_pipeline.postgres.locks import USAGE_LOCK
-from billing_pipeline.postgres.warehouse import Warehouse, copy_arrow_in
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.usage.rules.fields import USAGE_FIELDS
 
 ANALYZE_FROM_ROWS = 10_000

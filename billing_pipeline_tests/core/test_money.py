@@ -20,8 +20,8 @@ from billing_pipeline.core.money import (
     parse_minor,
     rounding_step_minor,
     to_minor,
-    to_minor_array,
 )
+from billing_pipeline.core.money_columns import to_minor_array
 
 EXACT = pa.decimal256(61, 24)
 KINDS = ["usd", "jpy", "kwd", "isk", "ugx"]

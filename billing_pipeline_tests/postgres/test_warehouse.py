@@ -9,16 +9,9 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DataError
 
+from billing_pipeline.postgres.arrow_copy import copy_arrow_in, copy_arrow_out
 from billing_pipeline.postgres.psql import psql_command
-from billing_pipeline.postgres.warehouse import (
-    Warehouse,
-    copy_arrow_in,
-    copy_arrow_out,
-    load_sql,
-    open_warehouse,
-    replace_rows,
-    sql_files,
-)
+from billing_pipeline.postgres.warehouse import Warehouse, load_sql, open_warehouse, replace_rows, sql_files
 from billing_pipeline.settings import SettingsError, load_settings
 
 FIELDS: list[tuple[str, pa.DataType]] = [

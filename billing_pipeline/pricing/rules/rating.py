@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from billing_pipeline.core.money import AmountOutOfRangeError, Array, to_minor, to_minor_array
+from billing_pipeline.core.money import AmountOutOfRangeError, to_minor
+from billing_pipeline.core.money_columns import Array, to_minor_array
 from billing_pipeline.pricing.rules.descriptions import default_description, fill, minimum_description
 from billing_pipeline.pricing.rules.rating_frames import (
     DECIMAL,

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 
-from billing_pipeline.core.money import Array
+from billing_pipeline.core.money_columns import Array
 from billing_pipeline.pricing.rules.descriptions import dimensions_text
 from billing_pipeline.pricing.rules.price_book import PriceRow
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 
-from billing_pipeline.core.money import Array
+from billing_pipeline.core.money_columns import Array
 from billing_pipeline.pricing.rules.price_book_model import Model
 from billing_pipeline.pricing.rules.rating_frames import DECIMAL, Codes, pc, take, values
 from billing_pipeline.pricing.rules.rating_prices import PriceTable

@@ -11,7 +11,7 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
-from billing_pipeline.core.money import Array
+from billing_pipeline.core.money_columns import Array
 from billing_pipeline.pricing.rules.price_book import version_in_force
 from billing_pipeline.pricing.rules.price_book_model import MODELS
 from billing_pipeline.pricing.rules.rating_frames import Codes, encode, pair, pc, values
