@@ -30,7 +30,7 @@ test: $(READY)  ## all tests
 	@$(BIN)/pytest --numprocesses auto --dist loadfile
 
 histories: $(READY)  ## random histories of corrections, settled: HISTORIES=200 of them
-	@SETTLING_EXAMPLES=$(or $(HISTORIES),200) $(BIN)/pytest billing_pipeline_tests/adapters/corrections/test_settling_histories.py
+	@SETTLING_EXAMPLES=$(or $(HISTORIES),200) $(BIN)/pytest billing_pipeline_tests/corrections/test_settling_histories.py
 
 again: $(READY)  ## a charged month materialised AGAIN=20 times through Dagster: no write to Stripe, no billed byte changed
 	@MONTH_AGAIN=$(or $(AGAIN),20) $(BIN)/pytest billing_pipeline_tests/defs/test_month_again.py
