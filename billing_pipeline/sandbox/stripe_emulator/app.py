@@ -16,11 +16,12 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
+from .calls import Answer, Call
 from .config import EmulatorConfig
 from .control import Control
 from .database import connect
 from .delivery import Courier
-from .dispatch import Answer, Call, Dispatcher
+from .dispatch import Dispatcher
 from .errors import StripeError, unknown_url
 from .store import Store, dumps
 

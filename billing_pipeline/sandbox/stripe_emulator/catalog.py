@@ -13,7 +13,8 @@ from .store import new_id
 from .work import Work, merged_metadata, text_or_none
 
 
-def _plain(value: Decimal) -> str:
+def plain(value: Decimal) -> str:
+    """A decimal as Stripe writes it: no exponent, no trailing zeros."""
     text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -101,7 +102,7 @@ def create_price(work: Work, params: Body) -> Body:
         "transform_quantity": None,
         "type": "recurring" if recurring else "one_time",
         "unit_amount": int(unit_amount) if unit_amount == int(unit_amount) else None,
-        "unit_amount_decimal": _plain(unit_amount),
+        "unit_amount_decimal": plain(unit_amount),
     }
     return work.create(body, "price.created")
 
@@ -166,6 +167,6 @@ def unit_price(work: Work, params: Body, currency: str, path: str) -> tuple[Deci
     pricing = {
         "price_details": {"price": price_id, "product": product_id},
         "type": "price_details",
-        "unit_amount_decimal": _plain(unit_amount),
+        "unit_amount_decimal": plain(unit_amount),
     }
     return unit_amount, {"pricing": pricing, "description": description}

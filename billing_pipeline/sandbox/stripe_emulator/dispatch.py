@@ -10,13 +10,11 @@ import base64
 import binascii
 import json
 import logging
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from . import advancing, clock, faults, forms, idempotency, validation
-from .calls import record
+from .calls import Answer, Call, record
 from .config import API_VERSION, EmulatorConfig
 from .database import savepoint, transaction
 from .delivery import Courier
@@ -26,45 +24,10 @@ from .listing import Page
 from .operations import Route
 from .rate_limit import RateLimiter
 from .routing import match
-from .store import Store, dumps, new_id
+from .store import Store, dumps
 from .work import Work
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Call:
-    """One request as it arrived."""
-
-    method: str
-    path: str
-    query: str
-    body: bytes
-    headers: Mapping[str, str]
-    request_id: str = field(default_factory=lambda: new_id("req", 14))
-    started: float = field(default_factory=time.perf_counter)
-    recorded: bool = False
-
-    @property
-    def key(self) -> str | None:
-        """The idempotency key; Stripe ignores it on anything but POST."""
-        return self.headers.get("idempotency-key") if self.method == "POST" else None
-
-    @property
-    def encoded(self) -> str:
-        """The form-encoded parameters, wherever the method carries them."""
-        text = self.body.decode("utf-8", "replace")
-        return "&".join(part for part in (self.query, text) if part)
-
-
-@dataclass(slots=True)
-class Answer:
-    """What goes back; ``status`` None means that the connection is closed without an answer."""
-
-    status: int | None
-    body: str = ""
-    original_request: str | None = None
-    replayed: bool = False
 
 
 class Dispatcher:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from . import currencies, customers, invoices
+from . import currencies, customers
+from .catalog import plain
 from .errors import invalid
 from .indexing import Body
-from .invoice_objects import LINES_MAX, item_parent, lines_of, new_line, plain, priced, with_lines
+from .line_objects import LINES_MAX, draft, item_parent, line_from_item, lines_of, new_line, priced, with_lines
 from .listing import Page, equals, page
 from .store import new_id
 from .work import Work, merged_metadata, text_or_none
@@ -67,13 +68,13 @@ def assign(work: Work, invoice: Body, invoice_item: str, path: str) -> Body:
     if item["currency"] != invoice["currency"]:
         raise invalid("The invoice item's currency must match the invoice's.", param=f"{path}[invoice_item]")
     work.store.replace(item | {"invoice": invoice["id"]})
-    return invoices.line_from_item(work, invoice, item)
+    return line_from_item(work, invoice, item)
 
 
 def create(work: Work, params: Body) -> Body:
     """POST /v1/invoiceitems: pending, or straight onto a draft."""
     customer = customers.live(work, params)
-    target = invoices.draft(work, params["invoice"], "add invoice items to") if "invoice" in params else None
+    target = draft(work, params["invoice"], "add invoice items to") if "invoice" in params else None
     default = target["currency"] if target else customer["currency"] or "usd"
     currency = currencies.known(params["currency"]) if "currency" in params else default
     if target is not None and target["currency"] != currency:
@@ -86,7 +87,7 @@ def create(work: Work, params: Body) -> Body:
         lines = lines_of(work, target["id"])
         if len(lines) >= LINES_MAX:
             raise invalid(f"Invoices can have at most {LINES_MAX} line items.", param="invoice")
-        line = invoices.line_from_item(work, target, item)
+        line = line_from_item(work, target, item)
         work.store.insert(line, created=work.now)
         work.update(target, with_lines(target, [*lines, line]), "invoice.updated")
     return item
@@ -103,7 +104,7 @@ def delete(work: Work, params: Body, invoiceitem: str) -> Body:
     del params
     item = work.store.get("invoiceitem", invoiceitem)
     if item["invoice"] is not None:
-        target = invoices.draft(work, item["invoice"], "delete items of")
+        target = draft(work, item["invoice"], "delete items of")
         lines = lines_of(work, target["id"])
         kept = []
         for line in lines:

@@ -11,7 +11,8 @@ from typing import Any
 from . import collection, currencies, customers, payment_methods
 from .errors import StripeError, invalid
 from .indexing import Body
-from .invoice_objects import due_date, new_invoice, new_line, with_lines
+from .invoice_objects import due_date, new_invoice
+from .line_objects import new_line, with_lines
 from .listing import Page, equals, page
 from .store import Filter, new_id
 from .subscription_objects import new_item, new_subscription
