@@ -11,7 +11,8 @@ from sqlalchemy import Connection, text
 from billing_pipeline.core.months import first_of, month_after
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing import prices
-from billing_pipeline.pricing.rules.price_book import default_book_text, load_price_books
+from billing_pipeline.pricing.price_books import default_book_text
+from billing_pipeline.pricing.rules.price_book import load_price_books
 
 FIRST_MONTH = date(2025, 3, 1)
 """The first month with usage; the packaged book's first version is in force by then."""

@@ -16,7 +16,8 @@ import pytest
 from billing_pipeline.core.money import exponent
 from billing_pipeline.core.timezones import is_timezone
 from billing_pipeline.customers.rules.billing_cycle import parse_cycle
-from billing_pipeline.pricing.rules.price_book import PriceBook, default_book_text, load_price_books
+from billing_pipeline.pricing.price_books import default_book_text
+from billing_pipeline.pricing.rules.price_book import PriceBook, load_price_books
 from billing_pipeline.sandbox.demo import last_finished_month
 from billing_pipeline.sandbox.demo.population import EXAMPLES, GENERATED, customers_file, population
 from billing_pipeline.sandbox.demo.price_book import CHANGING_CURRENCY, CHANGING_METER, demo_book

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from importlib.resources import files
 
 from billing_pipeline.pricing.rules.price_book_model import Meter, Model, Price, PriceBook, Rate, Tier, Version
 from billing_pipeline.pricing.rules.price_book_reader import load_price_books
@@ -25,7 +24,6 @@ __all__ = [
     "Rate",
     "Tier",
     "Version",
-    "default_book_text",
     "load_price_books",
     "price_rows",
     "version_in_force",
@@ -64,11 +62,6 @@ class PriceRow:
     minimum: Decimal | None
     description: str | None
     position: int
-
-
-def default_book_text() -> str:
-    """The packaged Lyceum book."""
-    return files("billing_pipeline.pricing.price_books").joinpath("lyceum.yaml").read_text(encoding="utf-8")
 
 
 def version_in_force(versions: Sequence[tuple[str, date]], day: date) -> str | None:

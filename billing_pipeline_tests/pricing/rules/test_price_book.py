@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import pytest
 
+from billing_pipeline.pricing.price_books import default_book_text
 from billing_pipeline.pricing.rules.descriptions import default_description, dimensions_text, fill
 from billing_pipeline.pricing.rules.price_book import (
     Meter,
     Price,
     Rate,
-    default_book_text,
     load_price_books,
     price_rows,
     version_in_force,

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from billing_pipeline.core.money import format_minor
-from billing_pipeline.pricing.rules.price_book import PriceBook, default_book_text, load_price_books, price_rows
+from billing_pipeline.pricing.price_books import default_book_text
+from billing_pipeline.pricing.rules.price_book import PriceBook, load_price_books, price_rows
 from billing_pipeline.pricing.rules.rating import RatingError, price_frame, rate
 from billing_pipeline_tests.pricing.rules.rating_oracle import Snapshot, rated
 
