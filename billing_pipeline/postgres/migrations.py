@@ -1,4 +1,4 @@
-"""Applies sql/migrations in order and keeps sql/views current.
+"""Applies sql/migrations in order and keeps sql/functions and sql/views current.
 
 The packages that migrate by plain SQL files were looked at first: none of the kept ones records the content it applied,
 and an applied migration that was edited must be refused, not skipped.
@@ -11,6 +11,7 @@ from hashlib import sha256
 from sqlalchemy import Connection, text
 
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.postgres.sql_functions import make_functions_that_can_be, replace_functions
 from billing_pipeline.postgres.warehouse import Warehouse, raw, sql_files
 
 _LOCK = 7_151_001
@@ -61,9 +62,13 @@ def migrate(warehouse: Warehouse, migrations: list[Migration] | None = None) -> 
         _lock(connection)
         connection.execute(text(_HISTORY))
         _count_applied(connection, wanted)
-    applied = [migration.name for number, migration in enumerate(wanted) if _apply(warehouse, wanted, number)]
-    if migrations is None:
-        _replace_views(warehouse)
+    own = migrations is None
+    applied = [m.name for number, m in enumerate(wanted) if _apply(warehouse, wanted, number, with_functions=own)]
+    if own:
+        with warehouse.transaction() as connection:
+            _lock(connection)
+            replace_functions(connection)
+            _replace_views(connection)
     return applied
 
 
@@ -84,12 +89,14 @@ def _count_applied(connection: Connection, wanted: list[Migration]) -> int:
     return len(history)
 
 
-def _apply(warehouse: Warehouse, wanted: list[Migration], number: int) -> bool:
+def _apply(warehouse: Warehouse, wanted: list[Migration], number: int, *, with_functions: bool) -> bool:
     migration = wanted[number]
     with warehouse.transaction() as connection:
         _lock(connection)
         if _count_applied(connection, wanted) > number:
             return False
+        if with_functions:
+            make_functions_that_can_be(connection)
         raw(connection).execute(migration.body.encode())
         connection.execute(
             text("INSERT INTO billing_migrations.applied (name, checksum) VALUES (:name, :checksum)"),
@@ -98,21 +105,19 @@ def _apply(warehouse: Warehouse, wanted: list[Migration], number: int) -> bool:
     return True
 
 
-def _replace_views(warehouse: Warehouse) -> None:
+def _replace_views(connection: Connection) -> None:
     bodies = [path.read_text(encoding="utf-8") for path in sql_files("views")]
     checksum = sha256("\0".join(bodies).encode()).hexdigest()
-    with warehouse.transaction() as connection:
-        _lock(connection)
-        known = connection.execute(text("SELECT checksum FROM billing_migrations.views")).scalar()
-        if known == checksum:
-            return
-        views = connection.execute(text("SELECT viewname FROM pg_views WHERE schemaname = 'billing'")).scalars().all()
-        for view in views:
-            connection.execute(text(f'DROP VIEW IF EXISTS billing."{view}" CASCADE'))
-        for body in bodies:
-            raw(connection).execute(body.encode())
-        connection.execute(text("DELETE FROM billing_migrations.views"))
-        connection.execute(text("INSERT INTO billing_migrations.views VALUES (:checksum)"), {"checksum": checksum})
+    known = connection.execute(text("SELECT checksum FROM billing_migrations.views")).scalar()
+    if known == checksum:
+        return
+    views = connection.execute(text("SELECT viewname FROM pg_views WHERE schemaname = 'billing'")).scalars().all()
+    for view in views:
+        connection.execute(text(f'DROP VIEW IF EXISTS billing."{view}" CASCADE'))
+    for body in bodies:
+        raw(connection).execute(body.encode())
+    connection.execute(text("DELETE FROM billing_migrations.views"))
+    connection.execute(text("INSERT INTO billing_migrations.views VALUES (:checksum)"), {"checksum": checksum})
 
 
 _HISTORY = """
