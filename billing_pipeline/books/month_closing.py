@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from billing_pipeline.books.reconciliation import reconcile
 from billing_pipeline.books.rules.month_proof import NotProven, prove
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import required_author
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.objects import StripeObjects
 
@@ -47,8 +48,7 @@ def close_month(
         NotClosed: the books do not agree, something is not settled or changed meanwhile, or there is nothing to close.
         StripeFailure: Stripe could not be asked.
     """
-    if not author.strip():
-        raise UserError("author: expected some text")
+    author = required_author(author)
     closed = _closed(warehouse, month)
     if closed is not None:
         return closed

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, text
 
 from billing_pipeline.charging.store import ChargeStore
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.events.rules.stripe_events import is_our_id
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
@@ -21,7 +22,7 @@ class DeletedDraft:
 
 
 def delete_orphan_draft(
-    warehouse: Warehouse, gateway: StripeGateway, stripe_invoice_id: str, *, author: str, reason: str
+    warehouse: Warehouse, gateway: StripeGateway, stripe_invoice_id: str, signature: Signature
 ) -> DeletedDraft:
     """Delete the draft, unless it is the one that a charge stands on or could still adopt.
 
@@ -31,9 +32,6 @@ def delete_orphan_draft(
         UserError: it is no orphan draft of ours, or a run is charging the invoice; nothing was deleted.
         StripeFailure: Stripe refused, or did not answer: run it again.
     """
-    for name, value in (("author", author), ("reason", reason)):
-        if not value.strip():
-            raise UserError(f"{name}: expected some text")
     draft = gateway.retrieve_invoice(stripe_invoice_id)
     if not is_our_id(draft.invoice_id):
         raise UserError(f"{stripe_invoice_id} does not carry an invoice of ours: it is somebody else's")
@@ -47,7 +45,12 @@ def delete_orphan_draft(
             before = {"status": "draft", "invoice_id": invoice_id, "total": total_minor}
             connection.execute(
                 text(_LOG),
-                {"author": author, "reason": reason, "id": stripe_invoice_id, "before": json.dumps(before)},
+                {
+                    "author": signature.author,
+                    "reason": signature.reason,
+                    "id": stripe_invoice_id,
+                    "before": json.dumps(before),
+                },
             )
     return DeletedDraft(stripe_invoice_id, invoice_id)
 

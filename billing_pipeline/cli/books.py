@@ -44,10 +44,11 @@ def reconcile(ctx: click.Context, month: date | None) -> None:
 def delete_draft(stripe_invoice_id: str, author: str, reason: str) -> None:
     """Delete a draft at Stripe that carries an invoice of ours and stands for nothing."""
     from billing_pipeline.books.orphan_drafts import delete_orphan_draft
+    from billing_pipeline.core.signature import Signature
 
     warehouse = open_database()
     with open_stripe() as gateway:
-        gone = delete_orphan_draft(warehouse, gateway, stripe_invoice_id, author=author, reason=reason)
+        gone = delete_orphan_draft(warehouse, gateway, stripe_invoice_id, Signature(author, reason))
     click.echo(f"{gone.stripe_invoice_id} is deleted; it carried invoice {gone.invoice_id}")
 
 

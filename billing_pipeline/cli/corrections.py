@@ -18,11 +18,13 @@ from billing_pipeline.cli.common import AUTHOR, REASON, minor_units, open_databa
 @AUTHOR
 def void(invoice: str, rebill: bool | None, reason: str, author: str) -> None:
     """Void INVOICE, a number or an id, at Stripe and here. Its period is billed again as the next revision."""
+    from billing_pipeline.core.signature import Signature
     from billing_pipeline.corrections.void_invoice import void_invoice
 
     warehouse = open_database()
     with open_stripe() as api:
-        named, done = void_invoice(warehouse, api, invoice, author=author, reason=reason, rebill=rebill is not False)
+        signature = Signature(author, reason)
+        named, done = void_invoice(warehouse, api, invoice, signature, rebill=rebill is not False)
     at_stripe = ", ".join(done.stripe_invoice_ids) or "nothing was open there"
     click.echo(f"{named.label} {'was void already' if done.already else f'is void; at Stripe: {at_stripe}'}")
     month = f"{named.billing_month:%Y-%m}"
@@ -57,12 +59,13 @@ def void(invoice: str, rebill: bool | None, reason: str, author: str) -> None:
 def adjust(customer: str, amount: str, description: str | None, reason: str, author: str) -> None:
     """Add a one-off amount to CUSTOMER's next invoice, or take it off."""
     from billing_pipeline.core.money import format_minor
+    from billing_pipeline.core.signature import Signature
     from billing_pipeline.corrections.adjusting import adjust as make
     from billing_pipeline.corrections.adjusting import currency_of
 
     warehouse = open_database()
     minor = minor_units("--amount", amount, currency_of(warehouse, customer))
-    made = make(warehouse, customer, minor, author=author, reason=reason, description=description)
+    made = make(warehouse, customer, minor, Signature(author, reason), description=description)
     click.echo(
         f"{format_minor(made.amount_minor, made.currency)} will be on the next invoice of {customer} that is drafted;"
         " run its month again if that draft exists already"
@@ -90,7 +93,8 @@ def list_() -> None:
 @AUTHOR
 def revoke(adjustment: str, reason: str, author: str) -> None:
     """Revoke ADJUSTMENT, an id of `billing adjustments list` that no invoice has taken up, drafts included."""
+    from billing_pipeline.core.signature import Signature
     from billing_pipeline.corrections.adjusting import revoke as do
 
-    do(open_database(), adjustment, author=author, reason=reason)
+    do(open_database(), adjustment, Signature(author, reason))
     click.echo(f"adjustment {adjustment} is revoked: no invoice takes it")

@@ -34,6 +34,7 @@ def credit() -> None:
 def issue(invoice: str, amount: str | None, lines: tuple[str, ...], to: str, reason: str, author: str) -> None:
     """Credit INVOICE, a number or an id. What is still due falls first; what was paid goes back."""
     from billing_pipeline.core.money import format_minor
+    from billing_pipeline.core.signature import Signature
     from billing_pipeline.corrections.credit_notes import issue_credit_note
     from billing_pipeline.invoicing.invoice_reference import find_invoice
 
@@ -46,8 +47,7 @@ def issue(invoice: str, amount: str | None, lines: tuple[str, ...], to: str, rea
             warehouse,
             api,
             invoice,
-            author=author,
-            reason=reason,
+            Signature(author, reason),
             amount_minor=None if amount is None else minor_units("--amount", amount, currency),
             lines=[_line(text, reason, currency) for text in lines],
             to=to,
@@ -82,11 +82,12 @@ def send(author: str) -> None:
 @AUTHOR
 def retry(number: str, reason: str, author: str) -> None:
     """Send the parked credit note NUMBER again, such as CN-00000001."""
+    from billing_pipeline.core.signature import Signature
     from billing_pipeline.corrections.credit_note_decisions import retry_parked
 
     warehouse = open_database()
     with open_stripe() as api:
-        sent = retry_parked(warehouse, api, number, author=author, reason=reason)
+        sent = retry_parked(warehouse, api, number, Signature(author, reason))
     _report([sent])
 
 
@@ -96,11 +97,12 @@ def retry(number: str, reason: str, author: str) -> None:
 @AUTHOR
 def drop(number: str, reason: str, author: str) -> None:
     """Let the parked credit note NUMBER go: it counts for nothing."""
+    from billing_pipeline.core.signature import Signature
     from billing_pipeline.corrections.credit_note_decisions import drop_parked
 
     warehouse = open_database()
     with open_stripe() as api:
-        drop_parked(warehouse, api, number, author=author, reason=reason)
+        drop_parked(warehouse, api, number, Signature(author, reason))
     click.echo(f"{number.strip().upper()} is dropped: it credits nothing and keeps its number")
 
 
@@ -144,11 +146,12 @@ def refunds(settled: bool) -> None:
 def repay(refund: str, to: str, reason: str, author: str) -> None:
     """Give the customer the money of REFUND (re_…), which failed."""
     from billing_pipeline.core.money import format_minor
+    from billing_pipeline.core.signature import Signature
     from billing_pipeline.corrections.failed_refunds import repay as do
 
     warehouse = open_database()
     with open_stripe() as api:
-        done = do(warehouse, api, refund, to=to, author=author, reason=reason)
+        done = do(warehouse, api, refund, to=to, signature=Signature(author, reason))
     made = f": {done.stripe_id}" if done.stripe_id else ""
     click.echo(f"{format_minor(done.amount_minor, done.currency)} of {refund} repaid to {done.method}{made}")
 

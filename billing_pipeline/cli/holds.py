@@ -35,11 +35,12 @@ def hold() -> None:
 @AUTHOR
 def place(customer: str | None, invoice: str | None, month: date | None, reason: str, author: str) -> None:
     """Place a hold on one of them."""
+    from billing_pipeline.core.signature import Signature
     from billing_pipeline.corrections.holds import place_hold
 
     warehouse = open_database()
     subject = _subject(warehouse, customer, invoice, month)
-    place_hold(warehouse, subject, author=author, reason=reason)
+    place_hold(warehouse, subject, Signature(author, reason))
     click.echo(f"{subject.label} is on hold: nothing of it is finalised or charged")
 
 
@@ -61,11 +62,12 @@ def list_(month: date | None) -> None:
 @AUTHOR
 def release(customer: str | None, invoice: str | None, month: date | None, reason: str, author: str) -> None:
     """Release a hold; the next run goes on with what it kept back."""
+    from billing_pipeline.core.signature import Signature
     from billing_pipeline.corrections.holds import release_hold
 
     warehouse = open_database()
     subject = _subject(warehouse, customer, invoice, month)
-    release_hold(warehouse, subject, author=author, reason=reason)
+    release_hold(warehouse, subject, Signature(author, reason))
     click.echo(f"{subject.label} is released")
 
 

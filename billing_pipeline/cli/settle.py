@@ -98,9 +98,10 @@ def approve_command(settlement: int, author: str) -> None:
 @AUTHOR
 def withdraw_command(settlement: int, reason: str, author: str) -> None:
     """Withdraw SETTLEMENT; its difference can be proposed again."""
+    from billing_pipeline.core.signature import Signature
     from billing_pipeline.corrections.settlement_proposals import withdraw
 
-    withdraw(open_database(), settlement, author=author, reason=reason)
+    withdraw(open_database(), settlement, Signature(author, reason))
     click.echo(f"settlement {settlement} is withdrawn")
 
 

@@ -69,6 +69,7 @@ def correct_usage_command(
     """Write a correcting event, which stands in for --event-id or adds a missing one."""
     import json
 
+    from billing_pipeline.core.signature import Signature
     from billing_pipeline.usage.correction import correct_usage
 
     try:
@@ -79,8 +80,7 @@ def correct_usage_command(
         raise click.BadParameter(f"{dimensions!r}: expected a JSON object", param_hint="--dimensions")
     written = correct_usage(
         open_database(),
-        author=author,
-        reason=reason,
+        Signature(author, reason),
         event_id=event_id,
         quantity=quantity,
         customer_id=customer,

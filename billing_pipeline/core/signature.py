@@ -18,7 +18,20 @@ class Signature:
 
     def __post_init__(self) -> None:
         for name in ("author", "reason"):
-            text = getattr(self, name).strip()
-            if not text or "\0" in text:
-                raise UserError(f'{name} "{text}": expected a text, for the audit log')
-            object.__setattr__(self, name, text)
+            object.__setattr__(self, name, _required(name, getattr(self, name)))
+
+
+def required_author(author: str) -> str:
+    """Who does something that needs no reason, without blanks around the name.
+
+    Raises:
+        UserError: it is blank, or holds a NUL.
+    """
+    return _required("author", author)
+
+
+def _required(name: str, value: str) -> str:
+    text = value.strip()
+    if not text or "\0" in text:
+        raise UserError(f'{name} "{text}": expected a text, for the audit log')
+    return text

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.core.errors import UserError
-from billing_pipeline.invoicing.invoice_reference import required_text
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
 
 # Part of every adjustment id ever given: never change it.
@@ -44,13 +44,7 @@ def currency_of(warehouse: Warehouse, customer_id: str) -> str:
 
 
 def adjust(
-    warehouse: Warehouse,
-    customer_id: str,
-    amount_minor: int,
-    *,
-    author: str,
-    reason: str,
-    description: str | None = None,
+    warehouse: Warehouse, customer_id: str, amount_minor: int, signature: Signature, *, description: str | None = None
 ) -> NewAdjustment:
     """Add an amount to the customer's next invoice, or take it off, as far as its total stays at zero or above.
 
@@ -60,18 +54,17 @@ def adjust(
     Raises:
         AdjustmentRefused: the amount is zero, the customer is unknown, or it was made already.
     """
-    author, reason = required_text("author", author), required_text("reason", reason)
     if amount_minor == 0:
         raise AdjustmentRefused("amount: expected another amount than 0")
     currency = currency_of(warehouse, customer_id)
     new = NewAdjustment(
-        str(uuid5(_NAMESPACE, f"{customer_id}|{currency}|{amount_minor}|{reason}")),
+        str(uuid5(_NAMESPACE, f"{customer_id}|{currency}|{amount_minor}|{signature.reason}")),
         customer_id,
         currency,
         amount_minor,
-        (description or reason).strip(),
-        reason,
-        author,
+        (description or signature.reason).strip(),
+        signature.reason,
+        signature.author,
     )
     with warehouse.transaction() as connection:
         values = {name: getattr(new, name) for name in new.__slots__}
@@ -82,15 +75,14 @@ def adjust(
     return new
 
 
-def revoke(warehouse: Warehouse, adjustment_id: str, *, author: str, reason: str) -> None:
+def revoke(warehouse: Warehouse, adjustment_id: str, signature: Signature) -> None:
     """Revoke an adjustment that is on no invoice yet; of a settlement's, what it settled is open again.
 
     Raises:
         AdjustmentRefused: there is none with this id, an invoice or a draft has it, or it is revoked.
     """
-    author, reason = required_text("author", author), required_text("reason", reason)
     try:
-        values = {"id": str(UUID(adjustment_id)), "author": author, "reason": reason}
+        values = {"id": str(UUID(adjustment_id)), "author": signature.author, "reason": signature.reason}
     except ValueError:
         raise AdjustmentRefused(f'adjustment "{adjustment_id}": expected an id of `billing adjustments list`') from None
     try:

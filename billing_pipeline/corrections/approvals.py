@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.core.errors import UserError
-from billing_pipeline.invoicing.invoice_reference import required_text
+from billing_pipeline.core.signature import required_author
 from billing_pipeline.postgres.warehouse import Warehouse
 
 
@@ -44,7 +44,7 @@ def approve_month(warehouse: Warehouse, month: date, *, author: str, rows: str |
     Raises:
         ApprovalRefused: there is no draft, a gate is not passed, or the rows are not the ones that were looked at.
     """
-    author = required_text("author", author)
+    author = required_author(author)
     seen = month_drafts(warehouse, month)
     if seen.drafts == 0:
         raise ApprovalRefused(f"month {month:%Y-%m}: there is no draft to approve")

@@ -9,10 +9,11 @@ from sqlalchemy import Connection
 from billing_pipeline.charging.exclusive import in_own_hands
 from billing_pipeline.charging.store import ChargeStore
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.credit_note_sending import Sent, send_and_follow
 from billing_pipeline.corrections.credit_note_store import CreditNoteStore
 from billing_pipeline.corrections.rules.crediting import CreditNote
-from billing_pipeline.invoicing.invoice_reference import find_invoice, required_text
+from billing_pipeline.invoicing.invoice_reference import find_invoice
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.api import CreditNoteApi
 
@@ -31,7 +32,7 @@ class _Held:
     note: CreditNote
 
 
-def retry_parked(warehouse: Warehouse, api: CreditNoteApi, number: str, *, author: str, reason: str) -> Sent:
+def retry_parked(warehouse: Warehouse, api: CreditNoteApi, number: str, signature: Signature) -> Sent:
     """Send a parked credit note again, after looking whether it exists; the old key would repeat its answer.
 
     Raises:
@@ -39,17 +40,16 @@ def retry_parked(warehouse: Warehouse, api: CreditNoteApi, number: str, *, autho
         InvoiceBusy: somebody else is at work on its invoice.
         StripeFailure: Stripe does not accept the key.
     """
-    author, reason = required_text("author", author), required_text("reason", reason)
-    with _parked(warehouse, number, author) as held:
+    with _parked(warehouse, number, signature.author) as held:
         held.store.change(
-            held.note, "credit_note.retry", state="intended", attempt=held.note.attempt + 1, log_note=reason
+            held.note, "credit_note.retry", state="intended", attempt=held.note.attempt + 1, log_note=signature.reason
         )
         return send_and_follow(
-            held.connection, held.charges, api, held.note.credit_note_id, actor=author, void_is_known=True
+            held.connection, held.charges, api, held.note.credit_note_id, actor=signature.author, void_is_known=True
         )
 
 
-def drop_parked(warehouse: Warehouse, api: CreditNoteApi, number: str, *, author: str, reason: str) -> None:
+def drop_parked(warehouse: Warehouse, api: CreditNoteApi, number: str, signature: Signature) -> None:
     """Let a parked credit note go: it counts for nothing and keeps its number. Stripe is asked first.
 
     Raises:
@@ -57,8 +57,7 @@ def drop_parked(warehouse: Warehouse, api: CreditNoteApi, number: str, *, author
         InvoiceBusy: somebody else is at work on its invoice.
         StripeFailure: Stripe could not be asked.
     """
-    author, reason = required_text("author", author), required_text("reason", reason)
-    with _parked(warehouse, number, author) as held:
+    with _parked(warehouse, number, signature.author) as held:
         note = held.note
         standing = sorted(
             found.id
@@ -70,7 +69,7 @@ def drop_parked(warehouse: Warehouse, api: CreditNoteApi, number: str, *, author
                 f"{note.number} is at Stripe as {', '.join(standing)}: void what is wrong there first,"
                 f" or `billing credit retry {note.number}` takes up the one that is right"
             )
-        held.store.change(note, "credit_note.drop", state="refused", reason_code="dropped", reason=reason)
+        held.store.change(note, "credit_note.drop", state="refused", reason_code="dropped", reason=signature.reason)
 
 
 @contextmanager

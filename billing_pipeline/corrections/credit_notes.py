@@ -13,10 +13,11 @@ from billing_pipeline.charging.exclusive import follow_stripe, in_own_hands
 from billing_pipeline.charging.store import ChargeStore
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.money import format_minor
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.credit_note_sending import Sent, send_and_follow
 from billing_pipeline.corrections.credit_note_store import NewCreditNote, insert_credit_note
 from billing_pipeline.corrections.rules.crediting import BALANCE, REFUND, CreditLine, Split, credit_note_id, split
-from billing_pipeline.invoicing.invoice_reference import NamedInvoice, find_invoice, required_text
+from billing_pipeline.invoicing.invoice_reference import NamedInvoice, find_invoice
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.api import CreditNoteApi, StripeInvoice
 
@@ -56,9 +57,8 @@ def issue_credit_note(
     warehouse: Warehouse,
     api: CreditNoteApi,
     reference: str,
+    signature: Signature,
     *,
-    author: str,
-    reason: str,
     amount_minor: int | None = None,
     lines: Sequence[CreditLine] = (),
     to: str = REFUND,
@@ -74,21 +74,21 @@ def issue_credit_note(
         InvoiceBusy: somebody else is at work on it.
         StripeFailure: Stripe could not be asked; nothing was issued.
     """
-    author, reason = required_text("author", author), required_text("reason", reason)
     if to not in (REFUND, BALANCE):
         raise CreditRefused(f'to "{to}": expected {REFUND} or {BALANCE}')
     invoice = find_invoice(warehouse, reference)
-    with in_own_hands(warehouse, invoice, author) as (connection, charges):
+    with in_own_hands(warehouse, invoice, signature.author) as (connection, charges):
         asked = [[line.invoice_line_no, line.amount_minor, line.description] for line in lines]
-        note_id = credit_note_id(invoice.invoice_id, amount_minor, asked, reason, to)
+        note_id = credit_note_id(invoice.invoice_id, amount_minor, asked, signature.reason, to)
         known = _known(warehouse, note_id)
         if known is None:
             can = creditable(warehouse, charges, api, reference)
-            wanted = list(lines) or [CreditLine(reason, can.left_minor if amount_minor is None else amount_minor)]
-            new = _new_note(can, note_id, wanted, author=author, reason=reason, to=to)
+            amount = can.left_minor if amount_minor is None else amount_minor
+            wanted = list(lines) or [CreditLine(signature.reason, amount)]
+            new = _new_note(can, note_id, wanted, signature, to=to)
             freeze(warehouse, new)
             known = _known(warehouse, note_id)
-        sent = send_and_follow(connection, charges, api, note_id, actor=author)
+        sent = send_and_follow(connection, charges, api, note_id, actor=signature.author)
     if known is None:
         raise RuntimeError(f"credit note {note_id} was written and is gone")
     amount, parts = known
@@ -135,7 +135,7 @@ def _refuse_by_status(invoice: NamedInvoice, seen: StripeInvoice) -> None:
 
 
 def _new_note(
-    can: Creditable, note_id: str, lines: Sequence[CreditLine], *, author: str, reason: str, to: str
+    can: Creditable, note_id: str, lines: Sequence[CreditLine], signature: Signature, *, to: str
 ) -> NewCreditNote:
     amount = sum(line.amount_minor for line in lines)
     currency = can.invoice.currency
@@ -152,7 +152,14 @@ def _new_note(
         raise CreditRefused(f"{can.invoice.label}: {wanted} is more than the {left} that is left of {of}")
     parts = can.parts(amount, to)
     return NewCreditNote(
-        note_id, can.invoice.invoice_id, can.stripe_invoice_id, lines, parts, can.paid_minor, reason, author
+        note_id,
+        can.invoice.invoice_id,
+        can.stripe_invoice_id,
+        lines,
+        parts,
+        can.paid_minor,
+        signature.reason,
+        signature.author,
     )
 
 

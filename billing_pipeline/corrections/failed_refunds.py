@@ -12,7 +12,8 @@ from sqlalchemy import Connection, text
 
 from billing_pipeline.charging.exclusive import in_own_hands
 from billing_pipeline.core.errors import UserError
-from billing_pipeline.invoicing.invoice_reference import find_invoice, required_text
+from billing_pipeline.core.signature import Signature
+from billing_pipeline.invoicing.invoice_reference import find_invoice
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.api import RepayingApi
 from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
@@ -42,7 +43,7 @@ def failed_refunds(warehouse: Warehouse, *, settled: bool = False) -> list[dict[
     return warehouse.rows(_LIST, settled=settled)
 
 
-def repay(warehouse: Warehouse, api: RepayingApi, refund_id: str, *, to: str, author: str, reason: str) -> Repaid:
+def repay(warehouse: Warehouse, api: RepayingApi, refund_id: str, signature: Signature, *, to: str) -> Repaid:
     """Give the customer the money of a refund that failed: on its balance, to the card once more, or outside Stripe.
 
     What was decided is written before Stripe is asked, and what it made is found by its metadata: run again after it
@@ -53,20 +54,19 @@ def repay(warehouse: Warehouse, api: RepayingApi, refund_id: str, *, to: str, au
         InvoiceBusy: somebody else is at work on its invoice.
         StripeFailure: Stripe does not accept the key.
     """
-    author, reason = required_text("author", author), required_text("reason", reason)
     found = warehouse.scalar("SELECT invoice_id::text FROM billing.failed_refunds WHERE refund_id = :id", id=refund_id)
     if found is None:
         raise RepaymentRefused(f'refund "{refund_id}": expected one of `billing credit refunds`, found none')
-    with in_own_hands(warehouse, find_invoice(warehouse, str(found)), author) as (connection, _):
+    with in_own_hands(warehouse, find_invoice(warehouse, str(found)), signature.author) as (connection, _):
         row = _read(connection, refund_id)
         if row["state"] == "settled":
             raise RepaymentRefused(f"refund {refund_id} was settled by {row['author']}: {_said(row)}")
         if row["state"] == "open":
             state = "settled" if to == ELSEWHERE else "intended"
-            _move(connection, row, "refund.decide", author, reason, state=state, method=to)
+            _move(connection, row, "refund.decide", signature, state=state, method=to)
             row = _read(connection, refund_id)
         if row["state"] == "intended":
-            _carry_out(connection, api, row, author)
+            _carry_out(connection, api, row, signature.author)
             row = _read(connection, refund_id)
     return Repaid(refund_id, row["amount_minor"], row["currency"], row["method"], row["stripe_id"])
 
@@ -83,10 +83,18 @@ def _carry_out(connection: Connection, api: RepayingApi, row: dict[str, Any], au
             # a stored 5xx that is repeated has ended, and its key gives nothing else any more
             over = failure.outcome in _DEFINITE or failure.evidence.replayed
             if over and _nothing_came_of_it(look):
-                _move(connection, row, "refund.refused", author, str(failure), state="open", method=None)
+                _move(connection, row, "refund.refused", Signature(author, str(failure)), state="open", method=None)
                 raise RepaymentRefused(f"refund {row['refund_id']} waits for another decision: {failure}") from None
             continue
-        _move(connection, row, "stripe.repay", author, row["reason"], state="settled", method=row["method"], made=made)
+        _move(
+            connection,
+            row,
+            "stripe.repay",
+            Signature(author, row["reason"]),
+            state="settled",
+            method=row["method"],
+            made=made,
+        )
         return
     raise RepaymentRefused(f"refund {row['refund_id']}: no definite answer from Stripe; run it again")
 
@@ -126,8 +134,7 @@ def _move(
     connection: Connection,
     row: dict[str, Any],
     action: str,
-    author: str,
-    reason: str,
+    signature: Signature,
     *,
     state: str,
     method: str | None,
@@ -139,12 +146,12 @@ def _move(
         "from_state": row["state"],
         "state": state,
         "method": method,
-        "author": (row["author"] or author) if method else None,
-        "reason": (row["reason"] or reason) if method else None,
+        "author": (row["author"] or signature.author) if method else None,
+        "reason": (row["reason"] or signature.reason) if method else None,
         "made": made,
-        "actor": author,
+        "actor": signature.author,
         "action": action,
-        "why": reason,
+        "why": signature.reason,
     }
     if connection.execute(text(_MOVE), values).rowcount != 1:
         raise RepaymentRefused(f"refund {row['refund_id']}: somebody else decided meanwhile")

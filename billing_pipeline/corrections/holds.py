@@ -8,7 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from billing_pipeline.core.errors import UserError
-from billing_pipeline.invoicing.invoice_reference import find_invoice, required_text
+from billing_pipeline.core.signature import Signature
+from billing_pipeline.invoicing.invoice_reference import find_invoice
 from billing_pipeline.postgres.warehouse import Warehouse
 
 
@@ -47,7 +48,7 @@ def month_subject(month: date) -> Subject:
     return Subject("month", month.isoformat(), f"month {month:%Y-%m}")
 
 
-def place_hold(warehouse: Warehouse, subject: Subject, *, author: str, reason: str) -> None:
+def place_hold(warehouse: Warehouse, subject: Subject, signature: Signature) -> None:
     """Keep it from being finalised and charged, from now on.
 
     Raises:
@@ -56,8 +57,8 @@ def place_hold(warehouse: Warehouse, subject: Subject, *, author: str, reason: s
     values = {
         "kind": subject.kind,
         "key": subject.key,
-        "author": required_text("author", author),
-        "reason": required_text("reason", reason),
+        "author": signature.author,
+        "reason": signature.reason,
     }
     try:
         with warehouse.transaction() as connection:
@@ -68,7 +69,7 @@ def place_hold(warehouse: Warehouse, subject: Subject, *, author: str, reason: s
         raise HoldRefused(f"{subject.label} is on hold already{by}") from None
 
 
-def release_hold(warehouse: Warehouse, subject: Subject, *, author: str, reason: str) -> None:
+def release_hold(warehouse: Warehouse, subject: Subject, signature: Signature) -> None:
     """End the active hold; the next run goes on with what it kept.
 
     Raises:
@@ -77,8 +78,8 @@ def release_hold(warehouse: Warehouse, subject: Subject, *, author: str, reason:
     values = {
         "kind": subject.kind,
         "key": subject.key,
-        "author": required_text("author", author),
-        "reason": required_text("reason", reason),
+        "author": signature.author,
+        "reason": signature.reason,
     }
     with warehouse.transaction() as connection:
         if connection.execute(text(_RELEASE), values).rowcount != 1:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.core.errors import UserError
-from billing_pipeline.invoicing.invoice_reference import required_text
+from billing_pipeline.core.signature import Signature, required_author
 from billing_pipeline.postgres.warehouse import Warehouse, lock_month
 
 
@@ -32,20 +32,21 @@ def propose(warehouse: Warehouse, month: date, *, author: str) -> Proposed:
 
     An open proposal over another amount is withdrawn, because the difference has changed; one over the same stands.
     """
-    author = required_text("author", author)
+    author = required_author(author)
     with warehouse.transaction() as connection:
         lock_month(connection, month)
         due = connection.execute(text(_DUE), {"month": month}).mappings().all()
         wanted = {str(row["period_id"]): row for row in due if row["wanted"]}
         opened = connection.execute(text(_OPEN), {"month": month}).mappings().all()
         standing = set()
+        changed = Signature(author, "the difference or the policy has changed")
         withdrawn = 0
         for known in opened:
             row = wanted.get(str(known["period_id"]))
             if row is not None and all(known[name] == row[name] for name in ("amount_minor", "method", "pay_back")):
                 standing.add(str(known["period_id"]))
                 continue
-            _end(connection, known["settlement_id"], "withdrawn", author, "the difference or the policy has changed")
+            _end(connection, known["settlement_id"], "withdrawn", changed)
             withdrawn += 1
         new = [row for period_id, row in wanted.items() if period_id not in standing]
         for row in new:
@@ -61,7 +62,7 @@ def approve(warehouse: Warehouse, settlement_id: int, *, author: str) -> str:
     Raises:
         SettlementRefused: it is no proposal (any more), or this person has approved it already.
     """
-    values = {"id": settlement_id, "author": required_text("author", author).lower()}
+    values = {"id": settlement_id, "author": required_author(author).lower()}
     try:
         with warehouse.transaction() as connection:
             connection.execute(text(_APPROVE), values)
@@ -76,15 +77,14 @@ def approve(warehouse: Warehouse, settlement_id: int, *, author: str) -> str:
     return str(status)
 
 
-def withdraw(warehouse: Warehouse, settlement_id: int, *, author: str, reason: str) -> None:
+def withdraw(warehouse: Warehouse, settlement_id: int, signature: Signature) -> None:
     """End a proposal without carrying it out. `propose` may propose the difference again.
 
     Raises:
         SettlementRefused: it is applied or withdrawn already, or unknown.
     """
-    author, reason = required_text("author", author), required_text("reason", reason)
     with warehouse.transaction() as connection:
-        if _end(connection, settlement_id, "withdrawn", author, reason) != 1:
+        if _end(connection, settlement_id, "withdrawn", signature) != 1:
             raise SettlementRefused(f"settlement {settlement_id} is no open proposal")
 
 
@@ -117,15 +117,15 @@ def set_policy(
         "pay_back": pay_back,
         "threshold_minor": threshold_minor,
         "two_people_above_minor": two_people_above_minor,
-        "author": required_text("author", author),
+        "author": required_author(author),
     }
     with warehouse.transaction() as connection:
         connection.execute(text(_POLICY), values)
 
 
-def _end(connection: Connection, settlement_id: int, status: str, author: str, reason: str) -> int:
+def _end(connection: Connection, settlement_id: int, status: str, signature: Signature) -> int:
     return connection.execute(
-        text(_END), {"id": settlement_id, "status": status, "author": author, "reason": reason}
+        text(_END), {"id": settlement_id, "status": status, "author": signature.author, "reason": signature.reason}
     ).rowcount
 
 

@@ -15,11 +15,12 @@ from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.charging.exclusive import in_own_hands
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import required_author
 from billing_pipeline.corrections.credit_note_sending import Sent, send_pending
 from billing_pipeline.corrections.credit_note_store import NewCreditNote, insert_credit_note
 from billing_pipeline.corrections.credit_notes import Creditable, creditable
 from billing_pipeline.corrections.rules.crediting import CreditLine, credit_note_id
-from billing_pipeline.invoicing.invoice_reference import find_invoice, required_text
+from billing_pipeline.invoicing.invoice_reference import find_invoice
 from billing_pipeline.invoicing.rules.invoice_ids import supplement_id
 from billing_pipeline.postgres.asset_months import owned_month
 from billing_pipeline.postgres.warehouse import Warehouse, load_sql
@@ -55,7 +56,7 @@ def run_settlements(
     Raises:
         StripeFailure: Stripe does not accept the key, or cannot be asked about an invoice.
     """
-    author = required_text("author", author)
+    author = required_author(author)
     before = send_pending(warehouse, api, actor=author)
     approved = warehouse.rows(_APPROVED)
     settled = [_settle(warehouse, api, row, author, run_id) for row in approved]

@@ -4,6 +4,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.invoicing.invoice_reference import NamedInvoice
 from billing_pipeline.postgres.asset_months import owned_month
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -13,7 +14,7 @@ class UnbilledRefused(UserError):  # noqa: N818 - reads as what happened
     """The period cannot be left unbilled; the text says why. Nothing was changed."""
 
 
-def leave_unbilled(warehouse: Warehouse, invoice: NamedInvoice, *, author: str, reason: str) -> None:
+def leave_unbilled(warehouse: Warehouse, invoice: NamedInvoice, signature: Signature) -> None:
     """Decide that the invoice's period gets no other invoice, and drop the draft of one; decided twice it stands once.
 
     It has no effect while the invoice stands, so it is decided before voiding: no run can bill the period in between.
@@ -21,7 +22,7 @@ def leave_unbilled(warehouse: Warehouse, invoice: NamedInvoice, *, author: str, 
     Raises:
         UnbilledRefused: the period was billed again, or it is a supplementary invoice, whose adjustments wait.
     """
-    values = {"invoice_id": invoice.invoice_id, "author": author, "reason": reason}
+    values = {"invoice_id": invoice.invoice_id, "author": signature.author, "reason": signature.reason}
     try:
         with owned_month(warehouse, invoice.billing_month) as connection:
             if connection.execute(text(_DECIDED), values).scalar():

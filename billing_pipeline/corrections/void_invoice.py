@@ -3,8 +3,8 @@
 The calls and the lock are charging/void.py's. Here: what else stands in the way, and saying so.
 """
 
-from billing_pipeline.charging.brakes import require_words
 from billing_pipeline.charging.void_at_stripe import Voided, VoidRefused, void_charge
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.unbilled import bill_again, leave_unbilled
 from billing_pipeline.invoicing.invoice_reference import NamedInvoice, find_invoice
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -12,7 +12,7 @@ from billing_pipeline.stripe_gateway.rules.api import VoidingApi
 
 
 def void_invoice(
-    warehouse: Warehouse, api: VoidingApi, reference: str, *, author: str, reason: str, rebill: bool = True
+    warehouse: Warehouse, api: VoidingApi, reference: str, signature: Signature, *, rebill: bool = True
 ) -> tuple[NamedInvoice, Voided]:
     """Void a final, unpaid invoice: at Stripe, then here. The next run of its month drafts the revision after it.
 
@@ -21,9 +21,8 @@ def void_invoice(
     Raises:
         VoidRefused: it is a draft, paid, credited, or has supplementary invoices that are not void.
         UnbilledRefused: it is not to be billed again, and was already.
-        UserError: there is no such invoice, or a word is missing.
+        UserError: there is no such invoice.
     """
-    require_words(author=author, reason=reason)
     invoice = find_invoice(warehouse, reference)
     if invoice.status == "draft":
         raise VoidRefused(f"{invoice.label} is not final: correct its usage or prices and bill its month again")
@@ -33,18 +32,18 @@ def void_invoice(
         if others := warehouse.scalar(statement, invoice_id=invoice.invoice_id):
             raise VoidRefused(f"{invoice.label} is not voided: {why} {others}")
     if not rebill:
-        leave_unbilled(warehouse, invoice, author=author, reason=reason)
+        leave_unbilled(warehouse, invoice, signature)
     try:
-        done = void_charge(warehouse, api, invoice.invoice_id, author=author, reason=reason)
+        done = void_charge(warehouse, api, invoice.invoice_id, author=signature.author, reason=signature.reason)
     except VoidRefused:
         if not rebill:
-            bill_again(warehouse, invoice, author=author)
+            bill_again(warehouse, invoice, author=signature.author)
         invoice = find_invoice(warehouse, reference)
         if invoice.status == "paid":
             raise _paid(invoice) from None
         raise
     if rebill:
-        bill_again(warehouse, invoice, author=author)
+        bill_again(warehouse, invoice, author=signature.author)
     return invoice, done
 
 

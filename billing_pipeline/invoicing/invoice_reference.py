@@ -50,18 +50,6 @@ def find_invoice(warehouse: Warehouse, reference: str) -> NamedInvoice:
     return NamedInvoice(**found[0])
 
 
-def required_text(name: str, value: str) -> str:
-    """The text without blanks around it.
-
-    Raises:
-        UserError: there is nothing in it.
-    """
-    text = value.strip()
-    if not text or "\0" in text:
-        raise UserError(f'{name} "{text}": expected a text, for the audit log')
-    return text
-
-
 _FIND = """
 SELECT i.invoice_id::text AS invoice_id, i.number, i.customer_id, i.billing_month, i.currency, i.total_minor, i.status,
     c.state AS charge_state, c.stripe_invoice_id,

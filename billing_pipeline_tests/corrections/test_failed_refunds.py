@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.failed_refunds import RepaymentRefused, failed_refunds, repay
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
@@ -16,7 +17,7 @@ from billing_pipeline.stripe_gateway.rules.errors import Evidence, StripeFailure
 from billing_pipeline_tests.charging.world import KEY, Bill, running_stripe
 from billing_pipeline_tests.events.world import EventWorld
 
-WHY = {"author": "ann", "reason": "the card was closed"}
+WHY = Signature("ann", "the card was closed")
 
 
 @pytest.fixture
@@ -31,9 +32,10 @@ def world(warehouse: Warehouse) -> Iterator[EventWorld]:
         yield opened
 
 
-def _give(world: EventWorld, to: str = "balance", **over: Any) -> Any:
+def _give(world: EventWorld, to: str = "balance", **over: str) -> Any:
     [row] = failed_refunds(world.warehouse)
-    return repay(world.warehouse, world.gateway(), row["refund_id"], to=to, **{**WHY, **over})
+    signature = Signature(**{"author": "ann", "reason": "the card was closed", **over})
+    return repay(world.warehouse, world.gateway(), row["refund_id"], signature, to=to)
 
 
 def _balance_minor(world: EventWorld) -> int:
@@ -54,7 +56,7 @@ def test_its_money_goes_to_the_balance_once(world: EventWorld) -> None:
     assert str(done.stripe_id).startswith("cbtxn_")
     assert failed_refunds(world.warehouse) == []
     with pytest.raises(RepaymentRefused, match=r"was settled by ann: balance, cbtxn_"):
-        repay(world.warehouse, world.gateway(), done.refund_id, to="card", **WHY)
+        repay(world.warehouse, world.gateway(), done.refund_id, to="card", signature=WHY)
     logged = world.warehouse.rows(
         "SELECT actor, action FROM billing.automation_log WHERE object_type = 'refund' ORDER BY log_id"
     )
@@ -129,7 +131,7 @@ def test_where_the_customer_is_gone_for_good_another_decision_is_possible(world:
 
     [row] = failed_refunds(world.warehouse)
     with pytest.raises(RepaymentRefused, match="waits for another decision"):
-        repay(world.warehouse, Gone(KEY, world.stripe.base_url), row["refund_id"], to="balance", **WHY)
+        repay(world.warehouse, Gone(KEY, world.stripe.base_url), row["refund_id"], to="balance", signature=WHY)
     assert _give(world, to="elsewhere").method == "elsewhere"
 
 

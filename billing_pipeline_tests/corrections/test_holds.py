@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 
 from billing_pipeline.charging.month_verification import verify_month
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.approvals import ApprovalRefused, approve_month, month_drafts, set_approval_policy
 from billing_pipeline.corrections.holds import (
     HoldRefused,
@@ -33,7 +34,7 @@ from billing_pipeline_tests.postgres.invariants import rows
 from billing_pipeline_tests.postgres.invariants.rows import execute, insert, refused
 from billing_pipeline_tests.postgres.invariants.sessions import refusal, two_sessions
 
-WHO = {"author": "ann", "reason": "disputed"}
+WHO = Signature("ann", "disputed")
 
 
 def drafts(warehouse: Warehouse, *names: str) -> None:
@@ -47,8 +48,8 @@ def status(warehouse: Warehouse) -> dict[str, str]:
 
 def test_what_is_held_stays_a_draft_and_is_named_with_what_holds_it(warehouse: Warehouse) -> None:
     drafts(warehouse, "a", "b", "c")
-    place_hold(warehouse, customer_subject(warehouse, "a"), **WHO)
-    place_hold(warehouse, invoice_subject(warehouse, invoice_id_of("b")), **WHO)
+    place_hold(warehouse, customer_subject(warehouse, "a"), WHO)
+    place_hold(warehouse, invoice_subject(warehouse, invoice_id_of("b")), WHO)
     done = finalise_month(warehouse, MONTH, "run")
     assert done == Finalised(1, {"on_hold": ("a",), "invoice_on_hold": ("b",)})
     assert status(warehouse) == {"a": "draft", "b": "draft", "c": "open"}
@@ -57,15 +58,15 @@ def test_what_is_held_stays_a_draft_and_is_named_with_what_holds_it(warehouse: W
         ("customer", 1, "ann", "disputed"),
         ("invoice", 1, "ann", "disputed"),
     ]
-    release_hold(warehouse, customer_subject(warehouse, "a"), author="bob", reason="settled")
+    release_hold(warehouse, customer_subject(warehouse, "a"), Signature("bob", "settled"))
     assert finalise_month(warehouse, MONTH, "run") == Finalised(1, {"invoice_on_hold": ("b",)})
 
 
 def test_a_held_month_is_held_whole(warehouse: Warehouse) -> None:
     drafts(warehouse, "a", "b")
-    place_hold(warehouse, month_subject(MONTH), **WHO)
+    place_hold(warehouse, month_subject(MONTH), WHO)
     assert finalise_month(warehouse, MONTH, "run") == Finalised(0, {"month_on_hold": ("a", "b")})
-    release_hold(warehouse, month_subject(MONTH), **WHO)
+    release_hold(warehouse, month_subject(MONTH), WHO)
     assert finalise_month(warehouse, MONTH, "run") == Finalised(2)
 
 
@@ -73,29 +74,29 @@ def test_a_final_invoice_on_hold_is_not_charged_and_that_is_its_reason(warehouse
     with running_stripe() as emulated:
         world = World(warehouse, emulated)
         world.bill(Bill("a"), Bill("b"))
-        place_hold(warehouse, customer_subject(warehouse, "a"), **WHO)
+        place_hold(warehouse, customer_subject(warehouse, "a"), WHO)
         report = world.charge()
         assert (report.pending, report.count("paid")) == ({"on_hold": 1}, 1)
         assert [invoice["metadata"]["customer_id"] for invoice in emulated.invoices()] == ["b"]
         assert verify_month(warehouse, world.gateway(), MONTH) == []
-        release_hold(warehouse, customer_subject(warehouse, "a"), **WHO)
+        release_hold(warehouse, customer_subject(warehouse, "a"), WHO)
         assert world.charge().count("paid") == 2
 
 
 def test_a_hold_is_placed_once_released_once_and_says_by_whom(warehouse: Warehouse) -> None:
     drafts(warehouse, "a")
     subject = customer_subject(warehouse, "a")
-    place_hold(warehouse, subject, **WHO)
+    place_hold(warehouse, subject, WHO)
     with pytest.raises(HoldRefused, match="customer a is on hold already by ann: disputed"):
-        place_hold(warehouse, subject, author="bob", reason="r")
-    release_hold(warehouse, subject, **WHO)
+        place_hold(warehouse, subject, Signature("bob", "r"))
+    release_hold(warehouse, subject, WHO)
     with pytest.raises(HoldRefused, match="customer a is not on hold"):
-        release_hold(warehouse, subject, **WHO)
-    place_hold(warehouse, subject, **WHO)
+        release_hold(warehouse, subject, WHO)
+    place_hold(warehouse, subject, WHO)
     with pytest.raises(HoldRefused, match="expected the id of a customer"):
         customer_subject(warehouse, "nobody")
     with pytest.raises(UserError, match="reason"):
-        place_hold(warehouse, month_subject(MONTH), author="ann", reason=" ")
+        place_hold(warehouse, month_subject(MONTH), Signature("ann", " "))
     log = warehouse.rows("SELECT action FROM billing.automation_log ORDER BY log_id")
     assert [row["action"] for row in log] == ["hold.place", "hold.release", "hold.place"]
 

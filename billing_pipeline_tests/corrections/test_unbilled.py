@@ -11,6 +11,7 @@ from billing_pipeline.charging.void_at_stripe import VoidRefused
 from billing_pipeline.comparison.explain import explain_all, ledger_problems
 from billing_pipeline.comparison.rules.month_diff import differences
 from billing_pipeline.comparison.shadow import month_lines, shadow_month
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.unbilled import UnbilledRefused
 from billing_pipeline.corrections.void_invoice import void_invoice
 from billing_pipeline.gates.data_quality import run_gates
@@ -45,7 +46,7 @@ def platform(warehouse: Warehouse, stripe_side: Emulated) -> Platform:
 
 def void(platform: Platform, name: str = "bob", *, rebill: bool = False, author: str = "ann") -> None:
     number = platform.invoices(name)[0]["number"]
-    void_invoice(platform.warehouse, platform.gateway(), number, author=author, reason="never used it", rebill=rebill)
+    void_invoice(platform.warehouse, platform.gateway(), number, Signature(author, "never used it"), rebill=rebill)
 
 
 def statuses(platform: Platform) -> list[tuple[str, int]]:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
 from billing_pipeline.charging.void_at_stripe import VoidRefused
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.credit_notes import issue_credit_note
 from billing_pipeline.corrections.void_invoice import void_invoice
 from billing_pipeline.gates.data_quality import run_gates
@@ -43,8 +43,8 @@ def platform(warehouse: Warehouse, stripe_side: Emulated) -> Platform:
 
 def void(platform: Platform, customer_id: str, **options: str) -> None:
     [invoice] = [one for one in platform.invoices(customer_id) if one["status"] != "void"]
-    given: dict[str, Any] = {"author": "ann", "reason": "counted wrong", **options}
-    void_invoice(platform.warehouse, platform.gateway(), invoice["number"], **given)
+    given = {"author": "ann", "reason": "counted wrong", **options}
+    void_invoice(platform.warehouse, platform.gateway(), invoice["number"], Signature(**given))
 
 
 def lines(platform: Platform, invoice: object) -> list[dict[str, object]]:
@@ -111,7 +111,7 @@ def test_a_paid_invoice_is_not_voided_and_the_operator_is_told_what_to_do(platfo
 def test_a_credited_invoice_is_not_voided(platform: Platform) -> None:
     [invoice] = platform.invoices("bob")
     issue_credit_note(
-        platform.warehouse, platform.gateway(), invoice["number"], author="ann", reason="r", amount_minor=100
+        platform.warehouse, platform.gateway(), invoice["number"], Signature("ann", "r"), amount_minor=100
     )
     with pytest.raises(VoidRefused, match="credit the rest of it instead: CN-00000001"):
         void(platform, "bob")
@@ -123,7 +123,7 @@ def test_a_draft_is_not_voided(platform: Platform) -> None:
     platform.draft()
     [draft] = platform.invoices("cem")
     with pytest.raises(VoidRefused, match="is not final"):
-        void_invoice(platform.warehouse, platform.gateway(), str(draft["invoice_id"]), author="a", reason="r")
+        void_invoice(platform.warehouse, platform.gateway(), str(draft["invoice_id"]), Signature("a", "r"))
 
 
 def test_two_operators_void_once_and_the_other_is_told(platform: Platform) -> None:

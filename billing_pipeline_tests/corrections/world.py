@@ -4,6 +4,7 @@ import subprocess
 import sys
 from typing import Any
 
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.credit_notes import IssuedNote, issue_credit_note
 from billing_pipeline_tests.charging.world import Bill, World, invoice_id_of
 
@@ -23,9 +24,10 @@ class CorrectingWorld(World):
         )
 
     def credit(self, customer_id: str, amount_minor: int | None = None, **options: Any) -> IssuedNote:
-        given: dict[str, Any] = {"author": "ann", "reason": "goodwill", **options}
+        given = {"author": "ann", "reason": "goodwill", **options}
+        signature = Signature(given.pop("author"), given.pop("reason"))
         return issue_credit_note(
-            self.warehouse, self.gateway(), invoice_id_of(customer_id), amount_minor=amount_minor, **given
+            self.warehouse, self.gateway(), invoice_id_of(customer_id), signature, amount_minor=amount_minor, **given
         )
 
     def notes(self, customer_id: str) -> list[dict[str, Any]]:

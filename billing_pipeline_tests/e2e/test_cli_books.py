@@ -71,7 +71,10 @@ def test_what_is_no_orphan_draft_is_not_deleted(paid: EventWorld) -> None:
     ):
         assert says in refused("reconcile", "delete-draft", stripe_id, *WHO)
     orphan = _orphan(paid)
-    assert refused("reconcile", "delete-draft", orphan, "--author", "", "--reason", "r") == "author: expected some text"
+    assert (
+        refused("reconcile", "delete-draft", orphan, "--author", "", "--reason", "r")
+        == 'author "": expected a text, for the audit log'
+    )
     assert paid.stripe.api.invoices.retrieve(orphan).status == "draft"
 
 
@@ -112,7 +115,7 @@ def test_a_month_with_differences_stays_open(paid: EventWorld) -> None:
 IMPOSSIBLE: tuple[tuple[tuple[str, ...], str], ...] = (
     (("close", "--month", "2026-09", "--author", "ann"), "2026-09 is not closed: it has no invoices"),
     (CLOSE, "2026-10 is not closed: 1 charge(s) are not settled, such as"),
-    (("close", "--month", "2026-10", "--author", " "), "author: expected some text"),
+    (("close", "--month", "2026-10", "--author", " "), 'author "": expected a text, for the audit log'),
 )
 MISTYPED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("close", "--author", "ann"), "Missing option '--month'"),

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import create_engine, make_url
 
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.credit_notes import issue_credit_note
 from billing_pipeline.corrections.failed_refunds import repay
 from billing_pipeline.corrections.settling import run_settlements
@@ -88,14 +89,16 @@ def correct(job: Correction, warehouse: Warehouse, api: Any) -> str:
             done = run_settlements(warehouse, api, author=job.author).settled
             return ", ".join(one.waits or "settled" for one in done) or "nothing is approved"
         if job.kind == "void":
-            return f"void already: {void_invoice(warehouse, api, job.invoice, author=job.author, reason='wrong')[1].already}"
+            return (
+                f"void already: {void_invoice(warehouse, api, job.invoice, Signature(job.author, 'wrong'))[1].already}"
+            )
         if job.kind == "repay":
             refund = warehouse.scalar(
                 "SELECT refund_id FROM billing.failed_refunds WHERE invoice_id = :i", i=job.invoice
             )
-            return repay(warehouse, api, refund, to="balance", author=job.author, reason="card closed").method
+            return repay(warehouse, api, refund, to="balance", signature=Signature(job.author, "card closed")).method
         note = issue_credit_note(
-            warehouse, api, job.invoice, author=job.author, reason="goodwill", amount_minor=job.amount_minor
+            warehouse, api, job.invoice, Signature(job.author, "goodwill"), amount_minor=job.amount_minor
         )
     except UserError as error:
         return str(error)

@@ -1,0 +1,30 @@
+"""Who did something, and why."""
+
+import pytest
+
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature, required_author
+
+
+def test_a_signature_is_kept_without_blanks_around_it() -> None:
+    assert Signature(" ann ", "\tmeter was stuck\n") == Signature("ann", "meter was stuck")
+    assert required_author(" ann ") == "ann"
+
+
+@pytest.mark.parametrize(
+    ("author", "reason", "said"),
+    [
+        (" ", "r", 'author "": expected a text, for the audit log'),
+        ("ann", "", 'reason "": expected a text, for the audit log'),
+        ("a\0n", "r", 'author "a\0n": expected a text, for the audit log'),
+    ],
+)
+def test_a_signature_without_author_or_reason_is_refused_in_one_line(author: str, reason: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Signature(author, reason)
+    assert str(caught.value) == said
+
+
+def test_an_author_alone_is_not_blank_either() -> None:
+    with pytest.raises(UserError, match='author "": expected a text, for the audit log'):
+        required_author(" ")
