@@ -132,5 +132,5 @@ def test_code_that_cannot_build_the_shadow_says_why_in_one_line(
     with pytest.raises(CodeError, match=r"UndefinedColumn.* p\.gone"):
         _shadow(warehouse, checkout, book)
     (checkout / "billing_pipeline/comparison/shadow.py").unlink()
-    with pytest.raises(CodeError, match="it cannot build a shadow: no shadow_month in comparison.shadow or"):
+    with pytest.raises(CodeError, match=r"it cannot build a shadow: no shadow_month in comparison\.shadow or"):
         _shadow(warehouse, checkout, book)
