@@ -13,7 +13,8 @@ from sqlalchemy import Connection, text
 from billing_pipeline.charging.follow_ups import hasten
 from billing_pipeline.charging.rules.brakes import Brake, Limits
 from billing_pipeline.core.errors import UserError
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings.charging import ChargingSettings
 from billing_pipeline.stripe_gateway.rules.errors import Evidence, Outcome, StripeFailure, Verdict
 

@@ -11,7 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from billing_pipeline.charging.brakes import require_permission
 from billing_pipeline.charging.invoice import CustomerProblem
 from billing_pipeline.charging.rules.charging import customer_key
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.postgres.worker_pool import work_through
 from billing_pipeline.stripe_gateway.rules.api import StripeApi, StripeCustomer
 from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure

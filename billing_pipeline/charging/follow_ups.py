@@ -13,7 +13,8 @@ from sqlalchemy import Connection, text
 
 from billing_pipeline.charging.rules.retry_schedule import next_retry
 from billing_pipeline.charging.rules.unknown_outcomes import next_question
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 
 OFFER_AGAIN_AFTER = timedelta(minutes=10)
 """A run that was asked for and never did its work is asked for again after so long."""

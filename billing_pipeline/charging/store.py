@@ -17,7 +17,8 @@ from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.charging.brakes import require_permission
 from billing_pipeline.charging.rules.charging import Charge
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 
 LISTING_MARGIN = timedelta(days=1)
 CHARGER = "stripe-charger"

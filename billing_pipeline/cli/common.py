@@ -59,8 +59,8 @@ class Commands(click.Group):
 
 def open_database() -> "Warehouse":
     """The configured database, migrated."""
+    from billing_pipeline.postgres.engine import open_warehouse
     from billing_pipeline.postgres.migrations import migrate
-    from billing_pipeline.postgres.warehouse import open_warehouse
 
     warehouse = open_warehouse(load_settings())
     migrate(warehouse)

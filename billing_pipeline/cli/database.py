@@ -13,8 +13,8 @@ from billing_pipeline.settings import ROOT, SettingsError, load_settings
 @click.command()
 def migrate() -> None:
     """Bring the database up to date with sql/migrations and sql/views."""
+    from billing_pipeline.postgres.engine import open_warehouse
     from billing_pipeline.postgres.migrations import migrate as apply
-    from billing_pipeline.postgres.warehouse import open_warehouse
 
     applied = apply(open_warehouse(load_settings()))
     for name in applied:

@@ -70,7 +70,7 @@ def show(event_id: str, body: bool) -> None:
     from billing_pipeline.events.cipher import EventCipher
     from billing_pipeline.events.queue import EventFilter, listed
     from billing_pipeline.events.store import read_body
-    from billing_pipeline.postgres.warehouse import raw
+    from billing_pipeline.postgres.connections import raw
 
     warehouse = open_database()
     rows = listed(warehouse, EventFilter(event_id=event_id), 1)

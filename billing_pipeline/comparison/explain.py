@@ -18,7 +18,8 @@ from sqlalchemy import Connection, text
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.invoicing.rules.charge_request import BilledInvoice, BilledLine, frozen_request
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.prices_in_use import read_prices
 from billing_pipeline.pricing.rules.rating import RatingError, rate
 from billing_pipeline.pricing.rules.rating_frames import LINE_SCHEMA, SNAPSHOT_SCHEMA

@@ -18,7 +18,8 @@ from billing_pipeline.comparison.rules.month_diff import MonthLine, Terms
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.invoicing.billing_periods import bridging_months, make_calendar
 from billing_pipeline.invoicing.rated_lines import rated_lines
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.rules.price_book import PriceBook, price_rows
 from billing_pipeline.pricing.rules.rating_frames import price_frame
 from billing_pipeline.usage.measuring import bounds, feed_reach, measurement

@@ -32,7 +32,7 @@ def _build(folder: Path, month: date, now: str, as_of: str, carry_forward: bool,
     if not Path(billing_pipeline.__file__).resolve().is_relative_to(folder.resolve()):
         raise RuntimeError(f"billing_pipeline was loaded from {billing_pipeline.__file__}")
     shadow_month = _found("shadow_month", "comparison.shadow", "adapters.comparison.shadow", "adapters.shadow")
-    open_warehouse = _found("open_warehouse", "postgres.warehouse", "adapters.warehouse")
+    open_warehouse = _found("open_warehouse", "postgres.engine", "postgres.warehouse", "adapters.warehouse")
     load_price_books = _found("load_price_books", "pricing.rules.price_book", "core.price_book")
     book = Path(os.environ["BILLING_PRICE_BOOK"])
     books = load_price_books(book.read_text(encoding="utf-8"), book.name)

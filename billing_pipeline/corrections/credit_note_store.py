@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from billing_pipeline.corrections.rules.crediting import CreditLine, CreditNote, Split, frozen_request
-from billing_pipeline.postgres.warehouse import load_sql
+from billing_pipeline.postgres.sql_files import load_sql
 
 
 class CreditNoteMoved(RuntimeError):  # noqa: N818 - reads as what happened

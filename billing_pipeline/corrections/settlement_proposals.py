@@ -10,7 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature, required_author
-from billing_pipeline.postgres.warehouse import Warehouse, lock_month
+from billing_pipeline.postgres.locks import lock_month
+from billing_pipeline.postgres.warehouse import Warehouse
 
 
 class SettlementRefused(UserError):  # noqa: N818 - reads as what happened

@@ -23,7 +23,8 @@ from billing_pipeline.corrections.rules.crediting import CreditLine, credit_note
 from billing_pipeline.invoicing.invoice_reference import find_invoice
 from billing_pipeline.invoicing.rules.invoice_ids import supplement_id
 from billing_pipeline.postgres.asset_months import owned_month
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.api import CreditNoteApi
 
 

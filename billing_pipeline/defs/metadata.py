@@ -9,7 +9,8 @@ import dagster as dg
 
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.core.months import month_before
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 
 
 def table_metadata(warehouse: Warehouse, table: str, row_count: int) -> dict[str, Any]:

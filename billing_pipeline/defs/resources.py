@@ -5,8 +5,9 @@ from functools import cache
 
 import dagster as dg
 
+from billing_pipeline.postgres.engine import open_warehouse
 from billing_pipeline.postgres.migrations import migrate
-from billing_pipeline.postgres.warehouse import Warehouse, open_warehouse
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings, load_settings
 from billing_pipeline.stripe_gateway.gateway import StripeGateway, open_gateway
 

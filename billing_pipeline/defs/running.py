@@ -12,8 +12,8 @@ import psycopg
 from sqlalchemy import make_url
 
 from billing_pipeline.defs.partitions import MONTHS
+from billing_pipeline.postgres.engine import require_dagster_storage
 from billing_pipeline.postgres.locks import DAGSTER_STORAGE_LOCK
-from billing_pipeline.postgres.warehouse import require_dagster_storage
 from billing_pipeline.settings import ROOT, SettingsError
 
 STAGES = ("usage_snapshots", "invoice_line_items", "invoices", "stripe_charges")

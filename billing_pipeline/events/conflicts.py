@@ -5,7 +5,8 @@ from typing import Any
 from sqlalchemy import text
 
 from billing_pipeline.core.errors import UserError
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 
 
 def contradictions(warehouse: Warehouse) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from billing_pipeline.events.rules.stripe_events import (
     invoice_step,
     is_our_id,
 )
-from billing_pipeline.postgres.warehouse import load_sql
+from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 from billing_pipeline.stripe_gateway.rules.objects import InvoiceFacts
 

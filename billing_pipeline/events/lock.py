@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from billing_pipeline.postgres.warehouse import each_by_itself
+from billing_pipeline.postgres.connections import each_by_itself
 
 
 def object_key(kind: str, object_id: str) -> int:

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, text
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.events.rules.stripe_events import HANDLED
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 
 LEASE_S = 300
 ERROR_MAX = 2_000

@@ -10,7 +10,7 @@ from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.queue import ClaimedEvent
 from billing_pipeline.events.rules.received_event import read_json
 from billing_pipeline.events.rules.stripe_events import Verdict
-from billing_pipeline.postgres.warehouse import each_by_itself
+from billing_pipeline.postgres.connections import each_by_itself
 from billing_pipeline.stripe_gateway.rules.objects import StripeObjects
 
 Write: TypeAlias = Callable[[Connection], Verdict]

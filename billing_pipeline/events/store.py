@@ -37,7 +37,7 @@ def store_event(
     Two at once with the same id: the second waits for the first to commit and is compared with it.
 
     Args:
-        connection: psycopg's own, in READ COMMITTED; from SQLAlchemy by `warehouse.raw`.
+        connection: psycopg's own, in READ COMMITTED; from SQLAlchemy by `connections.raw`.
         event: `parse_event` of the bytes. A sweep passes the event's JSON as Stripe's API gave it.
         source: how it came.
         cipher: encrypts the body.

@@ -11,7 +11,8 @@ from sqlalchemy import text
 
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.store import parse_event, store_event
-from billing_pipeline.postgres.warehouse import Warehouse, raw
+from billing_pipeline.postgres.connections import raw
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.objects import StripeObjects
 
 KEPT = timedelta(days=30)

@@ -11,7 +11,10 @@ from billing_pipeline.invoicing.invoice_line_items import quarantine_unpriced
 from billing_pipeline.invoicing.rated_lines import LINE_COLUMNS, rated_lines
 from billing_pipeline.postgres.arrow_copy import copy_arrow_in
 from billing_pipeline.postgres.asset_months import Built, count_rows, owned_month, record_build, version_of
-from billing_pipeline.postgres.warehouse import Warehouse, joined_in_bulk, load_sql, replace_rows
+from billing_pipeline.postgres.connections import joined_in_bulk
+from billing_pipeline.postgres.replace_rows import replace_rows
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.prices_in_use import prices_in_use
 
 KEY = ("period_id", "meter", "dimensions", "kind")

@@ -13,7 +13,8 @@ from billing_pipeline.customers.rules.billing_cycle import parse_cycle
 from billing_pipeline.invoicing.rules.periods import periods_billed_in
 from billing_pipeline.postgres.arrow_copy import copy_arrow_in
 from billing_pipeline.postgres.asset_months import owned_month, record_build
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 
 
 @dataclass(frozen=True)

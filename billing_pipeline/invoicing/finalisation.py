@@ -14,7 +14,10 @@ from psycopg import sql
 from sqlalchemy import Connection, text
 
 from billing_pipeline.invoicing.rules.charge_request import BilledInvoice, BilledLine, frozen_request
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql, lock_month, raw
+from billing_pipeline.postgres.connections import raw
+from billing_pipeline.postgres.locks import lock_month
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 
 BATCH = 5_000
 _INTENTS = ("invoice_id", "billing_month", "customer_id", "amount_minor", "currency", "request_body", "run_id")

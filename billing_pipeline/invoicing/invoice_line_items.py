@@ -13,7 +13,10 @@ from billing_pipeline.invoicing.rated_lines import BLOCK_BYTES, LINE_COLUMNS, co
 from billing_pipeline.invoicing.rules.invoice_ids import invoice_id
 from billing_pipeline.postgres.arrow_copy import copy_arrow_in
 from billing_pipeline.postgres.asset_months import Built, count_rows, owned_month, record_build, version_of
-from billing_pipeline.postgres.warehouse import Warehouse, joined_in_bulk, load_sql, replace_rows
+from billing_pipeline.postgres.connections import joined_in_bulk
+from billing_pipeline.postgres.replace_rows import replace_rows
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.code_version import code_version
 from billing_pipeline.pricing.prices_in_use import prices_in_use
 from billing_pipeline.usage.usage_snapshots import OPEN_PERIODS, QUARANTINE_KEY

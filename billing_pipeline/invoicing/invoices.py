@@ -9,7 +9,8 @@ from sqlalchemy import Connection, text
 from billing_pipeline.invoicing.rules.adjustments import Waiting, allocate, left_over
 from billing_pipeline.invoicing.rules.invoice_ids import invoice_id
 from billing_pipeline.postgres.asset_months import Built, count_rows, owned_month, record_build, version_of
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 
 
 def build(warehouse: Warehouse, month: date, run_id: str) -> Built:

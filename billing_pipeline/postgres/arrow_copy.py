@@ -12,7 +12,7 @@ import pyarrow.csv as arrow_csv
 from psycopg import sql
 from sqlalchemy import Connection, text
 
-from billing_pipeline.postgres.warehouse import raw
+from billing_pipeline.postgres.connections import raw
 
 
 def copy_arrow_in(connection: Connection, table: str, columns: Sequence[str], batches: Iterable[pa.Table]) -> int:

@@ -7,7 +7,8 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, text
 
-from billing_pipeline.postgres.warehouse import Warehouse, lock_month
+from billing_pipeline.postgres.locks import lock_month
+from billing_pipeline.postgres.warehouse import Warehouse
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ from hashlib import sha256
 from sqlalchemy import Connection, text
 
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.postgres.connections import raw
+from billing_pipeline.postgres.sql_files import sql_files
 from billing_pipeline.postgres.sql_functions import make_functions_that_can_be, replace_functions
-from billing_pipeline.postgres.warehouse import Warehouse, raw, sql_files
+from billing_pipeline.postgres.warehouse import Warehouse
 
 _LOCK = 7_151_001
 _NAME = re.compile(r"^(\d{4})_[a-z0-9_]+$")

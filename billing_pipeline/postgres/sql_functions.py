@@ -11,8 +11,9 @@ import psycopg
 from sqlalchemy import Connection, text
 
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.postgres.connections import raw
 from billing_pipeline.postgres.errors import database_reason
-from billing_pipeline.postgres.warehouse import raw, sql_files
+from billing_pipeline.postgres.sql_files import sql_files
 
 _NOT_YET = (
     psycopg.errors.InvalidSchemaName,

@@ -8,7 +8,7 @@ from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
-from billing_pipeline.postgres.warehouse import load_sql
+from billing_pipeline.postgres.sql_files import load_sql
 
 PACKAGE = Path(__file__).resolve().parent.parent
 

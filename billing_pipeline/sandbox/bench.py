@@ -22,8 +22,9 @@ from psycopg import sql
 from sqlalchemy import text
 
 from billing_pipeline.postgres import embedded_postgres
+from billing_pipeline.postgres.connections import raw
 from billing_pipeline.postgres.migrations import migrate
-from billing_pipeline.postgres.warehouse import Warehouse, raw
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox import bench_data, bench_loop
 from billing_pipeline.sandbox.bench_receiver import measure_receiver
 from billing_pipeline.sandbox.bench_steps import PRICED, Measured, Subject, connect, in_child, steps

@@ -8,7 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from billing_pipeline.postgres.warehouse import Warehouse, open_warehouse
+from billing_pipeline.postgres.engine import open_warehouse
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox import bench_data
 from billing_pipeline.settings import load_settings
 from billing_pipeline.settings.postgres import PostgresSettings

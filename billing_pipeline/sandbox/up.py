@@ -21,8 +21,9 @@ from urllib.parse import urlsplit
 
 import click
 
+from billing_pipeline.postgres.engine import open_warehouse
 from billing_pipeline.postgres.migrations import migrate
-from billing_pipeline.postgres.warehouse import Warehouse, open_warehouse
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.demo import needs_demo, price_book_path, require_emulator, run_demo
 from billing_pipeline.sandbox.webhooks import register_endpoint
 from billing_pipeline.settings import EMULATOR_KEY, ROOT, Settings, SettingsError, load_settings

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from billing_pipeline.core.months import first_of, month_after
-from billing_pipeline.postgres.warehouse import load_sql
+from billing_pipeline.postgres.sql_files import load_sql
 
 FINALISED = """EXISTS (
     SELECT FROM billing.invoices AS i

@@ -4,7 +4,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from billing_pipeline.postgres.warehouse import joined_in_bulk, load_sql
+from billing_pipeline.postgres.connections import joined_in_bulk
+from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.usage.measuring import measurement
 
 COLUMNS = "period_id, meter, dimensions, customer_id, billing_month, currency, quantity, event_count, as_of, basis"

@@ -11,7 +11,9 @@ from sqlalchemy import text
 
 from billing_pipeline.postgres.asset_months import Built, count_rows, owned_month, record_build
 from billing_pipeline.postgres.locks import USAGE_LOCK
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql, replace_rows
+from billing_pipeline.postgres.replace_rows import replace_rows
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.usage.measuring import (
     bounds,
     feed_reach,

@@ -21,7 +21,8 @@ from billing_pipeline.corrections.settlement_proposals import (
 )
 from billing_pipeline.corrections.settling import SettlingReport, run_settlements
 from billing_pipeline.corrections.void_invoice import void_invoice
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import Emulated, running_stripe
 from billing_pipeline_tests.corrections.platform_world import Platform
 from billing_pipeline_tests.month_rows import NOVEMBER, OCTOBER, at, load_book

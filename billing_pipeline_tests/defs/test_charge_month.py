@@ -15,7 +15,7 @@ from billing_pipeline.definitions import defs
 from billing_pipeline.defs.charge_follow_ups import charges_to_follow_up
 from billing_pipeline.defs.resources import Billing
 from billing_pipeline.defs.running import charge_month
-from billing_pipeline.postgres import warehouse as warehouse_module
+from billing_pipeline.postgres import engine as engine_module
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
 from billing_pipeline_tests.charging.world import MONTH, Bill, World, invoice_id_of, running_stripe
@@ -28,13 +28,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is de
 def world(warehouse: Warehouse, environment: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:  # noqa: ARG001
     """A month that is charged by jobs and commands; its age is not what these tests are about."""
     opened: list[Warehouse] = []
-    open_one = warehouse_module.open_warehouse
+    open_one = engine_module.open_warehouse
 
     def opening(settings: Settings) -> Warehouse:
         opened.append(open_one(settings))
         return opened[-1]
 
-    monkeypatch.setattr(warehouse_module, "open_warehouse", opening)
+    monkeypatch.setattr(engine_module, "open_warehouse", opening)
     monkeypatch.setenv("BILLING_CHARGE_AGE_MAX_DAYS", "36500")
     with running_stripe() as emulated:
         monkeypatch.setenv("STRIPE_API_BASE", emulated.base_url)

@@ -14,7 +14,7 @@ from billing_pipeline.definitions import defs
 from billing_pipeline.defs.partitions import MONTHS
 from billing_pipeline.defs.schedules import month_to_bill, schedules
 from billing_pipeline.gates.rules.gates import GATES
-from billing_pipeline.postgres.warehouse import sql_files
+from billing_pipeline.postgres.sql_files import sql_files
 from billing_pipeline.settings import ROOT, SettingsError
 from billing_pipeline_tests.month_rows import OCTOBER
 

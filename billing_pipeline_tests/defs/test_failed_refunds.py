@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from billing_pipeline.cli import main
 from billing_pipeline.definitions import defs
-from billing_pipeline.postgres import warehouse as warehouse_module
+from billing_pipeline.postgres import engine as engine_module
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
 from billing_pipeline_tests.charging.world import Bill, running_stripe
@@ -21,13 +21,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is de
 @pytest.fixture
 def world(warehouse: Warehouse, environment: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[EventWorld]:  # noqa: ARG001
     opened: list[Warehouse] = []
-    open_one = warehouse_module.open_warehouse
+    open_one = engine_module.open_warehouse
 
     def opening(settings: Settings) -> Warehouse:
         opened.append(open_one(settings))
         return opened[-1]
 
-    monkeypatch.setattr(warehouse_module, "open_warehouse", opening)
+    monkeypatch.setattr(engine_module, "open_warehouse", opening)
     with running_stripe() as stripe_side:
         monkeypatch.setenv("STRIPE_API_BASE", stripe_side.base_url)
         yield EventWorld(warehouse, stripe_side)

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from billing_pipeline.cli import main
-from billing_pipeline.postgres import warehouse as warehouse_module
+from billing_pipeline.postgres import engine as engine_module
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
 from billing_pipeline_tests.charging.world import Bill, insert_drafts, invoice_id_of, pass_gates
@@ -27,13 +27,13 @@ def platform(
 ) -> Iterator[Warehouse]:
     """The environment of the commands; one draft of October."""
     opened: list[Warehouse] = []
-    open_one = warehouse_module.open_warehouse
+    open_one = engine_module.open_warehouse
 
     def opening(settings: Settings) -> Warehouse:
         opened.append(open_one(settings))
         return opened[-1]
 
-    monkeypatch.setattr(warehouse_module, "open_warehouse", opening)
+    monkeypatch.setattr(engine_module, "open_warehouse", opening)
     load_book(warehouse)
     insert_drafts(warehouse, [Bill("c1")], {})
     pass_gates(warehouse)

@@ -12,9 +12,10 @@ from sqlalchemy import URL, create_engine, text
 
 from billing_pipeline.events.cipher import EventCipher, EventCipherError
 from billing_pipeline.events.store import parse_event, read_body, store_event
+from billing_pipeline.postgres.connections import raw
 from billing_pipeline.postgres.embedded_postgres import database_url
 from billing_pipeline.postgres.migrations import migrate
-from billing_pipeline.postgres.warehouse import Warehouse, raw
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import EventKey
 from billing_pipeline_tests.postgres.invariants.sessions import two_sessions
 

@@ -8,7 +8,8 @@ import pytest
 from billing_pipeline.gates import data_quality
 from billing_pipeline.gates.data_quality import GateBrokenError, GateResult, run_gates
 from billing_pipeline.gates.rules.gates import GATES, gates_of
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.databases import copied_database
 from billing_pipeline_tests.month_rows import (
     ASSETS,

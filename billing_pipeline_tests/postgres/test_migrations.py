@@ -15,7 +15,8 @@ from sqlalchemy import create_engine, text
 
 from billing_pipeline.postgres import embedded_postgres, migrations
 from billing_pipeline.postgres.migrations import Migration, MigrationError, migrate, read_migrations
-from billing_pipeline.postgres.warehouse import Warehouse, sql_files
+from billing_pipeline.postgres.sql_files import sql_files
+from billing_pipeline.postgres.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,9 @@ from sqlalchemy import Connection, text
 
 from billing_pipeline.postgres import sql_functions
 from billing_pipeline.postgres.migrations import migrate
+from billing_pipeline.postgres.sql_files import sql_files
 from billing_pipeline.postgres.sql_functions import FunctionError
-from billing_pipeline.postgres.warehouse import Warehouse, sql_files
+from billing_pipeline.postgres.warehouse import Warehouse
 
 
 @pytest.fixture

@@ -10,8 +10,11 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import DataError
 
 from billing_pipeline.postgres.arrow_copy import copy_arrow_in, copy_arrow_out
+from billing_pipeline.postgres.engine import open_warehouse
 from billing_pipeline.postgres.psql import psql_command
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql, open_warehouse, replace_rows, sql_files
+from billing_pipeline.postgres.replace_rows import replace_rows
+from billing_pipeline.postgres.sql_files import load_sql, sql_files
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import SettingsError, load_settings
 
 FIELDS: list[tuple[str, pa.DataType]] = [

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from billing_pipeline.postgres import embedded_postgres
-from billing_pipeline.postgres.warehouse import Warehouse, open_warehouse
+from billing_pipeline.postgres.engine import open_warehouse
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.demo.account import FoundInvoice, StripeAccount
 from billing_pipeline.sandbox.stripe_emulator import running_emulator
 from billing_pipeline.settings import ROOT, load_settings

@@ -13,7 +13,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from billing_pipeline.events.cipher import EventCipher
-from billing_pipeline.postgres.warehouse import Warehouse, raw
+from billing_pipeline.postgres.connections import raw
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.lean_http import free_port
 from billing_pipeline_tests.storm.digests import digest
 from billing_pipeline_tests.storm.figures import Figures

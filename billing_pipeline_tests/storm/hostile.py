@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from billing_pipeline.events.cipher import EventCipher
-from billing_pipeline.postgres.warehouse import Warehouse, raw
+from billing_pipeline.postgres.connections import raw
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.lean_http import Connection, free_port
 from billing_pipeline_tests.storm.figures import Figures
 from billing_pipeline_tests.storm.machines import ReceiverProcess

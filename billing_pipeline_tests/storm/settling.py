@@ -17,7 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.processing import process_events
 from billing_pipeline.events.store import parse_event, store_event
-from billing_pipeline.postgres.warehouse import Warehouse, raw
+from billing_pipeline.postgres.connections import raw
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline_tests.charging.world import KEY
 from billing_pipeline_tests.storm.digests import digest

@@ -15,8 +15,9 @@ from rich.console import Console
 from sqlalchemy import make_url
 
 from billing_pipeline.core.months import first_of, month_after, month_before, months_to
+from billing_pipeline.postgres.engine import open_warehouse
 from billing_pipeline.postgres.migrations import migrate
-from billing_pipeline.postgres.warehouse import Warehouse, open_warehouse
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.demo.account import StripeAccount
 from billing_pipeline.sandbox.demo.explained import check_explained
 from billing_pipeline.sandbox.demo.files import short, write_whole

@@ -15,7 +15,8 @@ import uvicorn
 
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.store import read_body
-from billing_pipeline.postgres.warehouse import Warehouse, raw
+from billing_pipeline.postgres.connections import raw
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import EventKey, ReceiverSettings
 from billing_pipeline.web.receiver.app import create_app
 from billing_pipeline.web.receiver.server import configured
