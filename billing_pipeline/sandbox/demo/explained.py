@@ -4,7 +4,7 @@ import time
 
 from billing_pipeline.comparison.explain import explain_all, ledger_problems
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.sandbox.demo.reconcile import Check
+from billing_pipeline.sandbox.demo.month_checks import Check
 
 
 def check_explained(warehouse: Warehouse) -> Check:

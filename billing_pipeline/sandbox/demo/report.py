@@ -10,9 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from billing_pipeline.core.money import format_minor
+from billing_pipeline.sandbox.demo.month_checks import Check
+from billing_pipeline.sandbox.demo.month_rows import Month
 from billing_pipeline.sandbox.demo.population import EXAMPLES, DemoCustomer
 from billing_pipeline.sandbox.demo.price_book import CHANGING_CURRENCY, CHANGING_METER
-from billing_pipeline.sandbox.demo.reconcile import Check, Month
 
 PROBLEMS_SHOWN = 10
 ROWS_SHOWN = 30

@@ -21,10 +21,11 @@ from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.demo.account import StripeAccount
 from billing_pipeline.sandbox.demo.explained import check_explained
 from billing_pipeline.sandbox.demo.files import short, write_whole
+from billing_pipeline.sandbox.demo.month_checks import check_month
+from billing_pipeline.sandbox.demo.month_rows import read_month
 from billing_pipeline.sandbox.demo.population import customers_file, population
 from billing_pipeline.sandbox.demo.price_book import demo_book
 from billing_pipeline.sandbox.demo.progress import Steps
-from billing_pipeline.sandbox.demo.reconcile import read_month, reconcile
 from billing_pipeline.sandbox.demo.report import print_checks, print_month
 from billing_pipeline.sandbox.demo.usage import usage_file
 from billing_pipeline.sandbox.demo.webhooks import check_webhooks, follow_events, receiving
@@ -96,14 +97,14 @@ def run_demo(now: datetime | None = None, months: int = 1) -> int:
         problems = _run_jobs(warehouse, steps, billed)
         with steps.step("webhooks") as say:
             say(f"{follow_events(warehouse, month):,} of Stripe's events are here and processed")
-        with steps.step("reconcile"):
+        with steps.step("checks"):
             read = [read_month(warehouse, one) for one in billed]
             with StripeAccount(os.environ["STRIPE_API_BASE"]) as account:
                 at_stripe, payments = account.invoices(), account.successful_payments()
-            before = [check for rows in read[:-1] for check in reconcile(rows, at_stripe, payments)]
+            before = [check for rows in read[:-1] for check in check_month(rows, at_stripe, payments)]
             checks = [
                 *(check for check in before if not check.passed),
-                *reconcile(read[-1], at_stripe, payments),
+                *check_month(read[-1], at_stripe, payments),
                 *check_webhooks(warehouse, month),
                 check_explained(warehouse),
             ]

@@ -22,7 +22,7 @@ from billing_pipeline.events.processing import process_events
 from billing_pipeline.events.queue import LEASE_S
 from billing_pipeline.events.sweep import sweep_events
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.sandbox.demo.reconcile import Check
+from billing_pipeline.sandbox.demo.month_checks import Check
 from billing_pipeline.sandbox.lean_http import HOST
 from billing_pipeline.sandbox.webhooks import register_endpoint
 from billing_pipeline.settings import ReceiverSettings, Settings, load_settings

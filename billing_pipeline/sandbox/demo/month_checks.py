@@ -6,12 +6,11 @@ Each check counts anew from the rows; none asks the code that wrote them.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from billing_pipeline.core.money import format_minor, to_minor
-from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.demo.account import FoundInvoice
+from billing_pipeline.sandbox.demo.month_rows import Month
 from billing_pipeline.sandbox.demo.population import EXAMPLES, population
 from billing_pipeline.sandbox.demo.usage import QUARANTINED
 
@@ -30,41 +29,7 @@ class Check:
         return not self.problems
 
 
-@dataclass(frozen=True, slots=True)
-class Month:
-    """What Postgres has of the month. Rows are those of the queries below."""
-
-    month: date
-    invoices: Sequence[Mapping[str, Any]]
-    lines: Sequence[Mapping[str, Any]]
-    quarantine: Sequence[Mapping[str, Any]]
-    coverage: Sequence[Mapping[str, Any]]
-    unbalanced_usage: Sequence[Mapping[str, Any]]
-    event_count: int
-    all_invoice_ids: frozenset[str]
-    """Of every month."""
-    numbers: tuple[int, int]
-    """Finalised invoices of every month, and the highest number."""
-
-
-def read_month(warehouse: Warehouse, month: date) -> Month:
-    """Read the month's rows."""
-    usage = warehouse.rows(_USAGE, month=month)
-    finalised = warehouse.rows(_NUMBERS)[0]
-    return Month(
-        month=month,
-        invoices=warehouse.rows(_INVOICES, month=month),
-        lines=warehouse.rows(_LINES, month=month),
-        quarantine=warehouse.rows(_QUARANTINE, month=month),
-        coverage=warehouse.rows(_COVERAGE, month=month),
-        unbalanced_usage=[row for row in usage if row["events"] != row["accounted"]],
-        event_count=sum(int(row["events"]) for row in usage),
-        all_invoice_ids=frozenset(row["invoice_id"] for row in warehouse.rows(_ALL_IDS)),
-        numbers=(int(finalised["count"]), int(finalised["last"])),
-    )
-
-
-def reconcile(month: Month, at_stripe: Sequence[FoundInvoice], payments: Mapping[str, int]) -> list[Check]:
+def check_month(month: Month, at_stripe: Sequence[FoundInvoice], payments: Mapping[str, int]) -> list[Check]:
     """All checks, in the order in which one would follow the money.
 
     Args:
@@ -214,75 +179,3 @@ def _name(invoice: Mapping[str, Any]) -> str:
 
 def _amount(invoice: Mapping[str, Any]) -> str:
     return format_minor(invoice["total_minor"], invoice["currency"])
-
-
-_INVOICES = """
-SELECT i.invoice_id::text AS invoice_id, i.number, i.customer_id, k.name, i.currency, i.total_minor, i.line_count,
-    i.status, c.state, c.reason_code, c.reason, c.stripe_invoice_id
-FROM billing.invoices AS i
-JOIN billing.customers AS k USING (customer_id)
-LEFT JOIN billing.stripe_charges AS c USING (invoice_id)
-WHERE i.billing_month = :month AND i.status <> 'void'
-ORDER BY i.customer_id, i.period_id
-"""
-
-_LINES = """
-SELECT l.invoice_id::text AS invoice_id, l.customer_id, l.line_no, l.meter, l.description,
-    trim_scale(l.usage_quantity) AS used, trim_scale(l.included_quantity) AS included,
-    trim_scale(l.quantity) AS quantity, trim_scale(l.unit_amount) AS unit_amount,
-    l.amount_minor, l.currency, l.price_version
-FROM billing.invoice_line_items AS l
-WHERE l.billing_month = :month
-ORDER BY l.customer_id, l.invoice_id, l.line_no
-"""
-
-_QUARANTINE = """
-SELECT q.customer_id, k.name, q.meter, q.dimensions, trim_scale(q.quantity) AS quantity, q.event_count, q.reason
-FROM billing.usage_quarantine AS q LEFT JOIN billing.customers AS k USING (customer_id)
-WHERE q.billing_month = :month
-ORDER BY q.customer_id, q.meter
-"""
-
-_COVERAGE = "SELECT customer_id, invoice_id, reason FROM billing.invoice_coverage(:month) ORDER BY customer_id"
-
-# events that lie in a period of the month, or in the UTC month if their customer is not in the file
-_USAGE = """
-WITH events AS (
-    SELECT e.customer_id, e.meter, count(*) AS events
-    FROM billing.usage_events AS e
-    JOIN billing.billing_periods AS p
-        ON p.customer_id = e.customer_id AND e.occurred_at >= p.period_start AND e.occurred_at < p.period_end
-    WHERE p.billing_month = :month
-        AND e.event_id NOT IN (
-            SELECT c.corrects_event_id FROM billing.usage_corrections AS c WHERE c.corrects_event_id IS NOT NULL
-        )
-    GROUP BY e.customer_id, e.meter
-    UNION ALL
-    SELECT e.customer_id, e.meter, count(*)
-    FROM billing.usage_events AS e
-    WHERE NOT EXISTS (SELECT FROM billing.customers AS k WHERE k.customer_id = e.customer_id)
-        AND date_trunc('month', e.occurred_at AT TIME ZONE 'UTC')::date = :month
-    GROUP BY e.customer_id, e.meter
-),
-
-accounted AS (
-    SELECT customer_id, meter, sum(event_count) AS events
-    FROM (
-        SELECT customer_id, meter, event_count FROM billing.usage_snapshots WHERE billing_month = :month
-        UNION ALL
-        SELECT customer_id, meter, event_count FROM billing.usage_quarantine
-        WHERE billing_month = :month AND stage = 'usage_snapshots'
-    ) AS both_places
-    GROUP BY customer_id, meter
-)
-
-SELECT customer_id, meter, coalesce(e.events, 0) AS events, coalesce(a.events, 0) AS accounted
-FROM events AS e FULL JOIN accounted AS a USING (customer_id, meter)
-ORDER BY customer_id, meter
-"""
-
-_ALL_IDS = "SELECT invoice_id::text AS invoice_id FROM billing.invoices"
-
-_NUMBERS = """
-SELECT count(*) AS count, coalesce(max(invoice_number), 0) AS last FROM billing.invoices WHERE status <> 'draft'
-"""

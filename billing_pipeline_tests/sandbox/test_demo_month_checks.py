@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from billing_pipeline.sandbox.demo.account import FoundInvoice
+from billing_pipeline.sandbox.demo.month_checks import check_month
+from billing_pipeline.sandbox.demo.month_rows import Month
 from billing_pipeline.sandbox.demo.population import EXAMPLES
-from billing_pipeline.sandbox.demo.reconcile import Month, reconcile
 from billing_pipeline.sandbox.demo.usage import QUARANTINED
 
 Stripe = list[FoundInvoice]
@@ -75,7 +76,7 @@ def good() -> tuple[Month, Stripe, Payments]:
 
 
 def failed(month: Month, at_stripe: Stripe, payments: Payments) -> set[str]:
-    return {check.statement for check in reconcile(month, at_stripe, payments) if not check.passed}
+    return {check.statement for check in check_month(month, at_stripe, payments) if not check.passed}
 
 
 def changed_invoice(month: Month, position: int, **changes: Any) -> Month:
