@@ -9,6 +9,7 @@ from . import currencies
 from .errors import StripeError, invalid, unsupported
 from .indexing import Body
 from .listing import Page, equals, page
+from .routes import list_route, retrieving, route
 from .store import new_id
 from .work import Work, merged_metadata, text_or_none
 
@@ -50,12 +51,6 @@ def create_product(work: Work, params: Body) -> Body:
         "url": None,
     }
     return work.create(body, "product.created")
-
-
-def retrieve_product(work: Work, params: Body, product: str) -> Body:
-    """GET /v1/products/:id."""
-    del params
-    return work.store.get("product", product)
 
 
 def list_products(work: Work, params: Body) -> Page:
@@ -105,12 +100,6 @@ def create_price(work: Work, params: Body) -> Body:
         "unit_amount_decimal": plain(unit_amount),
     }
     return work.create(body, "price.created")
-
-
-def retrieve_price(work: Work, params: Body, price: str) -> Body:
-    """GET /v1/prices/:id."""
-    del params
-    return work.store.get("price", price)
 
 
 def list_prices(work: Work, params: Body) -> Page:
@@ -170,3 +159,21 @@ def unit_price(work: Work, params: Body, currency: str, path: str) -> tuple[Deci
         "unit_amount_decimal": plain(unit_amount),
     }
     return unit_amount, {"pricing": pricing, "description": description}
+
+
+ROUTES = (
+    route("POST", "/v1/products", "ProductCreate", create_product, "id name active description metadata unit_label"),
+    list_route("/v1/products", "ProductList", list_products, "created active"),
+    retrieving("/v1/products/:product", "ProductRetrieve", "product"),
+    route(
+        "POST",
+        "/v1/prices",
+        "PriceCreate",
+        create_price,
+        "currency product product_data.name product_data.metadata product_data.unit_label unit_amount "
+        "unit_amount_decimal recurring.interval recurring.interval_count recurring.usage_type active "
+        "lookup_key metadata nickname",
+    ),
+    list_route("/v1/prices", "PriceList", list_prices, "created active product"),
+    retrieving("/v1/prices/:price", "PriceRetrieve", "price"),
+)

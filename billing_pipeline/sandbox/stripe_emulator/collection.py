@@ -13,6 +13,7 @@ from .errors import StripeError, invalid
 from .indexing import Body
 from .invoice_objects import AUTO_ADVANCE_S
 from .payment_objects import new_charge, new_invoice_payment, new_payment_intent
+from .routes import route
 from .work import Work
 
 
@@ -296,3 +297,12 @@ def settle_open(work: Work, invoice: Body, *, pre_minor: int, post_minor: int) -
     work.store.replace(intent | {"amount": after["amount_remaining"]})
     work.store.replace(payment | {"amount_requested": after["amount_remaining"]})
     return work.update(invoice, after, "invoice.updated")
+
+
+ROUTES = (
+    route("POST", "/v1/invoices/:invoice/finalize", "InvoiceFinalizeInvoice", finalize, "auto_advance"),
+    route("POST", "/v1/invoices/:invoice/pay", "InvoicePay", pay, "off_session paid_out_of_band payment_method"),
+    route("POST", "/v1/invoices/:invoice/void", "InvoiceVoidInvoice", void),
+    route("POST", "/v1/invoices/:invoice/mark_uncollectible", "InvoiceMarkUncollectible", mark_uncollectible),
+    route("POST", "/v1/invoices/:invoice/send", "InvoiceSendInvoice", send),
+)

@@ -12,7 +12,8 @@ from . import customers, refunds
 from .collection import settle_open
 from .errors import invalid
 from .indexing import Body
-from .listing import Page, equals, page, sublist
+from .listing import sublist
+from .routes import listing, retrieving, route
 from .store import new_id
 from .work import Work, merged_metadata, text_or_none
 
@@ -189,12 +190,6 @@ def _line(amount_minor: int, type_: str, invoice_line: str | None, fields: Body)
     }
 
 
-def retrieve(work: Work, params: Body, credit_note: str) -> str:
-    """GET /v1/credit_notes/:id."""
-    del params
-    return work.store.text("credit_note", credit_note)
-
-
 def update(work: Work, params: Body, credit_note: str) -> Body:
     """POST /v1/credit_notes/:id: memo and metadata."""
     before = work.store.get("credit_note", credit_note)
@@ -217,7 +212,19 @@ def void(work: Work, params: Body, credit_note: str) -> Body:
     return work.update(before, before | {"status": "void", "voided_at": work.now}, "credit_note.voided")
 
 
-def list_all(work: Work, params: Body) -> Page:
-    """GET /v1/credit_notes."""
-    filters = equals(params, customer="customer", invoice="parent")
-    return page(work, "credit_note", params, "/v1/credit_notes", filters)
+ROUTES = (
+    route(
+        "POST",
+        "/v1/credit_notes",
+        "CreditNoteCreate",
+        create,
+        "invoice amount credit_amount refund_amount out_of_band_amount refunds.refund "
+        "refunds.amount_refunded refunds.type lines.amount lines.description lines.invoice_line_item "
+        "lines.quantity lines.type lines.unit_amount lines.unit_amount_decimal lines.metadata memo "
+        "metadata reason email_type effective_at",
+    ),
+    listing("/v1/credit_notes", "CreditNoteList", "credit_note", customer="customer", invoice="parent"),
+    retrieving("/v1/credit_notes/:credit_note", "CreditNoteRetrieve", "credit_note"),
+    route("POST", "/v1/credit_notes/:credit_note", "CreditNoteUpdate", update, "memo metadata"),
+    route("POST", "/v1/credit_notes/:credit_note/void", "CreditNoteVoidCreditNote", void),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import subscriptions
 from .indexing import Body
+from .routes import route
 from .work import Work
 
 
@@ -23,3 +24,6 @@ def delete(work: Work, params: Body, customer: str) -> Body:
     work.store.bury(before)
     work.announce("customer.deleted", before)
     return {"id": customer, "object": "customer", "deleted": True}
+
+
+ROUTES = (route("DELETE", "/v1/customers/:customer", "CustomerDelete", delete),)

@@ -8,7 +8,8 @@ from . import payment_methods
 from .cards import TEST_CARDS
 from .errors import invalid, missing
 from .indexing import Body
-from .listing import Page, equals, page
+from .listing import Page, page
+from .routes import list_route, listing, retrieving, route
 from .store import new_id
 from .work import Work, merged_metadata, text_or_none
 
@@ -70,12 +71,6 @@ def create(work: Work, params: Body) -> Body:
     return body
 
 
-def retrieve(work: Work, params: Body, customer: str) -> Body:
-    """GET /v1/customers/:id; a deleted customer answers with a tombstone."""
-    del params
-    return work.store.get("customer", customer, tombstones=True)
-
-
 def update(work: Work, params: Body, customer: str) -> Body:
     """POST /v1/customers/:id."""
     _check_email(params)
@@ -98,11 +93,6 @@ def update(work: Work, params: Body, customer: str) -> Body:
     if change:
         after = change_balance(work, after, before["currency"] or "usd", change, "adjustment")
     return after
-
-
-def list_all(work: Work, params: Body) -> Page:
-    """GET /v1/customers."""
-    return page(work, "customer", params, "/v1/customers", equals(params, email="tag"))
 
 
 def list_balance_transactions(work: Work, params: Body, customer: str) -> Page:
@@ -199,3 +189,24 @@ def live(work: Work, params: Body) -> Body:
     if customer.get("deleted"):
         raise missing("customer", params["customer"], "customer")
     return customer
+
+
+CUSTOMER = (
+    "address balance business_name description email individual_name invoice_prefix metadata name "
+    "next_invoice_sequence phone invoice_settings.default_payment_method invoice_settings.footer"
+)
+BALANCE_TRANSACTIONS = "/v1/customers/:customer/balance_transactions"
+ROUTES = (
+    route("POST", "/v1/customers", "CustomerCreate", create, f"{CUSTOMER} payment_method"),
+    listing("/v1/customers", "CustomerList", "customer", email="tag"),
+    retrieving("/v1/customers/:customer", "CustomerRetrieve", "customer", tombstones=True),
+    route("POST", "/v1/customers/:customer", "CustomerUpdate", update, CUSTOMER),
+    list_route(BALANCE_TRANSACTIONS, "CustomerBalanceTransactionList", list_balance_transactions),
+    route(
+        "POST",
+        BALANCE_TRANSACTIONS,
+        "CustomerBalanceTransactionCreate",
+        create_balance_transaction,
+        "amount currency description metadata",
+    ),
+)

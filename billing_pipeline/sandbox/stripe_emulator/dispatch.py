@@ -21,8 +21,8 @@ from .delivery import Courier
 from .errors import StripeError, invalid, rate_limited, server_error, unauthorised, unknown_url
 from .expansion import expand
 from .listing import Page
-from .operations import Route
 from .rate_limit import RateLimiter
+from .routes import Route
 from .routing import match
 from .store import Store, dumps
 from .work import Work

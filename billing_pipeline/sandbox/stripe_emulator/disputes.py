@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .errors import invalid
 from .indexing import Body
-from .listing import Page, equals, page
+from .routes import listing, retrieving, route
 from .store import new_id
 from .work import Work
 
@@ -79,12 +79,8 @@ def close(work: Work, params: Body, dispute: str) -> Body:
     return close_dispute(work, dispute, "lost")
 
 
-def retrieve(work: Work, params: Body, dispute: str) -> str:
-    """GET /v1/disputes/:id."""
-    del params
-    return work.store.text("dispute", dispute)
-
-
-def list_all(work: Work, params: Body) -> Page:
-    """GET /v1/disputes."""
-    return page(work, "dispute", params, "/v1/disputes", equals(params, charge="parent", payment_intent="tag"))
+ROUTES = (
+    listing("/v1/disputes", "DisputeList", "dispute", charge="parent", payment_intent="tag"),
+    retrieving("/v1/disputes/:dispute", "DisputeRetrieve", "dispute"),
+    route("POST", "/v1/disputes/:dispute/close", "DisputeClose", close),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .errors import invalid, missing
 from .indexing import Body
 from .listing import Page, page
+from .routes import list_route, route
 from .store import Filter
 from .work import Work
 
@@ -36,3 +37,9 @@ def list_all(work: Work, params: Body) -> Page:
         undelivered = "EXISTS (SELECT 1 FROM deliveries d WHERE d.event_id = objects.id AND d.state <> 'delivered')"
         filters.append((f"{undelivered} = ?", int(not params["delivery_success"])))
     return page(work, "event", params, "/v1/events", filters)
+
+
+ROUTES = (
+    list_route("/v1/events", "EventList", list_all, "created type types delivery_success"),
+    route("GET", "/v1/events/:event", "EventRetrieve", retrieve),
+)

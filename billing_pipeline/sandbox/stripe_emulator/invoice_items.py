@@ -9,8 +9,9 @@ from . import currencies, customers
 from .catalog import plain
 from .errors import invalid
 from .indexing import Body
-from .line_objects import LINES_MAX, draft, item_parent, line_from_item, lines_of, new_line, priced, with_lines
+from .line_objects import LINE, LINES_MAX, draft, item_parent, line_from_item, lines_of, new_line, priced, with_lines
 from .listing import Page, equals, page
+from .routes import list_route, retrieving, route
 from .store import new_id
 from .work import Work, merged_metadata, text_or_none
 
@@ -93,12 +94,6 @@ def create(work: Work, params: Body) -> Body:
     return item
 
 
-def retrieve(work: Work, params: Body, invoiceitem: str) -> Body:
-    """GET /v1/invoiceitems/:id."""
-    del params
-    return work.store.get("invoiceitem", invoiceitem)
-
-
 def delete(work: Work, params: Body, invoiceitem: str) -> Body:
     """DELETE /v1/invoiceitems/:id, pending or on a draft."""
     del params
@@ -124,3 +119,17 @@ def list_all(work: Work, params: Body) -> Page:
     if "pending" in params:
         filters.append(("status = ?", "pending" if params["pending"] else "attached"))
     return page(work, "invoiceitem", params, "/v1/invoiceitems", filters)
+
+
+ROUTES = (
+    route(
+        "POST",
+        "/v1/invoiceitems",
+        "InvoiceItemCreate",
+        create,
+        f"{LINE} customer currency invoice unit_amount_decimal",
+    ),
+    list_route("/v1/invoiceitems", "InvoiceItemList", list_all, "created customer invoice pending"),
+    retrieving("/v1/invoiceitems/:invoiceitem", "InvoiceItemRetrieve", "invoiceitem"),
+    route("DELETE", "/v1/invoiceitems/:invoiceitem", "InvoiceItemDelete", delete),
+)

@@ -7,8 +7,9 @@ from typing import Any
 from .errors import StripeError, invalid
 from .indexing import Body
 from .invoice_items import assign, line_with_item
-from .line_objects import LINES_MAX, draft, exclusive, lines_of, new_line, with_lines
+from .line_objects import LINE, LINES_MAX, draft, exclusive, lines_of, new_line, with_lines
 from .listing import Page, page
+from .routes import list_route, route
 from .work import Work, merged_metadata
 
 
@@ -116,3 +117,19 @@ def _line(lines: dict[str, Any], line: str, path: str) -> Body:
         )
     found: Body = lines[line]
     return found
+
+
+MANY = " ".join(f"lines.{name}" for name in f"{LINE} invoice_item".split())
+ROUTES = (
+    list_route("/v1/invoices/:invoice/lines", "InvoiceLineItemList", list_lines, ""),
+    route("POST", "/v1/invoices/:invoice/lines/:line", "InvoiceLineItemUpdate", update_line, LINE),
+    route("POST", "/v1/invoices/:invoice/add_lines", "InvoiceAddLines", add_lines, f"{MANY} invoice_metadata"),
+    route(
+        "POST",
+        "/v1/invoices/:invoice/update_lines",
+        "InvoiceUpdateLines",
+        update_lines,
+        f"{MANY} lines.id invoice_metadata",
+    ),
+    route("POST", "/v1/invoices/:invoice/remove_lines", "InvoiceRemoveLines", remove_lines, "lines invoice_metadata"),
+)

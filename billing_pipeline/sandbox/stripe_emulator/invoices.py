@@ -11,6 +11,7 @@ from .indexing import Body
 from .invoice_objects import AUTO_ADVANCE_S, due_date, new_invoice
 from .line_objects import LINES_MAX, draft, line_from_item, with_lines
 from .listing import Page, equals, interval, page
+from .routes import list_route, retrieving, route
 from .work import Work, merged_metadata, text_or_none
 
 PLAIN_TEXTS = ("description", "footer", "statement_descriptor")
@@ -37,12 +38,6 @@ def create(work: Work, params: Body) -> Body:
     if customer["currency"] is None:
         work.update(customer, customer | {"currency": currency}, "customer.updated")
     return work.create(invoice, "invoice.created")
-
-
-def retrieve(work: Work, params: Body, invoice: str) -> str:
-    """GET /v1/invoices/:id."""
-    del params
-    return work.store.text("invoice", invoice)
 
 
 def list_all(work: Work, params: Body) -> Page:
@@ -99,3 +94,23 @@ def delete(work: Work, params: Body, invoice: str) -> Body:
     work.store.delete(invoice)
     work.announce("invoice.deleted", found)
     return {"id": invoice, "object": "invoice", "deleted": True}
+
+
+INVOICE = (
+    "auto_advance automatically_finalizes_at collection_method custom_fields days_until_due "
+    "default_payment_method description due_date effective_at footer metadata number statement_descriptor"
+)
+ROUTES = (
+    route(
+        "POST", "/v1/invoices", "InvoiceCreate", create, f"{INVOICE} customer currency pending_invoice_items_behavior"
+    ),
+    list_route(
+        "/v1/invoices",
+        "InvoiceList",
+        list_all,
+        "created customer status subscription collection_method due_date",
+    ),
+    retrieving("/v1/invoices/:invoice", "InvoiceRetrieve", "invoice"),
+    route("POST", "/v1/invoices/:invoice", "InvoiceUpdate", update, INVOICE),
+    route("DELETE", "/v1/invoices/:invoice", "InvoiceDelete", delete),
+)

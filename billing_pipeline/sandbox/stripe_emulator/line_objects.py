@@ -14,6 +14,14 @@ from .store import new_id
 from .work import Work, merged_metadata, text_or_none
 
 LINES_MAX = 250
+LINE = (
+    "amount description discountable metadata period pricing price_data.currency price_data.product "
+    "price_data.product_data.name price_data.product_data.description price_data.product_data.metadata "
+    "price_data.product_data.unit_label price_data.unit_amount price_data.unit_amount_decimal "
+    "quantity quantity_decimal"
+)
+"""The parameters of a line that the emulator knows."""
+
 LINES_EMBEDDED = 10
 
 

@@ -9,6 +9,7 @@ from .cards import OUTCOMES, TEST_CARDS, TOKENS
 from .errors import StripeError, invalid, missing, unsupported
 from .indexing import Body
 from .listing import Page, page
+from .routes import list_route, route
 from .store import new_id
 from .work import Work, merged_metadata
 
@@ -200,3 +201,26 @@ def retrieve_of_customer(work: Work, params: Body, customer: str, payment_method
     if found["customer"] != customer:
         raise missing("payment_method", payment_method)
     return found
+
+
+ROUTES = (
+    list_route("/v1/customers/:customer/payment_methods", "CustomerPaymentMethodList", list_of_customer, "type"),
+    route(
+        "GET",
+        "/v1/customers/:customer/payment_methods/:payment_method",
+        "CustomerPaymentMethodRetrieve",
+        retrieve_of_customer,
+    ),
+    route(
+        "POST",
+        "/v1/payment_methods",
+        "PaymentMethodCreate",
+        create,
+        "type card.token billing_details allow_redisplay metadata",
+    ),
+    list_route("/v1/payment_methods", "PaymentMethodList", list_all, "customer type"),
+    route("GET", "/v1/payment_methods/:payment_method", "PaymentMethodRetrieve", retrieve),
+    route("POST", "/v1/payment_methods/:payment_method", "PaymentMethodUpdate", update, "metadata"),
+    route("POST", "/v1/payment_methods/:payment_method/attach", "PaymentMethodAttach", attach, "customer"),
+    route("POST", "/v1/payment_methods/:payment_method/detach", "PaymentMethodDetach", detach),
+)

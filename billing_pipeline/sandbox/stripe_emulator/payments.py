@@ -5,36 +5,8 @@ from __future__ import annotations
 from .errors import invalid
 from .indexing import Body
 from .listing import Page, equals, page
+from .routes import list_route, listing, retrieving
 from .work import Work
-
-
-def retrieve_intent(work: Work, params: Body, payment_intent: str) -> str:
-    """GET /v1/payment_intents/:id."""
-    del params
-    return work.store.text("payment_intent", payment_intent)
-
-
-def list_intents(work: Work, params: Body) -> Page:
-    """GET /v1/payment_intents."""
-    return page(work, "payment_intent", params, "/v1/payment_intents", equals(params, customer="customer"))
-
-
-def retrieve_charge(work: Work, params: Body, charge: str) -> str:
-    """GET /v1/charges/:id."""
-    del params
-    return work.store.text("charge", charge)
-
-
-def list_charges(work: Work, params: Body) -> Page:
-    """GET /v1/charges."""
-    filters = equals(params, customer="customer", payment_intent="parent")
-    return page(work, "charge", params, "/v1/charges", filters)
-
-
-def retrieve_invoice_payment(work: Work, params: Body, invoice_payment: str) -> str:
-    """GET /v1/invoice_payments/:id."""
-    del params
-    return work.store.text("invoice_payment", invoice_payment)
 
 
 def list_invoice_payments(work: Work, params: Body) -> Page:
@@ -46,3 +18,13 @@ def list_invoice_payments(work: Work, params: Body) -> Page:
             raise invalid("The emulator's invoice payments are payment intents only.", param="payment[type]")
         filters.append(("tag = ?", payment["payment_intent"]))
     return page(work, "invoice_payment", params, "/v1/invoice_payments", filters)
+
+
+ROUTES = (
+    list_route("/v1/invoice_payments", "InvoicePaymentList", list_invoice_payments, "created invoice status payment"),
+    retrieving("/v1/invoice_payments/:invoice_payment", "InvoicePaymentRetrieve", "invoice_payment"),
+    listing("/v1/payment_intents", "PaymentIntentList", "payment_intent", customer="customer"),
+    retrieving("/v1/payment_intents/:payment_intent", "PaymentIntentRetrieve", "payment_intent"),
+    listing("/v1/charges", "ChargeList", "charge", customer="customer", payment_intent="parent"),
+    retrieving("/v1/charges/:charge", "ChargeRetrieve", "charge"),
+)

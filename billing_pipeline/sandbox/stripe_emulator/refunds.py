@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .errors import invalid
 from .indexing import Body
-from .listing import Page, equals, page
+from .routes import listing, retrieving, route
 from .store import new_id
 from .work import Work, merged_metadata
 
@@ -77,12 +77,6 @@ def refund(
     return body
 
 
-def retrieve(work: Work, params: Body, refund: str) -> str:
-    """GET /v1/refunds/:id."""
-    del params
-    return work.store.text("refund", refund)
-
-
 def update(work: Work, params: Body, refund: str) -> Body:
     """POST /v1/refunds/:id: metadata only."""
     before = work.store.get("refund", refund)
@@ -90,6 +84,9 @@ def update(work: Work, params: Body, refund: str) -> Body:
     return work.update(before, after, "refund.updated")
 
 
-def list_all(work: Work, params: Body) -> Page:
-    """GET /v1/refunds."""
-    return page(work, "refund", params, "/v1/refunds", equals(params, charge="parent", payment_intent="tag"))
+ROUTES = (
+    route("POST", "/v1/refunds", "RefundCreate", create, "amount charge payment_intent metadata reason"),
+    listing("/v1/refunds", "RefundList", "refund", charge="parent", payment_intent="tag"),
+    retrieving("/v1/refunds/:refund", "RefundRetrieve", "refund"),
+    route("POST", "/v1/refunds/:refund", "RefundUpdate", update, "metadata"),
+)

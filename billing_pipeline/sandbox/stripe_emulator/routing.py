@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .operations import ROUTES, Route
+from .operations import ROUTES
+from .routes import Route
 
 _BY_SHAPE: dict[tuple[str, tuple[str | None, ...]], Route] = {
     (route.method, tuple(None if s.startswith(":") else s for s in route.path.split("/"))): route for route in ROUTES

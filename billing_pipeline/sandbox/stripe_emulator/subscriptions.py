@@ -14,6 +14,7 @@ from .indexing import Body
 from .invoice_objects import due_date, new_invoice
 from .line_objects import new_line, with_lines
 from .listing import Page, equals, page
+from .routes import list_route, retrieving, route
 from .store import Filter, new_id
 from .subscription_objects import new_item, new_subscription
 from .work import Work, merged_metadata
@@ -112,12 +113,6 @@ def _line(work: Work, invoice: Body, subscription: Body, item: Body) -> Body:
     return new_line(work, invoice, fields, parent, "items") | {"subscription": subscription["id"]}
 
 
-def retrieve(work: Work, params: Body, subscription: str) -> str:
-    """GET /v1/subscriptions/:id."""
-    del params
-    return work.store.text("subscription", subscription)
-
-
 def list_all(work: Work, params: Body) -> Page:
     """GET /v1/subscriptions: without a status all that are not canceled."""
     filters: list[Filter] = equals(params, customer="customer", collection_method="tag")
@@ -213,3 +208,23 @@ def end(work: Work, before: Body, reason: str, details: dict[str, Any] | None = 
         if latest["status"] == "open":
             collection.void(work, {}, latest["id"])
     return work.update(before, after, "customer.subscription.deleted")
+
+
+SUBSCRIPTION = (
+    "cancel_at cancel_at_period_end collection_method days_until_due default_payment_method description "
+    "metadata off_session payment_behavior items.price items.price_data items.quantity items.metadata"
+)
+ONE = "/v1/subscriptions/:subscription"
+ROUTES = (
+    route("POST", "/v1/subscriptions", "SubscriptionCreate", create, f"{SUBSCRIPTION} customer currency"),
+    list_route("/v1/subscriptions", "SubscriptionList", list_all, "created customer status collection_method"),
+    retrieving(ONE, "SubscriptionRetrieve", "subscription"),
+    route(
+        "POST",
+        ONE,
+        "SubscriptionUpdate",
+        update,
+        f"{SUBSCRIPTION} items.id items.deleted proration_behavior cancellation_details",
+    ),
+    route("DELETE", ONE, "SubscriptionCancel", cancel, "cancellation_details"),
+)

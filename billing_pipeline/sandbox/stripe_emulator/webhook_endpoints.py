@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from .errors import invalid
 from .indexing import Body
 from .listing import Page, page
+from .routes import list_route, retrieving, route
 from .store import new_id
 from .work import Work, merged_metadata
 
@@ -52,12 +53,6 @@ def create(work: Work, params: Body) -> Body:
     return body | {"secret": secret}
 
 
-def retrieve(work: Work, params: Body, webhook_endpoint: str) -> Body:
-    """GET /v1/webhook_endpoints/:id."""
-    del params
-    return work.store.get("webhook_endpoint", webhook_endpoint)
-
-
 def update(work: Work, params: Body, webhook_endpoint: str) -> Body:
     """POST /v1/webhook_endpoints/:id."""
     before = work.store.get("webhook_endpoint", webhook_endpoint)
@@ -83,3 +78,13 @@ def delete(work: Work, params: Body, webhook_endpoint: str) -> Body:
 def list_all(work: Work, params: Body) -> Page:
     """GET /v1/webhook_endpoints."""
     return page(work, "webhook_endpoint", params, "/v1/webhook_endpoints")
+
+
+ALL, ONE = "/v1/webhook_endpoints", "/v1/webhook_endpoints/:webhook_endpoint"
+ROUTES = (
+    route("POST", ALL, "WebhookEndpointCreate", create, "url enabled_events api_version description metadata"),
+    list_route(ALL, "WebhookEndpointList", list_all, ""),
+    retrieving(ONE, "WebhookEndpointRetrieve", "webhook_endpoint"),
+    route("POST", ONE, "WebhookEndpointUpdate", update, "url enabled_events description disabled metadata"),
+    route("DELETE", ONE, "WebhookEndpointDelete", delete),
+)
