@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 
 _COVERAGE = "SELECT customer_id, invoice_id, reason FROM billing.invoice_coverage(:month) ORDER BY customer_id"
 
