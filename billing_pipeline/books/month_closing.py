@@ -12,10 +12,11 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from billing_pipeline.books.reconciliation import reconcile
+from billing_pipeline.books.reconciliation import compare_with_stripe
 from billing_pipeline.books.rules.month_proof import NotProven, prove
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import required_author
+from billing_pipeline.postgres.errors import database_reason
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.objects import StripeObjects
 
@@ -59,7 +60,7 @@ def close_month(
     if not waiting["invoices"]:
         raise NotClosed(f"{name} is not closed: it has no invoices")
     before = warehouse.scalar("SELECT billing.month_digest(:month)", month=month)
-    compared = reconcile(warehouse, api, run_id, now, month=month, on_the_way=timedelta())
+    compared = compare_with_stripe(warehouse, api, run_id, now, month=month, on_the_way=timedelta())
     if compared.differences:
         first = compared.differences[0]
         raise NotClosed(
@@ -92,7 +93,7 @@ def close_month(
     except DBAPIError as error:
         if error.connection_invalidated:
             raise
-        raise NotClosed(f"{name} is not closed: {str(error.orig).strip().splitlines()[0]}") from error
+        raise NotClosed(f"{name} is not closed: {database_reason(error)}") from error
     recorded = _closed(warehouse, month, now=closed_now)
     assert recorded is not None  # noqa: S101 - it was closed above, by us or by somebody who was quicker
     return recorded

@@ -32,7 +32,7 @@ class Comparison:
     differences: tuple[Difference, ...]
 
 
-def reconcile(
+def compare_with_stripe(
     warehouse: Warehouse,
     api: StripeObjects,
     run_id: str,

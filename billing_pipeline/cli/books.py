@@ -16,11 +16,11 @@ def reconcile(ctx: click.Context, month: date | None) -> None:
     """Compare our books with Stripe's and print what differs. Exit status 1 if anything does."""
     if ctx.invoked_subcommand is not None:
         return
-    from billing_pipeline.books.reconciliation import reconcile as compare
+    from billing_pipeline.books.reconciliation import compare_with_stripe
 
     warehouse = open_database()
     with open_stripe() as gateway:
-        done = compare(warehouse, gateway, f"billing-{uuid4()}", datetime.now(UTC), month=month)
+        done = compare_with_stripe(warehouse, gateway, f"billing-{uuid4()}", datetime.now(UTC), month=month)
     books = done.books
     click.echo(
         f"comparison {done.reconciliation_id}: {len(books.charges):,} charges; at Stripe {len(books.invoices):,}"

@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.postgres.errors import FOREIGN_KEY, database_reason, sqlstate, violated
 from billing_pipeline.postgres.warehouse import Warehouse
 
 # Part of every adjustment id ever given: never change it.
@@ -89,12 +90,13 @@ def revoke(warehouse: Warehouse, adjustment_id: str, signature: Signature) -> No
         with warehouse.transaction() as connection:
             connection.execute(text(_REVOKE), values)
     except DBAPIError as error:
-        said = str(error.orig).strip().splitlines()[0]
-        if "adjustment_revocations_pkey" in said:
-            said = f"adjustment {adjustment_id} is revoked already"
-        elif "foreign key" in said:
-            said = f'adjustment "{adjustment_id}": expected an id of `billing adjustments list`, found none'
-        raise AdjustmentRefused(said) from error
+        if violated(error) == "adjustment_revocations_pkey":
+            why = f"adjustment {adjustment_id} is revoked already"
+        elif sqlstate(error) == FOREIGN_KEY:
+            why = f'adjustment "{adjustment_id}": expected an id of `billing adjustments list`, found none'
+        else:
+            why = database_reason(error)
+        raise AdjustmentRefused(why) from error
 
 
 _REVOKE = """

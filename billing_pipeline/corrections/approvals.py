@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import required_author
+from billing_pipeline.postgres.errors import database_reason
 from billing_pipeline.postgres.warehouse import Warehouse
 
 
@@ -65,7 +66,7 @@ def approve_month(warehouse: Warehouse, month: date, *, author: str, rows: str |
                 },
             )
     except DBAPIError as error:
-        raise ApprovalRefused(str(error.orig).strip().splitlines()[0]) from error
+        raise ApprovalRefused(database_reason(error)) from error
     return seen
 
 

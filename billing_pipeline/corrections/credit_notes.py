@@ -18,6 +18,7 @@ from billing_pipeline.corrections.credit_note_sending import Sent, send_and_foll
 from billing_pipeline.corrections.credit_note_store import NewCreditNote, insert_credit_note
 from billing_pipeline.corrections.rules.crediting import BALANCE, REFUND, CreditLine, Split, credit_note_id, split
 from billing_pipeline.invoicing.invoice_reference import NamedInvoice, find_invoice
+from billing_pipeline.postgres.errors import database_reason
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.api import CreditNoteApi, StripeInvoice
 
@@ -173,12 +174,7 @@ def freeze(warehouse: Warehouse, new: NewCreditNote) -> str:
         with warehouse.transaction() as connection:
             return insert_credit_note(connection, new)
     except DBAPIError as error:
-        raise CreditRefused(f"not credited: {reason_of(error)}") from error
-
-
-def reason_of(error: DBAPIError) -> str:
-    """The database's own sentence."""
-    return str(error.orig).strip().splitlines()[0]
+        raise CreditRefused(f"not credited: {database_reason(error)}") from error
 
 
 def _known(warehouse: Warehouse, note_id: str) -> tuple[int, Split] | None:

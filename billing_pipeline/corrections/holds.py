@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.invoicing.invoice_reference import find_invoice
+from billing_pipeline.postgres.errors import violated
 from billing_pipeline.postgres.warehouse import Warehouse
 
 
@@ -63,7 +64,9 @@ def place_hold(warehouse: Warehouse, subject: Subject, signature: Signature) -> 
     try:
         with warehouse.transaction() as connection:
             connection.execute(text(_PLACE), values)
-    except IntegrityError:
+    except IntegrityError as error:
+        if violated(error) != "holds_one_active":
+            raise
         known = [row for row in active_holds(warehouse) if (row["kind"], row["subject"]) == (subject.kind, subject.key)]
         by = f" by {known[0]['author']}: {known[0]['reason']}" if known else ""
         raise HoldRefused(f"{subject.label} is on hold already{by}") from None

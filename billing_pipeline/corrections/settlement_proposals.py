@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature, required_author
+from billing_pipeline.postgres.errors import FOREIGN_KEY, database_reason, sqlstate, violated
 from billing_pipeline.postgres.locks import lock_month
 from billing_pipeline.postgres.warehouse import Warehouse
 
@@ -69,12 +70,13 @@ def approve(warehouse: Warehouse, settlement_id: int, *, author: str) -> str:
             connection.execute(text(_APPROVE), values)
             status = connection.execute(text(_STATUS), values).scalar_one()
     except DBAPIError as error:
-        said = str(error.orig).strip().splitlines()[0]
-        if "settlement_approvals_pkey" in said:
-            said = f"settlement {settlement_id}: {author} has approved it already, it needs somebody else"
-        elif "foreign key" in said:
-            said = f"settlement {settlement_id}: there is none with this number"
-        raise SettlementRefused(said) from error
+        if violated(error) == "settlement_approvals_pkey":
+            why = f"settlement {settlement_id}: {author} has approved it already, it needs somebody else"
+        elif sqlstate(error) == FOREIGN_KEY:
+            why = f"settlement {settlement_id}: there is none with this number"
+        else:
+            why = database_reason(error)
+        raise SettlementRefused(why) from error
     return str(status)
 
 

@@ -23,6 +23,7 @@ from billing_pipeline.corrections.rules.crediting import CreditLine, credit_note
 from billing_pipeline.invoicing.invoice_reference import find_invoice
 from billing_pipeline.invoicing.rules.invoice_ids import supplement_id
 from billing_pipeline.postgres.asset_months import owned_month
+from billing_pipeline.postgres.errors import database_reason
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.api import CreditNoteApi
@@ -82,7 +83,7 @@ def _settle(warehouse: Warehouse, api: CreditNoteApi, row: dict[str, Any], autho
     except UserError as error:
         return Settled(*outcome, waits=str(error))
     except DBAPIError as error:
-        return Settled(*outcome, waits=str(error.orig).strip().splitlines()[0])
+        return Settled(*outcome, waits=database_reason(error))
     return Settled(*outcome, documents=documents)
 
 

@@ -7,6 +7,7 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.invoicing.invoice_reference import NamedInvoice
 from billing_pipeline.postgres.asset_months import owned_month
+from billing_pipeline.postgres.errors import database_reason
 from billing_pipeline.postgres.warehouse import Warehouse
 
 
@@ -31,7 +32,7 @@ def leave_unbilled(warehouse: Warehouse, invoice: NamedInvoice, signature: Signa
             connection.execute(text(_DROP_LINES), {"ids": drafts})
             connection.execute(text(_DECIDE), values)
     except DBAPIError as error:
-        raise UnbilledRefused(f"{invoice.label}: {str(error.orig).strip().splitlines()[0]}") from error
+        raise UnbilledRefused(f"{invoice.label}: {database_reason(error)}") from error
 
 
 def bill_again(warehouse: Warehouse, invoice: NamedInvoice, *, author: str) -> bool:

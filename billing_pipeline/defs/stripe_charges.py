@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import dagster as dg
 
-from billing_pipeline.books.reconciliation import reconcile
+from billing_pipeline.books.reconciliation import compare_with_stripe
 from billing_pipeline.charging.brakes import PAUSED, limits_of, read_brakes
 from billing_pipeline.charging.circuit_breaker import guarded
 from billing_pipeline.charging.month import ChargeReport, charge_month
@@ -108,7 +108,9 @@ def stripe_charges(
         verified = _asked(lambda: verify_month(warehouse, gateway, month))
         # the payments were made just now: what events tell of them is on its way
         compared = _asked(
-            lambda: reconcile(warehouse, stripe.gateway(), run_id, billing.clock(), month=month, with_events=False)
+            lambda: compare_with_stripe(
+                warehouse, stripe.gateway(), run_id, billing.clock(), month=month, with_events=False
+            )
         )
     except StripeFailure as failure:
         raise dg.Failure(description=f"Stripe: {failure}", allow_retries=False) from failure

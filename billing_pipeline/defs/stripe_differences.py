@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from billing_pipeline.books.reconciliation import Comparison, reconcile
+from billing_pipeline.books.reconciliation import Comparison, compare_with_stripe
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.corrections.failed_refunds import failed_refunds
 from billing_pipeline.defs.metadata import sample_table, table_metadata
@@ -109,7 +109,7 @@ def stripe_differences(context: dg.AssetExecutionContext, billing: Billing, stri
     """
     warehouse = billing.warehouse
     try:
-        compared = reconcile(warehouse, stripe.gateway(), context.run.run_id, billing.clock())
+        compared = compare_with_stripe(warehouse, stripe.gateway(), context.run.run_id, billing.clock())
     except StripeFailure as failure:
         raise dg.Failure(description=f"Stripe: {failure}", allow_retries=False) from failure
     return dg.MaterializeResult(

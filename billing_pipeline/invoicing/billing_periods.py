@@ -13,6 +13,7 @@ from billing_pipeline.customers.rules.billing_cycle import parse_cycle
 from billing_pipeline.invoicing.rules.periods import periods_billed_in
 from billing_pipeline.postgres.arrow_copy import copy_arrow_in
 from billing_pipeline.postgres.asset_months import owned_month, record_build
+from billing_pipeline.postgres.locks import lock_billing_periods
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
@@ -35,7 +36,7 @@ def build(warehouse: Warehouse, month: date, run_id: str, now: datetime) -> Laid
     """
     with owned_month(warehouse, month) as connection:
         # another month's build may bridge into this one, and the chain of a customer crosses months
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('billing periods'))"))
+        lock_billing_periods(connection)
         bridges = bridging_months(connection, month)
         make_calendar(connection, [*bridges, month])
         deleted = _drop_outdated(connection, month, now)

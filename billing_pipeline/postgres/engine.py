@@ -4,6 +4,7 @@ import psycopg
 from sqlalchemy import URL, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
 
+from billing_pipeline.postgres.errors import database_reason
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings, SettingsError
 
@@ -54,7 +55,7 @@ def _require_version(engine: Engine) -> None:
         with engine.connect() as connection:
             version = connection.execute(text("SHOW server_version_num")).scalar_one()
     except OperationalError as error:
-        reason = str(error.orig).strip().splitlines()[0]
+        reason = database_reason(error)
         raise SettingsError(f"the billing database does not answer: {reason}") from None
     if int(version) < 150000:
         raise SettingsError(f"PostgreSQL {int(version) // 10000} is too old: 15 or later is needed")
@@ -69,12 +70,12 @@ def _ensure_database(engine: Engine, name: str) -> None:
         except ProgrammingError as error:
             if isinstance(error.orig, psycopg.errors.DuplicateDatabase):
                 return  # another process was quicker
-            reason = str(error.orig).strip().splitlines()[0]
+            reason = database_reason(error)
             raise SettingsError(
                 f"Dagster's database {name} cannot be created ({reason}): create it, or set DAGSTER_POSTGRES_URL"
             ) from None
         except IntegrityError:
-            return  # the same, at the same moment
+            return  # another process was quicker, in the same moment
 
 
 def require_dagster_storage(url: URL) -> None:
@@ -87,5 +88,5 @@ def require_dagster_storage(url: URL) -> None:
         plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
         psycopg.connect(plain, connect_timeout=10).close()
     except psycopg.Error as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = database_reason(error)
         raise SettingsError(f"DAGSTER_POSTGRES_URL: Dagster's storage does not answer: {reason}") from None

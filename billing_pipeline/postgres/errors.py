@@ -3,6 +3,9 @@
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
+FOREIGN_KEY = "23503"
+"""SQLSTATE: a row names another one that is not there."""
+
 RULE = "P0001"
 """SQLSTATE of RAISE EXCEPTION: a rule of ours spoke, in words for people (PostgreSQL, appendix A)."""
 
@@ -14,6 +17,12 @@ def database_reason(error: DBAPIError | psycopg.Error) -> str:
         return raised.diag.message_primary
     lines = str(raised).strip().splitlines()
     return lines[0] if lines else type(raised).__name__
+
+
+def violated(error: DBAPIError | psycopg.Error) -> str | None:
+    """The constraint or unique index that refused, by its name; None: something else did."""
+    raised = error.orig if isinstance(error, DBAPIError) else error
+    return raised.diag.constraint_name if isinstance(raised, psycopg.Error) else None
 
 
 def sqlstate(error: DBAPIError | psycopg.Error) -> str | None:

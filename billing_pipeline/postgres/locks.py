@@ -1,8 +1,11 @@
-"""Keys of the advisory locks that more than one module takes, and the lock of a month."""
+"""Every advisory lock by its key, which never changes: an old process and a new one must exclude each other."""
 
 from datetime import date
 
 from sqlalchemy import Connection, text
+
+MIGRATIONS_LOCK = 7_151_001
+"""Held while a migration is applied, so that two processes may migrate at once."""
 
 USAGE_LOCK = 7_151_002
 """Held exclusively by imports while they fix received_at and insert, shared by snapshots while they read."""
@@ -11,8 +14,36 @@ DAGSTER_STORAGE_LOCK = 7_151_003
 """Held in Dagster's own database while its tables are made."""
 
 
+def lock_migrations(connection: Connection) -> None:
+    """Wait for, then hold until the end of the transaction, the right to change the schema."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATIONS_LOCK})
+
+
+def lock_usage(connection: Connection) -> None:
+    """Wait for, then hold until the end of the transaction, the right to add usage events.
+
+    Without it an event could appear with a received_at before the cut-off of a snapshot that did not see it.
+    """
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": USAGE_LOCK})
+
+
+def keep_usage_still(connection: Connection) -> None:
+    """Until the end of the transaction nobody adds usage events; several may hold it at once."""
+    connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": USAGE_LOCK})
+
+
 def lock_month(connection: Connection, month: date) -> None:
     """Wait for, then hold, the month until the end of the transaction: one builder or charger at a time."""
     connection.execute(
         text("SELECT pg_advisory_xact_lock(hashtext('billing month'), :month - date '1970-01-01')"), {"month": month}
     )
+
+
+def lock_billing_periods(connection: Connection) -> None:
+    """Wait for, then hold, the calendar of all customers until the end of the transaction."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('billing periods'))"))
+
+
+def lock_price_books(connection: Connection) -> None:
+    """Wait for, then hold, the price tables until the end of the transaction."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('price books'))"))

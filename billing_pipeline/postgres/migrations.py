@@ -12,11 +12,11 @@ from sqlalchemy import Connection, text
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.postgres.connections import raw
+from billing_pipeline.postgres.locks import lock_migrations
 from billing_pipeline.postgres.sql_files import sql_files
 from billing_pipeline.postgres.sql_functions import make_functions_that_can_be, replace_functions
 from billing_pipeline.postgres.warehouse import Warehouse
 
-_LOCK = 7_151_001
 _NAME = re.compile(r"^(\d{4})_[a-z0-9_]+$")
 
 
@@ -61,21 +61,17 @@ def migrate(warehouse: Warehouse, migrations: list[Migration] | None = None) -> 
     """
     wanted = read_migrations() if migrations is None else migrations
     with warehouse.transaction() as connection:
-        _lock(connection)
+        lock_migrations(connection)
         connection.execute(text(_HISTORY))
         _count_applied(connection, wanted)
     own = migrations is None
     applied = [m.name for number, m in enumerate(wanted) if _apply(warehouse, wanted, number, with_functions=own)]
     if own:
         with warehouse.transaction() as connection:
-            _lock(connection)
+            lock_migrations(connection)
             replace_functions(connection)
             _replace_views(connection)
     return applied
-
-
-def _lock(connection: Connection) -> None:
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 
 
 def _count_applied(connection: Connection, wanted: list[Migration]) -> int:
@@ -94,7 +90,7 @@ def _count_applied(connection: Connection, wanted: list[Migration]) -> int:
 def _apply(warehouse: Warehouse, wanted: list[Migration], number: int, *, with_functions: bool) -> bool:
     migration = wanted[number]
     with warehouse.transaction() as connection:
-        _lock(connection)
+        lock_migrations(connection)
         if _count_applied(connection, wanted) > number:
             return False
         if with_functions:

@@ -10,6 +10,7 @@ from hashlib import sha256
 
 from sqlalchemy import Connection, text
 
+from billing_pipeline.postgres.locks import lock_price_books
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.rules.price_book import PriceBook, price_rows
 
@@ -28,7 +29,7 @@ def build(warehouse: Warehouse, books: Sequence[PriceBook], source_text: str, ru
     checksum = sha256(source_text.encode()).hexdigest()
     currencies = [book.currency for book in books]
     with warehouse.transaction() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('price books'))"))
+        lock_price_books(connection)
         added = retired = 0
         for book in books:
             _load_book(connection, book, checksum, run_id)

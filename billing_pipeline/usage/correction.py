@@ -17,7 +17,7 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.imports.problems import shown
 from billing_pipeline.imports.rules import fields as import_rules
-from billing_pipeline.postgres.locks import USAGE_LOCK
+from billing_pipeline.postgres.locks import lock_usage
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.usage.importing import UsageImport, record_import
 
@@ -115,7 +115,7 @@ def correct_usage(
         )
     with warehouse.transaction() as connection:
         # as for imports: no event may appear with a received_at before a snapshot's cut-off
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": USAGE_LOCK})
+        lock_usage(connection)
         if missing is not None:
             _require_known(connection, missing)
         event = missing or _event_to_correct(connection, event_id or "", exact)

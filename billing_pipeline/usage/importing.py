@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from billing_pipeline.imports.files import BATCH_ROWS, ImportFile
 from billing_pipeline.imports.problems import PROBLEMS_SHOWN, refused
 from billing_pipeline.postgres.arrow_copy import copy_arrow_in
-from billing_pipeline.postgres.locks import USAGE_LOCK
+from billing_pipeline.postgres.locks import lock_usage
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.usage.rules.fields import USAGE_FIELDS
 
@@ -147,7 +147,7 @@ def _check_declared(connection: Connection, file: str, complete_through: datetim
 def _store(connection: Connection, file: ImportFile, complete_through: datetime | None) -> UsageImport:
     # Whoever cuts off usage waits here, so no event can appear later with a received_at before that cut-off;
     # and what another import has added meanwhile is seen by the statements below.
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": USAGE_LOCK})
+    lock_usage(connection)
     received_at: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     at = {"received_at": received_at}
     new_events = connection.execute(text(_INSERT), at).rowcount

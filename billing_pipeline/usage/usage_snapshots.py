@@ -10,7 +10,7 @@ from datetime import date, datetime
 from sqlalchemy import text
 
 from billing_pipeline.postgres.asset_months import Built, count_rows, owned_month, record_build
-from billing_pipeline.postgres.locks import USAGE_LOCK
+from billing_pipeline.postgres.locks import keep_usage_still
 from billing_pipeline.postgres.replace_rows import replace_rows
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -58,7 +58,7 @@ def build(
     """
     with owned_month(warehouse, month) as connection:
         # imports hold this lock exclusively: no event can appear later with a received_at before the cut-off
-        connection.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": USAGE_LOCK})
+        keep_usage_still(connection)
         cut_off = as_of or connection.execute(text("SELECT clock_timestamp()")).scalar_one()
         span = bounds(connection, month)
         reach = feed_reach(connection, cut_off, span["last_end"])

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.books.month_closing import ClosedMonth, NotClosed, close_month
-from billing_pipeline.books.reconciliation import reconcile
+from billing_pipeline.books.reconciliation import compare_with_stripe
 from billing_pipeline.events.rebuild import rebuild
 from billing_pipeline_tests.charging.world import MONTH, Bill, invoice_id_of
 from billing_pipeline_tests.events.world import CIPHER, EventWorld
@@ -162,11 +162,11 @@ def test_what_happens_after_the_closing_is_a_record_of_its_own(closed: EventWorl
     assert not close(closed).now
     rebuilt = rebuild(closed.warehouse, CIPHER)
     assert (rebuilt.mismatches, len(rebuilt.after_closing)) == ((), 1)
-    assert reconcile(closed.warehouse, closed.gateway(), "r", datetime.now(UTC)).differences == ()
+    assert compare_with_stripe(closed.warehouse, closed.gateway(), "r", datetime.now(UTC)).differences == ()
 
 
 def _closing(world: EventWorld) -> dict[str, Any]:
-    compared = reconcile(world.warehouse, world.gateway(), "r", datetime.now(UTC), month=MONTH)
+    compared = compare_with_stripe(world.warehouse, world.gateway(), "r", datetime.now(UTC), month=MONTH)
     digest = world.warehouse.scalar("SELECT billing.month_digest('2026-10-01')")
     return {"reconciliation": compared.reconciliation_id, "digest": digest}
 
@@ -214,7 +214,7 @@ def test_two_who_close_at_once_close_once(world: EventWorld) -> None:
 def test_the_database_closes_nothing_that_is_not_proven(world: EventWorld) -> None:
     settled(world)
     good = _closing(world)
-    elsewhere = reconcile(world.warehouse, world.gateway(), "r", datetime.now(UTC)).reconciliation_id
+    elsewhere = compare_with_stripe(world.warehouse, world.gateway(), "r", datetime.now(UTC)).reconciliation_id
     for values, isolation_level, why in (
         ({**good, "digest": b"x" * 32}, "READ COMMITTED", "has changed since it was compared"),
         ({**good, "reconciliation": elsewhere}, "READ COMMITTED", "comparison of that month without differences"),

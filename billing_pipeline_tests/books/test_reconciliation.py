@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from billing_pipeline.books.orphan_drafts import delete_orphan_draft
-from billing_pipeline.books.reconciliation import Comparison, reconcile
+from billing_pipeline.books.reconciliation import Comparison, compare_with_stripe
 from billing_pipeline.charging.store import lock_key
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
@@ -19,7 +19,7 @@ def compare(world: EventWorld, **options: Any) -> Comparison:
     settings: dict[str, Any] = {"on_the_way": timedelta(), **options}
     # created is in whole seconds: by the clock of a minute later nothing is on its way
     later = datetime.now(UTC) + timedelta(minutes=1)
-    return reconcile(world.warehouse, world.gateway(), "test", later, **settings)
+    return compare_with_stripe(world.warehouse, world.gateway(), "test", later, **settings)
 
 
 def found(world: EventWorld, **options: Any) -> list[tuple[str, str, str | None, str]]:
@@ -150,7 +150,7 @@ def test_what_moves_while_it_is_compared_is_no_difference(world: EventWorld) -> 
         return iter(found)
 
     gateway.list_books = list_then_pay  # type: ignore[method-assign]
-    compared = reconcile(world.warehouse, gateway, "test", datetime.now(UTC), month=MONTH)
+    compared = compare_with_stripe(world.warehouse, gateway, "test", datetime.now(UTC), month=MONTH)
     assert world.states()["a"] == ("paid", None)
     assert compared.differences == ()
 

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from billing_pipeline.books.reconciliation import reconcile
+from billing_pipeline.books.reconciliation import compare_with_stripe
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline.stripe_gateway.rules.objects import CreditNote, ListedBook, Payment, Refund
@@ -124,7 +124,7 @@ def reconciliation(
 def _compare(warehouse: Warehouse, api: StripeGateway) -> Found:
     # created is in whole seconds: by the clock of a minute later nothing is on its way
     now = datetime.now(UTC) + timedelta(minutes=1)
-    compared = reconcile(warehouse, api, "storm", now, on_the_way=timedelta())
+    compared = compare_with_stripe(warehouse, api, "storm", now, on_the_way=timedelta())
     return {(one.kind, one.invoice_id) for one in compared.differences}
 
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import uvicorn
 
-from billing_pipeline.books.reconciliation import reconcile
+from billing_pipeline.books.reconciliation import compare_with_stripe
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.processing import process_events
 from billing_pipeline.events.queue import LEASE_S
@@ -118,7 +118,9 @@ def check_webhooks(warehouse: Warehouse, month: date) -> list[Check]:
     paid = warehouse.rows(_CONFIRMED, month=month)
     unconfirmed = tuple(f"invoice {row['number']} is paid and no event says so" for row in paid if not row["confirmed"])
     dead = warehouse.rows("SELECT event_id, last_error FROM billing.stripe_event_work WHERE state = 'dead'")
-    compared = reconcile(warehouse, open_gateway(load_settings()), f"demo-{uuid4()}", datetime.now(UTC), month=month)
+    compared = compare_with_stripe(
+        warehouse, open_gateway(load_settings()), f"demo-{uuid4()}", datetime.now(UTC), month=month
+    )
     books = compared.books
     return [
         Check(
