@@ -1,5 +1,6 @@
--- Credit notes: what takes back a part of a final invoice, and what is known of it at Stripe. core/crediting.py names the
--- same states.
+-- Credit notes: what takes back a part of a final invoice, and what is known of it at Stripe. corrections/rules/crediting.py
+-- names the same states. And refunds that Stripe could not carry out, often days after they succeeded: the money is back in
+-- the account and not with the customer, so each waits for a person. https://docs.stripe.com/refunds#failed-refunds
 
 CREATE TABLE billing.invoice_credits (
     invoice_id uuid PRIMARY KEY REFERENCES billing.invoices (invoice_id),
@@ -18,6 +19,8 @@ COMMENT ON COLUMN billing.invoice_credits.credited_minor IS 'Sum of the credit n
 COMMENT ON COLUMN billing.invoice_credits.refunded_minor IS 'Part of it that goes back to the card';
 CREATE TRIGGER invoice_credits_keep BEFORE DELETE OR TRUNCATE ON billing.invoice_credits
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('the totals of credit notes are kept');
+CREATE CONSTRAINT TRIGGER invoice_credits_are_the_notes AFTER INSERT OR UPDATE ON billing.invoice_credits
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing.check_invoice_credits();
 
 CREATE TABLE billing.credit_notes (
     credit_note_id uuid PRIMARY KEY,
@@ -51,6 +54,7 @@ CREATE TABLE billing.credit_notes (
     outcome_unknown_since timestamptz,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    settlement_id bigint REFERENCES billing.settlements (settlement_id),
     CONSTRAINT every_minor_unit_goes_somewhere CHECK (reduction_minor + refund_minor + balance_minor = amount_minor),
     CHECK ((state = 'issued') <= (stripe_credit_note_id IS NOT NULL)),
     CHECK ((state IN ('refused', 'parked')) <= (reason_code IS NOT NULL)),
@@ -60,6 +64,7 @@ CREATE TABLE billing.credit_notes (
 );
 CREATE INDEX credit_notes_invoice ON billing.credit_notes (invoice_id);
 CREATE INDEX credit_notes_to_send ON billing.credit_notes (credit_note_number) WHERE state = 'intended';
+CREATE INDEX credit_notes_settlement ON billing.credit_notes (settlement_id);
 COMMENT ON TABLE billing.credit_notes IS 'One row a credit note: a part of a final invoice taken back. Frozen from the start; only what is known of it at Stripe moves';
 COMMENT ON COLUMN billing.credit_notes.credit_note_id IS 'Derived from what it credits and why; metadata.credit_note_id at Stripe';
 COMMENT ON COLUMN billing.credit_notes.invoice_id IS 'The invoice that it credits';
@@ -88,6 +93,18 @@ COMMENT ON COLUMN billing.credit_notes.stripe_credit_note_id IS 'Credit note at 
 COMMENT ON COLUMN billing.credit_notes.outcome_unknown_since IS 'When a call was lost without an answer; null once Stripe was asked';
 COMMENT ON COLUMN billing.credit_notes.created_at IS 'When it was issued by us';
 COMMENT ON COLUMN billing.credit_notes.updated_at IS 'Last change';
+COMMENT ON COLUMN billing.credit_notes.settlement_id IS 'The settlement that it carries out, if one';
+CREATE TRIGGER credit_notes_inserted AFTER INSERT ON billing.credit_notes
+FOR EACH ROW EXECUTE FUNCTION billing.check_new_credit_note();
+CREATE TRIGGER credit_notes_change BEFORE UPDATE ON billing.credit_notes
+FOR EACH ROW EXECUTE FUNCTION billing.check_credit_note_change();
+CREATE TRIGGER credit_notes_keep BEFORE DELETE OR TRUNCATE ON billing.credit_notes
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('credit notes are kept');
+CREATE TRIGGER credit_notes_settle AFTER INSERT ON billing.credit_notes
+FOR EACH ROW WHEN (new.settlement_id IS NOT NULL) EXECUTE FUNCTION billing.check_settling_document();
+CREATE CONSTRAINT TRIGGER credit_notes_settled AFTER INSERT ON billing.credit_notes
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.settlement_id IS NOT NULL)
+EXECUTE FUNCTION billing.check_settled_at_commit();
 
 CREATE TABLE billing.credit_note_lines (
     credit_note_id uuid NOT NULL,
@@ -111,142 +128,8 @@ COMMENT ON COLUMN billing.credit_note_lines.description IS 'Text that the custom
 COMMENT ON COLUMN billing.credit_note_lines.amount_minor IS 'Taken off, in minor units of the invoice''s currency';
 CREATE TRIGGER credit_note_lines_fixed BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.credit_note_lines
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('a credit note is frozen; another one goes beside it');
-
-CREATE FUNCTION billing.check_credit_note_lines(checked uuid) RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-    wrong record;
-BEGIN
-    SELECT n.number, n.amount_minor, sum(l.amount_minor) AS total INTO wrong
-    FROM billing.credit_notes AS n LEFT JOIN billing.credit_note_lines AS l USING (credit_note_id)
-    WHERE n.credit_note_id = checked
-    GROUP BY n.credit_note_id
-    HAVING (n.amount_minor, n.line_count) IS DISTINCT FROM (sum(l.amount_minor), count(l.line_no));
-    IF FOUND THEN
-        RAISE EXCEPTION 'credit note %: amount % is not the sum of its lines %', wrong.number, wrong.amount_minor, wrong.total
-            USING ERRCODE = 'check_violation';
-    END IF;
-END;
-$$;
-COMMENT ON FUNCTION billing.check_credit_note_lines IS 'Refuses a credit note whose amount and count are not those of its lines';
-
-CREATE FUNCTION billing.check_credit_note_line() RETURNS trigger
-LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM billing.check_credit_note_lines(new.credit_note_id);
-    RETURN NULL;
-END;
-$$;
-COMMENT ON FUNCTION billing.check_credit_note_line IS 'Trigger at commit: no line joins a credit note that adds up without it';
 CREATE CONSTRAINT TRIGGER credit_note_lines_add_up AFTER INSERT ON billing.credit_note_lines
 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing.check_credit_note_line();
-
-CREATE FUNCTION billing.check_new_credit_note() RETURNS trigger
-LANGUAGE plpgsql AS $$
-DECLARE
-    credited text;
-    over record;
-BEGIN
-    IF new.state <> 'intended' OR new.attempt <> 1 OR new.stripe_credit_note_id IS NOT NULL THEN
-        RAISE EXCEPTION 'a credit note starts as an intent' USING ERRCODE = 'restrict_violation';
-    END IF;
-    SELECT status INTO credited FROM billing.invoices WHERE invoice_id = new.invoice_id FOR SHARE;
-    IF credited IS NULL OR credited NOT IN ('open', 'paid', 'uncollectible') THEN
-        RAISE EXCEPTION 'invoice % is % and is not credited', new.invoice_id, coalesce(credited, 'unknown')
-            USING ERRCODE = 'restrict_violation';
-    END IF;
-    IF (credited = 'paid' AND new.reduction_minor > 0) OR (credited <> 'paid' AND new.refund_minor > 0) THEN
-        RAISE EXCEPTION 'invoice % is %: what is paid is refunded or goes to the balance, what is not paid is reduced',
-            new.invoice_id, credited USING ERRCODE = 'restrict_violation';
-    END IF;
-    INSERT INTO billing.invoice_credits AS c (invoice_id, total_minor, paid_minor, credited_minor, refunded_minor)
-    VALUES (new.invoice_id, new.invoice_total_minor, new.paid_minor, new.amount_minor, new.refund_minor)
-    ON CONFLICT (invoice_id) DO UPDATE SET
-        paid_minor = greatest(c.paid_minor, excluded.paid_minor),
-        credited_minor = c.credited_minor + excluded.credited_minor,
-        refunded_minor = c.refunded_minor + excluded.refunded_minor;
-    PERFORM billing.check_credit_note_lines(new.credit_note_id);
-    SELECT i.line_no, i.amount_minor, sum(l.amount_minor) AS credited INTO over
-    FROM billing.credit_note_lines AS l
-    JOIN billing.credit_notes AS n USING (credit_note_id)
-    JOIN billing.invoice_line_items AS i ON (i.invoice_id, i.line_no) = (l.invoice_id, l.invoice_line_no)
-    WHERE l.invoice_id = new.invoice_id AND n.state <> 'refused'
-    GROUP BY i.line_no, i.amount_minor
-    HAVING sum(l.amount_minor) > i.amount_minor
-    LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'invoice %: line % over % is not credited with %',
-            new.invoice_id, over.line_no, over.amount_minor, over.credited USING ERRCODE = 'check_violation';
-    END IF;
-    RETURN NULL;
-END;
-$$;
-COMMENT ON FUNCTION billing.check_new_credit_note IS 'Trigger: a credit note credits a final invoice by what its lines add up to; all together never more than was invoiced, than a line holds or, refunded, than was paid';
-CREATE TRIGGER credit_notes_inserted AFTER INSERT ON billing.credit_notes
-FOR EACH ROW EXECUTE FUNCTION billing.check_new_credit_note();
-
-CREATE FUNCTION billing.check_credit_note_change() RETURNS trigger
-LANGUAGE plpgsql AS $$
-DECLARE
-    moving text[] := '{state,reason_code,state_reason,attempt,stripe_credit_note_id,outcome_unknown_since,updated_at,number,previous_number,request_sha256}';
-BEGIN
-    IF (to_jsonb(new) - moving) IS DISTINCT FROM (to_jsonb(old) - moving) THEN
-        RAISE EXCEPTION 'credit note % is frozen', old.number USING ERRCODE = 'restrict_violation';
-    END IF;
-    IF new.stripe_credit_note_id IS DISTINCT FROM coalesce(old.stripe_credit_note_id, new.stripe_credit_note_id) THEN
-        RAISE EXCEPTION 'credit note %: its id at Stripe is set once', old.number USING ERRCODE = 'restrict_violation';
-    END IF;
-    IF new.attempt NOT IN (old.attempt, old.attempt + 1) THEN
-        RAISE EXCEPTION 'credit note %: attempts are counted one by one', old.number USING ERRCODE = 'restrict_violation';
-    END IF;
-    IF new.state <> old.state AND (old.state, new.state) NOT IN (
-        ('intended', 'issued'), ('intended', 'refused'), ('intended', 'parked'),
-        ('parked', 'intended'), ('parked', 'issued'), ('parked', 'refused')
-    ) THEN
-        RAISE EXCEPTION 'credit note %: state does not go from % to %', old.number, old.state, new.state
-            USING ERRCODE = 'restrict_violation';
-    END IF;
-    IF new.state = 'refused' AND new.stripe_credit_note_id IS NOT NULL THEN
-        RAISE EXCEPTION 'credit note % exists at Stripe and is not refused', old.number USING ERRCODE = 'restrict_violation';
-    END IF;
-    new.updated_at = clock_timestamp();
-    IF new.state <> old.state AND new.state = 'refused' THEN
-        UPDATE billing.invoice_credits SET
-            credited_minor = credited_minor - new.amount_minor,
-            refunded_minor = refunded_minor - new.refund_minor
-        WHERE invoice_id = new.invoice_id;
-    END IF;
-    RETURN new;
-END;
-$$;
-COMMENT ON FUNCTION billing.check_credit_note_change IS 'Trigger: of a credit note only what is known of it at Stripe moves; one that was refused no longer counts';
-CREATE TRIGGER credit_notes_change BEFORE UPDATE ON billing.credit_notes
-FOR EACH ROW EXECUTE FUNCTION billing.check_credit_note_change();
-CREATE TRIGGER credit_notes_keep BEFORE DELETE OR TRUNCATE ON billing.credit_notes
-FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('credit notes are kept');
-
-CREATE FUNCTION billing.check_invoice_credits() RETURNS trigger
-LANGUAGE plpgsql AS $$
-DECLARE
-    notes record;
-    totals record;
-BEGIN
-    SELECT credited_minor, refunded_minor, total_minor INTO totals
-    FROM billing.invoice_credits WHERE invoice_id = new.invoice_id;
-    SELECT coalesce(sum(n.amount_minor), 0) AS credited, coalesce(sum(n.refund_minor), 0) AS refunded INTO notes
-    FROM billing.credit_notes AS n WHERE n.invoice_id = new.invoice_id AND n.state <> 'refused';
-    IF (totals.credited_minor, totals.refunded_minor) IS DISTINCT FROM (notes.credited, notes.refunded)
-        OR totals.total_minor <> (SELECT i.total_minor FROM billing.invoices AS i WHERE i.invoice_id = new.invoice_id)
-    THEN
-        RAISE EXCEPTION 'the totals of invoice % are not those of its credit notes', new.invoice_id
-            USING ERRCODE = 'check_violation';
-    END IF;
-    RETURN NULL;
-END;
-$$;
-COMMENT ON FUNCTION billing.check_invoice_credits IS 'Trigger at commit: running totals are what the credit notes say, whoever wrote them';
-CREATE CONSTRAINT TRIGGER invoice_credits_are_the_notes AFTER INSERT OR UPDATE ON billing.invoice_credits
-DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing.check_invoice_credits();
 
 CREATE TABLE billing.credit_note_numbering (
     only_row boolean PRIMARY KEY DEFAULT TRUE CHECK (only_row),
@@ -258,3 +141,47 @@ COMMENT ON COLUMN billing.credit_note_numbering.last_number IS 'Number of the cr
 INSERT INTO billing.credit_note_numbering (last_number) VALUES (0);
 CREATE TRIGGER credit_note_numbering_keep BEFORE DELETE OR TRUNCATE ON billing.credit_note_numbering
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('credit note numbers go on');
+
+CREATE TABLE billing.failed_refunds (
+    -- no foreign key: rows of stripe_refunds are kept by a trigger, which says so itself
+    refund_id text PRIMARY KEY,
+    invoice_id uuid NOT NULL REFERENCES billing.invoices (invoice_id),
+    amount_minor bigint NOT NULL CHECK (amount_minor > 0),
+    currency billing.currency_code NOT NULL,
+    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'intended', 'settled')),
+    method text CHECK (method IN ('balance', 'card', 'elsewhere')),
+    attempt integer NOT NULL DEFAULT 1 CHECK (attempt > 0),
+    author text CHECK (author ~ '\S'),
+    reason text CHECK (reason ~ '\S'),
+    stripe_id text UNIQUE,
+    noticed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    settled_at timestamptz,
+    CONSTRAINT decided_by_somebody CHECK (
+        (state = 'open') = (method IS NULL) AND (method IS NULL) = (author IS NULL) AND (method IS NULL) = (reason IS NULL)
+    ),
+    CONSTRAINT settled_where_it_says CHECK (
+        (state = 'settled') = (settled_at IS NOT NULL)
+        AND (stripe_id IS NOT NULL) = (state = 'settled' AND method IN ('balance', 'card'))
+    )
+);
+CREATE INDEX failed_refunds_invoice ON billing.failed_refunds (invoice_id);
+COMMENT ON TABLE billing.failed_refunds IS 'One row a refund that failed or was canceled at Stripe, and how the customer got the money after all';
+COMMENT ON COLUMN billing.failed_refunds.refund_id IS 'The refund (re_…)';
+COMMENT ON COLUMN billing.failed_refunds.invoice_id IS 'The invoice whose payment was to go back';
+COMMENT ON COLUMN billing.failed_refunds.amount_minor IS 'What the customer did not get, in minor units';
+COMMENT ON COLUMN billing.failed_refunds.currency IS 'Currency of the amount';
+COMMENT ON COLUMN billing.failed_refunds.state IS 'open: a person decides; intended: decided, without a definite answer from Stripe; settled';
+COMMENT ON COLUMN billing.failed_refunds.method IS 'balance: the customer''s balance at Stripe; card: another refund; elsewhere: paid outside Stripe, the reason says how';
+COMMENT ON COLUMN billing.failed_refunds.attempt IS 'Part of the idempotency key; rises when Stripe refused one';
+COMMENT ON COLUMN billing.failed_refunds.author IS 'Who decided';
+COMMENT ON COLUMN billing.failed_refunds.reason IS 'Why, in the author''s words';
+COMMENT ON COLUMN billing.failed_refunds.stripe_id IS 'The balance transaction (cbtxn_…) or the other refund (re_…)';
+COMMENT ON COLUMN billing.failed_refunds.noticed_at IS 'When it was first known here';
+COMMENT ON COLUMN billing.failed_refunds.settled_at IS 'When it was settled';
+CREATE TRIGGER failed_refunds_change BEFORE UPDATE ON billing.failed_refunds
+FOR EACH ROW EXECUTE FUNCTION billing.check_failed_refund();
+CREATE TRIGGER failed_refunds_keep BEFORE DELETE OR TRUNCATE ON billing.failed_refunds
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('a refund that failed is kept');
+
+CREATE TRIGGER stripe_refunds_failed AFTER INSERT OR UPDATE ON billing.stripe_refunds
+FOR EACH ROW WHEN (new.status IN ('failed', 'canceled')) EXECUTE FUNCTION billing.note_failed_refund();

@@ -1,4 +1,5 @@
--- What Stripe told us: events as they came, encrypted; copies that contradict them; and what became of each event.
+-- What Stripe told us: events as they came, encrypted; copies that contradict them; what became of each event; and the
+-- sweeps that fetch what never arrived.
 
 CREATE TABLE billing.stripe_events (
     event_id text PRIMARY KEY CHECK (event_id ~ '^[!-~]{1,255}$'),
@@ -35,6 +36,8 @@ COMMENT ON COLUMN billing.stripe_events.content_sha256 IS 'Digest of what the by
 CREATE TRIGGER stripe_events_append_only
 BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.stripe_events
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('Stripe''s events are append-only');
+CREATE TRIGGER stripe_events_open_work AFTER INSERT ON billing.stripe_events
+FOR EACH ROW EXECUTE FUNCTION billing.open_event_work();
 
 CREATE TABLE billing.stripe_event_conflicts (
     event_id text NOT NULL REFERENCES billing.stripe_events (event_id),
@@ -69,25 +72,6 @@ COMMENT ON COLUMN billing.stripe_event_conflicts.content_sha256 IS 'As in stripe
 CREATE TRIGGER stripe_event_conflicts_append_only
 BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.stripe_event_conflicts
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('contradicting copies are append-only');
-
--- Security definer: the receiver may insert and not read, so the comparison is made for it.
-CREATE FUNCTION billing.skip_same_event() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
-BEGIN
-    -- another API version writes the same event in other words; then only its identity can be compared
-    PERFORM FROM billing.stripe_events AS e
-    WHERE e.event_id = new.event_id AND (
-        e.content_sha256 = new.content_sha256
-        OR (
-            e.api_version <> new.api_version
-            AND (e.type, e.object_id, e.created, e.livemode, e.account)
-            IS NOT DISTINCT FROM (new.type, new.object_id, new.created, new.livemode, new.account)
-        )
-    );
-    RETURN CASE WHEN found THEN NULL ELSE new END;
-END;
-$$;
-COMMENT ON FUNCTION billing.skip_same_event IS 'Trigger: a copy that says what the stored event says is no conflict and leaves no row';
 CREATE TRIGGER stripe_event_conflicts_differ BEFORE INSERT ON billing.stripe_event_conflicts
 FOR EACH ROW EXECUTE FUNCTION billing.skip_same_event();
 
@@ -100,6 +84,8 @@ CREATE TABLE billing.stripe_event_work (
     last_error text CHECK (last_error <> ''),
     applied_at timestamptz,
     run_id text CHECK (run_id <> ''),
+    failures integer NOT NULL DEFAULT 0 CHECK (failures >= 0),
+    pending_since timestamptz NOT NULL DEFAULT clock_timestamp(),
     CHECK ((state = 'applied') = (applied_at IS NOT NULL)),
     CHECK (state <> 'dead' OR last_error IS NOT NULL)
 );
@@ -114,66 +100,34 @@ COMMENT ON COLUMN billing.stripe_event_work.due_at IS 'Not to be processed befor
 COMMENT ON COLUMN billing.stripe_event_work.last_error IS 'Why the last attempt did not apply it';
 COMMENT ON COLUMN billing.stripe_event_work.applied_at IS 'When it was applied; null in every other state';
 COMMENT ON COLUMN billing.stripe_event_work.run_id IS 'Run that changed the row last';
-
-CREATE FUNCTION billing.check_event_work() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
-BEGIN
-    IF tg_op = 'INSERT' THEN
-        IF new.state <> 'pending' OR new.attempts <> 0 OR new.replays <> 0 THEN
-            RAISE EXCEPTION 'event %: its work starts pending', new.event_id USING ERRCODE = 'restrict_violation';
-        END IF;
-        RETURN new;
-    END IF;
-    IF new.event_id <> old.event_id THEN
-        RAISE EXCEPTION 'event %: its work stays its own', old.event_id USING ERRCODE = 'restrict_violation';
-    END IF;
-    IF new.replays = old.replays + 1 THEN
-        IF new.state <> 'pending' OR new.attempts <> 0 THEN
-            RAISE EXCEPTION 'event %: a replay starts pending, with no attempt', old.event_id
-                USING ERRCODE = 'restrict_violation';
-        END IF;
-        RETURN new;
-    END IF;
-    IF new.replays <> old.replays THEN
-        RAISE EXCEPTION 'event %: replays are counted one by one', old.event_id USING ERRCODE = 'restrict_violation';
-    END IF;
-    IF old.state NOT IN ('pending', 'waiting') AND new IS DISTINCT FROM old THEN
-        RAISE EXCEPTION 'event % is %: only a replay opens it again', old.event_id, old.state
-            USING ERRCODE = 'restrict_violation';
-    END IF;
-    IF new.attempts NOT IN (old.attempts, old.attempts + 1) THEN
-        RAISE EXCEPTION 'event %: attempts are counted one by one', old.event_id USING ERRCODE = 'restrict_violation';
-    END IF;
-    RETURN new;
-END;
-$$;
-COMMENT ON FUNCTION billing.check_event_work IS 'Trigger: work starts pending; applied, ignored and dead end it; only a replay (replays + 1) opens it again';
+COMMENT ON COLUMN billing.stripe_event_work.failures IS 'Attempts that ended with an error; waiting, and attempts that were cut off, do not count';
+COMMENT ON COLUMN billing.stripe_event_work.pending_since IS 'When it came or was last replayed: patience is counted from here';
 CREATE TRIGGER stripe_event_work_change BEFORE INSERT OR UPDATE ON billing.stripe_event_work
 FOR EACH ROW EXECUTE FUNCTION billing.check_event_work();
 CREATE TRIGGER stripe_event_work_keep BEFORE DELETE OR TRUNCATE ON billing.stripe_event_work
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('an event without work would never be applied');
 
--- Security definer: whoever may store an event need not be able to say that it was applied.
-CREATE FUNCTION billing.open_event_work() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
-BEGIN
-    INSERT INTO billing.stripe_event_work (event_id) VALUES (new.event_id);
-    RETURN NULL;
-END;
-$$;
-COMMENT ON FUNCTION billing.open_event_work IS 'Trigger: no event is stored without its work';
-CREATE TRIGGER stripe_events_open_work AFTER INSERT ON billing.stripe_events
-FOR EACH ROW EXECUTE FUNCTION billing.open_event_work();
-
-CREATE FUNCTION billing.grant_receiver(role_name text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
-BEGIN
-    EXECUTE format('GRANT USAGE ON SCHEMA billing TO %I', role_name);
-    EXECUTE format('GRANT INSERT ON billing.stripe_events, billing.stripe_event_conflicts TO %I', role_name);
-END;
-$$;
-COMMENT ON FUNCTION billing.grant_receiver IS 'Lets a role store events and nothing else: no reading, no changing';
-REVOKE EXECUTE ON FUNCTION billing.grant_receiver FROM public;
+CREATE TABLE billing.stripe_event_sweeps (
+    sweep_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    swept_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    listed_from timestamptz NOT NULL,
+    listed_through timestamptz NOT NULL,
+    listed_count bigint NOT NULL CHECK (listed_count >= 0),
+    new_count bigint NOT NULL CHECK (new_count BETWEEN 0 AND listed_count),
+    run_id text NOT NULL,
+    CHECK (listed_from < listed_through)
+);
+COMMENT ON TABLE billing.stripe_event_sweeps IS 'One row a complete listing of Stripe''s events; the next one goes on from it';
+COMMENT ON COLUMN billing.stripe_event_sweeps.sweep_id IS 'Order of the sweeps';
+COMMENT ON COLUMN billing.stripe_event_sweeps.swept_at IS 'When it was complete';
+COMMENT ON COLUMN billing.stripe_event_sweeps.listed_from IS 'Events created from here on were listed';
+COMMENT ON COLUMN billing.stripe_event_sweeps.listed_through IS 'When the listing began: what was created later may be missing';
+COMMENT ON COLUMN billing.stripe_event_sweeps.listed_count IS 'Events that Stripe listed';
+COMMENT ON COLUMN billing.stripe_event_sweeps.new_count IS 'Of these, events that nobody had sent us';
+COMMENT ON COLUMN billing.stripe_event_sweeps.run_id IS 'Run that swept';
+CREATE TRIGGER stripe_event_sweeps_append_only
+BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.stripe_event_sweeps
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('the record of sweeps is append-only');
 
 -- A role belongs to the server, not to the database: others may have made it, or may be making it right now. Who may
 -- not create roles makes one by hand and calls grant_receiver.

@@ -1,39 +1,6 @@
 -- What Stripe has beside the charges: one table a kind of object, each row as Stripe showed it last. Written by the
 -- processing of events from objects retrieved from Stripe, never from an event's body.
 
-ALTER TABLE billing.stripe_event_work ADD COLUMN failures integer NOT NULL DEFAULT 0 CHECK (failures >= 0);
-COMMENT ON COLUMN billing.stripe_event_work.failures IS 'Attempts that ended with an error; waiting, and attempts that were cut off, do not count';
-
-ALTER TABLE billing.stripe_event_work ADD COLUMN pending_since timestamptz NOT NULL DEFAULT clock_timestamp();
-COMMENT ON COLUMN billing.stripe_event_work.pending_since IS 'When it came or was last replayed: patience is counted from here';
-
-ALTER TABLE billing.stripe_charges ADD UNIQUE (invoice_id, stripe_invoice_id);
-
-CREATE FUNCTION billing.check_stripe_object() RETURNS trigger
-LANGUAGE plpgsql AS $$
-DECLARE
-    frozen text[] := string_to_array(tg_argv[0], ' ');
-    final_states text[] := string_to_array(tg_argv[1], ' ');
-    before jsonb := to_jsonb(old);
-    after jsonb := to_jsonb(new);
-    name text;
-BEGIN
-    FOREACH name IN ARRAY frozen LOOP
-        IF before -> name IS DISTINCT FROM after -> name THEN
-            RAISE EXCEPTION '%: % does not change, from % to %', tg_table_name, name, before ->> name, after ->> name
-                USING ERRCODE = 'restrict_violation';
-        END IF;
-    END LOOP;
-    IF old.status <> new.status AND old.status = ANY(final_states) THEN
-        RAISE EXCEPTION '%: status does not go from % to %', tg_table_name, old.status, new.status
-            USING ERRCODE = 'restrict_violation';
-    END IF;
-    new.changed_at = clock_timestamp();
-    RETURN new;
-END;
-$$;
-COMMENT ON FUNCTION billing.check_stripe_object IS 'Trigger: the columns of its first argument are frozen, the statuses of its second are final';
-
 CREATE TABLE billing.stripe_payments (
     payment_id text PRIMARY KEY CHECK (payment_id <> ''),
     invoice_id uuid NOT NULL,
@@ -66,6 +33,13 @@ COMMENT ON COLUMN billing.stripe_payments.created_at IS 'When Stripe made it';
 COMMENT ON COLUMN billing.stripe_payments.paid_at IS 'When it was paid, by Stripe''s clock';
 COMMENT ON COLUMN billing.stripe_payments.first_seen_at IS 'When it was first written here';
 COMMENT ON COLUMN billing.stripe_payments.changed_at IS 'When a fact about it last changed here';
+CREATE TRIGGER stripe_payments_change BEFORE UPDATE ON billing.stripe_payments FOR EACH ROW
+EXECUTE FUNCTION billing.check_stripe_object(
+    'payment_id invoice_id stripe_invoice_id currency created_at first_seen_at',
+    'paid canceled'
+);
+CREATE TRIGGER stripe_payments_keep BEFORE DELETE OR TRUNCATE ON billing.stripe_payments
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what Stripe showed is kept');
 
 CREATE TABLE billing.stripe_refunds (
     refund_id text PRIMARY KEY CHECK (refund_id <> ''),
@@ -96,6 +70,13 @@ COMMENT ON COLUMN billing.stripe_refunds.reason IS 'Why, in Stripe''s words';
 COMMENT ON COLUMN billing.stripe_refunds.created_at IS 'When Stripe made it';
 COMMENT ON COLUMN billing.stripe_refunds.first_seen_at IS 'When it was first written here';
 COMMENT ON COLUMN billing.stripe_refunds.changed_at IS 'When a fact about it last changed here';
+CREATE TRIGGER stripe_refunds_change BEFORE UPDATE ON billing.stripe_refunds FOR EACH ROW
+EXECUTE FUNCTION billing.check_stripe_object(
+    'refund_id invoice_id stripe_invoice_id amount_minor currency created_at first_seen_at',
+    'failed canceled'
+);
+CREATE TRIGGER stripe_refunds_keep BEFORE DELETE OR TRUNCATE ON billing.stripe_refunds
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what Stripe showed is kept');
 
 CREATE TABLE billing.stripe_credit_notes (
     credit_note_id text PRIMARY KEY CHECK (credit_note_id <> ''),
@@ -128,6 +109,13 @@ COMMENT ON COLUMN billing.stripe_credit_notes.reason IS 'Why, in Stripe''s words
 COMMENT ON COLUMN billing.stripe_credit_notes.created_at IS 'When Stripe made it';
 COMMENT ON COLUMN billing.stripe_credit_notes.first_seen_at IS 'When it was first written here';
 COMMENT ON COLUMN billing.stripe_credit_notes.changed_at IS 'When a fact about it last changed here';
+CREATE TRIGGER stripe_credit_notes_change BEFORE UPDATE ON billing.stripe_credit_notes FOR EACH ROW
+EXECUTE FUNCTION billing.check_stripe_object(
+    'credit_note_id invoice_id stripe_invoice_id number total_minor currency created_at first_seen_at',
+    'void'
+);
+CREATE TRIGGER stripe_credit_notes_keep BEFORE DELETE OR TRUNCATE ON billing.stripe_credit_notes
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what Stripe showed is kept');
 
 CREATE TABLE billing.stripe_disputes (
     dispute_id text PRIMARY KEY CHECK (dispute_id <> ''),
@@ -163,6 +151,13 @@ COMMENT ON COLUMN billing.stripe_disputes.reason IS 'Why, in the cardholder''s b
 COMMENT ON COLUMN billing.stripe_disputes.created_at IS 'When Stripe made it';
 COMMENT ON COLUMN billing.stripe_disputes.first_seen_at IS 'When it was first written here';
 COMMENT ON COLUMN billing.stripe_disputes.changed_at IS 'When a fact about it last changed here';
+CREATE TRIGGER stripe_disputes_change BEFORE UPDATE ON billing.stripe_disputes FOR EACH ROW
+EXECUTE FUNCTION billing.check_stripe_object(
+    'dispute_id invoice_id stripe_invoice_id charge_id currency created_at first_seen_at',
+    'won lost warning_closed prevented'
+);
+CREATE TRIGGER stripe_disputes_keep BEFORE DELETE OR TRUNCATE ON billing.stripe_disputes
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what Stripe showed is kept');
 
 CREATE TABLE billing.stripe_customers (
     stripe_customer_id text PRIMARY KEY CHECK (stripe_customer_id <> ''),
@@ -182,6 +177,13 @@ COMMENT ON COLUMN billing.stripe_customers.delinquent IS 'Whether the latest cha
 COMMENT ON COLUMN billing.stripe_customers.status IS 'live or deleted, which is final';
 COMMENT ON COLUMN billing.stripe_customers.first_seen_at IS 'When it was first written here';
 COMMENT ON COLUMN billing.stripe_customers.changed_at IS 'When a fact about it last changed here';
+CREATE TRIGGER stripe_customers_change BEFORE UPDATE ON billing.stripe_customers FOR EACH ROW
+EXECUTE FUNCTION billing.check_stripe_object(
+    'stripe_customer_id customer_id first_seen_at',
+    'deleted'
+);
+CREATE TRIGGER stripe_customers_keep BEFORE DELETE OR TRUNCATE ON billing.stripe_customers
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what Stripe showed is kept');
 
 CREATE TABLE billing.stripe_payment_methods (
     payment_method_id text PRIMARY KEY CHECK (payment_method_id <> ''),
@@ -209,6 +211,13 @@ COMMENT ON COLUMN billing.stripe_payment_methods.status IS 'attached or detached
 COMMENT ON COLUMN billing.stripe_payment_methods.created_at IS 'When Stripe made it';
 COMMENT ON COLUMN billing.stripe_payment_methods.first_seen_at IS 'When it was first written here';
 COMMENT ON COLUMN billing.stripe_payment_methods.changed_at IS 'When a fact about it last changed here';
+CREATE TRIGGER stripe_payment_methods_change BEFORE UPDATE ON billing.stripe_payment_methods FOR EACH ROW
+EXECUTE FUNCTION billing.check_stripe_object(
+    'payment_method_id customer_id stripe_customer_id type created_at first_seen_at',
+    'detached'
+);
+CREATE TRIGGER stripe_payment_methods_keep BEFORE DELETE OR TRUNCATE ON billing.stripe_payment_methods
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what Stripe showed is kept');
 
 CREATE TABLE billing.stripe_subscriptions (
     subscription_id text PRIMARY KEY CHECK (subscription_id <> ''),
@@ -238,76 +247,10 @@ COMMENT ON COLUMN billing.stripe_subscriptions.ended_at IS 'When it ended';
 COMMENT ON COLUMN billing.stripe_subscriptions.created_at IS 'When Stripe made it';
 COMMENT ON COLUMN billing.stripe_subscriptions.first_seen_at IS 'When it was first written here';
 COMMENT ON COLUMN billing.stripe_subscriptions.changed_at IS 'When a fact about it last changed here';
-
-CREATE TRIGGER stripe_payments_change BEFORE UPDATE ON billing.stripe_payments FOR EACH ROW
-EXECUTE FUNCTION billing.check_stripe_object(
-    'payment_id invoice_id stripe_invoice_id currency created_at first_seen_at',
-    'paid canceled'
-);
-CREATE TRIGGER stripe_refunds_change BEFORE UPDATE ON billing.stripe_refunds FOR EACH ROW
-EXECUTE FUNCTION billing.check_stripe_object(
-    'refund_id invoice_id stripe_invoice_id amount_minor currency created_at first_seen_at',
-    'failed canceled'
-);
-CREATE TRIGGER stripe_credit_notes_change BEFORE UPDATE ON billing.stripe_credit_notes FOR EACH ROW
-EXECUTE FUNCTION billing.check_stripe_object(
-    'credit_note_id invoice_id stripe_invoice_id number total_minor currency created_at first_seen_at',
-    'void'
-);
-CREATE TRIGGER stripe_disputes_change BEFORE UPDATE ON billing.stripe_disputes FOR EACH ROW
-EXECUTE FUNCTION billing.check_stripe_object(
-    'dispute_id invoice_id stripe_invoice_id charge_id currency created_at first_seen_at',
-    'won lost warning_closed prevented'
-);
-CREATE TRIGGER stripe_customers_change BEFORE UPDATE ON billing.stripe_customers FOR EACH ROW
-EXECUTE FUNCTION billing.check_stripe_object(
-    'stripe_customer_id customer_id first_seen_at',
-    'deleted'
-);
-CREATE TRIGGER stripe_payment_methods_change BEFORE UPDATE ON billing.stripe_payment_methods FOR EACH ROW
-EXECUTE FUNCTION billing.check_stripe_object(
-    'payment_method_id customer_id stripe_customer_id type created_at first_seen_at',
-    'detached'
-);
 CREATE TRIGGER stripe_subscriptions_change BEFORE UPDATE ON billing.stripe_subscriptions FOR EACH ROW
 EXECUTE FUNCTION billing.check_stripe_object(
     'subscription_id customer_id stripe_customer_id created_at first_seen_at',
     'canceled incomplete_expired'
 );
-
-CREATE TRIGGER stripe_payments_keep BEFORE DELETE OR TRUNCATE ON billing.stripe_payments
-FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what Stripe showed is kept');
-CREATE TRIGGER stripe_refunds_keep BEFORE DELETE OR TRUNCATE ON billing.stripe_refunds
-FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what Stripe showed is kept');
-CREATE TRIGGER stripe_credit_notes_keep BEFORE DELETE OR TRUNCATE ON billing.stripe_credit_notes
-FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what Stripe showed is kept');
-CREATE TRIGGER stripe_disputes_keep BEFORE DELETE OR TRUNCATE ON billing.stripe_disputes
-FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what Stripe showed is kept');
-CREATE TRIGGER stripe_customers_keep BEFORE DELETE OR TRUNCATE ON billing.stripe_customers
-FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what Stripe showed is kept');
-CREATE TRIGGER stripe_payment_methods_keep BEFORE DELETE OR TRUNCATE ON billing.stripe_payment_methods
-FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what Stripe showed is kept');
 CREATE TRIGGER stripe_subscriptions_keep BEFORE DELETE OR TRUNCATE ON billing.stripe_subscriptions
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what Stripe showed is kept');
-
-CREATE TABLE billing.stripe_event_sweeps (
-    sweep_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    swept_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    listed_from timestamptz NOT NULL,
-    listed_through timestamptz NOT NULL,
-    listed_count bigint NOT NULL CHECK (listed_count >= 0),
-    new_count bigint NOT NULL CHECK (new_count BETWEEN 0 AND listed_count),
-    run_id text NOT NULL,
-    CHECK (listed_from < listed_through)
-);
-COMMENT ON TABLE billing.stripe_event_sweeps IS 'One row a complete listing of Stripe''s events; the next one goes on from it';
-COMMENT ON COLUMN billing.stripe_event_sweeps.sweep_id IS 'Order of the sweeps';
-COMMENT ON COLUMN billing.stripe_event_sweeps.swept_at IS 'When it was complete';
-COMMENT ON COLUMN billing.stripe_event_sweeps.listed_from IS 'Events created from here on were listed';
-COMMENT ON COLUMN billing.stripe_event_sweeps.listed_through IS 'When the listing began: what was created later may be missing';
-COMMENT ON COLUMN billing.stripe_event_sweeps.listed_count IS 'Events that Stripe listed';
-COMMENT ON COLUMN billing.stripe_event_sweeps.new_count IS 'Of these, events that nobody had sent us';
-COMMENT ON COLUMN billing.stripe_event_sweeps.run_id IS 'Run that swept';
-CREATE TRIGGER stripe_event_sweeps_append_only
-BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.stripe_event_sweeps
-FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('the record of sweeps is append-only');

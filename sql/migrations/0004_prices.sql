@@ -87,18 +87,6 @@ COMMENT ON COLUMN billing.prices.minimum IS 'Least amount of the meter on an inv
 COMMENT ON COLUMN billing.prices.description IS 'Text of the line; dimension values fill the braces';
 COMMENT ON COLUMN billing.prices.position IS 'Place on the invoice';
 COMMENT ON COLUMN billing.prices.retired_at IS 'When the file stopped holding this row; null while in use';
-
-CREATE FUNCTION billing.only_retire_prices() RETURNS trigger
-LANGUAGE plpgsql AS $$
-BEGIN
-    IF (to_jsonb(new) - 'retired_at') IS DISTINCT FROM (to_jsonb(old) - 'retired_at') THEN
-        RAISE EXCEPTION 'price % is never edited: a changed price is another row', old.price_id
-            USING ERRCODE = 'restrict_violation';
-    END IF;
-    RETURN new;
-END;
-$$;
-COMMENT ON FUNCTION billing.only_retire_prices IS 'Trigger: of a price only retired_at changes';
 CREATE TRIGGER prices_only_retire BEFORE UPDATE ON billing.prices
 FOR EACH ROW EXECUTE FUNCTION billing.only_retire_prices();
 CREATE TRIGGER prices_keep BEFORE DELETE OR TRUNCATE ON billing.prices

@@ -48,6 +48,9 @@ COMMENT ON COLUMN billing.usage_imports.new_event_count IS 'Rows that were not k
 COMMENT ON COLUMN billing.usage_imports.oldest_new_at IS 'Earliest occurred_at among the new events: no month before it is touched';
 COMMENT ON COLUMN billing.usage_imports.newest_at IS 'Latest occurred_at in the file';
 COMMENT ON COLUMN billing.usage_imports.complete_through IS 'Usage before this instant is complete: as declared, else newest_at; null for corrections';
+CREATE TRIGGER usage_imports_append_only
+BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.usage_imports
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('the record of imports is append-only');
 
 CREATE TABLE billing.usage_events (
     event_id billing.platform_key PRIMARY KEY,
@@ -73,6 +76,12 @@ COMMENT ON COLUMN billing.usage_events.quantity IS 'Amount used, or the new leve
 COMMENT ON COLUMN billing.usage_events.occurred_at IS 'When it was used or the level changed';
 COMMENT ON COLUMN billing.usage_events.received_at IS 'When it reached us; snapshots cut off here';
 COMMENT ON COLUMN billing.usage_events.series_id IS 'Customer, meter and dimensions in one key';
+CREATE TRIGGER usage_events_register_series
+AFTER INSERT ON billing.usage_events REFERENCING NEW TABLE AS new_rows
+FOR EACH STATEMENT EXECUTE FUNCTION billing.register_usage_series();
+CREATE TRIGGER usage_events_append_only
+BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.usage_events
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('usage is append-only, write a correcting event');
 
 CREATE TABLE billing.usage_series (
     series_id uuid PRIMARY KEY,
@@ -91,25 +100,15 @@ COMMENT ON COLUMN billing.usage_series.meter IS 'Which meter';
 COMMENT ON COLUMN billing.usage_series.dimensions IS 'Which dimensions';
 COMMENT ON COLUMN billing.usage_series.dimension_names IS 'Names in dimensions, sorted by their bytes whatever the database''s collation';
 COMMENT ON COLUMN billing.usage_series.first_occurred_at IS 'Earliest event: before it there is no level to look up';
-
-CREATE FUNCTION billing.register_usage_series() RETURNS trigger
-LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO billing.usage_series AS s
-    (series_id, customer_id, meter, dimensions, dimension_names, first_occurred_at)
-    SELECT DISTINCT ON (series_id) series_id, customer_id, meter, dimensions,
-        ARRAY(SELECT k FROM jsonb_object_keys(dimensions) AS k ORDER BY k COLLATE "C"), occurred_at
-    FROM new_rows
-    ORDER BY series_id, occurred_at
-    ON CONFLICT (series_id) DO UPDATE SET first_occurred_at = excluded.first_occurred_at
-    WHERE excluded.first_occurred_at < s.first_occurred_at;
-    RETURN NULL;
-END;
-$$;
-COMMENT ON FUNCTION billing.register_usage_series IS 'Trigger: no event without its series, however it was inserted';
-CREATE TRIGGER usage_events_register_series
-AFTER INSERT ON billing.usage_events REFERENCING NEW TABLE AS new_rows
-FOR EACH STATEMENT EXECUTE FUNCTION billing.register_usage_series();
+CREATE TRIGGER usage_series_change BEFORE UPDATE ON billing.usage_series
+FOR EACH ROW WHEN (
+    (new.series_id, new.customer_id, new.meter, new.dimensions, new.dimension_names)
+    IS DISTINCT FROM (old.series_id, old.customer_id, old.meter, old.dimensions, old.dimension_names)
+    OR new.first_occurred_at > old.first_occurred_at
+) EXECUTE FUNCTION billing.refuse_change('of a series only first_occurred_at moves, and only back: a later one would drop usage');
+CREATE TRIGGER usage_series_keep
+BEFORE DELETE OR TRUNCATE ON billing.usage_series
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('a series without a row would drop its usage');
 
 CREATE TABLE billing.usage_corrections (
     event_id billing.platform_key PRIMARY KEY REFERENCES billing.usage_events (event_id),
@@ -123,40 +122,9 @@ COMMENT ON COLUMN billing.usage_corrections.event_id IS 'The correcting event';
 COMMENT ON COLUMN billing.usage_corrections.corrects_event_id IS 'The event that no longer counts; null when the correction adds one. Unique: to correct again, correct the correction';
 COMMENT ON COLUMN billing.usage_corrections.author IS 'Who corrected';
 COMMENT ON COLUMN billing.usage_corrections.reason IS 'Why';
-
--- Two events that correct each other would both stop counting, and their usage would be gone without a trace.
-CREATE FUNCTION billing.check_correction() RETURNS trigger
-LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM pg_advisory_xact_lock(hashtext('billing usage corrections'));
-    IF EXISTS (
-        SELECT FROM new_rows AS n JOIN billing.usage_corrections AS c ON c.corrects_event_id = n.event_id
-    ) THEN
-        RAISE EXCEPTION 'an event that was corrected corrects no other' USING ERRCODE = 'restrict_violation';
-    END IF;
-    RETURN NULL;
-END;
-$$;
-COMMENT ON FUNCTION billing.check_correction IS 'Trigger: corrections form chains, never a ring; one writer at a time';
 CREATE TRIGGER usage_corrections_form_chains
 AFTER INSERT ON billing.usage_corrections REFERENCING NEW TABLE AS new_rows
 FOR EACH STATEMENT EXECUTE FUNCTION billing.check_correction();
-
-CREATE TRIGGER usage_events_append_only
-BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.usage_events
-FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('usage is append-only, write a correcting event');
 CREATE TRIGGER usage_corrections_append_only
 BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.usage_corrections
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('corrections are append-only, correct the correction');
-CREATE TRIGGER usage_imports_append_only
-BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.usage_imports
-FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('the record of imports is append-only');
-CREATE TRIGGER usage_series_change BEFORE UPDATE ON billing.usage_series
-FOR EACH ROW WHEN (
-    (new.series_id, new.customer_id, new.meter, new.dimensions, new.dimension_names)
-    IS DISTINCT FROM (old.series_id, old.customer_id, old.meter, old.dimensions, old.dimension_names)
-    OR new.first_occurred_at > old.first_occurred_at
-) EXECUTE FUNCTION billing.refuse_change('of a series only first_occurred_at moves, and only back: a later one would drop usage');
-CREATE TRIGGER usage_series_keep
-BEFORE DELETE OR TRUNCATE ON billing.usage_series
-FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('a series without a row would drop its usage');

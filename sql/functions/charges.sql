@@ -1,0 +1,87 @@
+-- How a charge may move. charging/rules names the same.
+
+CREATE OR REPLACE FUNCTION billing.check_charge() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF tg_op = 'INSERT' THEN
+        IF new.state <> 'intended' OR new.attempt <> 1 OR new.stripe_invoice_id IS NOT NULL THEN
+            RAISE EXCEPTION 'a charge starts as an intent' USING ERRCODE = 'restrict_violation';
+        END IF;
+        PERFORM FROM billing.invoices WHERE invoice_id = new.invoice_id AND status = 'open' FOR SHARE;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'invoice % is not finalised and cannot be charged', new.invoice_id
+                USING ERRCODE = 'restrict_violation';
+        END IF;
+        RETURN new;
+    END IF;
+    IF (new.invoice_id, new.billing_month, new.customer_id, new.amount_minor, new.currency, new.request_body,
+        new.created_at, new.run_id)
+        IS DISTINCT FROM
+        (old.invoice_id, old.billing_month, old.customer_id, old.amount_minor, old.currency, old.request_body,
+        old.created_at, old.run_id)
+    THEN
+        RAISE EXCEPTION 'charge %: the intent is frozen', old.invoice_id USING ERRCODE = 'restrict_violation';
+    END IF;
+    IF new.stripe_invoice_id IS DISTINCT FROM coalesce(old.stripe_invoice_id, new.stripe_invoice_id)
+        OR new.stripe_customer_id IS DISTINCT FROM coalesce(old.stripe_customer_id, new.stripe_customer_id)
+    THEN
+        RAISE EXCEPTION 'charge %: ids at Stripe are set once', old.invoice_id USING ERRCODE = 'restrict_violation';
+    END IF;
+    IF new.attempt NOT IN (old.attempt, old.attempt + 1) THEN
+        RAISE EXCEPTION 'charge %: attempts are counted one by one', old.invoice_id USING ERRCODE = 'restrict_violation';
+    END IF;
+    IF new.state <> old.state AND NOT EXISTS (
+        SELECT FROM billing.charge_transitions WHERE from_state = old.state AND to_state = new.state
+    ) THEN
+        RAISE EXCEPTION 'charge %: state does not go from % to %', old.invoice_id, old.state, new.state
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    new.updated_at = clock_timestamp();
+    IF new.state <> old.state AND new.state IN ('paid', 'void', 'uncollectible') THEN
+        UPDATE billing.invoices SET status = new.state WHERE invoice_id = new.invoice_id;
+    END IF;
+    RETURN new;
+END;
+$$;
+COMMENT ON FUNCTION billing.check_charge IS 'Trigger: a charge needs a finalised invoice, its intent and ids are frozen, its state moves along charge_transitions, and the invoice''s status follows';
+
+CREATE OR REPLACE FUNCTION billing.check_attempt() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF new.attempt > old.attempt AND NOT (
+        (old.state = 'refused' AND new.state = 'finalized')
+        OR old.state = 'parked'
+        OR (new.state = old.state AND old.outcome_unknown_since IS NOT NULL AND new.outcome_unknown_since IS NULL)
+    ) THEN
+        RAISE EXCEPTION 'charge %: an attempt rises only after a definite answer to the one before', old.invoice_id
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    IF old.state = 'refused' AND new.state = 'finalized' AND new.attempt = old.attempt THEN
+        RAISE EXCEPTION 'charge %: what was refused is tried again as another attempt', old.invoice_id
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN new;
+END;
+$$;
+COMMENT ON FUNCTION billing.check_attempt IS 'Trigger: a new attempt, and so a new idempotency key, needs a refusal, a person''s decision, or an unknown outcome that Stripe was asked about';
+
+CREATE OR REPLACE FUNCTION billing.check_status_is_the_charges() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    at_commit record;
+BEGIN
+    SELECT i.status, c.state INTO at_commit
+    FROM billing.invoices AS i LEFT JOIN billing.stripe_charges AS c USING (invoice_id)
+    WHERE i.invoice_id = new.invoice_id;
+    IF at_commit.state IS NULL THEN
+        RAISE EXCEPTION 'invoice % was finalised without its charge intent', new.invoice_id
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    IF at_commit.status <> 'open' AND at_commit.status <> at_commit.state THEN
+        RAISE EXCEPTION 'invoice % is %, its charge %: the status follows the charge',
+            new.invoice_id, at_commit.status, at_commit.state USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.check_status_is_the_charges IS 'Trigger at commit: finalising and the intent to charge are one transaction, and no invoice is paid or void while its charge may still be tried';

@@ -1,0 +1,75 @@
+-- What waits for people.
+
+CREATE OR REPLACE FUNCTION billing.check_hold_change() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    moving text[] := '{released_at,released_by,release_reason}';
+BEGIN
+    IF (to_jsonb(new) - moving) IS DISTINCT FROM (to_jsonb(old) - moving) OR old.released_at IS NOT NULL THEN
+        RAISE EXCEPTION 'hold % is only released, once; place another one', old.hold_id USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN new;
+END;
+$$;
+COMMENT ON FUNCTION billing.check_hold_change IS 'Trigger: a hold is released and otherwise stays as it was placed';
+
+CREATE OR REPLACE FUNCTION billing.is_held(customer text, invoice uuid, month date) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+SELECT EXISTS (
+    SELECT FROM billing.holds AS h
+    WHERE h.released_at IS NULL
+        AND (h.subject_type, h.subject) IN (('customer', customer), ('invoice', invoice::text), ('month', month::text))
+);
+$$;
+COMMENT ON FUNCTION billing.is_held IS 'Whether an active hold keeps the invoice from being finalised or charged';
+
+CREATE OR REPLACE FUNCTION billing.log_finalisation_policy() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    new.changed_at = clock_timestamp();
+    INSERT INTO billing.automation_log (actor, action, object_type, object_id, state_before, state_after)
+    VALUES (
+        new.changed_by, 'policy.change', 'policy', 'require_approval',
+        jsonb_build_object('require_approval', old.require_approval), jsonb_build_object('require_approval', new.require_approval)
+    );
+    RETURN new;
+END;
+$$;
+COMMENT ON FUNCTION billing.log_finalisation_policy IS 'Trigger: who lifted or set the need of approvals is in the audit log, whoever did it';
+
+CREATE OR REPLACE FUNCTION billing.check_approval() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM billing.asset_months AS m
+    WHERE m.billing_month = new.billing_month AND m.asset IN ('usage_snapshots', 'invoice_line_items', 'invoices')
+    ORDER BY m.asset FOR SHARE;
+    IF new.month_rows IS DISTINCT FROM billing.month_rows(new.billing_month) THEN
+        RAISE EXCEPTION 'month % is at rows %, not %: look at it again', new.billing_month,
+            billing.month_rows(new.billing_month), new.month_rows USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN new;
+END;
+$$;
+COMMENT ON FUNCTION billing.check_approval IS 'Trigger: what is approved is what is there now';
+
+CREATE OR REPLACE FUNCTION billing.missing_approval(month date, started_by text) RETURNS text
+LANGUAGE sql STABLE AS $$
+SELECT
+    CASE
+        WHEN NOT p.require_approval THEN NULL
+        WHEN EXISTS (
+            SELECT FROM billing.month_approvals AS a
+            WHERE a.billing_month = month AND a.month_rows = billing.month_rows(month)
+                AND a.author IS DISTINCT FROM started_by
+        ) THEN NULL
+        WHEN EXISTS (
+            SELECT FROM billing.month_approvals AS a
+            WHERE a.billing_month = month AND a.month_rows = billing.month_rows(month)
+        ) THEN format('%s started the run and approved it: it needs somebody else''s approval', started_by)
+        WHEN EXISTS (SELECT FROM billing.month_approvals AS a WHERE a.billing_month = month)
+            THEN format('its rows have changed since they were approved, they are at %s now', billing.month_rows(month))
+        ELSE 'nobody has approved it'
+    END
+FROM billing.finalisation_policy AS p;
+$$;
+COMMENT ON FUNCTION billing.missing_approval IS 'Why the month may not be finalised by a run that this person started; null when it may';

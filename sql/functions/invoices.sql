@@ -1,0 +1,157 @@
+-- How lines and invoices come to be and change, and who is invoiced in a month.
+
+CREATE OR REPLACE FUNCTION billing.bump_months_of_lines() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO billing.asset_months AS m (asset, billing_month, version)
+    SELECT tg_table_name, billing_month, 1 FROM changed_rows GROUP BY billing_month ORDER BY billing_month
+    ON CONFLICT (asset, billing_month) DO UPDATE SET version = m.version + 1;
+    IF EXISTS (SELECT FROM changed_rows AS c JOIN billing.invoices AS i USING (invoice_id)) THEN
+        RAISE EXCEPTION 'lines of an existing invoice are not changed; a draft is dropped first'
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.bump_months_of_lines IS 'Trigger: new version of the month; lines change only while their invoice does not exist, so a total always equals its lines';
+
+CREATE OR REPLACE FUNCTION billing.check_new_invoices() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    wrong record;
+BEGIN
+    INSERT INTO billing.asset_months AS m (asset, billing_month, version)
+    SELECT tg_table_name, billing_month, 1 FROM changed_rows GROUP BY billing_month ORDER BY billing_month
+    ON CONFLICT (asset, billing_month) DO UPDATE SET version = m.version + 1;
+    IF tg_op = 'DELETE' THEN
+        RETURN NULL;
+    END IF;
+    IF EXISTS (SELECT FROM changed_rows WHERE status <> 'draft') THEN
+        RAISE EXCEPTION 'an invoice starts as a draft' USING ERRCODE = 'restrict_violation';
+    END IF;
+    IF EXISTS (
+        SELECT FROM changed_rows AS c
+        WHERE c.revision > 0 AND NOT EXISTS (
+            SELECT FROM billing.invoices AS i WHERE i.invoice_id = c.supersedes_invoice_id AND i.status = 'void'
+        )
+    ) THEN
+        RAISE EXCEPTION 'a revision replaces the voided one before it' USING ERRCODE = 'restrict_violation';
+    END IF;
+    IF EXISTS (
+        SELECT FROM changed_rows AS c
+        WHERE c.supplement_no > 0 AND NOT EXISTS (
+            SELECT FROM billing.invoices AS i
+            WHERE i.period_id = c.period_id AND i.supplement_no = 0 AND i.status IN ('open', 'paid', 'uncollectible')
+        )
+    ) THEN
+        RAISE EXCEPTION 'a supplementary invoice adds to a final one of its period' USING ERRCODE = 'restrict_violation';
+    END IF;
+    IF EXISTS (
+        SELECT FROM changed_rows AS c
+        JOIN billing.invoice_adjustments AS u USING (invoice_id)
+        JOIN billing.adjustments AS a USING (adjustment_id)
+        WHERE (c.supplement_no > 0) <> a.on_supplement OR (a.on_supplement AND a.corrects_period_id <> c.period_id)
+    ) OR EXISTS (
+        SELECT FROM changed_rows AS c JOIN billing.invoice_line_items AS l USING (invoice_id) WHERE c.supplement_no > 0
+    ) THEN
+        RAISE EXCEPTION 'a supplementary invoice carries the adjustments that are meant for it, and nothing else'
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    PERFORM billing.lock_month('invoice_line_items', billing_month)
+    FROM (SELECT DISTINCT billing_month FROM changed_rows ORDER BY billing_month) AS months;
+    -- one probe an invoice: with a join, LIMIT would make the planner hope for an early hit and search the lines for each
+    SELECT c.invoice_id, c.total_minor, l.total + u.total AS total INTO wrong
+    FROM changed_rows AS c
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(li.amount_minor), 0) AS total, count(*) AS line_count,
+            coalesce(bool_and(li.period_id = c.period_id), true) AS same_period
+        FROM billing.invoice_line_items AS li
+        WHERE li.invoice_id = c.invoice_id
+    ) AS l
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(ia.amount_minor), 0) AS total, count(*) AS line_count
+        FROM billing.invoice_adjustments AS ia
+        WHERE ia.invoice_id = c.invoice_id
+    ) AS u
+    WHERE (c.total_minor, c.line_count) IS DISTINCT FROM (l.total + u.total, l.line_count + u.line_count)
+        OR NOT l.same_period
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'invoice %: total % is not the sum of its lines %', wrong.invoice_id, wrong.total_minor, wrong.total
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.check_new_invoices IS 'Trigger: new version of the month; an invoice enters as a draft whose total and count are those of its lines and adjustments, a revision after the voided one, a supplement after the final one';
+
+CREATE OR REPLACE FUNCTION billing.check_invoice_change() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF tg_op = 'DELETE' THEN
+        IF old.status <> 'draft' THEN
+            RAISE EXCEPTION 'invoice % is finalised and stays', old.number USING ERRCODE = 'restrict_violation';
+        END IF;
+        RETURN old;
+    END IF;
+    IF (new.invoice_id, new.customer_id, new.period_id, new.billing_month, new.revision, new.currency, new.total_minor,
+        new.line_count, new.run_id, new.supplement_no, new.supersedes_invoice_id)
+        IS DISTINCT FROM
+        (old.invoice_id, old.customer_id, old.period_id, old.billing_month, old.revision, old.currency, old.total_minor,
+        old.line_count, old.run_id, old.supplement_no, old.supersedes_invoice_id)
+        OR (old.status <> 'draft'
+            AND (new.invoice_number, new.finalised_at, new.finalised_by)
+            IS DISTINCT FROM (old.invoice_number, old.finalised_at, old.finalised_by))
+    THEN
+        RAISE EXCEPTION 'invoice %: only the status moves', old.invoice_id USING ERRCODE = 'restrict_violation';
+    END IF;
+    IF new.status <> old.status AND (old.status, new.status) NOT IN (
+        ('draft', 'open'), ('open', 'paid'), ('open', 'void'), ('open', 'uncollectible'),
+        ('uncollectible', 'paid'), ('uncollectible', 'void')
+    ) THEN
+        RAISE EXCEPTION 'invoice %: status does not go from % to %', old.invoice_id, old.status, new.status
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN new;
+END;
+$$;
+COMMENT ON FUNCTION billing.check_invoice_change IS 'Trigger: a finalised invoice keeps its content and number; statuses only move forward';
+
+CREATE OR REPLACE FUNCTION billing.invoice_coverage(month date)
+RETURNS TABLE (customer_id text, invoice_id uuid, reason text)
+LANGUAGE sql STABLE AS $$
+SELECT
+    c.customer_id,
+    i.invoice_id,
+    CASE
+        WHEN i.invoice_id IS NOT NULL OR l.customer_id IS NOT NULL THEN NULL
+        WHEN w.customer_id IS NOT NULL THEN 'voided and not billed again'
+        WHEN c.status = 'inactive' THEN 'inactive'
+        WHEN p.customer_id IS NULL AND c.cycle_anchor >= (month + interval '1 month')::date THEN 'before the first billed day'
+        WHEN p.customer_id IS NULL AND clock_timestamp() < (month + interval '1 month') AT TIME ZONE c.timezone
+            THEN 'the period has not ended'
+        WHEN p.customer_id IS NULL AND c.billing_cycle <> 'calendar_month' THEN 'no period ends in the month'
+        WHEN q.customer_id IS NOT NULL AND s.customer_id IS NULL THEN 'all usage is in quarantine'
+        WHEN p.customer_id IS NOT NULL AND s.customer_id IS NULL THEN 'no usage'
+        WHEN p.customer_id IS NOT NULL AND q.customer_id IS NOT NULL THEN 'all usage is in quarantine'
+    END
+FROM billing.customers AS c
+LEFT JOIN billing.invoices AS i ON i.customer_id = c.customer_id AND i.billing_month = month AND i.status <> 'void'
+LEFT JOIN (SELECT DISTINCT t.customer_id FROM billing.billing_periods AS t WHERE t.billing_month = month) AS p
+    ON p.customer_id = c.customer_id
+LEFT JOIN (SELECT DISTINCT t.customer_id FROM billing.usage_snapshots AS t WHERE t.billing_month = month) AS s
+    ON s.customer_id = c.customer_id
+LEFT JOIN (
+    SELECT DISTINCT t.customer_id FROM billing.invoice_line_items AS t
+    WHERE t.billing_month = month
+        AND NOT EXISTS (SELECT FROM billing.invoices AS v WHERE v.invoice_id = t.invoice_id AND v.status = 'void')
+) AS l ON l.customer_id = c.customer_id
+LEFT JOIN (SELECT DISTINCT t.customer_id FROM billing.usage_quarantine AS t WHERE t.billing_month = month) AS q
+    ON q.customer_id = c.customer_id
+LEFT JOIN (
+    SELECT DISTINCT t.customer_id
+    FROM billing.unbilled_periods AS u JOIN billing.billing_periods AS t USING (period_id)
+    WHERE t.billing_month = month AND u.lifted_at IS NULL
+) AS w ON w.customer_id = c.customer_id;
+$$;
+COMMENT ON FUNCTION billing.invoice_coverage IS 'One row a customer (and invoice) of the month: the invoice, or why there is none. Neither means that something was lost';

@@ -1,0 +1,11 @@
+CREATE OR REPLACE FUNCTION billing.only_retire_prices() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF (to_jsonb(new) - 'retired_at') IS DISTINCT FROM (to_jsonb(old) - 'retired_at') THEN
+        RAISE EXCEPTION 'price % is never edited: a changed price is another row', old.price_id
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN new;
+END;
+$$;
+COMMENT ON FUNCTION billing.only_retire_prices IS 'Trigger: of a price only retired_at changes';

@@ -1,0 +1,32 @@
+-- What keeps usage whole.
+
+CREATE OR REPLACE FUNCTION billing.register_usage_series() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO billing.usage_series AS s
+    (series_id, customer_id, meter, dimensions, dimension_names, first_occurred_at)
+    SELECT DISTINCT ON (series_id) series_id, customer_id, meter, dimensions,
+        ARRAY(SELECT k FROM jsonb_object_keys(dimensions) AS k ORDER BY k COLLATE "C"), occurred_at
+    FROM new_rows
+    ORDER BY series_id, occurred_at
+    ON CONFLICT (series_id) DO UPDATE SET first_occurred_at = excluded.first_occurred_at
+    WHERE excluded.first_occurred_at < s.first_occurred_at;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.register_usage_series IS 'Trigger: no event without its series, however it was inserted';
+
+-- Two events that correct each other would both stop counting, and their usage would be gone without a trace.
+CREATE OR REPLACE FUNCTION billing.check_correction() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('billing usage corrections'));
+    IF EXISTS (
+        SELECT FROM new_rows AS n JOIN billing.usage_corrections AS c ON c.corrects_event_id = n.event_id
+    ) THEN
+        RAISE EXCEPTION 'an event that was corrected corrects no other' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.check_correction IS 'Trigger: corrections form chains, never a ring; one writer at a time';
