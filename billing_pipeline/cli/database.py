@@ -12,7 +12,7 @@ from billing_pipeline.settings import ROOT, SettingsError, load_settings
 
 @click.command()
 def migrate() -> None:
-    """Bring the database up to date with sql/migrations and sql/views."""
+    """Bring the database up to date with sql/migrations, sql/functions and sql/views."""
     from billing_pipeline.postgres.engine import open_warehouse
     from billing_pipeline.postgres.migrations import migrate as apply
 

@@ -18,6 +18,8 @@ from billing_pipeline.postgres.sql_functions import make_functions_that_can_be, 
 from billing_pipeline.postgres.warehouse import Warehouse
 
 _NAME = re.compile(r"^(\d{4})_[a-z0-9_]+$")
+_BEFORE_THE_BASELINE = "0002_platform"
+"""A file that only databases of version 0.1 have: since 0.2 there is one file a subject."""
 
 
 class MigrationError(UserError):
@@ -77,6 +79,11 @@ def migrate(warehouse: Warehouse, migrations: list[Migration] | None = None) -> 
 def _count_applied(connection: Connection, wanted: list[Migration]) -> int:
     rows = connection.execute(text("SELECT name, checksum FROM billing_migrations.applied ORDER BY name"))
     history = [(str(row.name), str(row.checksum)) for row in rows]
+    if _BEFORE_THE_BASELINE in dict(history):
+        raise MigrationError(
+            "this database is of version 0.1, and sql/migrations begin anew with 0.2: migrate an empty database and"
+            " copy the data into it, as CHANGELOG.md says"
+        )
     for have, want in zip(history, wanted, strict=False):
         if have[0] != want.name:
             raise MigrationError(f"the database has {have[0]} where sql/migrations has {want.name}")
@@ -130,6 +137,10 @@ COMMENT ON TABLE billing_migrations.applied IS 'One row an applied file of sql/m
 COMMENT ON COLUMN billing_migrations.applied.name IS 'File name without .sql';
 COMMENT ON COLUMN billing_migrations.applied.checksum IS 'SHA-256 of the file''s text';
 COMMENT ON COLUMN billing_migrations.applied.applied_at IS 'When it was applied';
+CREATE TABLE IF NOT EXISTS billing_migrations.functions (name text PRIMARY KEY, checksum text NOT NULL);
+COMMENT ON TABLE billing_migrations.functions IS 'One row a file of sql/functions, as the database has it';
+COMMENT ON COLUMN billing_migrations.functions.name IS 'File name';
+COMMENT ON COLUMN billing_migrations.functions.checksum IS 'SHA-256 of the file''s text';
 CREATE TABLE IF NOT EXISTS billing_migrations.views (checksum text NOT NULL);
 COMMENT ON TABLE billing_migrations.views IS 'One row: the state of sql/views that the database has';
 COMMENT ON COLUMN billing_migrations.views.checksum IS 'SHA-256 of all its files';

@@ -78,7 +78,6 @@ def replace_functions(connection: Connection) -> list[str]:
 
 
 def _changed(connection: Connection) -> list[FunctionFile]:
-    connection.execute(text(_STATE))
     rows = connection.execute(text("SELECT name, checksum FROM billing_migrations.functions"))
     known = {str(row.name): str(row.checksum) for row in rows}
     return [file for file in read_functions() if known.get(file.name) != file.checksum]
@@ -108,11 +107,3 @@ def _refusal(connection: Connection, file: FunctionFile) -> psycopg.Error | None
     except psycopg.Error as error:
         raise FunctionError(f"sql/functions/{file.name}: {database_reason(error)}") from None
     return None
-
-
-_STATE = """
-CREATE TABLE IF NOT EXISTS billing_migrations.functions (name text PRIMARY KEY, checksum text NOT NULL);
-COMMENT ON TABLE billing_migrations.functions IS 'One row a file of sql/functions, as the database has it';
-COMMENT ON COLUMN billing_migrations.functions.name IS 'File name';
-COMMENT ON COLUMN billing_migrations.functions.checksum IS 'SHA-256 of the file''s text';
-"""

@@ -124,10 +124,10 @@ def test_code_that_cannot_build_the_shadow_says_why_in_one_line(
     with pytest.raises(CodeError, match="another schema version: the database has no migration 9999_more"):
         _shadow(warehouse, checkout, book)
     migration.unlink()
-    _change(checkout, "sql/migrations/0001_foundation.sql", "CREATE", "CREATE ")
-    with pytest.raises(CodeError, match="the database has another text of migration 0001_foundation"):
+    _change(checkout, "sql/migrations/0001_schema.sql", "CREATE", "CREATE ")
+    with pytest.raises(CodeError, match="the database has another text of migration 0001_schema"):
         _shadow(warehouse, checkout, book)
-    _change(checkout, "sql/migrations/0001_foundation.sql", "CREATE ", "CREATE")
+    _change(checkout, "sql/migrations/0001_schema.sql", "CREATE ", "CREATE")
     _change(checkout, "sql/comparison/shadow_periods.sql", "p.start_date", "p.gone")
     with pytest.raises(CodeError, match=r"UndefinedColumn.* p\.gone"):
         _shadow(warehouse, checkout, book)

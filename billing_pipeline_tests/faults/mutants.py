@@ -28,7 +28,7 @@ _INVOICE = "billing_pipeline/charging/invoice.py"
 _STEPS = "billing_pipeline/charging/steps.py"
 _STORE = "billing_pipeline/charging/store.py"
 _DECIDES = "billing_pipeline/charging/rules/charging.py"
-_CHARGES = "sql/migrations/0006_charges.sql"
+_CHARGES = "sql/functions/charges.sql"
 _BRAKES = "billing_pipeline/charging/brakes.py"
 _CUSTOMERS = "billing_pipeline/charging/customers.py"
 _VOID = "billing_pipeline/charging/void_at_stripe.py"
@@ -59,10 +59,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("two invoices at Stripe park", _DECIDES, "if len(others) > (charge.stripe_invoice_id is None):", "if len(others) > 99:", "two_at_stripe"),
     Mutant("totals are compared before finalising", _DECIDES, "    if invoice.total_minor != charge.amount_minor:\n        return _total_differs(charge, invoice)\n    if charge.state != \"lines_added\":", "    if charge.state != \"lines_added\":", "total_differs"),
     Mutant("a change re-checks what it relies on", "sql/charging/charge_change.sql", " AND c.state = g.from_state AND c.attempt = g.from_attempt", "", "row_moves_meanwhile"),
-    Mutant("the gates of a month", "sql/migrations/0005_gates.sql", "WHERE r.passed IS NOT TRUE\n", "WHERE false\n", "gate_fails_last"),
+    Mutant("the gates of a month", "sql/functions/gates.sql", "WHERE r.passed IS NOT TRUE\n", "WHERE false\n", "gate_fails_last"),
     Mutant("the frozen request", _CHARGES, "new.amount_minor, new.currency, new.request_body,", "new.amount_minor, new.currency, old.request_body,", "law"),
     Mutant("the id at Stripe is set once", _CHARGES, "IF new.stripe_invoice_id IS DISTINCT FROM coalesce(old.stripe_invoice_id, new.stripe_invoice_id)\n        OR ", "IF ", "law"),
-    Mutant("an invoice at Stripe is of one charge (unique index)", _CHARGES, "stripe_invoice_id text UNIQUE,", "stripe_invoice_id text,", "law"),
+    Mutant("an invoice at Stripe is of one charge (unique index)", "sql/migrations/0009_charges.sql", "stripe_invoice_id text UNIQUE,", "stripe_invoice_id text,", "law"),
     Mutant("final states are final", _CHARGES, "IF new.state <> old.state AND NOT EXISTS (", "IF false AND NOT EXISTS (", "law"),
     Mutant("only a finalised invoice is charged", _CHARGES, "        IF NOT FOUND THEN\n", "        IF false THEN\n", "law"),
     Mutant("a charge that is gone ends its invoice, not the run", "billing_pipeline/charging/workers.py", "        except ChargeMissing:\n", "        except ZeroDivisionError:\n", "charge_is_gone"),
