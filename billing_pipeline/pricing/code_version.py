@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent
 
 RULES = (
     "core/money.py",
+    "core/money_columns.py",
     *(
         f"pricing/rules/{name}.py"
         for name in (

@@ -78,7 +78,7 @@ def test_another_rounding_in_a_checkout_shows_and_nothing_stays_behind(
     assert sorted(same.shadow.lines, key=lambda line: line.key) == sorted(
         month_lines(warehouse, OCTOBER), key=lambda line: line.key
     )
-    _change(checkout, "billing_pipeline/core/money.py", HALF_AWAY_FROM_ZERO, DOWN)
+    _change(checkout, "billing_pipeline/core/money_columns.py", HALF_AWAY_FROM_ZERO, DOWN)
     files = _files(tmp_path)
     other = _shadow(warehouse, checkout, book)
     [found] = differences(month_lines(warehouse, OCTOBER), other.shadow.lines)
@@ -95,7 +95,7 @@ def test_a_git_revision_is_unpacked_run_and_removed(
     git = ["git", "-C", str(checkout), "-c", "user.name=t", "-c", "user.email=t@example.com"]
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "as it is"], ["tag", "v1"]):
         subprocess.run([*git, *command], check=True)
-    _change(checkout, "billing_pipeline/core/money.py", HALF_AWAY_FROM_ZERO, DOWN)
+    _change(checkout, "billing_pipeline/core/money_columns.py", HALF_AWAY_FROM_ZERO, DOWN)
     subprocess.run([*git, "commit", "-qam", "round down"], check=True)
     files = _files(tmp_path)
     booked = month_lines(warehouse, OCTOBER)
