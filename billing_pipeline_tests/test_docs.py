@@ -4,12 +4,14 @@ import ast
 import re
 import shlex
 import subprocess
+import sys
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from billing_pipeline.charging.brakes import PAUSED, UNAVAILABLE
 from billing_pipeline.cli import main
@@ -31,6 +33,16 @@ _VARIABLE = re.compile(r"\b(?:BILLING|STRIPE|DAGSTER)_[A-Z_]+\b|\b[A-Z_]+_CRON\b
 
 def text_of(page: str) -> str:
     return (ROOT / page).read_text(encoding="utf-8")
+
+
+def test_the_hooks_of_pre_commit_run_tools_that_setup_installs():
+    config = yaml.safe_load(text_of(".pre-commit-config.yaml"))
+    hooks = [hook for repo in config["repos"] for hook in repo["hooks"]]
+    assert {repo["repo"] for repo in config["repos"]} == {"local"}
+    assert {hook["language"] for hook in hooks} == {"system"}
+    folder, tools = zip(*(hook["entry"].split()[0].rsplit("/", 1) for hook in hooks), strict=True)
+    assert set(folder) == {".venv/bin"}
+    assert [tool for tool in tools if not (Path(sys.executable).parent / tool).exists()] == []
 
 
 @cache
