@@ -136,12 +136,14 @@ UPDATE billing.month_books SET closed_at = clock_timestamp(), closed_by = :autho
 WHERE billing_month = :month AND closed_at IS NULL
 """
 _LOG = """
-INSERT INTO billing.automation_log (actor, run_id, action, object_type, object_id, state_after)
-VALUES (:author, :run_id, 'month.close', 'month', CAST(CAST(:month AS date) AS text), jsonb_build_object(
-    'invoices', CAST(:invoice_count AS bigint), 'stripe_invoices', CAST(:stripe_invoice_count AS bigint),
-    'payments', CAST(:payment_count AS bigint), 'totals', CAST(:totals AS jsonb),
-    'invoices_sha256', encode(CAST(:invoices_sha256 AS bytea), 'hex')
-))
+SELECT billing.log_action(
+    :author, 'month.close', 'month', CAST(CAST(:month AS date) AS text), run_id => :run_id,
+    state_after => jsonb_build_object(
+        'invoices', CAST(:invoice_count AS bigint), 'stripe_invoices', CAST(:stripe_invoice_count AS bigint),
+        'payments', CAST(:payment_count AS bigint), 'totals', CAST(:totals AS jsonb),
+        'invoices_sha256', encode(CAST(:invoices_sha256 AS bytea), 'hex')
+    )
+)
 """
 _PROOF = """
 SELECT closed_at, closed_by, invoice_count, stripe_invoice_count, payment_count, totals, invoices_sha256 AS invoices,

@@ -72,7 +72,7 @@ def _delete(connection: Connection, gateway: StripeGateway, stripe_invoice_id: s
 
 _CHARGE = "SELECT state, stripe_invoice_id FROM billing.stripe_charges WHERE invoice_id = CAST(:invoice_id AS uuid)"
 _LOG = """
-INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason, state_before, state_after)
-VALUES (:author, 'stripe.invoice.delete', 'stripe_invoice', :id, :reason, CAST(:before AS jsonb),
-    '{"status": "deleted"}')
+SELECT billing.log_action(
+    :author, 'stripe.invoice.delete', 'stripe_invoice', :id, :reason, CAST(:before AS jsonb), '{"status": "deleted"}'
+)
 """

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 from sqlalchemy import Connection, text
 
-from billing_pipeline.core.errors import UserError
+from billing_pipeline.invoicing.invoice_reference import find_final_invoice
 from billing_pipeline.invoicing.rules.charge_request import BilledInvoice, BilledLine, frozen_request
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -29,10 +29,6 @@ BATCH = 2_000
 Row = dict[str, Any]
 RATED = ("usage", "minimum")
 """Kinds of lines that rating makes; others have no snapshot and no price to be computed from."""
-
-
-class InvoiceNotFoundError(UserError):
-    """No finalised invoice has this number or id."""
 
 
 @dataclass
@@ -51,21 +47,17 @@ def explain_invoice(warehouse: Warehouse, number_or_id: str) -> Explained:
     """The invoice of this number (`INV-00000001`, or 1) or id, checked.
 
     Raises:
-        InvoiceNotFoundError: there is none, or it is a draft.
+        InvoiceUnknown: there is none, or it is a draft.
     """
-    with _still(warehouse) as connection:
-        invoice_id = connection.execute(text(_FIND), {"wanted": number_or_id}).scalar()
-        if invoice_id is None:
-            raise InvoiceNotFoundError(
-                f"{number_or_id!r}: expected the number or id of a finalised invoice, such as INV-00000001"
-            )
-        [explained] = _explain(connection, [invoice_id])
+    invoice = find_final_invoice(warehouse, number_or_id)
+    with _one_state_of(warehouse) as connection:
+        [explained] = _explain(connection, [UUID(invoice.invoice_id)])
     return explained
 
 
 def explain_all(warehouse: Warehouse) -> Iterator[Explained]:
     """Every finalised invoice, checked, in the order of the numbers."""
-    with _still(warehouse) as connection:
+    with _one_state_of(warehouse) as connection:
         found = connection.execute(
             text("SELECT invoice_id FROM billing.invoices WHERE status <> 'draft' ORDER BY invoice_number")
         )
@@ -79,7 +71,7 @@ def ledger_problems(warehouse: Warehouse) -> list[str]:
     return [row["problem"] for row in warehouse.rows(load_sql("comparison/explain_ledger.sql"))]
 
 
-def _still(warehouse: Warehouse) -> Connection:
+def _one_state_of(warehouse: Warehouse) -> Connection:
     """A connection that sees one state of the database and can write nothing."""
     return warehouse.engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
@@ -117,10 +109,13 @@ def _measure_again(snapshot: Row, events: dict[tuple[str, str], list[Row]]) -> l
     if count != snapshot["event_count"]:
         problems.append(f"{where}: {count} events count, {snapshot['event_count']} are recorded")
     if snapshot["basis"] == "carried_forward":
-        # from a period that was not final then it may have been another quantity: the seal alone speaks for it
+        # the quantity of a period that was not final at that time may have changed since: only the seal can be checked
         checked, quantity, source = snapshot["source_final"], snapshot["source_quantity"], "the period before gives"
     else:
-        checked, source = snapshot["aggregation"] is not None, "its events give"  # of old rows it is not recorded how
+        checked, source = (
+            snapshot["aggregation"] is not None,
+            "its events give",
+        )  # old rows do not record how they were measured
         quantity = measure(counting, snapshot["aggregation"], start, end) if checked else None
     if checked and quantity != snapshot["quantity"]:
         given, recorded = (_shown(value) for value in (quantity, snapshot["quantity"]))
@@ -209,9 +204,3 @@ def _by_invoice(rows: Sequence[Row]) -> dict[str, list[Row]]:
     for row in rows:
         grouped[row["invoice_id"]].append(row)
     return grouped
-
-
-_FIND = """
-SELECT invoice_id FROM billing.invoices
-WHERE status <> 'draft' AND (number = :wanted OR invoice_number::text = :wanted OR invoice_id::text = lower(:wanted))
-"""

@@ -21,7 +21,7 @@ _FIELDS: list[tuple[str, pa.DataType]] = [
     for field in fields(Difference)
 ]
 SCHEMA = pa.schema(_FIELDS)
-"""Columns of both files: those of core.month_diff.Difference, amounts in minor units of `currency`."""
+"""Columns of both files: those of rules.month_diff.Difference, amounts in minor units of `currency`."""
 
 KEY = ("currency", "customer_id", "meter", "dimensions", "kind")
 

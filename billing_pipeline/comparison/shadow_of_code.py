@@ -145,7 +145,7 @@ def _environment(warehouse: Warehouse, folder: Path, price_book: Path) -> dict[s
         "PYTHONPATH": path,
         "PYTHONDONTWRITEBYTECODE": "1",
         "BILLING_DATABASE_URL": billing,
-        "DAGSTER_POSTGRES_URL": dagster,  # unset, a database for Dagster would be made
+        "DAGSTER_POSTGRES_URL": dagster,  # if it were not set, a database for Dagster would be created
         "BILLING_PRICE_BOOK": str(price_book.resolve()),
     }
 

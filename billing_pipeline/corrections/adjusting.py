@@ -1,4 +1,4 @@
-"""One-off amounts for a customer, written once. The next draft takes them up (builds/invoices.py)."""
+"""One-off amounts for a customer, written once. The next draft takes them up (invoicing/invoices.py)."""
 
 from dataclasses import dataclass
 from uuid import UUID, uuid5
@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.errors import FOREIGN_KEY, database_reason, sqlstate, violated
+from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
 # Part of every adjustment id ever given: never change it.
@@ -69,7 +70,7 @@ def adjust(
     )
     with warehouse.transaction() as connection:
         values = {name: getattr(new, name) for name in new.__slots__}
-        if connection.execute(text(_INSERT), values).rowcount != 1:
+        if connection.execute(text(load_sql("corrections/adjustment_make.sql")), values).rowcount != 1:
             raise AdjustmentRefused(
                 f"customer {customer_id}: this adjustment was made already; another one needs a reason of its own"
             )
@@ -104,18 +105,5 @@ WITH revoked AS (
     INSERT INTO billing.adjustment_revocations (adjustment_id, author, reason)
     VALUES (CAST(:id AS uuid), :author, :reason) RETURNING *
 )
-INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason)
-SELECT author, 'adjustment.revoke', 'adjustment', adjustment_id::text, reason FROM revoked
-"""
-_INSERT = """
-WITH made AS (
-    INSERT INTO billing.adjustments (adjustment_id, customer_id, currency, amount_minor, description, reason, author)
-    VALUES (:adjustment_id, :customer_id, :currency, :amount_minor, :description, :reason, :author)
-    ON CONFLICT (adjustment_id) DO NOTHING
-    RETURNING *
-)
-INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason, state_after)
-SELECT author, 'adjustment.make', 'adjustment', adjustment_id::text, reason,
-    jsonb_build_object('customer_id', customer_id, 'amount_minor', amount_minor, 'currency', currency)
-FROM made
+SELECT billing.log_action(author, 'adjustment.revoke', 'adjustment', adjustment_id::text, reason) FROM revoked
 """

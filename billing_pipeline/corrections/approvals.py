@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import required_author
 from billing_pipeline.postgres.errors import database_reason
+from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
 
@@ -29,7 +30,7 @@ class MonthDrafts:
 
 def month_drafts(warehouse: Warehouse, month: date) -> MonthDrafts:
     """The month's drafts as they are."""
-    [row] = warehouse.rows(_DRAFTS, month=month)
+    [row] = warehouse.rows(load_sql("corrections/month_drafts.sql"), month=month)
     return MonthDrafts(row["rows"], row["drafts"], dict(row["totals"] or {}), row["unmet"])
 
 
@@ -82,25 +83,14 @@ def set_approval_policy(warehouse: Warehouse, required: bool, *, author: str) ->
         )
 
 
-_DRAFTS = """
-SELECT billing.month_rows(:month) AS rows, coalesce(sum(d.count), 0)::integer AS drafts,
-    jsonb_object_agg(d.currency, d.total) FILTER (WHERE d.currency IS NOT NULL) AS totals,
-    (SELECT count(*) FROM billing.unmet_gates(:month)) AS unmet
-FROM (
-    SELECT i.currency, count(*) AS count, sum(i.total_minor) AS total
-    FROM billing.invoices AS i
-    WHERE i.billing_month = :month AND i.status = 'draft'
-    GROUP BY i.currency
-) AS d
-"""
 _APPROVE = """
 WITH approved AS (
     INSERT INTO billing.month_approvals (billing_month, month_rows, author, drafts, totals)
     VALUES (:month, :rows, :author, :drafts, CAST(:totals AS jsonb))
     RETURNING *
 )
-INSERT INTO billing.automation_log (actor, action, object_type, object_id, state_after)
-SELECT author, 'month.approve', 'month', billing_month::text,
-    jsonb_build_object('rows', month_rows, 'drafts', drafts, 'totals', totals)
-FROM approved
+SELECT billing.log_action(
+    author, 'month.approve', 'month', billing_month::text,
+    state_after => jsonb_build_object('rows', month_rows, 'drafts', drafts, 'totals', totals)
+) FROM approved
 """

@@ -24,7 +24,7 @@ class NotParked(UserError):  # noqa: N818 - reads as what happened
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A parked credit note in one pair of hands."""
+    """A parked credit note whose invoice is locked for us."""
 
     connection: Connection
     charges: ChargeStore

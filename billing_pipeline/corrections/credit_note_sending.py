@@ -98,12 +98,12 @@ def send_and_follow(
         except StripeFailure as failure:
             if failure.outcome is Outcome.STOP:
                 raise
-            # the credit note stands; the invoice's new status is learnt when Stripe is next asked
+            # the credit note is issued; the invoice's new status is recorded when Stripe is asked about it again
     return done
 
 
 class _Pass:
-    """What one pass knows; ends with a Sent."""
+    """The work on one credit note: what is known of it so far, and the next step, until it ends with a Sent."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ class _Pass:
             case Outcome.PARK:
                 return self._end("parked", failure.code, str(evidence))
             case Outcome.RETRY:
-                # not executed; but an earlier one that was lost still may have been
+                # this request was not executed; an earlier one whose answer was lost may have been
                 self._record(failure, outcome_unknown=None)
                 return self._pending(failure.code)
             case Outcome.ASK:

@@ -75,7 +75,7 @@ def insert_credit_note(connection: Connection, new: NewCreditNote) -> str:
         "request_body": body,
         "settlement_id": new.settlement_id,
     }
-    connection.execute(text(_INSERT), values)
+    connection.execute(text(load_sql("corrections/credit_note_insert.sql")), values)
     connection.execute(text(_LOG), {**values, "number": number})
     return number
 
@@ -146,23 +146,14 @@ INSERT INTO billing.credit_note_lines
 (credit_note_id, line_no, invoice_id, invoice_line_no, description, amount_minor)
 VALUES (:credit_note_id, :line_no, :invoice_id, :invoice_line_no, :description, :amount_minor)
 """
-_INSERT = """
-INSERT INTO billing.credit_notes (
-    credit_note_id, invoice_id, customer_id, billing_month, invoice_total_minor, currency, amount_minor, line_count,
-    reduction_minor, refund_minor, balance_minor, paid_minor, credit_note_number, reason, author, request_body,
-    settlement_id
-)
-SELECT CAST(:credit_note_id AS uuid), i.invoice_id, i.customer_id, i.billing_month, i.total_minor, i.currency,
-    :amount_minor, :line_count, :reduction_minor, :refund_minor, :balance_minor, :paid_minor, :credit_note_number,
-    :reason, :author, :request_body, CAST(:settlement_id AS bigint)
-FROM billing.invoices AS i WHERE i.invoice_id = :invoice_id
-"""
 _LOG = """
-INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason, state_after)
-VALUES (:author, 'credit_note.issue', 'credit_note', CAST(:credit_note_id AS text), :reason, jsonb_build_object(
-    'number', CAST(:number AS text), 'invoice_id', CAST(:invoice_id AS text),
-    'amount_minor', CAST(:amount_minor AS bigint), 'reduction_minor', CAST(:reduction_minor AS bigint),
-    'refund_minor', CAST(:refund_minor AS bigint), 'balance_minor', CAST(:balance_minor AS bigint),
-    'settlement_id', CAST(:settlement_id AS bigint)
-))
+SELECT billing.log_action(
+    :author, 'credit_note.issue', 'credit_note', CAST(:credit_note_id AS text), :reason,
+    state_after => jsonb_build_object(
+        'number', CAST(:number AS text), 'invoice_id', CAST(:invoice_id AS text),
+        'amount_minor', CAST(:amount_minor AS bigint), 'reduction_minor', CAST(:reduction_minor AS bigint),
+        'refund_minor', CAST(:refund_minor AS bigint), 'balance_minor', CAST(:balance_minor AS bigint),
+        'settlement_id', CAST(:settlement_id AS bigint)
+    )
+)
 """

@@ -14,6 +14,7 @@ from billing_pipeline.charging.exclusive import in_own_hands
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.invoicing.invoice_reference import find_invoice
+from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.api import RepayingApi
 from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
@@ -38,6 +39,26 @@ class Repaid:
     stripe_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _FailedRefund:
+    """A refund that failed, what was decided about it, and what it went back to.
+
+    `state`: open, intended or settled. While it is open, `method`, `author` and `reason` are empty.
+    """
+
+    refund_id: str
+    amount_minor: int
+    currency: str
+    state: str
+    method: str
+    attempt: int
+    author: str
+    reason: str
+    stripe_id: str | None
+    stripe_customer_id: str | None
+    payment_intent_id: str | None
+
+
 def failed_refunds(warehouse: Warehouse, *, settled: bool = False) -> list[dict[str, Any]]:
     """The refunds that failed, those that wait for a person first; `settled`: the others too."""
     return warehouse.rows(_LIST, settled=settled)
@@ -58,81 +79,74 @@ def repay(warehouse: Warehouse, api: RepayingApi, refund_id: str, signature: Sig
     if found is None:
         raise RepaymentRefused(f'refund "{refund_id}": expected one of `billing credit refunds`, found none')
     with in_own_hands(warehouse, find_invoice(warehouse, str(found)), signature.author) as (connection, _):
-        row = _read(connection, refund_id)
-        if row["state"] == "settled":
-            raise RepaymentRefused(f"refund {refund_id} was settled by {row['author']}: {_said(row)}")
-        if row["state"] == "open":
+        refund = _read(connection, refund_id)
+        if refund.state == "settled":
+            raise RepaymentRefused(f"refund {refund_id} was settled by {refund.author}: {_how_it_was_settled(refund)}")
+        if refund.state == "open":
             state = "settled" if to == ELSEWHERE else "intended"
-            _move(connection, row, "refund.decide", signature, state=state, method=to)
-            row = _read(connection, refund_id)
-        if row["state"] == "intended":
-            _carry_out(connection, api, row, signature.author)
-            row = _read(connection, refund_id)
-    return Repaid(refund_id, row["amount_minor"], row["currency"], row["method"], row["stripe_id"])
+            _move(connection, refund, "refund.decide", signature, state=state, method=to)
+            refund = _read(connection, refund_id)
+        if refund.state == "intended":
+            _carry_out(connection, api, refund, signature.author)
+            refund = _read(connection, refund_id)
+    return Repaid(refund_id, refund.amount_minor, refund.currency, refund.method, refund.stripe_id)
 
 
-def _carry_out(connection: Connection, api: RepayingApi, row: dict[str, Any], author: str) -> None:
-    key = f"{row['refund_id']}:repay:{row['attempt']}"
-    look, make = _calls(api, row, key)
+def _carry_out(connection: Connection, api: RepayingApi, refund: _FailedRefund, author: str) -> None:
+    key = f"{refund.refund_id}:repay:{refund.attempt}"
+    look, make = _calls(api, refund, key)
     for _ in range(UNKNOWN_MAX):
         try:
             made = look() or make()
         except StripeFailure as failure:
             if failure.outcome is Outcome.STOP:
                 raise
-            # a stored 5xx that is repeated has ended, and its key gives nothing else any more
+            # Stripe keeps a 5xx answer under its idempotency key and repeats it: that request has ended
             over = failure.outcome in _DEFINITE or failure.evidence.replayed
             if over and _nothing_came_of_it(look):
-                _move(connection, row, "refund.refused", Signature(author, str(failure)), state="open", method=None)
-                raise RepaymentRefused(f"refund {row['refund_id']} waits for another decision: {failure}") from None
+                _move(connection, refund, "refund.refused", Signature(author, str(failure)), state="open", method=None)
+                raise RepaymentRefused(f"refund {refund.refund_id} waits for another decision: {failure}") from None
             continue
-        _move(
-            connection,
-            row,
-            "stripe.repay",
-            Signature(author, row["reason"]),
-            state="settled",
-            method=row["method"],
-            made=made,
-        )
+        decided = Signature(author, refund.reason)
+        _move(connection, refund, "stripe.repay", decided, state="settled", method=refund.method, made=made)
         return
-    raise RepaymentRefused(f"refund {row['refund_id']}: no definite answer from Stripe; run it again")
+    raise RepaymentRefused(f"refund {refund.refund_id}: no definite answer from Stripe; run it again")
 
 
 def _nothing_came_of_it(look: Callable[[], str | None]) -> bool:
-    """Whether nothing at Stripe repays it. What it was to go to may be gone: then nothing is there."""
+    """Whether nothing at Stripe repays it. If the customer or payment that it was to go to is gone, nothing does."""
     try:
         return look() is None
     except StripeFailure as failure:
         return failure.evidence.kind == "not_found"
 
 
-def _calls(api: RepayingApi, row: dict[str, Any], key: str) -> tuple[Callable[[], str | None], Callable[[], str]]:
-    refund, amount = row["refund_id"], row["amount_minor"]
-    if row["method"] == BALANCE:
-        customer = str(row["stripe_customer_id"])
+def _calls(api: RepayingApi, refund: _FailedRefund, key: str) -> tuple[Callable[[], str | None], Callable[[], str]]:
+    refund_id, amount = refund.refund_id, refund.amount_minor
+    if refund.method == BALANCE:
+        customer = str(refund.stripe_customer_id)
         return (
-            lambda: api.repaid_to_balance(customer, refund),
-            lambda: api.repay_to_balance(customer, amount, row["currency"], refund, key=key),
+            lambda: api.repaid_to_balance(customer, refund_id),
+            lambda: api.repay_to_balance(customer, amount, refund.currency, refund_id, key=key),
         )
-    intent = str(row["payment_intent_id"])
+    intent = str(refund.payment_intent_id)
     return (
-        lambda: api.repaid_to_card(intent, refund),
-        lambda: api.repay_to_card(intent, amount, refund, key=key),
+        lambda: api.repaid_to_card(intent, refund_id),
+        lambda: api.repay_to_card(intent, amount, refund_id, key=key),
     )
 
 
-def _said(row: dict[str, Any]) -> str:
-    return row["reason"] if row["method"] == ELSEWHERE else f"{row['method']}, {row['stripe_id']}"
+def _how_it_was_settled(refund: _FailedRefund) -> str:
+    return refund.reason if refund.method == ELSEWHERE else f"{refund.method}, {refund.stripe_id}"
 
 
-def _read(connection: Connection, refund_id: str) -> dict[str, Any]:
-    return dict(connection.execute(text(_READ), {"id": refund_id}).mappings().one())
+def _read(connection: Connection, refund_id: str) -> _FailedRefund:
+    return _FailedRefund(**connection.execute(text(_READ), {"id": refund_id}).mappings().one())
 
 
 def _move(
     connection: Connection,
-    row: dict[str, Any],
+    refund: _FailedRefund,
     action: str,
     signature: Signature,
     *,
@@ -142,19 +156,19 @@ def _move(
 ) -> None:
     """One statement, which re-checks the state and writes the audit log with it."""
     values = {
-        "id": row["refund_id"],
-        "from_state": row["state"],
+        "id": refund.refund_id,
+        "from_state": refund.state,
         "state": state,
         "method": method,
-        "author": (row["author"] or signature.author) if method else None,
-        "reason": (row["reason"] or signature.reason) if method else None,
+        "author": (refund.author or signature.author) if method else None,
+        "reason": (refund.reason or signature.reason) if method else None,
         "made": made,
         "actor": signature.author,
         "action": action,
         "why": signature.reason,
     }
-    if connection.execute(text(_MOVE), values).rowcount != 1:
-        raise RepaymentRefused(f"refund {row['refund_id']}: somebody else decided meanwhile")
+    if connection.execute(text(load_sql("corrections/failed_refund_move.sql")), values).rowcount != 1:
+        raise RepaymentRefused(f"refund {refund.refund_id}: somebody else decided meanwhile")
 
 
 _LIST = """
@@ -167,24 +181,11 @@ WHERE f.state <> 'settled' OR :settled
 ORDER BY f.state = 'settled', f.noticed_at
 """
 _READ = """
-SELECT f.refund_id, f.amount_minor, f.currency, f.state, f.method, f.attempt, f.author, f.reason, f.stripe_id,
-    c.stripe_customer_id, r.payment_intent_id
+SELECT f.refund_id, f.amount_minor, f.currency, f.state, coalesce(f.method, '') AS method, f.attempt,
+    coalesce(f.author, '') AS author, coalesce(f.reason, '') AS reason, f.stripe_id, c.stripe_customer_id,
+    r.payment_intent_id
 FROM billing.failed_refunds AS f
 JOIN billing.stripe_refunds AS r USING (refund_id)
 JOIN billing.stripe_charges AS c ON c.invoice_id = f.invoice_id
 WHERE f.refund_id = :id
-"""
-_MOVE = """
-WITH moved AS (
-    UPDATE billing.failed_refunds SET
-        state = :state, method = :method, author = :author, reason = :reason, stripe_id = :made,
-        attempt = attempt + (state = 'intended' AND CAST(:state AS text) = 'open')::integer,
-        settled_at = CASE WHEN CAST(:state AS text) = 'settled' THEN clock_timestamp() END
-    WHERE refund_id = :id AND state = :from_state
-    RETURNING *
-)
-INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason, state_before, state_after)
-SELECT :actor, :action, 'refund', refund_id, :why, jsonb_build_object('state', CAST(:from_state AS text)),
-    jsonb_build_object('state', state, 'method', method, 'amount_minor', amount_minor, 'stripe_id', stripe_id)
-FROM moved
 """

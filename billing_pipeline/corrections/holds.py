@@ -11,6 +11,7 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.invoicing.invoice_reference import find_invoice
 from billing_pipeline.postgres.errors import violated
+from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
 
@@ -91,41 +92,26 @@ def release_hold(warehouse: Warehouse, subject: Subject, signature: Signature) -
 
 def active_holds(warehouse: Warehouse, month: date | None = None) -> list[dict[str, Any]]:
     """Active holds, oldest first, with the invoices of the month (or of all) that each keeps back."""
-    return warehouse.rows(_ACTIVE, month=month)
+    return warehouse.rows(load_sql("corrections/active_holds.sql"), month=month)
 
 
-_LOG = """
-INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason, state_after)
-SELECT :author, '{action}', :kind, :key, :reason, jsonb_build_object('hold_id', hold_id) FROM changed
-"""
 _PLACE = """
-WITH changed AS (
+WITH placed AS (
     INSERT INTO billing.holds (subject_type, subject, author, reason) VALUES (:kind, :key, :author, :reason)
-    RETURNING hold_id
+    RETURNING *
 )
-""" + _LOG.format(action="hold.place")
+SELECT billing.log_action(
+    author, 'hold.place', subject_type, subject, reason, state_after => jsonb_build_object('hold_id', hold_id)
+) FROM placed
+"""
 _RELEASE = """
-WITH changed AS (
-    UPDATE billing.holds
-    SET released_at = clock_timestamp(), released_by = :author, release_reason = :reason
+WITH released AS (
+    UPDATE billing.holds SET released_at = clock_timestamp(), released_by = :author, release_reason = :reason
     WHERE subject_type = :kind AND subject = :key AND released_at IS NULL
-    RETURNING hold_id
+    RETURNING *
 )
-""" + _LOG.format(action="hold.release")
-_ACTIVE = """
-SELECT h.subject_type AS kind, h.subject, h.author, h.reason, h.placed_at, k.drafts, k.uncharged
-FROM billing.holds AS h
-CROSS JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE i.status = 'draft') AS drafts,
-        count(*) FILTER (WHERE i.status = 'open') AS uncharged
-    FROM billing.invoices AS i
-    WHERE (h.subject_type, h.subject) IN (
-            ('customer', i.customer_id), ('invoice', i.invoice_id::text), ('month', i.billing_month::text)
-        )
-        AND (CAST(:month AS date) IS NULL OR i.billing_month = :month)
-) AS k
-WHERE h.released_at IS NULL AND (
-        CAST(:month AS date) IS NULL OR k.drafts + k.uncharged > 0 OR h.subject = CAST(:month AS text)
-    )
-ORDER BY h.hold_id
+SELECT billing.log_action(
+    released_by, 'hold.release', subject_type, subject, release_reason,
+    state_after => jsonb_build_object('hold_id', hold_id)
+) FROM released
 """

@@ -12,6 +12,7 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature, required_author
 from billing_pipeline.postgres.errors import FOREIGN_KEY, database_reason, sqlstate, violated
 from billing_pipeline.postgres.locks import lock_month
+from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
 
@@ -53,7 +54,7 @@ def propose(warehouse: Warehouse, month: date, *, author: str) -> Proposed:
         new = [row for period_id, row in wanted.items() if period_id not in standing]
         for row in new:
             values = {**row, "evidence": json.dumps(row["evidence"]), "author": author}
-            connection.execute(text(_PROPOSE), values)
+            connection.execute(text(load_sql("corrections/settlement_propose.sql")), values)
     left_alone = sum(not row["wanted"] for row in due)
     return Proposed(len(new), len(standing), withdrawn, left_alone)
 
@@ -123,7 +124,7 @@ def set_policy(
         "author": required_author(author),
     }
     with warehouse.transaction() as connection:
-        connection.execute(text(_POLICY), values)
+        connection.execute(text(load_sql("corrections/settlement_policy.sql")), values)
 
 
 def _end(connection: Connection, settlement_id: int, status: str, signature: Signature) -> int:
@@ -146,28 +147,11 @@ _OPEN = """
 SELECT settlement_id, period_id, amount_minor, method, pay_back FROM billing.settlements
 WHERE billing_month = :month AND status IN ('proposed', 'approved') FOR UPDATE
 """
-_PROPOSE = """
-WITH proposed AS (
-    INSERT INTO billing.settlements (
-        billing_month, customer_id, period_id, currency, amount_minor, method, pay_back, evidence, proposed_by
-    ) VALUES (
-        :billing_month, :customer_id, :period_id, :currency, :amount_minor, :method, :pay_back,
-        CAST(:evidence AS jsonb), :author
-    )
-    RETURNING *
-)
-INSERT INTO billing.automation_log (actor, action, object_type, object_id, state_after)
-SELECT proposed_by, 'settlement.propose', 'settlement', settlement_id::text, jsonb_build_object(
-    'customer_id', customer_id, 'billing_month', billing_month, 'amount_minor', amount_minor, 'method', method
-)
-FROM proposed
-"""
 _APPROVE = """
 WITH approved AS (
     INSERT INTO billing.settlement_approvals (settlement_id, author) VALUES (:id, :author) RETURNING *
 )
-INSERT INTO billing.automation_log (actor, action, object_type, object_id)
-SELECT author, 'settlement.approve', 'settlement', settlement_id::text FROM approved
+SELECT billing.log_action(author, 'settlement.approve', 'settlement', settlement_id::text) FROM approved
 """
 _STATUS = "SELECT status FROM billing.settlements WHERE settlement_id = :id"
 _END = """
@@ -177,19 +161,5 @@ WITH ended AS (
     WHERE settlement_id = :id AND status IN ('proposed', 'approved')
     RETURNING *
 )
-INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason)
-SELECT ended_by, 'settlement.' || status, 'settlement', settlement_id::text, end_reason FROM ended
-"""
-_POLICY = """
-WITH policy AS (
-    INSERT INTO billing.settlement_policies AS p
-    (scope_type, scope, method, pay_back, threshold_minor, two_people_above_minor, author)
-    VALUES (:scope_type, :scope, :method, :pay_back, :threshold_minor, :two_people_above_minor, :author)
-    ON CONFLICT (scope_type, scope) DO UPDATE SET
-        method = excluded.method, pay_back = excluded.pay_back, threshold_minor = excluded.threshold_minor,
-        two_people_above_minor = excluded.two_people_above_minor, author = excluded.author
-    RETURNING *
-)
-INSERT INTO billing.automation_log (actor, action, object_type, object_id, state_after)
-SELECT author, 'settlement.policy', scope_type, scope, to_jsonb(policy) FROM policy
+SELECT billing.log_action(ended_by, 'settlement.' || status, 'settlement', settlement_id::text, end_reason) FROM ended
 """

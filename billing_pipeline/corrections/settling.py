@@ -7,10 +7,11 @@ invoices by finalisation and charging like any other.
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from datetime import date
+from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.charging.exclusive import in_own_hands
@@ -20,13 +21,27 @@ from billing_pipeline.corrections.credit_note_sending import Sent, send_pending
 from billing_pipeline.corrections.credit_note_store import NewCreditNote, insert_credit_note
 from billing_pipeline.corrections.credit_notes import Creditable, creditable
 from billing_pipeline.corrections.rules.crediting import CreditLine, credit_note_id
+from billing_pipeline.corrections.supplements import draft_missing_supplements, draft_supplement, months_of_supplements
 from billing_pipeline.invoicing.invoice_reference import find_invoice
-from billing_pipeline.invoicing.rules.invoice_ids import supplement_id
 from billing_pipeline.postgres.asset_months import owned_month
 from billing_pipeline.postgres.errors import database_reason
-from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.api import CreditNoteApi
+
+
+@dataclass(frozen=True, slots=True)
+class _Approved:
+    """A settlement that may be carried out. `amount_minor` in minor units of `currency`, below zero: we owe it."""
+
+    settlement_id: int
+    billing_month: date
+    customer_id: str
+    period_id: UUID
+    currency: str
+    amount_minor: int
+    method: str
+    pay_back: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +75,23 @@ def run_settlements(
     """
     author = required_author(author)
     before = send_pending(warehouse, api, actor=author)
-    approved = warehouse.rows(_APPROVED)
-    settled = [_settle(warehouse, api, row, author, run_id) for row in approved]
+    approved = [_Approved(**row) for row in warehouse.rows(_APPROVED)]
+    settled = [_settle(warehouse, api, due, author, run_id) for due in approved]
     after = send_pending(warehouse, api, actor=author)
-    for row in warehouse.rows(_WITHOUT_SUPPLEMENT):
-        with owned_month(warehouse, row["billing_month"]) as connection:
-            _draft_supplement(connection, row["period_id"], run_id)
-    months = tuple(f"{row['billing_month']:%Y-%m}" for row in warehouse.rows(_SUPPLEMENT_DRAFTS))
-    return SettlingReport(tuple(settled), (*before, *after), months)
+    draft_missing_supplements(warehouse, run_id)
+    return SettlingReport(tuple(settled), (*before, *after), months_of_supplements(warehouse))
 
 
-def _settle(warehouse: Warehouse, api: CreditNoteApi, row: dict[str, Any], author: str, run_id: str) -> Settled:
-    outcome = (row["settlement_id"], row["customer_id"], row["amount_minor"], row["currency"])
+def _settle(warehouse: Warehouse, api: CreditNoteApi, due: _Approved, author: str, run_id: str) -> Settled:
+    outcome = (due.settlement_id, due.customer_id, due.amount_minor, due.currency)
     try:
-        with ExitStack() as hands:
+        with ExitStack() as locks:
             notes: list[NewCreditNote] = []
-            rest = row["amount_minor"]
-            if row["method"] == "at_once" and rest < 0:
-                notes = _credit_notes(warehouse, api, row, author, hands)
+            rest = due.amount_minor
+            if due.method == "at_once" and rest < 0:
+                notes = _credit_notes(warehouse, api, due, author, locks)
                 rest += sum(line.amount_minor for note in notes for line in note.lines)
-            documents = _write(warehouse, row, notes, rest, author, run_id)
+            documents = _write(warehouse, due, notes, rest, author, run_id)
     except UserError as error:
         return Settled(*outcome, waits=str(error))
     except DBAPIError as error:
@@ -88,15 +100,15 @@ def _settle(warehouse: Warehouse, api: CreditNoteApi, row: dict[str, Any], autho
 
 
 def _credit_notes(
-    warehouse: Warehouse, api: CreditNoteApi, row: dict[str, Any], author: str, hands: ExitStack
+    warehouse: Warehouse, api: CreditNoteApi, due: _Approved, author: str, locks: ExitStack
 ) -> list[NewCreditNote]:
     """Credit notes over as much as the period's invoices can give, supplementary ones first; their locks are kept."""
     notes: list[NewCreditNote] = []
-    wanted = -row["amount_minor"]
-    for invoice in warehouse.rows(_INVOICES, period_id=row["period_id"]):
+    wanted = -due.amount_minor
+    for invoice in warehouse.rows(_INVOICES, period_id=due.period_id):
         if wanted == 0:
             break
-        _, charges = hands.enter_context(in_own_hands(warehouse, find_invoice(warehouse, invoice["id"]), author))
+        _, charges = locks.enter_context(in_own_hands(warehouse, find_invoice(warehouse, invoice["id"]), author))
         can: Creditable = creditable(warehouse, charges, api, invoice["id"])
         amount = min(wanted, can.left_minor)
         if amount == 0:
@@ -104,54 +116,44 @@ def _credit_notes(
         wanted -= amount
         notes.append(
             NewCreditNote(
-                credit_note_id("settlement", row["settlement_id"], invoice["id"]),
+                credit_note_id("settlement", due.settlement_id, invoice["id"]),
                 invoice["id"],
                 can.stripe_invoice_id,
-                [CreditLine(row["description"], amount)],
-                can.parts(amount, row["pay_back"]),
+                [CreditLine(due.description, amount)],
+                can.parts(amount, due.pay_back),
                 can.paid_minor,
-                row["description"],
+                due.description,
                 author,
-                row["settlement_id"],
+                due.settlement_id,
             )
         )
     return notes
 
 
 def _write(
-    warehouse: Warehouse, row: dict[str, Any], notes: Sequence[NewCreditNote], rest: int, author: str, run_id: str
+    warehouse: Warehouse, due: _Approved, notes: Sequence[NewCreditNote], rest: int, author: str, run_id: str
 ) -> tuple[str, ...]:
     """The documents and the settlement's end, or nothing."""
     documents = []
-    with owned_month(warehouse, row["billing_month"]) as connection:
-        left = connection.execute(text(_STILL), {"id": row["settlement_id"]}).scalar()
+    with owned_month(warehouse, due.billing_month) as connection:
+        left = connection.execute(text(_STILL), {"id": due.settlement_id}).scalar()
         if left is None:
-            raise UserError(f"settlement {row['settlement_id']} was carried out or withdrawn by somebody else")
-        if left != row["amount_minor"]:
+            raise UserError(f"settlement {due.settlement_id} was carried out or withdrawn by somebody else")
+        if left != due.amount_minor:
             raise UserError(
-                f"settlement {row['settlement_id']}: what is left has changed from {row['amount_minor']} to {left}"
+                f"settlement {due.settlement_id}: what is left has changed from {due.amount_minor} to {left}"
                 " minor units since it was proposed; propose again"
             )
         documents += [insert_credit_note(connection, note) for note in notes]
         if rest != 0:
-            supplement = rest > 0 and row["method"] == "at_once"
-            values = {**row, "amount_minor": rest, "author": author, "on_supplement": supplement}
+            supplement = rest > 0 and due.method == "at_once"
+            values = {**asdict(due), "amount_minor": rest, "author": author, "on_supplement": supplement}
             connection.execute(text(_ADJUSTMENT), values)
             documents.append("an adjustment of the next invoice")
             if supplement:
-                documents[-1] = _draft_supplement(connection, row["period_id"], run_id)
-        connection.execute(text(_APPLIED), {"id": row["settlement_id"], "author": author})
+                documents[-1] = draft_supplement(connection, due.period_id, run_id)
+        connection.execute(text(_APPLIED), {"id": due.settlement_id, "author": author})
     return tuple(documents)
-
-
-def _draft_supplement(connection: Connection, period_id: object, run_id: str) -> str:
-    """A supplementary draft of the period with the adjustments that wait for one."""
-    period = connection.execute(text(_NEXT_SUPPLEMENT), {"period_id": period_id}).one()
-    own = str(supplement_id(period.customer_id, period.period_start, period.supplement_no))
-    values = {"period_id": period_id, "invoice_id": own, "supplement_no": period.supplement_no, "run_id": run_id}
-    connection.execute(text(load_sql("corrections/supplement_lines.sql")), values)
-    connection.execute(text(_SUPPLEMENT), values)
-    return f"supplementary draft {own}"
 
 
 _APPROVED = """
@@ -163,7 +165,7 @@ WHERE s.status = 'approved' ORDER BY s.settlement_id
 """
 _INVOICES = """
 SELECT i.invoice_id::text AS id FROM billing.invoices AS i
-WHERE i.period_id = :period_id AND i.status IN ('open', 'paid', 'uncollectible') ORDER BY i.supplement_no DESC
+WHERE i.period_id = :period_id AND billing.is_final(i.status) ORDER BY i.supplement_no DESC
 """
 _STILL = """
 SELECT u.left_minor FROM billing.settlements AS s JOIN billing.unsettled_drift AS u USING (period_id)
@@ -183,32 +185,8 @@ WITH applied AS (
     UPDATE billing.settlements SET status = 'applied', ended_by = :author, ended_at = clock_timestamp()
     WHERE settlement_id = :id RETURNING *
 )
-INSERT INTO billing.automation_log (actor, action, object_type, object_id, state_after)
-SELECT ended_by, 'settlement.apply', 'settlement', settlement_id::text, jsonb_build_object('amount_minor', amount_minor)
-FROM applied
-"""
-_NEXT_SUPPLEMENT = """
-SELECT p.customer_id, p.period_start, max(i.supplement_no) + 1 AS supplement_no
-FROM billing.billing_periods AS p JOIN billing.invoices AS i USING (period_id)
-WHERE p.period_id = :period_id GROUP BY p.customer_id, p.period_start
-"""
-_SUPPLEMENT = """
-INSERT INTO billing.invoices (
-    invoice_id, customer_id, period_id, billing_month, currency, total_minor, line_count, supplement_no, run_id
-)
-SELECT a.invoice_id, a.customer_id, a.period_id, a.billing_month, a.currency, sum(a.amount_minor), count(*),
-    CAST(:supplement_no AS integer), :run_id
-FROM billing.invoice_adjustments AS a WHERE a.invoice_id = :invoice_id
-GROUP BY a.invoice_id, a.customer_id, a.period_id, a.billing_month, a.currency
-"""
-_WITHOUT_SUPPLEMENT = """
-SELECT DISTINCT p.billing_month, w.corrects_period_id AS period_id
-FROM billing.waiting_adjustments AS w
-JOIN billing.billing_periods AS p ON p.period_id = w.corrects_period_id
-JOIN billing.invoices AS i ON i.period_id = p.period_id AND i.supplement_no = 0
-WHERE w.on_supplement AND i.status IN ('open', 'paid', 'uncollectible')
-ORDER BY 1, 2
-"""
-_SUPPLEMENT_DRAFTS = """
-SELECT DISTINCT billing_month FROM billing.invoices WHERE supplement_no > 0 AND status = 'draft' ORDER BY 1
+SELECT billing.log_action(
+    ended_by, 'settlement.apply', 'settlement', settlement_id::text,
+    state_after => jsonb_build_object('amount_minor', amount_minor)
+) FROM applied
 """

@@ -16,9 +16,9 @@ class UnbilledRefused(UserError):  # noqa: N818 - reads as what happened
 
 
 def leave_unbilled(warehouse: Warehouse, invoice: NamedInvoice, signature: Signature) -> None:
-    """Decide that the invoice's period gets no other invoice, and drop the draft of one; decided twice it stands once.
+    """Decide that the invoice's period gets no other invoice, and drop its draft; deciding it again changes nothing.
 
-    It has no effect while the invoice stands, so it is decided before voiding: no run can bill the period in between.
+    It has no effect until the invoice is void, so it is decided before voiding: no run can bill the period in between.
 
     Raises:
         UnbilledRefused: the period was billed again, or it is a supplementary invoice, whose adjustments wait.
@@ -36,7 +36,7 @@ def leave_unbilled(warehouse: Warehouse, invoice: NamedInvoice, signature: Signa
 
 
 def bill_again(warehouse: Warehouse, invoice: NamedInvoice, *, author: str) -> bool:
-    """Lift a decision that the invoice's period is not billed again; whether one stood."""
+    """Lift a decision that the invoice's period is not billed again; False: there was none."""
     with warehouse.transaction() as connection:
         lifted = connection.execute(text(_LIFT), {"invoice_id": invoice.invoice_id, "author": author}).rowcount
     return lifted > 0
@@ -60,9 +60,10 @@ WITH decided AS (
     SELECT period_id, invoice_id, :author, :reason FROM billing.invoices WHERE invoice_id = CAST(:invoice_id AS uuid)
     RETURNING *
 )
-INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason, state_after)
-SELECT author, 'period.leave_unbilled', 'invoice', invoice_id::text, reason, jsonb_build_object('period_id', period_id)
-FROM decided
+SELECT billing.log_action(
+    author, 'period.leave_unbilled', 'invoice', invoice_id::text, reason,
+    state_after => jsonb_build_object('period_id', period_id)
+) FROM decided
 """
 _LIFT = """
 WITH lifted AS (
@@ -70,7 +71,8 @@ WITH lifted AS (
     WHERE invoice_id = CAST(:invoice_id AS uuid) AND lifted_at IS NULL
     RETURNING *
 )
-INSERT INTO billing.automation_log (actor, action, object_type, object_id, state_after)
-SELECT lifted_by, 'period.bill_again', 'invoice', invoice_id::text, jsonb_build_object('period_id', period_id)
-FROM lifted
+SELECT billing.log_action(
+    lifted_by, 'period.bill_again', 'invoice', invoice_id::text,
+    state_after => jsonb_build_object('period_id', period_id)
+) FROM lifted
 """

@@ -1,6 +1,6 @@
 """Voiding an invoice that was not paid, so that its period can be billed again as the next revision.
 
-The calls and the lock are charging/void.py's. Here: what else stands in the way, and saying so.
+Here: what forbids it, and whether the period is billed again. The calls and the lock are charging/void_at_stripe.py's.
 """
 
 from billing_pipeline.charging.void_at_stripe import Voided, VoidRefused, void_charge

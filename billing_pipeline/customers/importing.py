@@ -1,6 +1,6 @@
 """Customers from a file into billing.customers: inserted, updated or left alone, all or nothing.
 
-Here: the comparison with the stored customers. Not here: formats and cells (import_files and
+Here: the comparison with the stored customers. Not here: formats and cells (imports/files.py and
 imports/rules/fields.py).
 """
 
@@ -15,6 +15,7 @@ from billing_pipeline.customers.rules.fields import CUSTOMER_FIELDS, DATE
 from billing_pipeline.imports.files import BATCH_ROWS, ImportFile
 from billing_pipeline.imports.problems import PROBLEMS_SHOWN
 from billing_pipeline.postgres.arrow_copy import copy_arrow_in
+from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
 _STAGE = """
@@ -25,76 +26,6 @@ CREATE TEMP TABLE staged_customers (
 ) ON COMMIT DROP
 """
 
-_PROBLEMS = f"""
-WITH staged AS (
-    SELECT
-        *,
-        min(line) OVER (PARTITION BY customer_id) AS customer_line,
-        first_value(line) OVER (PARTITION BY stripe_customer_id ORDER BY line) AS stripe_line,
-        first_value(customer_id) OVER (PARTITION BY stripe_customer_id ORDER BY line) AS stripe_owner
-    FROM pg_temp.staged_customers
-),
-
-problems AS (
-    SELECT
-        line, 'cycle_anchor' AS field, '' AS value,
-        '{DATE}, from which ' || billing_cycle || ' are counted' AS expected
-    FROM staged WHERE billing_cycle <> 'calendar_month' AND cycle_anchor IS NULL
-    UNION ALL
-    SELECT line, 'customer_id', customer_id, 'each customer once, found it in line ' || customer_line
-    FROM staged WHERE customer_line < line
-    UNION ALL
-    SELECT line, 'stripe_customer_id', stripe_customer_id, 'each Stripe customer once, found it in line ' || stripe_line
-    FROM staged WHERE stripe_customer_id IS NOT NULL AND stripe_owner <> customer_id
-    UNION ALL
-    SELECT
-        s.line, 'stripe_customer_id', s.stripe_customer_id,
-        'a blank or ' || c.stripe_customer_id || ', which customer ' || s.customer_id || ' already has'
-    FROM staged AS s INNER JOIN billing.customers AS c USING (customer_id)
-    WHERE c.stripe_customer_id <> s.stripe_customer_id
-    UNION ALL
-    SELECT
-        s.line, 'stripe_customer_id', s.stripe_customer_id,
-        'a Stripe customer of nobody else, it belongs to customer ' || c.customer_id
-    FROM staged AS s INNER JOIN billing.customers AS c USING (stripe_customer_id)
-    WHERE c.customer_id <> s.customer_id
-)
-
-SELECT line, field, value, expected, count(*) OVER () AS total FROM problems ORDER BY line, field LIMIT :limit
-"""
-
-# A blank stripe_customer_id keeps what is stored: the first charge fills it in, and no file may undo that.
-_UPDATE = """
-WITH changed AS (
-    SELECT c.customer_id, to_jsonb(c) - 'imported_at' AS state_before
-    FROM billing.customers AS c INNER JOIN pg_temp.staged_customers AS s USING (customer_id)
-    WHERE (c.name, c.email, c.currency, c.timezone, c.billing_cycle, c.cycle_anchor, c.stripe_customer_id)
-        IS DISTINCT FROM (
-            s.name, s.email, s.currency, s.timezone, s.billing_cycle, s.cycle_anchor,
-            coalesce(s.stripe_customer_id, c.stripe_customer_id)
-        )
-),
-
-updated AS (
-    UPDATE billing.customers AS c
-    SET name = s.name,
-        email = s.email,
-        currency = s.currency,
-        timezone = s.timezone,
-        billing_cycle = s.billing_cycle,
-        cycle_anchor = s.cycle_anchor,
-        stripe_customer_id = coalesce(s.stripe_customer_id, c.stripe_customer_id),
-        imported_at = clock_timestamp()
-    FROM pg_temp.staged_customers AS s
-    WHERE s.customer_id = c.customer_id AND c.customer_id IN (SELECT customer_id FROM changed)
-    RETURNING c.customer_id, to_jsonb(c) - 'imported_at' AS state_after
-)
-
-INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason, state_before, state_after)
-SELECT :actor, 'customer.import', 'customer', customer_id, :reason, state_before, state_after
-FROM changed INNER JOIN updated USING (customer_id)
-ORDER BY customer_id
-"""
 
 _INSERT = """
 INSERT INTO billing.customers
@@ -142,7 +73,7 @@ def import_customers(
         _add_problems(connection, file)
         file.problems.raise_if_any()
         changes = {"actor": actor, "reason": f"import of {file.name}"}
-        updated = connection.execute(text(_UPDATE), changes).rowcount
+        updated = connection.execute(text(load_sql("customers/import_update.sql")), changes).rowcount
         inserted = connection.execute(text(_INSERT)).rowcount
     return CustomerImport(file.row_count, inserted, updated, file.row_count - inserted - updated)
 
@@ -156,7 +87,8 @@ def _blanks_as_nulls(table: pa.Table) -> pa.Table:
 
 
 def _add_problems(connection: Connection, file: ImportFile) -> None:
-    found = connection.execute(text(_PROBLEMS), {"limit": PROBLEMS_SHOWN}).mappings().all()
+    parameters = {"shown": PROBLEMS_SHOWN, "date_format": DATE}
+    found = connection.execute(text(load_sql("customers/import_problems.sql")), parameters).mappings().all()
     for row in found:
         file.problems.add(row["line"], row["field"], row["value"], row["expected"])
     if found:

@@ -29,7 +29,7 @@ SAMPLE_ROWS = 20
 
 @dataclass(frozen=True)
 class GateResult:
-    """What one gate said."""
+    """The result of one gate."""
 
     gate: Gate
     version: int
@@ -119,7 +119,7 @@ def _validate(warehouse: Warehouse, batch: str, gates: Sequence[Gate], values: M
         try:
             outcome = definition.get_batch().validate(suite, result_format={"result_format": "BASIC"})
         finally:
-            # two pools, and neither is ever closed by itself
+            # Great Expectations opens two connection pools and closes neither
             source.get_execution_engine().close()
             source.get_engine().dispose()
     failing = {gate.name: 0 for gate in gates}
@@ -129,7 +129,7 @@ def _validate(warehouse: Warehouse, batch: str, gates: Sequence[Gate], values: M
             continue
         detail = result.result
         count = detail.get("unexpected_count", detail.get("observed_value"))
-        if not count:  # the check itself broke: that is no pass, and the operator must see why
+        if not count:  # the check itself failed to run: that is not passed, and the operator must see why
             raise GateBrokenError(f"check {name} did not run: {_first_line(result.exception_info)}")
         failing[name] += int(count)
     return failing

@@ -1,4 +1,5 @@
 """Files of users (CSV, JSONL, Parquet) into typed rows, or one clear line a mistake.
 
-What the rows mean belongs to the room that imports them.
+Here: formats, cells and the lines about mistakes. Not here: what the rows mean, which belongs to the room that imports
+them (`customers/`, `usage/`).
 """

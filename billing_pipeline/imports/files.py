@@ -1,6 +1,6 @@
 """A file that a user imports: opened by its extension, digested, read in batches, checked by its fields.
 
-Here: files and streams. Not here: the formats (import_text, import_parquet), the rules, the database.
+Here: files and streams. Not here: the formats (text.py, parquet.py), the rules, the database.
 """
 
 import gzip
@@ -80,7 +80,7 @@ class ImportFile:
 
     def _stream(self, raw: io.RawIOBase, suffix: str, zipped: bool) -> BinaryIO:
         if suffix == ".parquet":
-            # read from its end, so the digest needs a pass of its own
+            # Parquet is read from its end, so the digest needs another pass over the file
             while block := raw.read(1 << 20):
                 self._digest.update(block)
             raw.seek(0)

@@ -117,7 +117,7 @@ def _instants(column: AnyArray) -> AnyArray:
 
 
 def _json(value: dict[str, str | None] | list[tuple[str, str | None]] | None) -> str:
-    # A struct has every name in every row: null is how it leaves one out.
+    # A struct has every name in every row: a null means that the row does not have the name.
     pairs = value.items() if isinstance(value, dict) else value or []
     inner = (f"{json.dumps(k)}: {json.dumps(v)}" for k, v in pairs if v is not None)
     return "{" + ", ".join(inner) + "}"

@@ -45,7 +45,7 @@ def shown(value: str) -> str:
 def printable(text: str) -> str:
     r"""Text as one line; control characters and bytes that are no UTF-8 become escapes such as `\xe9`."""
     text = _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
-    # a surrogate is either a byte that was no UTF-8, or half a pair from JSON, which is no byte
+    # a surrogate is either a byte that was not UTF-8, or half of a surrogate pair that JSON spelled
     raw = "".join(c if not "\ud800" <= c <= "\udfff" or "\udc80" <= c <= "\udcff" else ascii(c)[1:-1] for c in text)
     return raw.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 

@@ -168,7 +168,7 @@ _ABSENT = object()
 
 
 def _may_hold(field: Field, value: object) -> bool:
-    # what is neither text nor the field's own kind goes to the rule as JSON, which refuses it with its own words
+    # any other kind of value goes to the field's rule as JSON, and the rule refuses it
     return field.kind in ("number", "object") or (value is None)
 
 

@@ -39,10 +39,7 @@ def build(warehouse: Warehouse, month: date, run_id: str) -> BuiltDrift:
     with owned_month(warehouse, month) as connection:
         scope = {"month": month, "run_id": run_id}
         compared = connection.execute(
-            text(
-                "SELECT count(*) FROM billing.invoices"
-                " WHERE billing_month = :month AND status IN ('open', 'paid', 'uncollectible')"
-            ),
+            text("SELECT count(*) FROM billing.invoices WHERE billing_month = :month AND billing.is_final(status)"),
             scope,
         ).scalar_one()
         connection.execute(

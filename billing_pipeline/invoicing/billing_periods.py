@@ -35,7 +35,7 @@ def build(warehouse: Warehouse, month: date, run_id: str, now: datetime) -> Laid
     of zone or cycle takes effect in the first month that is laid out after it.
     """
     with owned_month(warehouse, month) as connection:
-        # another month's build may bridge into this one, and the chain of a customer crosses months
+        # another month's build may fill in periods of this one, and a customer's periods are chained across months
         lock_billing_periods(connection)
         bridges = bridging_months(connection, month)
         make_calendar(connection, [*bridges, month])
@@ -54,7 +54,7 @@ def build(warehouse: Warehouse, month: date, run_id: str, now: datetime) -> Laid
 
 def bridging_months(connection: Connection, month: date) -> list[date]:
     """Months between this one and those of customers whose chain does not reach it, nearest to the chain first."""
-    chains = connection.execute(text(_CHAINS), {"month": month}).one()
+    chains = connection.execute(text(load_sql("invoicing/period_chains.sql")), {"month": month}).one()
     forward, backward = [], []
     if chains.behind is not None:
         step = month_after(chains.behind)
@@ -121,7 +121,7 @@ _CALENDAR = pa.schema(_FIELDS)
 
 def _drop_outdated(connection: Connection, month: date, now: datetime) -> int:
     """Remove the month's periods whose customer has another zone, cycle or currency by now, and what hangs on them."""
-    connection.execute(text(_OUTDATED), {"month": month, "now": now})
+    connection.execute(text(load_sql("invoicing/outdated_periods.sql")), {"month": month, "now": now})
     for table in ("invoices", "invoice_line_items", "usage_snapshots", "billing_periods"):
         statement = f"DELETE FROM billing.{table} WHERE period_id IN (SELECT period_id FROM pg_temp.relaid)"
         deleted = connection.execute(text(statement)).rowcount
@@ -132,93 +132,12 @@ def _lay(connection: Connection, month: date, target: date, now: datetime, *, br
     parameters = {"month": month, "target": target, "now": now, "bridging": bridging}
     wanted = load_sql("invoicing/billing_periods.sql")
     connection.execute(text(f"CREATE TEMP TABLE laid ON COMMIT DROP AS {wanted}"), parameters)
-    # whoever was a customer's first period and is no longer must say so before another first one may enter
+    # a customer has one first period: the old one gets its predecessor before an earlier one may be inserted
     connection.execute(text(_LINK))
     inserted = connection.execute(text(_INSERT)).rowcount
     connection.execute(text("DROP TABLE pg_temp.laid"))
     return inserted
 
-
-_CHAINS = """
-SELECT
-    min(latest) FILTER (WHERE latest < :month) AS behind,
-    max(earliest) FILTER (WHERE earliest > :month) AS ahead
-FROM (
-    SELECT
-        c.customer_id,
-        (
-            SELECT p.billing_month FROM billing.billing_periods AS p
-            WHERE p.customer_id = c.customer_id ORDER BY p.period_end DESC LIMIT 1
-        ) AS latest,
-        (
-            SELECT p.billing_month FROM billing.billing_periods AS p
-            WHERE p.customer_id = c.customer_id ORDER BY p.period_end LIMIT 1
-        ) AS earliest
-    FROM billing.customers AS c
-) AS chains
-"""
-
-# Dropped are a customer's periods from the first outdated one to the end of the month, never those before a finalised
-# invoice; and, where later months hang on them, only if the calendar has something to put in their place: the chain
-# would break otherwise. A change of cycle alone leaves a month alone that others follow.
-_OUTDATED = """
-CREATE TEMP TABLE relaid ON COMMIT DROP AS
-WITH own AS (
-    SELECT
-        p.period_id,
-        p.customer_id,
-        p.period_start,
-        p.period_end,
-        p.previous_end,
-        c.timezone,
-        c.billing_cycle,
-        c.cycle_anchor,
-        p.currency <> c.currency OR p.timezone <> c.timezone AS moved,
-        EXISTS (SELECT FROM billing.invoices AS i WHERE i.period_id = p.period_id AND i.status <> 'draft') AS finalised,
-        (
-            SELECT n.period_start FROM billing.billing_periods AS n
-            WHERE n.customer_id = p.customer_id AND n.billing_month > :month ORDER BY n.period_start LIMIT 1
-        ) AS next_start
-    FROM billing.billing_periods AS p
-    JOIN billing.customers AS c USING (customer_id)
-    WHERE p.billing_month = :month
-),
-matched AS (
-    SELECT o.*, k.period_start AS calendar_start
-    FROM own AS o
-    LEFT JOIN pg_temp.calendar AS k
-        ON (k.timezone, k.billing_cycle, k.period_end) = (o.timezone, o.billing_cycle, o.period_end)
-            AND k.cycle_anchor IS NOT DISTINCT FROM o.cycle_anchor
-),
-outdated AS (
-    SELECT DISTINCT ON (customer_id) *
-    FROM matched AS m
-    WHERE (
-            moved
-            OR (calendar_start IS NULL AND next_start IS NULL)
-            OR (previous_end IS NULL AND calendar_start <> period_start) -- the anchor, a customer's first day, moved
-        )
-        AND NOT EXISTS (
-            SELECT FROM own AS f
-            WHERE f.customer_id = m.customer_id AND f.finalised AND f.period_start >= m.period_start
-        )
-    ORDER BY customer_id, period_start
-)
-SELECT o.period_id
-FROM own AS o
-JOIN outdated AS h USING (customer_id)
-WHERE o.period_start >= h.period_start
-    AND (
-        h.next_start IS NULL
-        OR h.next_start <= :now AND EXISTS (
-            SELECT FROM pg_temp.calendar AS k
-            WHERE (k.timezone, k.billing_cycle, k.billing_month) = (h.timezone, h.billing_cycle, :month)
-                AND k.cycle_anchor IS NOT DISTINCT FROM h.cycle_anchor
-                AND k.period_start < h.next_start
-                AND (h.previous_end IS NULL OR k.period_end > h.previous_end)
-        )
-    )
-"""
 
 _LINK = """
 UPDATE billing.billing_periods AS p SET previous_end = p.period_start

@@ -79,7 +79,7 @@ def finalise_month(warehouse: Warehouse, month: date, run_id: str, *, started_by
         connection.execute(text("SET LOCAL work_mem = '128MB'; SET LOCAL jit = off"))
         lock_month(connection, month)
         held = _on_hold(connection, parameters)
-        # a charge row that was lost after its invoice's commit is written anew: the request follows from the lines
+        # after a restore an invoice may be final without its charge: it is written again, from the same lines
         _write_intents(connection, parameters)
         if not _needs_gates(connection, parameters):
             return Finalised(0, held)

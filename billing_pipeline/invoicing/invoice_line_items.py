@@ -1,4 +1,4 @@
-"""Usage snapshots through `core.rating` into line items: streamed out, rated in Arrow, streamed in."""
+"""Usage snapshots through `pricing/rules/rating.py` into line items: streamed out, rated in Arrow, streamed in."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -115,8 +115,8 @@ def _revised(tables: Iterator[pa.Table], reissued: dict[str, str]) -> Iterator[p
         if not reissued:
             yield table
             continue
-        own: list[Any] = table["invoice_id"].to_pylist()
-        ids = [reissued.get(one, one) for one in own]
+        first_ids: list[Any] = table["invoice_id"].to_pylist()
+        ids = [reissued.get(first_id, first_id) for first_id in first_ids]
         place = table.column_names.index("invoice_id")
         yield table.set_column(place, "invoice_id", pa.array(ids, pa.string()))
 
@@ -143,24 +143,7 @@ def _replace_changed(connection: Connection, scope: dict[str, Any]) -> tuple[int
     connection.execute(text("ANALYZE pg_temp.built_lines"))
     with joined_in_bulk(connection):
         connection.execute(
-            text(
-                f"""
-                CREATE TEMP TABLE changed ON COMMIT DROP AS
-                SELECT DISTINCT invoice_id FROM (
-                    (
-                        SELECT {names} FROM pg_temp.built_lines
-                        EXCEPT ALL
-                        SELECT {names} FROM billing.invoice_line_items AS t WHERE {OPEN_LINES}
-                    )
-                    UNION ALL
-                    (
-                        SELECT {names} FROM billing.invoice_line_items AS t WHERE {OPEN_LINES}
-                        EXCEPT ALL
-                        SELECT {names} FROM pg_temp.built_lines
-                    )
-                ) AS differences
-                """
-            ),
+            text(load_sql("invoicing/changed_invoices.sql").format(names=names, open_lines=OPEN_LINES)),
             scope,
         )
     connection.execute(

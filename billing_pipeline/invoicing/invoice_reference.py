@@ -35,19 +35,37 @@ class NamedInvoice:
 
 
 def find_invoice(warehouse: Warehouse, reference: str) -> NamedInvoice:
-    """The invoice with this number (INV-00000001) or id.
+    """The invoice with this number (INV-00000001, or 1) or id.
 
     Raises:
         InvoiceUnknown: there is none.
     """
-    try:
-        invoice_id = str(UUID(reference))
-    except ValueError:
-        invoice_id = None
-    found = warehouse.rows(_FIND, number=reference.strip().upper(), invoice_id=invoice_id)
+    found = warehouse.rows(_FIND, **_number_or_id(reference.strip()))
     if not found:
         raise InvoiceUnknown(f'invoice "{reference}": expected the number or the id of an invoice, found none')
     return NamedInvoice(**found[0])
+
+
+def find_final_invoice(warehouse: Warehouse, reference: str) -> NamedInvoice:
+    """The same of an invoice that is finalised; also of one that is void by now.
+
+    Raises:
+        InvoiceUnknown: there is none, or it is a draft.
+    """
+    found = warehouse.rows(_FIND, **_number_or_id(reference.strip()))
+    if not found or found[0]["status"] == "draft":
+        raise InvoiceUnknown(
+            f'invoice "{reference}": expected the number or the id of a finalised invoice, such as INV-00000001'
+        )
+    return NamedInvoice(**found[0])
+
+
+def _number_or_id(reference: str) -> dict[str, str | None]:
+    try:
+        return {"number": None, "invoice_id": str(UUID(reference))}
+    except ValueError:
+        plain = reference.isascii() and reference.isdigit()
+        return {"number": f"INV-{reference:0>8}" if plain else reference.upper(), "invoice_id": None}
 
 
 _FIND = """

@@ -1,4 +1,4 @@
-"""Snapshots through `core.rating` into lines: streamed out of Postgres, rated in Arrow, block by block."""
+"""Snapshots through `pricing/rules/rating.py` into lines: streamed out of Postgres, rated in Arrow, block by block."""
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing

@@ -24,12 +24,16 @@ RULES = (
     ),
 )  # fmt: skip
 
+STATEMENTS = ("usage/usage_snapshots.sql", "views/corrected_events.sql")
+"""What measures usage, and the view of corrections that it reads."""
+
 
 @cache
 def code_version() -> str:
-    """`<version>+<12 hex digits>`: of the files in RULES and of the statement that measures usage."""
+    """`<version>+<12 hex digits>`: of the files in RULES and STATEMENTS."""
     digest = sha256()
     for name in RULES:
         digest.update((PACKAGE / name).read_bytes())
-    digest.update(load_sql("usage/usage_snapshots.sql").encode())
+    for statement in STATEMENTS:
+        digest.update(load_sql(statement).encode())
     return f"{version('billing_pipeline')}+{digest.hexdigest()[:12]}"

@@ -11,6 +11,7 @@ from hashlib import sha256
 from sqlalchemy import Connection, text
 
 from billing_pipeline.postgres.locks import lock_price_books
+from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.rules.price_book import PriceBook, price_rows
 
@@ -71,16 +72,7 @@ def build(warehouse: Warehouse, books: Sequence[PriceBook], source_text: str, ru
 
 def _load_book(connection: Connection, book: PriceBook, checksum: str, run_id: str) -> None:
     connection.execute(
-        text(
-            """
-            INSERT INTO billing.price_books AS b (currency, name, content_sha256, run_id)
-            VALUES (:currency, :name, :checksum, :run_id)
-            ON CONFLICT (currency) DO UPDATE SET
-                name = excluded.name, content_sha256 = excluded.content_sha256, run_id = excluded.run_id,
-                loaded_at = clock_timestamp()
-            WHERE (b.name, b.content_sha256) <> (excluded.name, excluded.content_sha256)
-            """
-        ),
+        text(load_sql("pricing/price_book.sql")),
         {"currency": book.currency, "name": book.name, "checksum": checksum, "run_id": run_id},
     )
     connection.execute(
@@ -89,16 +81,7 @@ def _load_book(connection: Connection, book: PriceBook, checksum: str, run_id: s
     )
     for meter in book.meters.values():
         connection.execute(
-            text(
-                """
-                INSERT INTO billing.meters AS m (currency, meter, aggregation, dimensions, unit)
-                VALUES (:currency, :meter, :aggregation, :dimensions, :unit)
-                ON CONFLICT (currency, meter) DO UPDATE SET
-                    aggregation = excluded.aggregation, dimensions = excluded.dimensions, unit = excluded.unit
-                WHERE (m.aggregation, m.dimensions, m.unit)
-                    IS DISTINCT FROM (excluded.aggregation, excluded.dimensions, excluded.unit)
-                """
-            ),
+            text(load_sql("pricing/meter.sql")),
             {
                 "currency": book.currency,
                 "meter": meter.name,
@@ -112,25 +95,10 @@ def _load_book(connection: Connection, book: PriceBook, checksum: str, run_id: s
 def _load_versions(connection: Connection, book: PriceBook) -> None:
     wanted = {version.id: version.effective_from for version in book.versions}
     connection.execute(
-        text(
-            """
-            DELETE FROM billing.price_versions AS v
-            WHERE v.currency = :currency AND NOT EXISTS (
-                SELECT FROM unnest(cast(:ids AS text[]), cast(:days AS date[])) AS w (version_id, effective_from)
-                WHERE (w.version_id, w.effective_from) = (v.version_id, v.effective_from)
-            )
-            """
-        ),
+        text(load_sql("pricing/price_versions_gone.sql")),
         {"currency": book.currency, "ids": list(wanted), "days": list(wanted.values())},
     )
     connection.execute(
-        text(
-            """
-            INSERT INTO billing.price_versions (currency, version_id, effective_from)
-            SELECT :currency, w.version_id, w.effective_from
-            FROM unnest(cast(:ids AS text[]), cast(:days AS date[])) AS w (version_id, effective_from)
-            ON CONFLICT (currency, version_id) DO NOTHING
-            """
-        ),
+        text(load_sql("pricing/price_versions_new.sql")),
         {"currency": book.currency, "ids": list(wanted), "days": list(wanted.values())},
     )

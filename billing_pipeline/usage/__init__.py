@@ -1,4 +1,5 @@
 """What was used: events as they are imported and corrected, and the quantity of each period.
 
-Prices belong to `pricing/`.
+Here: events, their corrections, snapshots, and quarantine of what cannot be measured. Not here: what a quantity costs
+(`pricing/`), and reading files (`imports/`).
 """

@@ -52,12 +52,11 @@ VALUES (:event_id, :corrects_event_id, :author, :reason)
 """
 
 _LOG = """
-INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason, state_before, state_after)
-SELECT
-    CAST(:author AS text), 'usage.correct', 'usage_event', coalesce(CAST(:corrects_event_id AS text), n.event_id),
-    CAST(:reason AS text),
+SELECT billing.log_action(
+    :author, 'usage.correct', 'usage_event', coalesce(CAST(:corrects_event_id AS text), n.event_id), :reason,
     (SELECT to_jsonb(b) - 'series_id' FROM billing.usage_events AS b WHERE b.event_id = :corrects_event_id),
     to_jsonb(n) - 'series_id'
+)
 FROM billing.usage_events AS n
 WHERE n.event_id = :event_id
 """

@@ -1,7 +1,7 @@
 """Usage events from a file into billing.usage_events: all or nothing, once each.
 
-Here: staging, comparison with what is known, the cut-off. Not here: formats and cells (import_files and
-imports/rules/fields.py), corrections (usage_correction).
+Here: staging, comparison with what is known, the cut-off. Not here: formats and cells (imports/files.py
+and imports/rules/fields.py), corrections (correction.py).
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from billing_pipeline.imports.files import BATCH_ROWS, ImportFile
 from billing_pipeline.imports.problems import PROBLEMS_SHOWN, refused
 from billing_pipeline.postgres.arrow_copy import copy_arrow_in
 from billing_pipeline.postgres.locks import lock_usage
+from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.usage.rules.fields import USAGE_FIELDS
 
@@ -42,32 +43,6 @@ FROM pg_temp.staged_usage AS s INNER JOIN billing.usage_events AS e USING (event
 WHERE e.received_at = :received_at
 """
 
-# An event that is stored is what its rows must equal; for a new one it is its first row in the file.
-_CONFLICTS = """
-WITH firsts AS (SELECT DISTINCT ON (event_id) * FROM pg_temp.staged_usage ORDER BY event_id, line),
-
-expected AS (
-    SELECT
-        f.event_id,
-        CASE WHEN e.event_id IS NULL OR e.received_at = :received_at THEN f.line END AS line,
-        coalesce(e.customer_id, f.customer_id) AS customer_id,
-        coalesce(e.meter, f.meter) AS meter,
-        coalesce(e.dimensions, f.dimensions) AS dimensions,
-        coalesce(e.quantity, f.quantity) AS quantity,
-        coalesce(e.occurred_at, f.occurred_at) AS occurred_at
-    FROM firsts AS f LEFT JOIN billing.usage_events AS e USING (event_id)
-)
-
-SELECT
-    s.line, s.event_id, x.line AS first_line, count(*) OVER () AS total,
-    ARRAY[s.customer_id, s.meter, s.dimensions::text, trim_scale(s.quantity)::text, s.occurred_at::text] AS found,
-    ARRAY[x.customer_id, x.meter, x.dimensions::text, trim_scale(x.quantity)::text, x.occurred_at::text] AS expected
-FROM pg_temp.staged_usage AS s INNER JOIN expected AS x USING (event_id)
-WHERE (s.customer_id, s.meter, s.dimensions, s.quantity, s.occurred_at)
-    IS DISTINCT FROM (x.customer_id, x.meter, x.dimensions, x.quantity, x.occurred_at)
-ORDER BY s.line
-LIMIT :limit
-"""
 
 _COMPARED = ("customer_id", "meter", "dimensions", "quantity", "occurred_at")
 
@@ -145,8 +120,8 @@ def _check_declared(connection: Connection, file: str, complete_through: datetim
 
 
 def _store(connection: Connection, file: ImportFile, complete_through: datetime | None) -> UsageImport:
-    # Whoever cuts off usage waits here, so no event can appear later with a received_at before that cut-off;
-    # and what another import has added meanwhile is seen by the statements below.
+    # A snapshot that fixes its cut-off waits for us: no event can appear later with a received_at before that cut-off.
+    # The statements below see what another import added before we got the lock.
     lock_usage(connection)
     received_at: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     at = {"received_at": received_at}
@@ -174,7 +149,7 @@ def _store(connection: Connection, file: ImportFile, complete_through: datetime 
     )
     record_import(connection, file.name, done)
     if new_events >= ANALYZE_FROM_ROWS:
-        # plans made for the tables as they were would scan where they should probe
+        # with the old statistics the planner would read whole tables where it should use an index
         connection.execute(text("ANALYZE billing.usage_events, billing.usage_series"))
     return done
 
@@ -200,8 +175,8 @@ def _add_conflicts(connection: Connection, file: ImportFile, received_at: dateti
     """Rows that give an event_id a second content. `received_at`: of this import, if its rows are inserted."""
     connection.execute(text("ANALYZE pg_temp.staged_usage"))
     connection.execute(text("SET LOCAL work_mem = '64MB'"))
-    parameters = {"received_at": received_at, "limit": PROBLEMS_SHOWN}
-    found = connection.execute(text(_CONFLICTS), parameters).mappings().all()
+    parameters = {"received_at": received_at, "shown": PROBLEMS_SHOWN}
+    found = connection.execute(text(load_sql("usage/import_conflicts.sql")), parameters).mappings().all()
     for row in found:
         file.problems.add(row["line"], "event_id", row["event_id"], _same_content(dict(row)))
     if found:

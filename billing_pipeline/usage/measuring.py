@@ -10,7 +10,7 @@ from billing_pipeline.postgres.sql_files import load_sql
 
 FINALISED = """EXISTS (
     SELECT FROM billing.invoices AS i
-    WHERE i.period_id = p.period_id AND i.billing_month = p.billing_month AND i.status NOT IN ('draft', 'void')
+    WHERE i.period_id = p.period_id AND i.billing_month = p.billing_month AND billing.is_final(i.status)
 )"""
 
 
@@ -55,7 +55,7 @@ def bounds(connection: Connection, month: date) -> dict[str, Any]:
 
 
 def feed_reach(connection: Connection, as_of: datetime, default: datetime) -> datetime:
-    """How far the feed was complete by `as_of`, at most `default`, which also stands for a feed that never said."""
+    """How far the feed was complete by `as_of`, at most `default`; that too if no import told how far it goes."""
     reach = connection.execute(
         text("SELECT max(complete_through) FROM billing.usage_imports WHERE received_at <= :as_of"), {"as_of": as_of}
     ).scalar()

@@ -25,7 +25,7 @@ from billing_pipeline.usage.restatement import restate
 
 OPEN_PERIODS = """t.billing_month = :month AND NOT EXISTS (
     SELECT FROM billing.invoices AS i
-    WHERE i.period_id = t.period_id AND i.billing_month = t.billing_month AND i.status NOT IN ('draft', 'void')
+    WHERE i.period_id = t.period_id AND i.billing_month = t.billing_month AND billing.is_final(i.status)
 )"""
 """Rows that may still be rebuilt: no finalised invoice stands on them. A void one does not hold its period."""
 
@@ -116,7 +116,8 @@ def build(
 
 
 _LOG_RELEASE = """
-INSERT INTO billing.automation_log (actor, run_id, action, object_type, object_id, reason, state_after)
-VALUES ('bill_month', :run_id, 'month.carry_forward', 'month', cast(:month AS text), 'released in the run''s config',
-    jsonb_build_object('feed_complete_through', cast(:reach AS timestamptz)))
+SELECT billing.log_action(
+    'bill_month', 'month.carry_forward', 'month', CAST(:month AS text), 'released in the run''s config',
+    run_id => :run_id, state_after => jsonb_build_object('feed_complete_through', CAST(:reach AS timestamptz))
+)
 """

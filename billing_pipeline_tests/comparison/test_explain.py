@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
-from billing_pipeline.comparison.explain import InvoiceNotFoundError, explain_all, explain_invoice, ledger_problems
+from billing_pipeline.comparison.explain import explain_all, explain_invoice, ledger_problems
 from billing_pipeline.invoicing.finalisation import finalise_month
+from billing_pipeline.invoicing.invoice_reference import InvoiceUnknown
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.code_version import code_version
 from billing_pipeline_tests.databases import copied_database
@@ -117,7 +118,7 @@ def test_an_invoice_is_found_by_number_and_id_and_nothing_else(charged: Warehous
     by_number = explain_invoice(charged, "INV-00000001")
     assert explain_invoice(charged, "1").invoice == by_number.invoice
     assert explain_invoice(charged, str(by_number.invoice["invoice_id"])).invoice == by_number.invoice
-    with pytest.raises(InvoiceNotFoundError, match="INV-00000001"):
+    with pytest.raises(InvoiceUnknown, match="INV-00000001"):
         explain_invoice(charged, "INV-99999999")
 
 

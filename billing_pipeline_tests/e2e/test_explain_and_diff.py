@@ -103,7 +103,7 @@ def test_an_invoice_is_explained_to_the_event_and_tampering_with_it_is_exit_stat
     ("arguments", "exit_code", "says"),
     [
         (["explain"], 2, "expected an INVOICE or --all"),
-        (["explain", "INV-00000009"], 1, "expected the number or id of a finalised invoice"),
+        (["explain", "INV-00000009"], 1, "expected the number or the id of a finalised invoice"),
         (["diff", "2025-10"], 2, "Missing argument"),
         (["diff", "2025-10", "2025-11", "--expect", "missing.csv"], 1, "missing.csv: No such file"),
         (["diff", "2025-09", "2025-10", "--html", "no/where.html"], 1, "no/where.html: No such file"),

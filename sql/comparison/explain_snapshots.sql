@@ -24,7 +24,7 @@ INNER JOIN billing.billing_periods AS p ON s.period_id = p.period_id
 LEFT JOIN billing.billing_periods AS q
     ON s.basis = 'carried_forward' AND p.customer_id = q.customer_id AND p.previous_end = q.period_end AND EXISTS (
             SELECT FROM billing.invoices AS f
-            WHERE f.period_id = q.period_id AND f.supplement_no = 0 AND f.status NOT IN ('draft', 'void')
+            WHERE f.period_id = q.period_id AND f.supplement_no = 0 AND billing.is_final(f.status)
                 AND f.finalised_at <= s.as_of
         )
 LEFT JOIN billing.usage_snapshots AS b

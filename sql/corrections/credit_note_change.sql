@@ -15,15 +15,16 @@ WITH changed AS (
     RETURNING n.credit_note_id, n.state, n.attempt, n.state_reason, n.stripe_credit_note_id
 )
 
-INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason, state_before, state_after)
 SELECT
-    cast(:actor AS text),
-    cast(:action AS text),
-    'credit_note',
-    changed.credit_note_id::text,
-    coalesce(changed.state_reason, cast(:note AS text)),
-    jsonb_build_object('state', cast(:from_state AS text), 'attempt', cast(:from_attempt AS integer)),
-    jsonb_build_object(
-        'state', changed.state, 'attempt', changed.attempt, 'stripe_credit_note', changed.stripe_credit_note_id
-    ) || cast(:evidence AS jsonb)
+    billing.log_action(
+        cast(:actor AS text),
+        cast(:action AS text),
+        'credit_note',
+        changed.credit_note_id::text,
+        coalesce(changed.state_reason, cast(:note AS text)),
+        jsonb_build_object('state', cast(:from_state AS text), 'attempt', cast(:from_attempt AS integer)),
+        jsonb_build_object(
+            'state', changed.state, 'attempt', changed.attempt, 'stripe_credit_note', changed.stripe_credit_note_id
+        ) || cast(:evidence AS jsonb)
+    )
 FROM changed

@@ -26,7 +26,7 @@ WHERE p.billing_month = :month
     AND p.customer_id IN (SELECT a.customer_id FROM billing.adjustments AS a)
     AND NOT EXISTS (
         SELECT FROM billing.invoices AS i
-        WHERE i.period_id = p.period_id AND i.supplement_no = 0 AND i.status NOT IN ('draft', 'void')
+        WHERE i.period_id = p.period_id AND i.supplement_no = 0 AND billing.is_final(i.status)
     )
     AND NOT EXISTS (SELECT FROM billing.unbilled_periods AS u WHERE u.period_id = p.period_id AND u.lifted_at IS NULL)
 ORDER BY p.customer_id COLLATE "C", p.period_start

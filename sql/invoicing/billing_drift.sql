@@ -11,7 +11,7 @@ WITH billed_invoices AS MATERIALIZED (
             SELECT max(l.snapshot_version) FROM billing.invoice_line_items AS l WHERE l.invoice_id = i.invoice_id
         ), 1) AS snapshot_version
     FROM billing.invoices AS i
-    WHERE i.billing_month = :month AND i.supplement_no = 0 AND i.status IN ('open', 'paid', 'uncollectible')
+    WHERE i.billing_month = :month AND i.supplement_no = 0 AND billing.is_final(i.status)
 ),
 
 billed AS (

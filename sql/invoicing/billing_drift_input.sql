@@ -14,5 +14,5 @@ SELECT
 FROM billing.current_snapshots AS s
 INNER JOIN billing.billing_periods AS p USING (period_id, billing_month)
 INNER JOIN billing.invoices AS i USING (period_id, billing_month)
-WHERE s.billing_month = :month AND i.supplement_no = 0 AND i.status IN ('open', 'paid', 'uncollectible')
+WHERE s.billing_month = :month AND i.supplement_no = 0 AND billing.is_final(i.status)
 ORDER BY s.customer_id COLLATE "C", p.period_start

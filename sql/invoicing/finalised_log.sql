@@ -1,4 +1,5 @@
 -- Grain: one row an invoice of :month that was finalised after number :last_number.
+-- Not by billing.log_action(): a hundred thousand entries in one statement take two and a half times as long by it.
 INSERT INTO billing.automation_log (actor, run_id, action, object_type, object_id, state_before, state_after)
 SELECT
     'billing-pipeline',

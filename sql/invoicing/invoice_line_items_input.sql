@@ -16,7 +16,7 @@ INNER JOIN billing.billing_periods AS p USING (period_id, billing_month)
 WHERE s.billing_month = :month
     AND NOT EXISTS (
         SELECT FROM billing.invoices AS i
-        WHERE i.period_id = s.period_id AND i.billing_month = s.billing_month AND i.status NOT IN ('draft', 'void')
+        WHERE i.period_id = s.period_id AND i.billing_month = s.billing_month AND billing.is_final(i.status)
     )
     AND NOT EXISTS (SELECT FROM billing.unbilled_periods AS u WHERE u.period_id = s.period_id AND u.lifted_at IS NULL)
 ORDER BY s.customer_id COLLATE "C", p.period_start

@@ -37,7 +37,7 @@ placed AS (
         e.quantity,
         CASE
             WHEN s.left_us AND NOT EXISTS (
-                    SELECT FROM billing.invoices AS i WHERE i.period_id = p.period_id AND i.status NOT IN ('draft', 'void')
+                    SELECT FROM billing.invoices AS i WHERE i.period_id = p.period_id AND billing.is_final(i.status)
                 ) THEN 'the customer is inactive'
             WHEN s.reason IS NOT NULL THEN s.reason
             WHEN p.period_id IS NULL THEN 'before the customer''s first billed day'
@@ -49,10 +49,7 @@ placed AS (
     WHERE e.occurred_at >= least(:first_start, :month_start) AND e.occurred_at < greatest(:last_end, :month_end)
         AND e.received_at <= :as_of
         AND NOT EXISTS (
-            SELECT FROM billing.usage_corrections AS c
-            WHERE c.corrects_event_id = e.event_id AND (
-                    SELECT ce.received_at FROM billing.usage_events AS ce WHERE ce.event_id = c.event_id
-                ) <= :as_of
+            SELECT FROM billing.corrected_events AS c WHERE c.event_id = e.event_id AND c.corrected_at <= :as_of
         )
         AND (
             p.billing_month = :month

@@ -32,9 +32,7 @@ WITH series AS MATERIALIZED (
             AND u.received_at <= :as_of
             -- a scalar, not EXISTS: as a join it would read the series' whole history before the first row comes out
             AND coalesce((
-                SELECT (SELECT ce.received_at FROM billing.usage_events AS ce WHERE ce.event_id = c.event_id)
-                FROM billing.usage_corrections AS c
-                WHERE c.corrects_event_id = u.event_id
+                SELECT c.corrected_at FROM billing.corrected_events AS c WHERE c.event_id = u.event_id
             ) > :as_of, TRUE)
         ORDER BY u.occurred_at DESC, u.received_at DESC, u.event_id DESC
         LIMIT 1
@@ -60,10 +58,7 @@ events AS MATERIALIZED (
         AND e.occurred_at >= s.period_start AND e.occurred_at < s.period_end
         AND e.received_at <= :as_of
         AND NOT EXISTS (
-            SELECT FROM billing.usage_corrections AS c
-            WHERE c.corrects_event_id = e.event_id AND (
-                    SELECT ce.received_at FROM billing.usage_events AS ce WHERE ce.event_id = c.event_id
-                ) <= :as_of
+            SELECT FROM billing.corrected_events AS c WHERE c.event_id = e.event_id AND c.corrected_at <= :as_of
         )
 ),
 

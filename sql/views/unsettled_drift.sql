@@ -44,7 +44,7 @@ SELECT
     coalesce(d.reasons, 'settled before') AS reasons
 FROM billing.billing_periods AS p
 INNER JOIN billing.invoices AS i
-    ON p.period_id = i.period_id AND i.supplement_no = 0 AND i.status IN ('open', 'paid', 'uncollectible')
+    ON p.period_id = i.period_id AND i.supplement_no = 0 AND billing.is_final(i.status)
 LEFT JOIN differences AS d ON p.period_id = d.period_id
 LEFT JOIN settled AS s ON p.period_id = s.period_id
 WHERE d.period_id IS NOT NULL OR s.period_id IS NOT NULL;

@@ -10,7 +10,7 @@ from billing_pipeline.stripe_gateway.rules.objects import ListedBook, Payment
 
 FINAL = frozenset({"paid", "void", "uncollectible"})
 TOTALS = ("invoiced", "paid", "collected", "otherwise", "written_off", "voided")
-"""The names of a currency's totals, as one reads them."""
+"""The names of a currency's totals, as people read them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def prove(books: Books) -> MonthProof:
     theirs: Counter[tuple[str, str]] = Counter()
     for one in there:
         theirs[one.currency, one.status] += one.total_minor
-    # a charge may be void without having got as far as Stripe, and what is void there asks for nothing
+    # a charge that never reached Stripe may be void, and a void invoice at Stripe asks for no money
     for key in [key for key in (*ours, *theirs) if key[1] != "void"]:
         if ours[key] != theirs[key]:
             raise NotProven(f"{key[1]} in {key[0]}: our invoices add up to {ours[key]}, Stripe's to {theirs[key]}")

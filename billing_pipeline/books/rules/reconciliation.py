@@ -16,7 +16,7 @@ AT_STRIPE: dict[str, frozenset[str]] = {
     "lines_added": frozenset({"draft"}),
     "finalized": frozenset({"open"}),
     "refused": frozenset({"open"}),
-    # nobody knows how far it got: only money or an end at Stripe contradicts it
+    # its outcome is unknown: only a payment or a final status at Stripe contradicts it
     "parked": frozenset({"draft", "open"}),
     "paid": frozenset({"paid"}),
     "void": frozenset({"void"}),
@@ -126,7 +126,7 @@ def _superfluous(charge: OurCharge, there: Sequence[ListedBook]) -> Iterator[Dif
     others = [one for one in live if one.stripe_invoice_id != charge.stripe_invoice_id]
     if len(live) < 2 and not (others and charge.stripe_invoice_id is not None):
         return
-    # which one is too many is clear only beside the one that the charge stands on
+    # which of them is superfluous is known only if one of them is the charge's
     is_clear = len(others) < len(live)
     for one in others:
         action = _SUPERFLUOUS.get(one.status, "look_at_it") if is_clear else "look_at_it"
@@ -155,7 +155,7 @@ def _matched(charge: OurCharge, there: Sequence[ListedBook]) -> Iterator[Differe
             "charge_again" if charge.state in ("intended", "drafted", "lines_added", "finalized") else "process_events"
         )
         yield Difference("invoice", "status", *about, charge.state, one.status, action)
-    # a draft has no total of its own yet, and a void one asks for nothing
+    # a draft's total is not final yet, and a void invoice asks for no money
     settled = one.status not in ("draft", "void") or charge.state == "lines_added"
     if one.currency != charge.currency or (settled and one.total_minor != charge.total_minor):
         ours, theirs = f"{charge.total_minor} {charge.currency}", f"{one.total_minor} {one.currency}"

@@ -1,4 +1,4 @@
-"""Usage -> quantity, one series and period at a time: the same rules as sql/usage/usage_snapshots.sql, written again.
+"""Usage -> quantity, one series and period at a time: sql/usage/usage_snapshots.sql's rules once more, in Python.
 
 Here: what the events of a billed line add up to, for whoever checks it. Not here: bulk; the pipeline measures in SQL.
 """

@@ -1,6 +1,6 @@
 """Rating once more, a snapshot at a time with `decimal.Decimal`, to hold the vectorised path against.
 
-Written from the rules (design, docstrings), not from `core.rating`; it reads the book's model, not its rows.
+Written from the rules (design, docstrings), not from `pricing.rules.rating`; it reads the book's model, not its rows.
 """
 
 import decimal
