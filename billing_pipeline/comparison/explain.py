@@ -112,10 +112,8 @@ def _measure_again(snapshot: Row, events: dict[tuple[str, str], list[Row]]) -> l
         # the quantity of a period that was not final at that time may have changed since: only the seal can be checked
         checked, quantity, source = snapshot["source_final"], snapshot["source_quantity"], "the period before gives"
     else:
-        checked, source = (
-            snapshot["aggregation"] is not None,
-            "its events give",
-        )  # old rows do not record how they were measured
+        # old rows do not record how they were measured
+        checked, source = snapshot["aggregation"] is not None, "its events give"
         quantity = measure(counting, snapshot["aggregation"], start, end) if checked else None
     if checked and quantity != snapshot["quantity"]:
         given, recorded = (_shown(value) for value in (quantity, snapshot["quantity"]))
