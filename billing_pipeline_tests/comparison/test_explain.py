@@ -12,7 +12,7 @@ from billing_pipeline.invoicing.finalisation import finalise_month
 from billing_pipeline.invoicing.invoice_reference import InvoiceUnknown
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.code_version import code_version
-from billing_pipeline_tests.databases import copied_database
+from billing_pipeline_tests.databases import copied_database, filled_database
 from billing_pipeline_tests.month_rows import (
     BOOK,
     NOVEMBER,
@@ -46,10 +46,8 @@ OTHER_BOOK = TIERED.replace('"0.015"', '"0.02"').replace('"3"', '"4"').replace("
 @pytest.fixture(scope="module")
 def charged_database(postgres_server: "PostgresServer", template_database: str) -> Iterator[str]:
     """Three billed months; then late usage, another price book, and another look at all of them."""
-    with copied_database(postgres_server, template_database) as warehouse:
-        _charge(warehouse)
-        warehouse.engine.dispose()
-        yield str(warehouse.engine.url.database)
+    with filled_database(postgres_server, template_database, _charge) as name:
+        yield name
 
 
 @pytest.fixture

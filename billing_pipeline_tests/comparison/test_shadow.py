@@ -19,6 +19,7 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.invoicing.finalisation import finalise_month
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.rules.price_book import load_price_books
+from billing_pipeline_tests.databases import digests
 from billing_pipeline_tests.month_rows import (
     BOOK,
     DECEMBER,
@@ -71,35 +72,21 @@ def _sorted(lines: list[MonthLine]) -> list[MonthLine]:
     return sorted(lines, key=lambda line: line.key)
 
 
-def _everything(warehouse: Warehouse) -> dict[str, str]:
-    """A digest of every table and the place of every sequence."""
-    names = warehouse.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'billing' ORDER BY 1")
-    digests = {
-        row["tablename"]: warehouse.scalar(
-            "SELECT count(*) || ' ' || md5(coalesce(string_agg(r::text, chr(10) ORDER BY r::text), ''))"
-            f" FROM billing.{row['tablename']} AS r"
-        )
-        for row in names
-    }
-    sequences = warehouse.rows("SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'billing'")
-    return digests | {row["sequencename"]: str(row["last_value"]) for row in sequences}
-
-
 def test_a_shadow_bills_what_a_run_bills_before_and_after_it_and_touches_nothing(warehouse: Warehouse):
     _platform(warehouse)
     for month in (SEPTEMBER, OCTOBER, NOVEMBER):
-        before = _everything(warehouse)
+        before = digests(warehouse)
         ahead = _shadow(warehouse, month)
-        assert _everything(warehouse) == before
+        assert digests(warehouse) == before
         bill(warehouse, month)
         booked = _sorted(month_lines(warehouse, month))
         assert len(booked) > 8
         assert _sorted(ahead.lines) == booked
         pass_gates(warehouse, month)
         finalise_month(warehouse, month, "charged")
-        before = _everything(warehouse)
+        before = digests(warehouse)
         assert _sorted(_shadow(warehouse, month).lines) == booked
-        assert _everything(warehouse) == before
+        assert digests(warehouse) == before
     assert warehouse.scalar("SELECT count(*) FROM pg_class WHERE relpersistence = 't'") == 0, (
         "the scratch tables are gone"
     )

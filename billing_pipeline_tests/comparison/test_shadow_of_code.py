@@ -13,7 +13,7 @@ from billing_pipeline.comparison.shadow import month_lines
 from billing_pipeline.comparison.shadow_of_code import CodeError, CodeShadow, shadow_by_code
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import ROOT
-from billing_pipeline_tests.comparison.test_shadow import _everything as digests
+from billing_pipeline_tests.databases import digests
 from billing_pipeline_tests.month_rows import (
     BOOK,
     LONG_AFTER,

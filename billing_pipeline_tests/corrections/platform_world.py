@@ -3,8 +3,6 @@
 Only the gates are entered as passed; what they check is tested elsewhere.
 """
 
-import subprocess
-import sys
 from datetime import date
 from typing import Any
 
@@ -15,6 +13,7 @@ from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline_tests import month_rows
 from billing_pipeline_tests.charging.world import KEY, Bill, Emulated
+from billing_pipeline_tests.killed_process import killed
 from billing_pipeline_tests.month_rows import OCTOBER, Event, add_customer, add_usage, at
 
 
@@ -82,7 +81,4 @@ class Platform:
 
     def killed(self, operation: str, when: str, action: str, *arguments: str) -> None:
         """The action in a process that dies at the operation."""
-        database = self.warehouse.engine.url.render_as_string(hide_password=False)
-        module = "billing_pipeline_tests.corrections.process"
-        command = [sys.executable, "-m", module, database, self.stripe.base_url, operation, when, action, *arguments]
-        assert subprocess.run(command, timeout=90, check=False).returncode == -9
+        killed(self.warehouse, self.stripe.base_url, operation, when, action, *arguments)

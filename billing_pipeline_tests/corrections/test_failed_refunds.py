@@ -1,6 +1,5 @@
 """A refund that fails later waits for a person, and its money is given back once."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,25 +10,22 @@ from sqlalchemy.exc import DBAPIError
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.failed_refunds import RepaymentRefused, failed_refunds, repay
-from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline.stripe_gateway.rules.errors import Evidence, StripeFailure, classify
-from billing_pipeline_tests.charging.world import KEY, Bill, running_stripe
+from billing_pipeline_tests.charging.world import KEY, Bill
 from billing_pipeline_tests.events.world import EventWorld
 
 WHY = Signature("ann", "the card was closed")
 
 
 @pytest.fixture
-def world(warehouse: Warehouse) -> Iterator[EventWorld]:
+def world(world: EventWorld) -> EventWorld:
     """A paid invoice of 40.00 whose refund of 15.00 failed, as an event said."""
-    with running_stripe() as stripe_side:
-        opened = EventWorld(warehouse, stripe_side)
-        opened.bill(Bill("a", card="pm_card_refundFail"))
-        opened.charge()
-        opened.stripe.api.refunds.create({"payment_intent": opened.payment_intent("a"), "amount": 1500})
-        opened.catch_up()
-        yield opened
+    world.bill(Bill("a", card="pm_card_refundFail"))
+    world.charge()
+    world.stripe.api.refunds.create({"payment_intent": world.payment_intent("a"), "amount": 1500})
+    world.catch_up()
+    return world
 
 
 def _give(world: EventWorld, to: str = "balance", **over: str) -> Any:

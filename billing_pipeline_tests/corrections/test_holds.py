@@ -28,7 +28,6 @@ from billing_pipeline_tests.charging.world import (
     insert_drafts,
     invoice_id_of,
     pass_gates,
-    running_stripe,
 )
 from billing_pipeline_tests.postgres.invariants import rows
 from billing_pipeline_tests.postgres.invariants.rows import execute, insert, refused
@@ -70,17 +69,15 @@ def test_a_held_month_is_held_whole(warehouse: Warehouse) -> None:
     assert finalise_month(warehouse, MONTH, "run") == Finalised(2)
 
 
-def test_a_final_invoice_on_hold_is_not_charged_and_that_is_its_reason(warehouse: Warehouse) -> None:
-    with running_stripe() as emulated:
-        world = World(warehouse, emulated)
-        world.bill(Bill("a"), Bill("b"))
-        place_hold(warehouse, customer_subject(warehouse, "a"), WHO)
-        report = world.charge()
-        assert (report.pending, report.count("paid")) == ({"on_hold": 1}, 1)
-        assert [invoice["metadata"]["customer_id"] for invoice in emulated.invoices()] == ["b"]
-        assert verify_month(warehouse, world.gateway(), MONTH) == []
-        release_hold(warehouse, customer_subject(warehouse, "a"), WHO)
-        assert world.charge().count("paid") == 2
+def test_a_final_invoice_on_hold_is_not_charged_and_that_is_its_reason(world: World) -> None:
+    world.bill(Bill("a"), Bill("b"))
+    place_hold(world.warehouse, customer_subject(world.warehouse, "a"), WHO)
+    report = world.charge()
+    assert (report.pending, report.count("paid")) == ({"on_hold": 1}, 1)
+    assert [invoice["metadata"]["customer_id"] for invoice in world.stripe.invoices()] == ["b"]
+    assert verify_month(world.warehouse, world.gateway(), MONTH) == []
+    release_hold(world.warehouse, customer_subject(world.warehouse, "a"), WHO)
+    assert world.charge().count("paid") == 2
 
 
 def test_a_hold_is_placed_once_released_once_and_says_by_whom(warehouse: Warehouse) -> None:

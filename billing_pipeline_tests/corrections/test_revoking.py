@@ -1,7 +1,6 @@
 """An adjustment that no invoice has may be revoked, once, and then none takes it."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import text
@@ -11,30 +10,12 @@ from billing_pipeline.corrections.adjusting import AdjustmentRefused, adjust, re
 from billing_pipeline.corrections.settlement_proposals import approve, propose
 from billing_pipeline.corrections.settling import run_settlements
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline_tests.charging.world import Emulated, running_stripe
 from billing_pipeline_tests.corrections.platform_world import Platform
-from billing_pipeline_tests.corrections.test_adjusting import made, put
-from billing_pipeline_tests.month_rows import NOVEMBER, OCTOBER, at, load_book
+from billing_pipeline_tests.month_rows import NOVEMBER, OCTOBER, at
 from billing_pipeline_tests.postgres.invariants import rows
 from billing_pipeline_tests.postgres.invariants.sessions import refusal, two_sessions
 
 WHY = Signature("ops", "agreed otherwise")
-
-
-@pytest.fixture
-def stripe_side() -> Iterator[Emulated]:
-    """One a test: every test bills the same invoices, and their keys would replay another test's answers."""
-    with running_stripe() as emulated:
-        yield emulated
-
-
-@pytest.fixture
-def platform(warehouse: Warehouse, stripe_side: Emulated) -> Platform:
-    load_book(warehouse)
-    opened = Platform(warehouse, stripe_side)
-    opened.customer("ann")
-    opened.use("ann", 210)
-    return opened
 
 
 def give(platform: Platform, amount_minor: int) -> str:
@@ -102,10 +83,10 @@ def test_a_draft_and_a_revocation_at_once_do_not_both_have_it(
     with warehouse.transaction() as db:
         rows.customer(db)
         period = rows.period(db)
-        one = made(db)
+        one = rows.adjustment(db)
 
     def taken(db):
-        return put(db, one, period)
+        return rows.adjusted_draft(db, one, period)
 
     def revoked(db):
         db.execute(

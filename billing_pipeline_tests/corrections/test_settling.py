@@ -1,6 +1,5 @@
 """Settling drift: proposed, approved, carried out once, and then nothing is left to settle."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -22,8 +21,6 @@ from billing_pipeline.corrections.settlement_proposals import (
 from billing_pipeline.corrections.settling import SettlingReport, run_settlements
 from billing_pipeline.corrections.void_invoice import void_invoice
 from billing_pipeline.postgres.sql_files import load_sql
-from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline_tests.charging.world import Emulated, running_stripe
 from billing_pipeline_tests.corrections.platform_world import Platform
 from billing_pipeline_tests.month_rows import NOVEMBER, OCTOBER, at, load_book
 
@@ -31,21 +28,10 @@ LATE = at("2025-11-05")
 
 
 @pytest.fixture
-def stripe_side() -> Iterator[Emulated]:
-    """An emulator of the test's own: the ids of invoices are the same in every test."""
-    with running_stripe() as emulated:
-        yield emulated
-
-
-@pytest.fixture
-def platform(warehouse: Warehouse, stripe_side: Emulated) -> Platform:
+def platform(platform: Platform) -> Platform:
     """Ann made 210 calls in October, 3.00 beside the fee of 10.00, and has paid them."""
-    load_book(warehouse)
-    opened = Platform(warehouse, stripe_side)
-    opened.customer("ann")
-    opened.use("ann", 210)
-    opened.bill()
-    return opened
+    platform.bill()
+    return platform
 
 
 def policy(platform: Platform, method: str, **over: object) -> None:

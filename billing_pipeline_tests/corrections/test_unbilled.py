@@ -1,6 +1,5 @@
 """A void invoice that is not billed again: a decision, seen by runs, gates and shadows until it is lifted."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -16,32 +15,19 @@ from billing_pipeline.corrections.unbilled import UnbilledRefused
 from billing_pipeline.corrections.void_invoice import void_invoice
 from billing_pipeline.gates.data_quality import run_gates
 from billing_pipeline.gates.rules.gates import gates_of
-from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.rules.price_book import load_price_books
-from billing_pipeline_tests.charging.world import Emulated, running_stripe
 from billing_pipeline_tests.corrections.platform_world import Platform
-from billing_pipeline_tests.month_rows import BOOK, NOVEMBER, OCTOBER, at, complete_feed, load_book
+from billing_pipeline_tests.month_rows import BOOK, NOVEMBER, OCTOBER, at, complete_feed
 
 
 @pytest.fixture
-def stripe_side() -> Iterator[Emulated]:
-    """An emulator of the test's own: the ids of invoices are the same in every test."""
-    with running_stripe() as emulated:
-        yield emulated
-
-
-@pytest.fixture
-def platform(warehouse: Warehouse, stripe_side: Emulated) -> Platform:
-    """Bob's card is declined; he made 210 calls in October, which is 3.00 beside the fee."""
-    load_book(warehouse)
-    opened = Platform(warehouse, stripe_side)
-    opened.customer("ann")
-    opened.customer("bob", "pm_card_chargeCustomerFail")
-    for name in ("ann", "bob"):
-        opened.use(name, 210)
-    complete_feed(warehouse, at("2026-01-01"))
-    opened.bill()
-    return opened
+def platform(platform: Platform) -> Platform:
+    """Bob's card is declined; he made 210 calls in October as well, and both are billed."""
+    platform.customer("bob", "pm_card_chargeCustomerFail")
+    platform.use("bob", 210)
+    complete_feed(platform.warehouse, at("2026-01-01"))
+    platform.bill()
+    return platform
 
 
 def void(platform: Platform, name: str = "bob", *, rebill: bool = False, author: str = "ann") -> None:

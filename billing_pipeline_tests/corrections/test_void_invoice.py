@@ -1,6 +1,5 @@
 """Void and rebill: Stripe's word first, the void invoice as it was, and the period billed once more as what it is now."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,32 +12,19 @@ from billing_pipeline.corrections.void_invoice import void_invoice
 from billing_pipeline.gates.data_quality import run_gates
 from billing_pipeline.gates.rules.gates import gates_of
 from billing_pipeline.invoicing.rules.invoice_ids import invoice_id
-from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline_tests.charging.world import Emulated, running_stripe
 from billing_pipeline_tests.corrections.platform_world import Platform
-from billing_pipeline_tests.month_rows import OCTOBER, at, load_book
+from billing_pipeline_tests.month_rows import OCTOBER, at
 
 DECLINING = "pm_card_chargeCustomerFail"
 
 
 @pytest.fixture
-def stripe_side() -> Iterator[Emulated]:
-    """An emulator of the test's own: the ids of invoices are the same in every test."""
-    with running_stripe() as emulated:
-        yield emulated
-
-
-@pytest.fixture
-def platform(warehouse: Warehouse, stripe_side: Emulated) -> Platform:
+def platform(platform: Platform) -> Platform:
     """Ann pays, Bob's card is declined; both made 210 calls in October, which is 3.00."""
-    load_book(warehouse)
-    opened = Platform(warehouse, stripe_side)
-    opened.customer("ann")
-    opened.customer("bob", DECLINING)
-    for name in ("ann", "bob"):
-        opened.use(name, 210)
-    opened.bill()
-    return opened
+    platform.customer("bob", DECLINING)
+    platform.use("bob", 210)
+    platform.bill()
+    return platform
 
 
 def void(platform: Platform, customer_id: str, **options: str) -> None:

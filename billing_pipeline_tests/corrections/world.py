@@ -1,12 +1,11 @@
 """A month that was charged, and the questions that tests of corrections ask of it and of Stripe."""
 
-import subprocess
-import sys
 from typing import Any
 
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.credit_notes import IssuedNote, issue_credit_note
 from billing_pipeline_tests.charging.world import Bill, World, invoice_id_of
+from billing_pipeline_tests.killed_process import killed
 
 
 class CorrectingWorld(World):
@@ -55,7 +54,4 @@ class CorrectingWorld(World):
 
     def killed(self, operation: str, when: str, action: str, *arguments: str) -> None:
         """The action in a process that dies at the operation."""
-        database = self.warehouse.engine.url.render_as_string(hide_password=False)
-        module = "billing_pipeline_tests.corrections.process"
-        command = [sys.executable, "-m", module, database, self.stripe.base_url, operation, when, action, *arguments]
-        assert subprocess.run(command, timeout=90, check=False).returncode == -9
+        killed(self.warehouse, self.stripe.base_url, operation, when, action, *arguments)

@@ -9,6 +9,7 @@ import pytest
 
 from billing_pipeline.defs.running import dagster_instance
 from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline_tests.charging.world import Emulated
 from billing_pipeline_tests.dagster_home import dagster_home
 
 if TYPE_CHECKING:
@@ -28,3 +29,10 @@ def environment(
 def instance(environment: Path, warehouse: Warehouse) -> Iterator[dg.DagsterInstance]:  # noqa: ARG001
     with dagster_instance(warehouse.dagster_url.render_as_string(hide_password=False)) as opened:
         yield opened
+
+
+@pytest.fixture
+def stripe_of_commands(environment: Path, stripe_side: Emulated, monkeypatch: pytest.MonkeyPatch) -> Emulated:  # noqa: ARG001
+    """The emulator that jobs and commands talk to."""
+    monkeypatch.setenv("STRIPE_API_BASE", stripe_side.base_url)
+    return stripe_side

@@ -1,7 +1,6 @@
 """The job `charge_month` and the janitor, run for real against an emulator: brakes are named where operators look."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,32 +14,17 @@ from billing_pipeline.definitions import defs
 from billing_pipeline.defs.charge_follow_ups import charges_to_follow_up
 from billing_pipeline.defs.resources import Billing
 from billing_pipeline.defs.running import charge_month
-from billing_pipeline.postgres import engine as engine_module
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.settings import Settings
-from billing_pipeline_tests.charging.world import MONTH, Bill, World, invoice_id_of, running_stripe
+from billing_pipeline_tests.charging.world import MONTH, Bill, Emulated, World, invoice_id_of
 
 # Dagster reads pydantic's old attribute of a resource that has no fields
 pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")
 
 
 @pytest.fixture
-def world(warehouse: Warehouse, environment: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:  # noqa: ARG001
-    """A month that is charged by jobs and commands; its age is not what these tests are about."""
-    opened: list[Warehouse] = []
-    open_one = engine_module.open_warehouse
-
-    def opening(settings: Settings) -> Warehouse:
-        opened.append(open_one(settings))
-        return opened[-1]
-
-    monkeypatch.setattr(engine_module, "open_warehouse", opening)
-    monkeypatch.setenv("BILLING_CHARGE_AGE_MAX_DAYS", "36500")
-    with running_stripe() as emulated:
-        monkeypatch.setenv("STRIPE_API_BASE", emulated.base_url)
-        yield World(warehouse, emulated)
-    for one in opened:
-        one.engine.dispose()
+def world(warehouse: Warehouse, stripe_of_commands: Emulated) -> World:
+    """A month that is charged by jobs and commands."""
+    return World(warehouse, stripe_of_commands)
 
 
 def billing(*arguments: str) -> Result:

@@ -1,17 +1,13 @@
 """A refund that failed is alarmed of by the daily comparison and the command, until its money is given back."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 import pytest
 from click.testing import CliRunner
 
 from billing_pipeline.cli import main
 from billing_pipeline.definitions import defs
-from billing_pipeline.postgres import engine as engine_module
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.settings import Settings
-from billing_pipeline_tests.charging.world import Bill, running_stripe
+from billing_pipeline_tests.charging.world import Bill, Emulated
 from billing_pipeline_tests.events.world import EventWorld
 
 # Dagster reads pydantic's old attribute of a resource that has no fields
@@ -19,20 +15,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is de
 
 
 @pytest.fixture
-def world(warehouse: Warehouse, environment: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[EventWorld]:  # noqa: ARG001
-    opened: list[Warehouse] = []
-    open_one = engine_module.open_warehouse
-
-    def opening(settings: Settings) -> Warehouse:
-        opened.append(open_one(settings))
-        return opened[-1]
-
-    monkeypatch.setattr(engine_module, "open_warehouse", opening)
-    with running_stripe() as stripe_side:
-        monkeypatch.setenv("STRIPE_API_BASE", stripe_side.base_url)
-        yield EventWorld(warehouse, stripe_side)
-    for one in opened:
-        one.engine.dispose()
+def world(warehouse: Warehouse, stripe_of_commands: Emulated) -> EventWorld:
+    return EventWorld(warehouse, stripe_of_commands)
 
 
 def _check(instance: dg.DagsterInstance) -> dg.AssetCheckEvaluation:

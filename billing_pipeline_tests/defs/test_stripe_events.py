@@ -1,6 +1,5 @@
 """The sensor's decision and the runs it asks for, in a real Dagster instance, against the emulator over HTTP."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -13,7 +12,7 @@ from billing_pipeline.events.conflicts import acknowledge
 from billing_pipeline.events.queue import claim
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import EMULATOR_KEY, load_settings
-from billing_pipeline_tests.charging.world import Bill, running_stripe
+from billing_pipeline_tests.charging.world import Bill, Emulated
 from billing_pipeline_tests.events.world import EventWorld
 
 # Dagster reads pydantic's old attribute of a resource that has no fields
@@ -21,15 +20,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is de
 
 
 @pytest.fixture
-def world(
-    warehouse: Warehouse,
-    environment: object,  # noqa: ARG001
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[EventWorld]:
-    with running_stripe() as emulated:
-        monkeypatch.setenv("STRIPE_SECRET_KEY", EMULATOR_KEY)
-        monkeypatch.setenv("STRIPE_API_BASE", emulated.base_url)
-        yield EventWorld(warehouse, emulated)
+def world(warehouse: Warehouse, stripe_of_commands: Emulated, monkeypatch: pytest.MonkeyPatch) -> EventWorld:
+    monkeypatch.setenv("STRIPE_SECRET_KEY", EMULATOR_KEY)
+    return EventWorld(warehouse, stripe_of_commands)
 
 
 def tick(instance: dg.DagsterInstance, now: datetime | None = None) -> list[dg.RunRequest]:

@@ -8,9 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from billing_pipeline.cli import main
-from billing_pipeline.postgres import engine as engine_module
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.settings import Settings
 from billing_pipeline_tests.dagster_home import dagster_home
 from billing_pipeline_tests.month_rows import BOOK, Event, add_customer, add_usage, at, complete_feed, execute
 
@@ -26,18 +24,8 @@ def book(
     postgres_server: "PostgresServer", warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
     """The environment of the commands; the price book's path."""
-    opened: list[Warehouse] = []
-    open_one = engine_module.open_warehouse
-
-    def opening(settings: Settings) -> Warehouse:
-        opened.append(open_one(settings))
-        return opened[-1]
-
-    monkeypatch.setattr(engine_module, "open_warehouse", opening)
     with dagster_home(postgres_server, warehouse, tmp_path, monkeypatch) as path:
         yield path
-    for one in opened:
-        one.engine.dispose()
 
 
 def _billing(*arguments: str) -> Result:

@@ -8,9 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from billing_pipeline.cli import main
-from billing_pipeline.postgres import engine as engine_module
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.settings import Settings
 from billing_pipeline_tests.charging.world import Bill, insert_drafts, invoice_id_of, pass_gates
 from billing_pipeline_tests.dagster_home import dagster_home
 from billing_pipeline_tests.month_rows import add_customer, load_book
@@ -26,22 +24,12 @@ def platform(
     postgres_server: "PostgresServer", warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Warehouse]:
     """The environment of the commands; one draft of October."""
-    opened: list[Warehouse] = []
-    open_one = engine_module.open_warehouse
-
-    def opening(settings: Settings) -> Warehouse:
-        opened.append(open_one(settings))
-        return opened[-1]
-
-    monkeypatch.setattr(engine_module, "open_warehouse", opening)
     load_book(warehouse)
     insert_drafts(warehouse, [Bill("c1")], {})
     pass_gates(warehouse)
     add_customer(warehouse, "yen", currency="jpy")
     with dagster_home(postgres_server, warehouse, tmp_path, monkeypatch):
         yield warehouse
-    for one in opened:
-        one.engine.dispose()
 
 
 def _billing(*arguments: str) -> Result:

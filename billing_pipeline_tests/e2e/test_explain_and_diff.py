@@ -12,10 +12,9 @@ from sqlalchemy import text
 from billing_pipeline.cli import main
 from billing_pipeline.comparison.shadow_of_code import PARTS
 from billing_pipeline.invoicing.finalisation import finalise_month
-from billing_pipeline.postgres import engine as engine_module
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.code_version import code_version
-from billing_pipeline.settings import ROOT, Settings
+from billing_pipeline.settings import ROOT
 from billing_pipeline_tests.dagster_home import dagster_home
 from billing_pipeline_tests.month_rows import (
     BOOK,
@@ -50,18 +49,8 @@ def book(
         bill(warehouse, month)
         pass_gates(warehouse, month)
         finalise_month(warehouse, month, "charged")
-    opened: list[Warehouse] = []
-    open_one = engine_module.open_warehouse
-
-    def opening(settings: Settings) -> Warehouse:
-        opened.append(open_one(settings))
-        return opened[-1]
-
-    monkeypatch.setattr(engine_module, "open_warehouse", opening)
     with dagster_home(postgres_server, warehouse, tmp_path, monkeypatch) as path:
         yield path
-    for one in opened:
-        one.engine.dispose()
 
 
 def _billing(*arguments: str) -> Result:

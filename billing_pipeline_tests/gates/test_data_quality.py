@@ -10,7 +10,7 @@ from billing_pipeline.gates.data_quality import GateBrokenError, GateResult, run
 from billing_pipeline.gates.rules.gates import GATES, gates_of
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline_tests.databases import copied_database
+from billing_pipeline_tests.databases import copied_database, filled_database
 from billing_pipeline_tests.month_rows import (
     ASSETS,
     BOOK,
@@ -38,10 +38,8 @@ CAP = {"invoice_cap_minor": 1_000_000, "price_factor_max": 10}
 @pytest.fixture(scope="module")
 def clean_database(postgres_server: "PostgresServer", template_database: str) -> Iterator[str]:
     """The database that every test's own is copied from."""
-    with copied_database(postgres_server, template_database) as warehouse:
-        _build_clean_months(warehouse)
-        warehouse.engine.dispose()
-        yield str(warehouse.engine.url.database)
+    with filled_database(postgres_server, template_database, _build_clean_months) as name:
+        yield name
 
 
 @pytest.fixture

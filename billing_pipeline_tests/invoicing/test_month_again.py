@@ -12,7 +12,7 @@ from billing_pipeline.invoicing import invoice_line_items, invoices
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.rules.rating import RatingError
 from billing_pipeline.usage import usage_snapshots
-from billing_pipeline_tests.databases import copied_database
+from billing_pipeline_tests.databases import copied_database, filled_database
 from billing_pipeline_tests.month_rows import (
     ASSETS,
     BOOK,
@@ -43,10 +43,8 @@ CUSTOMERS = ["ann", "bob", "cyd", "dee"]
 @pytest.fixture(scope="module")
 def billed_database(postgres_server: "PostgresServer", template_database: str) -> Iterator[str]:
     """The database that every test's own is copied from."""
-    with copied_database(postgres_server, template_database) as warehouse:
-        _bill_three_months(warehouse)
-        warehouse.engine.dispose()
-        yield str(warehouse.engine.url.database)
+    with filled_database(postgres_server, template_database, _bill_three_months) as name:
+        yield name
 
 
 @pytest.fixture

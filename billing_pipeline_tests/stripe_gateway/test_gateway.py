@@ -12,7 +12,7 @@ from billing_pipeline.stripe_gateway.gateway import RETRIES_MAX, StripeGateway, 
 from billing_pipeline.stripe_gateway.limits import RateLimits, shared_limits
 from billing_pipeline.stripe_gateway.rules.api import StripeInvoice
 from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
-from billing_pipeline_tests.charging.world import KEY, Bill, Emulated, running_stripe
+from billing_pipeline_tests.charging.world import KEY, Bill, Emulated
 
 BODY: dict[str, Any] = {
     "auto_advance": False,
@@ -24,16 +24,10 @@ BODY: dict[str, Any] = {
 LINES: list[dict[str, Any]] = [{"amount": 4000, "description": "users", "discountable": False}]
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Emulated]:
-    with running_stripe() as emulated:
-        yield emulated
-
-
 @pytest.fixture
-def emulator(shared: Emulated) -> Iterator[Emulated]:
-    yield shared
-    shared.heal()
+def emulator(shared_stripe: Emulated) -> Iterator[Emulated]:
+    yield shared_stripe
+    shared_stripe.heal()
 
 
 @pytest.fixture

@@ -288,3 +288,25 @@ def event(db: Connection, event_id: str = "e1", **over: Any) -> str:
     given = {"customer_id": "c1", "meter": "licenses", "quantity": Decimal(2), "occurred_at": START, **over}
     insert(db, "usage_events", event_id=event_id, **given)
     return event_id
+
+
+def adjustment(db: Connection, amount: int = 200, customer_id: str = "c1", **over: Any) -> UUID:
+    """An adjustment that no invoice has yet."""
+    adjustment_id = uuid4()
+    given = {"currency": "usd", "amount_minor": amount, "description": "d", "reason": "r", "author": "a", **over}
+    insert(db, "adjustments", adjustment_id=adjustment_id, customer_id=customer_id, **given)
+    return adjustment_id
+
+
+def adjusted_draft(db: Connection, adjustment_id: UUID, period_id: Any, amount: int = 200, **over: Any) -> UUID:
+    """The adjustment on a new draft of the period that has no lines; `header` None: on one that is there."""
+    invoice_id: UUID = over.pop("invoice_id", None) or uuid4()
+    header = over.pop("header", {})
+    given = {
+        "line_no": 1, "customer_id": "c1", "period_id": period_id, "billing_month": MONTH, "currency": "usd",
+        "description": "d", "amount_minor": amount, **over,
+    }  # fmt: skip
+    insert(db, "invoice_adjustments", invoice_id=invoice_id, adjustment_id=adjustment_id, **given)
+    if header is not None:
+        invoice(db, invoice_id, period_id, **{"total_minor": amount, "line_count": 1, **header})
+    return invoice_id

@@ -1,22 +1,31 @@
-"""A correction in a process of its own that kills itself at a call to Stripe.
+"""Something that talks to Stripe, in a process of its own that kills itself at a call.
 
 `python -m … DATABASE_URL STRIPE_BASE OPERATION before|after ACTION ARGUMENT…`
 """
 
 import os
 import signal
+import subprocess
 import sys
 from typing import Any
 
 from sqlalchemy import create_engine, make_url
 
+from billing_pipeline.charging.month import charge_month
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.credit_notes import issue_credit_note
 from billing_pipeline.corrections.settling import run_settlements
 from billing_pipeline.corrections.void_invoice import void_invoice
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
-from billing_pipeline_tests.charging.world import KEY
+from billing_pipeline_tests.charging.world import KEY, MONTH, NO_EXPECTATION
+
+
+def killed(warehouse: Warehouse, stripe_base: str, operation: str, when: str, action: str, *arguments: str) -> None:
+    """Do `action` (charge, settle, void or credit) in a process that dies before or after the first call of `operation`."""
+    database = warehouse.engine.url.render_as_string(hide_password=False)
+    command = [sys.executable, "-m", __name__, database, stripe_base, operation, when, action, *arguments]
+    assert subprocess.run(command, timeout=90, check=False).returncode == -signal.SIGKILL
 
 
 class Killing(StripeGateway):
@@ -41,6 +50,8 @@ class Killing(StripeGateway):
 
 def act(warehouse: Warehouse, api: StripeGateway, action: str, arguments: list[str]) -> None:
     """Do it."""
+    if action == "charge":
+        charge_month(warehouse, api, MONTH, "doomed", log=lambda _: None, workers=1, limits=NO_EXPECTATION)
     if action == "settle":
         run_settlements(warehouse, api, author="doomed")
     if action == "void":
