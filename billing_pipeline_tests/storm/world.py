@@ -22,7 +22,7 @@ from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.lean_http import HOST, free_port
 from billing_pipeline.settings import ROOT
 from billing_pipeline_tests.charging.world import Bill, Emulated, World
-from billing_pipeline_tests.databases import open_database
+from billing_pipeline_tests.databases import copy_database, open_database
 from billing_pipeline_tests.storm.machines import TEMPLATE, Postgres
 from billing_pipeline_tests.storm.sender import Parcel
 
@@ -174,7 +174,7 @@ def listed_events(stripe_side: Emulated) -> list[Parcel]:
 def _copy_database(postgres: Postgres, template: str, name: str) -> None:
     admin = create_engine(embedded_postgres.database_url(postgres.server, "postgres"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        copy_database(connection, template, name)
     admin.dispose()
 
 
