@@ -24,6 +24,8 @@ def list_charges(
     month: date | None = None,
     reason_code: str | None = None,
     limit: int = 100,
+    *,
+    customer_id: str | None = None,
 ) -> list[dict[str, Any]]:
     """Charges in these states (all, if none is named), the newest months first."""
     return warehouse.rows(
@@ -33,6 +35,14 @@ def list_charges(
         month=month,
         reason_code=reason_code,
         row_limit=limit,
+        customer_id=customer_id,
+    )
+
+
+def count_charges(warehouse: Warehouse) -> list[dict[str, Any]]:
+    """How many charges are in which state, for which reason."""
+    return warehouse.rows(
+        "SELECT state, reason_code, count(*) AS charges FROM billing.stripe_charges GROUP BY 1, 2 ORDER BY 1, 2"
     )
 
 

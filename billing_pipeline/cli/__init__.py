@@ -1,60 +1,61 @@
 """The `billing` command. It parses, calls, and turns a user's mistake into one clear line; nothing is decided here.
 
-A module a group of commands. Imports happen inside the commands: a command starts as fast as what it needs.
+A module a group of commands. Each is imported when it is called, and imports what it needs inside its functions:
+a command starts as fast as what it needs. What all of them share: `groups`, `options`, `output`, `common`.
 """
 
 import click
 
-from billing_pipeline.cli import (
-    books,
-    charges,
-    corrections,
-    credit,
-    database,
-    diff,
-    events,
-    explain,
-    holds,
-    months,
-    receiver,
-    sandbox,
-    settle,
-    usage,
-)
-from billing_pipeline.cli.common import Commands
+from billing_pipeline.cli.groups import Commands
+
+SECTIONS = {
+    "Bill a month": {
+        "import": "usage:import_",
+        "correct": "usage:correct",
+        "prices": "prices:prices",
+        "run": "months:run",
+        "close": "books:close",
+    },
+    "Look": {
+        "invoices": "invoices:invoices",
+        "customers": "customers:customers",
+        "explain": "explain:explain",
+        "diff": "diff:diff",
+        "reconcile": "books:reconcile",
+        "sql": "database:sql",
+    },
+    "Decide, and put right": {
+        "hold": "holds:hold",
+        "release": "holds:release",
+        "approve": "approvals:approve",
+        "charges": "charges:charges",
+        "void": "corrections:void",
+        "credit": "credit:credit",
+        "adjust": "corrections:adjust",
+        "adjustments": "corrections:adjustments",
+        "settle": "settle:settle",
+        "events": "events:events",
+    },
+    "Operate": {
+        "migrate": "database:migrate",
+        "env": "database:env",
+        "stop": "database:stop",
+        "receiver": "receiver:receiver",
+    },
+    "Without a Stripe account": {
+        "demo": "sandbox:demo",
+        "up": "sandbox:up",
+        "emulator": "sandbox:emulator",
+        "bench": "sandbox:bench",
+    },
+}
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, sections=SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="billing-pipeline", prog_name="billing", message="%(prog)s %(version)s")
 def main() -> None:
-    """Usage billing: import usage, run a month, look at the result."""
+    """Usage billing: import usage, run a month, look at the result.
 
-
-for command in (
-    database.migrate,
-    usage.import_,
-    usage.correct,
-    months.run,
-    holds.hold,
-    holds.release,
-    holds.approve,
-    corrections.adjust,
-    corrections.adjustments,
-    corrections.void,
-    credit.credit,
-    settle.settle,
-    charges.charges,
-    events.events,
-    books.reconcile,
-    books.close,
-    diff.diff,
-    explain.explain,
-    database.sql,
-    database.env,
-    database.stop,
-    receiver.receiver,
-    sandbox.demo,
-    sandbox.up,
-    sandbox.emulator,
-    sandbox.bench,
-):
-    main.add_command(command)
+    Exit status 0: all well; 1: it failed, and one line on stderr says why; 2: the command was written wrongly;
+    3: done, but something waits for a person. docs/commands.md has all commands, and the shapes of --json.
+    """

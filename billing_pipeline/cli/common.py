@@ -1,13 +1,8 @@
-"""What the commands share: parameter types, the opened database, errors in one line. No command belongs here."""
+"""What commands open: the database and Stripe. Options are in `options`, printing in `output`; no rule belongs here."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import click
+from typing import TYPE_CHECKING
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.settings import load_settings
@@ -17,44 +12,8 @@ if TYPE_CHECKING:
     from billing_pipeline.stripe_gateway.gateway import StripeGateway
 
 
-class Month(click.ParamType[date]):
-    """A month, written as 2026-10."""
-
-    name = "YYYY-MM"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        """The month's first day."""
-        match = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])(-01)?", str(value))
-        if match is None:
-            self.fail(f"{value!r}: expected a month such as 2026-10", param, ctx)
-        return date(int(match[1]), int(match[2]), 1)
-
-
-class Instant(click.ParamType[datetime]):
-    """An instant in ISO 8601 with an offset."""
-
-    name = "INSTANT"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """The instant, never a local time without an offset."""
-        try:
-            instant = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r}: expected an ISO 8601 instant such as 2026-11-01T00:00:00Z", param, ctx)
-        if instant.tzinfo is None:
-            self.fail(f"{value!r}: expected an offset, such as Z or +01:00", param, ctx)
-        return instant
-
-
-class Commands(click.Group):
-    """Turns the errors that a user can cause into one line on stderr and exit status 1."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except UserError as error:
-            raise click.ClickException(str(error)) from error
+WAITS_FOR_A_PERSON = 3
+"""Exit status: done, but something is refused, parked, held or quarantined. 1: failed; 2: written wrongly."""
 
 
 def open_database() -> "Warehouse":
@@ -95,26 +54,5 @@ def minor_units(option: str, value: str, currency: str) -> int:
         raise UserError(f"{option} {error}") from None
 
 
-def table(rows: list[dict[str, Any]], empty: str) -> None:
-    """Print rows in aligned columns, amounts in minor units written out in their currency."""
-    from billing_pipeline.core.money import format_minor
-
-    if not rows:
-        click.echo(empty)
-        return
-    written = [
-        {
-            name.removesuffix("_minor"): format_minor(value, row["currency"]) if name.endswith("_minor") else str(value)
-            for name, value in row.items()
-            if name != "currency"
-        }
-        for row in rows
-    ]
-    widths = {name: max(len(name), *(len(row[name]) for row in written)) for name in written[0]}
-    for row in [{name: name for name in widths}, *written]:
-        click.echo("  ".join(value.ljust(widths[name]) for name, value in row.items()).rstrip())
-
-
-AUTHOR = click.option("--author", required=True, help="Who does it, for the audit log.")
-REASON = click.option("--reason", required=True, help="Why, for the audit log.")
-FILE = click.argument("file", type=click.Path(path_type=Path))
+def quiet(_: str) -> None:
+    """Takes a line on progress: a command prints its own summary at the end."""

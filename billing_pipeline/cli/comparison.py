@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from billing_pipeline.cli.common import open_database
+from billing_pipeline.cli.output import print_json
 from billing_pipeline.cli.reports import Reports
 from billing_pipeline.comparison.rules.month_diff import (
     CAUSES,
@@ -25,16 +26,16 @@ from billing_pipeline.comparison.rules.month_diff import (
 )
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.money import format_minor
+from billing_pipeline.pricing.book_file import read_book_file
 from billing_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
     from billing_pipeline.comparison.html import Comparison
-    from billing_pipeline.pricing.rules.price_book import PriceBook
 
 LINES_SHOWN = 40
 
 
-def run_diff(first: date, second: date, reports: Reports) -> None:
+def run_diff(first: date, second: date, reports: Reports, *, as_json: bool) -> None:
     """Compare the lines of two months as they are in the books."""
     from billing_pipeline.comparison.html import Comparison
     from billing_pipeline.comparison.shadow import month_lines
@@ -45,9 +46,9 @@ def run_diff(first: date, second: date, reports: Reports) -> None:
     before, after = month_lines(warehouse, first), month_lines(warehouse, second)
     found = differences(before, after)
     falls = waterfalls(before, after, found)
-    _say_waterfalls(falls, names)
     comparison = Comparison(f"{names[1]} against {names[0]}", names[0], names[1], found)
-    _report(reports, f"Billing: {names[1]} against {names[0]}", falls, names, comparison, expected)
+    title = f"Billing: {names[1]} against {names[0]}"
+    _report(reports, title, falls, names, comparison, expected, as_json=as_json)
 
 
 def run_shadow(
@@ -57,6 +58,8 @@ def run_shadow(
     carry_forward: bool,
     as_of: datetime | None,
     reports: Reports,
+    *,
+    as_json: bool,
 ) -> None:
     """Build the month beside the books and say what differs from them."""
     from billing_pipeline.comparison.html import Comparison
@@ -66,7 +69,7 @@ def run_shadow(
     from billing_pipeline.pricing.rules.rating import RatingError
 
     path = price_book or load_settings().pricing.price_book
-    books, expected = _read_books(path), _expected(reports)
+    books, expected = read_book_file(path).books, _expected(reports)
     warehouse = open_database()
     now, notes = datetime.now(UTC), [f"Price book: {path.name}."]
     try:
@@ -83,26 +86,12 @@ def run_shadow(
     booked, earlier = (month_lines(warehouse, which, RATED) for which in (month, last))
     names = (f"{last:%Y-%m}", f"{month:%Y-%m} (shadow)")
     falls = waterfalls(earlier, shadow.lines, differences(earlier, shadow.lines))
-    _say_waterfalls(falls, names)
     if shadow.unpriced_snapshots:
         notes.append(f"{shadow.unpriced_snapshots} snapshot(s) without a price in it would go to quarantine.")
-    for note in notes:
-        click.echo(note)
     found = differences(booked, shadow.lines)
     title = f"{month:%Y-%m}: the shadow against the books"
     comparison = Comparison(title, "In the books", "Shadow", found, notes)
-    _report(reports, f"Billing: shadow of {month:%Y-%m}", falls, names, comparison, expected)
-
-
-def _read_books(path: Path) -> "tuple[PriceBook, ...]":
-    from billing_pipeline.pricing.rules.price_book import PriceBookError, load_price_books
-
-    try:
-        return load_price_books(path.read_text(encoding="utf-8"), path.name)
-    except PriceBookError as error:
-        raise UserError(f"price book: {error}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    _report(reports, f"Billing: shadow of {month:%Y-%m}", falls, names, comparison, expected, as_json=as_json)
 
 
 def _expected(reports: Reports) -> dict[Any, int] | None:
@@ -118,12 +107,21 @@ def _report(
     names: tuple[str, str],
     comparison: "Comparison",
     expected: dict[Any, int] | None,
+    *,
+    as_json: bool,
 ) -> None:
     from billing_pipeline.comparison import files
     from billing_pipeline.comparison.html import render
 
     found = comparison.found
-    _say_lines(comparison.title, found)
+    problems = unexplained(found, expected or {})
+    if as_json:
+        _print_json(falls, names, comparison, problems)
+    else:
+        _say_waterfalls(falls, names)
+        for note in comparison.notes:
+            click.echo(note)
+        _say_lines(comparison.title, found)
     if reports.csv is not None:
         files.write_csv(found, reports.csv)
     if reports.parquet is not None:
@@ -133,12 +131,55 @@ def _report(
         files.write_text(render(title, falls, names, [comparison], written), reports.html)
     if expected is None and not reports.fail_on_difference:
         return
-    problems = unexplained(found, expected or {})
     for problem in problems:
         click.echo(f"Error: {problem}", err=True)
-    click.echo(f"{len(found)} differences, {len(problems)} unexplained")
+    if not as_json:
+        click.echo(f"{len(found)} differences, {len(problems)} unexplained")
     if problems:
         sys.exit(1)
+
+
+def _print_json(
+    falls: Sequence[Waterfall], names: tuple[str, str], comparison: "Comparison", problems: Sequence[str]
+) -> None:
+    print_json(
+        {
+            "title": comparison.title,
+            "notes": list(comparison.notes),
+            "revenue": [
+                {
+                    "currency": fall.currency,
+                    "from": names[0],
+                    "to": names[1],
+                    "before_minor": fall.before_minor,
+                    "after_minor": fall.after_minor,
+                    "causes": [
+                        {"cause": cause, "amount_minor": fall.causes[cause]} for cause in CAUSES if fall.causes[cause]
+                    ],
+                }
+                for fall in falls
+            ],
+            "differences": [
+                {
+                    "customer_id": each.customer_id,
+                    "meter": each.meter,
+                    "dimensions": json.loads(each.dimensions),
+                    "kind": each.kind,
+                    "currency": each.currency,
+                    "before_minor": each.before_minor,
+                    "after_minor": each.after_minor,
+                    "difference_minor": each.difference_minor,
+                    "causes": [
+                        {"cause": cause, "amount_minor": amount}
+                        for cause in CAUSES
+                        if (amount := getattr(each, f"{cause}_minor"))
+                    ],
+                }
+                for each in comparison.found
+            ],
+            "unexplained": list(problems),
+        }
+    )
 
 
 def _say_waterfalls(falls: Sequence[Waterfall], names: tuple[str, str]) -> None:

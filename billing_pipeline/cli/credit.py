@@ -5,15 +5,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from billing_pipeline.cli.common import AUTHOR, REASON, minor_units, open_database, open_stripe, table
+from billing_pipeline.cli.common import minor_units, open_database, open_stripe
+from billing_pipeline.cli.groups import Group
+from billing_pipeline.cli.options import AUTHOR, CUSTOMER, JSON, signed
+from billing_pipeline.cli.output import print_rows
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 
 if TYPE_CHECKING:
     from billing_pipeline.corrections.credit_note_sending import Sent
     from billing_pipeline.corrections.rules.crediting import CreditLine
 
 
-@click.group()
+@click.group(cls=Group)
 def credit() -> None:
     """Issue credit notes, here and at Stripe."""
 
@@ -29,12 +33,10 @@ def credit() -> None:
     show_default=True,
     help="Where paid money goes: back to the card, or to the customer's balance.",
 )
-@REASON
-@AUTHOR
-def issue(invoice: str, amount: str | None, lines: tuple[str, ...], to: str, reason: str, author: str) -> None:
+@signed
+def issue(invoice: str, amount: str | None, lines: tuple[str, ...], to: str, signature: Signature) -> None:
     """Credit INVOICE, a number or an id. What is still due falls first; what was paid goes back."""
     from billing_pipeline.core.money import format_minor
-    from billing_pipeline.core.signature import Signature
     from billing_pipeline.corrections.credit_notes import issue_credit_note
     from billing_pipeline.invoicing.invoice_reference import find_invoice
 
@@ -47,9 +49,9 @@ def issue(invoice: str, amount: str | None, lines: tuple[str, ...], to: str, rea
             warehouse,
             api,
             invoice,
-            Signature(author, reason),
+            signature,
             amount_minor=None if amount is None else minor_units("--amount", amount, currency),
-            lines=[_line(text, reason, currency) for text in lines],
+            lines=[_line(text, signature.reason, currency) for text in lines],
             to=to,
         )
     parts = {
@@ -78,56 +80,52 @@ def send(author: str) -> None:
 
 @credit.command()
 @click.argument("number")
-@REASON
-@AUTHOR
-def retry(number: str, reason: str, author: str) -> None:
+@signed
+def retry(number: str, signature: Signature) -> None:
     """Send the parked credit note NUMBER again, such as CN-00000001."""
-    from billing_pipeline.core.signature import Signature
     from billing_pipeline.corrections.credit_note_decisions import retry_parked
 
     warehouse = open_database()
     with open_stripe() as api:
-        sent = retry_parked(warehouse, api, number, Signature(author, reason))
+        sent = retry_parked(warehouse, api, number, signature)
     _report([sent])
 
 
 @credit.command()
 @click.argument("number")
-@REASON
-@AUTHOR
-def drop(number: str, reason: str, author: str) -> None:
+@signed
+def drop(number: str, signature: Signature) -> None:
     """Let the parked credit note NUMBER go: it counts for nothing."""
-    from billing_pipeline.core.signature import Signature
     from billing_pipeline.corrections.credit_note_decisions import drop_parked
 
     warehouse = open_database()
     with open_stripe() as api:
-        drop_parked(warehouse, api, number, Signature(author, reason))
+        drop_parked(warehouse, api, number, signature)
     click.echo(f"{number.strip().upper()} is dropped: it credits nothing and keeps its number")
 
 
 @credit.command(name="list")
 @click.option("--parked", is_flag=True, help="Only those that wait for a person.")
-def list_(parked: bool) -> None:
+@CUSTOMER
+@JSON
+def list_(parked: bool, customer: str | None, as_json: bool) -> None:
     """Show the credit notes, newest first."""
-    rows = open_database().rows(
-        "SELECT n.number, i.number AS invoice, n.customer_id AS customer, n.amount_minor, n.currency, n.state,"
-        " coalesce(n.reason_code, '') AS why, n.author, n.reason FROM billing.credit_notes AS n"
-        " JOIN billing.invoices AS i USING (invoice_id) WHERE n.state = 'parked' OR NOT :parked"
-        " ORDER BY n.credit_note_number DESC LIMIT 100",
-        parked=parked,
-    )
-    table(rows, "no credit notes")
+    from billing_pipeline.corrections.reading import list_credit_notes
+
+    rows = list_credit_notes(open_database(), parked=parked, customer_id=customer)
+    columns = ("number", "invoice_number", "customer_id", "amount_minor", "state", "reason_code", "author", "reason")
+    print_rows("credit_notes", rows, as_json=as_json, empty="no credit notes", columns=columns)
 
 
 @credit.command()
 @click.option("--all", "settled", is_flag=True, help="Also those that are settled.")
-def refunds(settled: bool) -> None:
+@JSON
+def refunds(settled: bool, as_json: bool) -> None:
     """Show refunds that failed at Stripe, whose money the customer does not have yet. Exit status 1 if there are."""
     from billing_pipeline.corrections.failed_refunds import failed_refunds
 
     rows = failed_refunds(open_database(), settled=settled)
-    table(rows, "no refund failed")
+    print_rows("refunds", rows, as_json=as_json, empty="no refund failed")
     if any(row["state"] != "settled" for row in rows):
         click.echo("`billing credit repay REFUND` gives the customer the money", err=True)
         sys.exit(1)
@@ -141,17 +139,15 @@ def refunds(settled: bool) -> None:
     required=True,
     help="The customer's balance at Stripe, the same card once more, or paid outside Stripe: say how in --reason.",
 )
-@REASON
-@AUTHOR
-def repay(refund: str, to: str, reason: str, author: str) -> None:
+@signed
+def repay(refund: str, to: str, signature: Signature) -> None:
     """Give the customer the money of REFUND (re_…), which failed."""
     from billing_pipeline.core.money import format_minor
-    from billing_pipeline.core.signature import Signature
     from billing_pipeline.corrections.failed_refunds import repay as do
 
     warehouse = open_database()
     with open_stripe() as api:
-        done = do(warehouse, api, refund, to=to, signature=Signature(author, reason))
+        done = do(warehouse, api, refund, to=to, signature=signature)
     made = f": {done.stripe_id}" if done.stripe_id else ""
     click.echo(f"{format_minor(done.amount_minor, done.currency)} of {refund} repaid to {done.method}{made}")
 

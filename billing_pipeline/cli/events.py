@@ -8,8 +8,12 @@ from uuid import uuid4
 
 import click
 
-from billing_pipeline.cli.common import Instant, open_database, open_stripe, table
+from billing_pipeline.cli.common import open_database, open_stripe, quiet
+from billing_pipeline.cli.groups import Group
+from billing_pipeline.cli.options import JSON, Instant, signed
+from billing_pipeline.cli.output import print_json, print_rows
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
@@ -37,7 +41,7 @@ def _filter(state: str | None, type_: str | None, object_id: str | None, since: 
     return EventFilter(state=state, type=type_, object_id=object_id, since=since)
 
 
-@click.group()
+@click.group(cls=Group)
 def events() -> None:
     """Stripe's events: what came in and what became of it."""
 
@@ -45,13 +49,17 @@ def events() -> None:
 @events.command(name="list")
 @_chosen
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="The newest so many.")
+@JSON
 def list_command(
-    state: str | None, type_: str | None, object_id: str | None, since: datetime | None, limit: int
+    state: str | None, type_: str | None, object_id: str | None, since: datetime | None, limit: int, as_json: bool
 ) -> None:
     """List events, newest first."""
     from billing_pipeline.events.queue import listed
 
     rows = listed(open_database(), _filter(state, type_, object_id, since), limit)
+    if as_json:
+        print_rows("events", rows, as_json=True, empty="")
+        return
     if not rows:
         click.echo("no events")
     for row in rows:
@@ -65,10 +73,11 @@ def list_command(
 @events.command()
 @click.argument("event_id")
 @click.option("--body", is_flag=True, help="Print the bytes as they were received, too.")
-def show(event_id: str, body: bool) -> None:
+@JSON
+def show(event_id: str, body: bool, as_json: bool) -> None:
     """Show an event: what came, what became of it, who put it back."""
     from billing_pipeline.events.cipher import EventCipher
-    from billing_pipeline.events.queue import EventFilter, listed
+    from billing_pipeline.events.queue import EventFilter, history, listed
     from billing_pipeline.events.store import read_body
     from billing_pipeline.postgres.connections import raw
 
@@ -76,9 +85,13 @@ def show(event_id: str, body: bool) -> None:
     rows = listed(warehouse, EventFilter(event_id=event_id), 1)
     if not rows:
         raise UserError(f"{event_id}: expected the id of a stored event")
+    entries = history(warehouse, event_id)
+    if as_json:
+        print_json({**rows[0], "history": entries})
+        return
     for name, value in rows[0].items():
         click.echo(f"{name:<12} {'' if value is None else value}")
-    for entry in warehouse.rows(_HISTORY, event_id=event_id):
+    for entry in entries:
         click.echo(
             f"{entry['action']:<12} {entry['logged_at']:%Y-%m-%d %H:%M:%S} by {entry['actor']}: {entry['reason']}"
         )
@@ -91,8 +104,7 @@ def show(event_id: str, body: bool) -> None:
 @click.argument("event_id", required=False)
 @_chosen
 @click.option("--all", "all_", is_flag=True, help="Every event.")
-@click.option("--author", required=True, help="Who replays.")
-@click.option("--reason", required=True, help="Why.")
+@signed
 def replay(
     event_id: str | None,
     state: str | None,
@@ -100,8 +112,7 @@ def replay(
     object_id: str | None,
     since: datetime | None,
     all_: bool,
-    author: str,
-    reason: str,
+    signature: Signature,
 ) -> None:
     """Put one event, those chosen, or all back to be processed again. What is right already does not change."""
     from dataclasses import replace
@@ -115,26 +126,27 @@ def replay(
     warehouse = open_database()
     if event_id is not None and not listed(warehouse, chosen, 1):
         raise UserError(f"{event_id}: expected the id of a stored event that the options fit")
-    click.echo(f"{put_back(warehouse, chosen, author, reason):,} event(s) put back")
+    click.echo(f"{put_back(warehouse, chosen, signature.author, signature.reason):,} event(s) put back")
 
 
 @events.command()
-def contradictions() -> None:
+@JSON
+def contradictions(as_json: bool) -> None:
     """List copies of events that say something else than the stored one and that nobody has acknowledged."""
     from billing_pipeline.events.conflicts import contradictions as unacknowledged
 
-    table(unacknowledged(open_database()), "no contradicting copies")
+    rows = unacknowledged(open_database())
+    print_rows("contradictions", rows, as_json=as_json, empty="no contradicting copies")
 
 
 @events.command()
 @click.argument("event_id")
-@click.option("--author", required=True, help="Who has looked.")
-@click.option("--reason", required=True, help="What it was.")
-def acknowledge(event_id: str, author: str, reason: str) -> None:
+@signed
+def acknowledge(event_id: str, signature: Signature) -> None:
     """Say that the copies that contradict an event were looked at: they are no alarm any more. They are kept."""
     from billing_pipeline.events.conflicts import acknowledge as looked_at
 
-    count = looked_at(open_database(), event_id, author=author, reason=reason)
+    count = looked_at(open_database(), event_id, author=signature.author, reason=signature.reason)
     click.echo(f"{count:,} contradicting copies of {event_id} are acknowledged")
 
 
@@ -147,7 +159,7 @@ def process() -> None:
     keys = load_settings().events.keys
     warehouse = open_database()
     with open_stripe() as gateway:
-        done = process_events(warehouse, gateway, lambda: EventCipher(keys), f"billing-{uuid4()}", log=_quiet)
+        done = process_events(warehouse, gateway, lambda: EventCipher(keys), f"billing-{uuid4()}", log=quiet)
     click.echo(str(done))
     if done.outcomes["dead"]:
         sys.exit(1)
@@ -162,12 +174,13 @@ def sweep() -> None:
     cipher = EventCipher(load_settings().events.keys)
     warehouse = open_database()
     with open_stripe() as gateway:
-        done = sweep_events(warehouse, gateway, cipher, "billing events sweep", datetime.now(UTC), log=_quiet)
+        done = sweep_events(warehouse, gateway, cipher, "billing events sweep", datetime.now(UTC), log=quiet)
     click.echo(f"{done.listed_count:,} events listed since {done.listed_from:%Y-%m-%d %H:%M}, {done.new_count:,} new")
 
 
 @events.command()
-def rebuild() -> None:
+@JSON
+def rebuild(as_json: bool) -> None:
     """Recompute every invoice's payment state from the stored events alone and compare it with the books.
 
     Changes nothing. Exit status 1 if they do not agree.
@@ -178,6 +191,9 @@ def rebuild() -> None:
     from billing_pipeline.events.rebuild import rebuild as recompute
 
     done = recompute(open_database(), EventCipher(load_settings().events.keys))
+    if as_json:
+        print_json(asdict(done))
+        sys.exit(1 if done.mismatches else 0)
     for one in done.mismatches:
         told = asdict(one.from_events) if one.from_events else "nothing"
         click.echo(
@@ -191,13 +207,3 @@ def rebuild() -> None:
     )
     if done.mismatches:
         sys.exit(1)
-
-
-def _quiet(_: str) -> None:
-    """The command prints its own summary."""
-
-
-_HISTORY = """
-SELECT logged_at, actor, action, reason FROM billing.automation_log
-WHERE object_type = 'stripe_event' AND object_id = :event_id ORDER BY log_id
-"""

@@ -2,12 +2,13 @@
 
 import json
 import sys
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from billing_pipeline.cli.common import open_database
+from billing_pipeline.cli.options import JSON
+from billing_pipeline.cli.output import plain, print_json
 
 if TYPE_CHECKING:
     from billing_pipeline.comparison.explain import Explained
@@ -18,8 +19,16 @@ EVENTS_SHOWN = 20
 @click.command()
 @click.argument("invoice", required=False)
 @click.option("--all", "every", is_flag=True, help="Check all finalised invoices instead; print those that do not fit.")
-@click.option("--events", "events_max", type=click.IntRange(min=0), default=EVENTS_SHOWN, show_default=True)
-def explain(invoice: str | None, every: bool, events_max: int) -> None:
+@click.option(
+    "--events",
+    "events_max",
+    type=click.IntRange(min=0),
+    default=EVENTS_SHOWN,
+    show_default=True,
+    help="Show so many events of each quantity.",
+)
+@JSON
+def explain(invoice: str | None, every: bool, events_max: int, as_json: bool) -> None:
     """Print an INVOICE's lines with their events, snapshot, price, arithmetic and run, and compute all of it again.
 
     INVOICE is a number such as INV-00000001, or an id. Exit status 1 if a figure or a stored row does not fit.
@@ -27,30 +36,47 @@ def explain(invoice: str | None, every: bool, events_max: int) -> None:
     if every == (invoice is not None):
         raise click.UsageError("expected an INVOICE or --all")
     if invoice is None:
-        _check_all()
+        _check_all(as_json=as_json)
         return
     from billing_pipeline.comparison.explain import explain_invoice
 
     explained = explain_invoice(open_database(), invoice)
-    _print(explained, events_max)
+    if as_json:
+        print_json(_shape(explained))
+    else:
+        _print(explained, events_max)
     if explained.problems:
         sys.exit(1)
 
 
-def _check_all() -> None:
+def _check_all(*, as_json: bool) -> None:
     from billing_pipeline.comparison.explain import explain_all, ledger_problems
 
     warehouse = open_database()
     count = wrong = line_count = 0
+    told: list[dict[str, Any]] = []
     for explained in explain_all(warehouse):
         count += 1
         line_count += len(explained.lines)
         wrong += bool(explained.problems)
+        if explained.problems:
+            told.append({"number": _name(explained), "problems": list(explained.problems)})
         for problem in explained.problems:
             click.echo(f"{_name(explained)}: {problem}", err=True)
     problems = ledger_problems(warehouse)
     for problem in problems:
         click.echo(f"ledger: {problem}", err=True)
+    if as_json:
+        print_json(
+            {
+                "invoices": count,
+                "reproduced": count - wrong,
+                "lines": line_count,
+                "problems": told,
+                "ledger_problems": list(problems),
+            }
+        )
+        sys.exit(1 if wrong or problems else 0)
     click.echo(f"{count - wrong} of {count} invoices ({line_count} lines) reproduced byte for byte")
     if wrong or problems:
         sys.exit(1)
@@ -77,7 +103,7 @@ def _print(explained: "Explained", events_max: int) -> None:
             click.echo("     an adjustment: not metered, made by a person or a settlement")
             continue
         click.echo(
-            f"     {_plain(line['quantity'])} x {_plain(line['unit_amount'])} = {_plain(line['exact_amount'])},"
+            f"     {plain(line['quantity'])} x {plain(line['unit_amount'])} = {plain(line['exact_amount'])},"
             f" rounded once to {line['amount_minor']} minor units"
         )
         if line["price_id"] is not None:
@@ -87,8 +113,8 @@ def _print(explained: "Explained", events_max: int) -> None:
         snapshot = of_usage.get(key)
         if line["kind"] == "usage" and snapshot is not None:
             click.echo(
-                f"     usage: {_plain(line['usage_quantity'])} {line['meter']}{_dimensions(line['dimensions'])},"
-                f" of which {_plain(line['included_quantity'])} included"
+                f"     usage: {plain(line['usage_quantity'])} {line['meter']}{_dimensions(line['dimensions'])},"
+                f" of which {plain(line['included_quantity'])} included"
             )
             if key not in shown:
                 shown.add(key)
@@ -104,7 +130,7 @@ def _print(explained: "Explained", events_max: int) -> None:
 def _print_snapshot(snapshot: dict[str, Any], events: list[dict[str, Any]], events_max: int) -> None:
     click.echo(
         f"     snapshot: version {snapshot['snapshot_version']} as of {snapshot['as_of'].isoformat()},"
-        f" {_plain(snapshot['quantity'])} ({snapshot['aggregation']}, {snapshot['basis']}), run {snapshot['run_id']}"
+        f" {plain(snapshot['quantity'])} ({snapshot['aggregation']}, {snapshot['basis']}), run {snapshot['run_id']}"
     )
     if snapshot["basis"] == "carried_forward":
         final = (
@@ -119,7 +145,7 @@ def _print_snapshot(snapshot: dict[str, Any], events: list[dict[str, Any]], even
         ]
         note = "; ".join(part for part in notes if part)
         click.echo(
-            f"       {event['occurred_at'].isoformat()}  {_plain(event['quantity']):>12}  {event['event_id']}"
+            f"       {event['occurred_at'].isoformat()}  {plain(event['quantity']):>12}  {event['event_id']}"
             f"{f'  ({note})' if note else ''}"
         )
     if len(events) > events_max:
@@ -135,6 +161,18 @@ def _dimensions(text: str) -> str:
     return f" ({values})" if values else ""
 
 
-def _plain(number: Decimal) -> str:
-    shown = f"{number:f}"
-    return shown.rstrip("0").rstrip(".") if "." in shown else shown
+def _shape(explained: "Explained") -> dict[str, Any]:
+    """An explanation as JSON has it: each quantity with its events."""
+    return {
+        **{name: value for name, value in explained.invoice.items() if name not in ("request_body", "broken_seals")},
+        "lines": [{**line, "dimensions": json.loads(line["dimensions"])} for line in explained.lines],
+        "snapshots": [
+            {
+                **row,
+                "dimensions": json.loads(row["dimensions"]),
+                "events": explained.events.get((row["meter"], row["dimensions"]), []),
+            }
+            for row in explained.snapshots
+        ],
+        "problems": list(explained.problems),
+    }

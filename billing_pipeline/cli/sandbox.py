@@ -4,21 +4,8 @@ import sys
 
 import click
 
-from billing_pipeline.settings import SettingsError, is_live_key, load_settings
-
-
-@click.command()
-@click.option("--port", default=12111, show_default=True, help="Port on 127.0.0.1.")
-def emulator(port: int) -> None:
-    """Serve the Stripe emulator until Ctrl-C."""
-    from billing_pipeline.sandbox.stripe_emulator.server import serve
-
-    settings = load_settings()
-    if is_live_key(settings.stripe.key):
-        raise SettingsError("STRIPE_SECRET_KEY is a live key: the emulator never works beside one. Unset it.")
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
-    click.echo(f"Stripe emulator: export STRIPE_API_BASE=http://127.0.0.1:{port}   (Ctrl-C ends it)")
-    serve(settings.state_dir / "stripe.sqlite", port=port)
+from billing_pipeline.cli.groups import Group
+from billing_pipeline.settings import Settings, SettingsError, is_live_key, load_settings
 
 
 @click.command()
@@ -48,3 +35,50 @@ def bench(customers: int) -> None:
     from billing_pipeline.sandbox.bench import run_bench
 
     sys.exit(run_bench(customer_count=customers))
+
+
+@click.group(cls=Group, invoke_without_command=True)
+@click.option("--port", default=12111, show_default=True, help="Port on 127.0.0.1.")
+@click.pass_context
+def emulator(ctx: click.Context, port: int) -> None:
+    """Serve the Stripe emulator until Ctrl-C."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from billing_pipeline.sandbox.stripe_emulator.server import serve
+
+    settings = _emulated()
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    click.echo(f"Stripe emulator: export STRIPE_API_BASE=http://127.0.0.1:{port}   (Ctrl-C ends it)")
+    serve(settings.state_dir / "stripe.sqlite", port=port)
+
+
+@emulator.command()
+@click.argument("customer")
+@click.option("--number", default="4242424242424242", show_default=True, help="One of Stripe's test cards.")
+@click.option("--declined", is_flag=True, help="A card that is accepted and then declines every charge.")
+def card(customer: str, number: str, declined: bool) -> None:
+    """Give CUSTOMER, an id of ours, a card at the emulator; the customer is made there if it is missing.
+
+    The card becomes the one that invoices are charged to. A real Stripe is refused.
+    """
+    from billing_pipeline.cli.common import open_database
+    from billing_pipeline.customers.reading import read_customer
+    from billing_pipeline.sandbox.demo.account import StripeAccount
+    from billing_pipeline.sandbox.test_cards import DECLINES, payment_method_of
+    from billing_pipeline.stripe_gateway.local_emulator import stripe_for
+
+    settings = load_settings()
+    if not settings.stripe.uses_emulator:
+        raise SettingsError("STRIPE_SECRET_KEY is the key of a Stripe account: only the emulator's customers get cards")
+    method = DECLINES if declined else payment_method_of(number)
+    known = read_customer(open_database(), customer)
+    with stripe_for(settings), StripeAccount(str(load_settings().stripe.api_base)) as account:
+        stripe_id = account.give_card(customer, known["name"], known["email"], method, known["stripe_customer_id"])
+    click.echo(f"{customer} is {stripe_id} at the emulator and pays by {method}")
+
+
+def _emulated() -> Settings:
+    settings = load_settings()
+    if is_live_key(settings.stripe.key):
+        raise SettingsError("STRIPE_SECRET_KEY is a live key: the emulator never works beside one. Unset it.")
+    return settings

@@ -2,22 +2,25 @@
 
 import sys
 from datetime import date
+from typing import Any
 
 import click
 
-from billing_pipeline.cli.common import AUTHOR, REASON, Month, minor_units, open_database, open_stripe, table
+from billing_pipeline.cli.common import minor_units, open_database, open_stripe
+from billing_pipeline.cli.groups import Group
+from billing_pipeline.cli.options import AUTHOR, JSON, MONTH, THE_MONTH, signed
+from billing_pipeline.cli.output import print_json, print_rows, table
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 
-MONTH = click.option("--month", type=Month(), required=True, help="The billed month, such as 2026-10.")
 
-
-@click.group()
+@click.group(cls=Group)
 def settle() -> None:
     """Settle what billed months differ by: propose, look, approve, run."""
 
 
 @settle.command(name="propose")
-@MONTH
+@THE_MONTH
 @AUTHOR
 def propose_command(month: date, author: str) -> None:
     """Propose settlements for the month's drift, as its last run left it."""
@@ -32,37 +35,37 @@ def propose_command(month: date, author: str) -> None:
 
 
 @settle.command(name="list")
-@click.option("--month", type=Month(), help="Only this month.")
+@MONTH
 @click.option("--all", "ended", is_flag=True, help="Also what was applied or withdrawn.")
-def list_(month: date | None, ended: bool) -> None:
+@JSON
+def list_(month: date | None, ended: bool, as_json: bool) -> None:
     """Show settlements, and who still has to approve."""
-    rows = open_database().rows(
-        "SELECT s.settlement_id AS id, to_char(s.billing_month, 'YYYY-MM') AS month, s.customer_id AS customer,"
-        " s.amount_minor, s.currency, s.method, s.status, s.evidence ->> 'reasons' AS why,"
-        " count(a.author) || '/' || s.approvals_needed AS approvals,"
-        " coalesce(string_agg(a.author, ', ' ORDER BY a.approved_at), '') AS by"
-        " FROM billing.settlements AS s LEFT JOIN billing.settlement_approvals AS a USING (settlement_id)"
-        " WHERE (CAST(:month AS date) IS NULL OR s.billing_month = :month)"
-        " AND (:ended OR s.status IN ('proposed', 'approved'))"
-        " GROUP BY s.settlement_id ORDER BY s.settlement_id",
-        month=month,
-        ended=ended,
-    )
-    table(rows, "no settlements are open")
+    from billing_pipeline.corrections.reading import list_settlements
+
+    rows = list_settlements(open_database(), month, ended=ended)
+    if not as_json:
+        rows = [
+            {**row, "why": row["reasons"], "approvals": f"{len(row['approved_by'])}/{row['approvals_needed']}",
+             "by": ", ".join(row["approved_by"])}
+            for row in rows
+        ]  # fmt: skip
+    columns = ("settlement_id", "billing_month", "customer_id", "amount_minor", "method", "status", "why", "approvals",
+               "by")  # fmt: skip
+    print_rows("settlements", rows, as_json=as_json, empty="no settlements are open", columns=columns)
 
 
 @settle.command(name="show")
 @click.argument("settlement", type=int)
-def show(settlement: int) -> None:
+@JSON
+def show(settlement: int, as_json: bool) -> None:
     """Show the lines behind SETTLEMENT, as they were when it was proposed."""
     from billing_pipeline.core.money import format_minor
+    from billing_pipeline.corrections.reading import read_settlement
 
-    rows = open_database().rows(
-        "SELECT currency, amount_minor, evidence FROM billing.settlements WHERE settlement_id = :id", id=settlement
-    )
-    if not rows:
-        raise UserError(f"settlement {settlement}: there is none with this number")
-    [row] = rows
+    row = read_settlement(open_database(), settlement)
+    if as_json:
+        print_json({name: value for name, value in row.items() if name != "evidence"} | _evidence(row["evidence"]))
+        return
     lines = [
         {
             "meter": line["meter"],
@@ -94,14 +97,12 @@ def approve_command(settlement: int, author: str) -> None:
 
 @settle.command(name="withdraw")
 @click.argument("settlement", type=int)
-@REASON
-@AUTHOR
-def withdraw_command(settlement: int, reason: str, author: str) -> None:
+@signed
+def withdraw_command(settlement: int, signature: Signature) -> None:
     """Withdraw SETTLEMENT; its difference can be proposed again."""
-    from billing_pipeline.core.signature import Signature
     from billing_pipeline.corrections.settlement_proposals import withdraw
 
-    withdraw(open_database(), settlement, Signature(author, reason))
+    withdraw(open_database(), settlement, signature)
     click.echo(f"settlement {settlement} is withdrawn")
 
 
@@ -172,3 +173,21 @@ def policy_command(
         author=author,
     )
     click.echo(f"{book or customer}: {method} from {threshold} on, two people above {two_people_above}")
+
+
+def _evidence(evidence: dict[str, Any]) -> dict[str, Any]:
+    """What the proposal rests on, its amounts in minor units of the settlement's currency."""
+    return {
+        "settled_minor": evidence["settled_minor"],
+        "lines": [
+            {
+                "meter": line["meter"],
+                "dimensions": line["dimensions"],
+                "billed_minor": line["billed_minor"],
+                "today_minor": line["current_minor"],
+                "difference_minor": line["difference_minor"],
+                "reason": line["reason"],
+            }
+            for line in evidence["lines"]
+        ],
+    }

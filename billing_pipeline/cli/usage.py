@@ -5,10 +5,13 @@ from pathlib import Path
 
 import click
 
-from billing_pipeline.cli.common import FILE, Instant, open_database
+from billing_pipeline.cli.common import open_database
+from billing_pipeline.cli.groups import Group
+from billing_pipeline.cli.options import FILE, Instant, signed
+from billing_pipeline.core.signature import Signature
 
 
-@click.group(name="import")
+@click.group(name="import", cls=Group)
 def import_() -> None:
     """Import the platform's files: CSV, JSONL or Parquet. All of a file or nothing."""
 
@@ -42,7 +45,7 @@ def import_usage_command(file: Path, complete_through: datetime | None) -> None:
     )
 
 
-@click.group()
+@click.group(cls=Group)
 def correct() -> None:
     """Correct what the platform sent, by adding to it."""
 
@@ -54,8 +57,7 @@ def correct() -> None:
 @click.option("--dimensions", help="A JSON object, when an event was missing.")
 @click.option("--occurred-at", type=Instant(), help="When, when an event was missing.")
 @click.option("--quantity", required=True, help="The right quantity.")
-@click.option("--author", required=True, help="Who corrects.")
-@click.option("--reason", required=True, help="Why.")
+@signed
 def correct_usage_command(
     event_id: str | None,
     customer: str | None,
@@ -63,13 +65,11 @@ def correct_usage_command(
     dimensions: str | None,
     occurred_at: datetime | None,
     quantity: str,
-    author: str,
-    reason: str,
+    signature: Signature,
 ) -> None:
     """Write a correcting event, which stands in for --event-id or adds a missing one."""
     import json
 
-    from billing_pipeline.core.signature import Signature
     from billing_pipeline.usage.correction import correct_usage
 
     try:
@@ -80,7 +80,7 @@ def correct_usage_command(
         raise click.BadParameter(f"{dimensions!r}: expected a JSON object", param_hint="--dimensions")
     written = correct_usage(
         open_database(),
-        Signature(author, reason),
+        signature,
         event_id=event_id,
         quantity=quantity,
         customer_id=customer,

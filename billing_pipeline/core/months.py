@@ -2,6 +2,8 @@
 
 from datetime import UTC, date, datetime
 
+from billing_pipeline.core.errors import UserError
+
 
 def first_of(month: date) -> datetime:
     """The month's first instant in UTC."""
@@ -24,3 +26,13 @@ def months_to(month: date, count: int) -> list[date]:
     while len(months) < count:
         months.insert(0, month_before(months[0]))
     return months
+
+
+def require_billable(month: date, today: date) -> None:
+    """Refuse a month that has not begun; the running one bills what has ended.
+
+    Raises:
+        UserError: naming the newest one that can be billed.
+    """
+    if month > today:
+        raise UserError(f"month {month:%Y-%m} has not begun: expected one up to {today:%Y-%m}")

@@ -19,6 +19,12 @@ from billing_pipeline.settings import ROOT, SettingsError
 STAGES = ("usage_snapshots", "invoice_line_items", "invoices", "stripe_charges")
 """What `billing run --through` takes; the last one also finalises and charges."""
 
+BRAKES_CHECK = "no_brake_held_anything_back"
+"""The check of `stripe_charges` whose metadata counts, by code, what each brake kept back."""
+
+_IN_LOCATION = {".dagster/repository": "__repository__@billing_pipeline"}
+"""Tag by which Dagster's UI shows a run under its job: the repository of workspace.yaml's location."""
+
 STARTED_BY = "billing/started_by"
 """Tag of a run: the person who started it, who then does not approve it. `billing run` sets it."""
 
@@ -36,6 +42,8 @@ class RunOutcome:
     failed_checks: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    held_back: dict[str, int] = field(default_factory=dict)
+    """Charges that a brake kept back, by its code; 0: it kept the month as a whole."""
 
 
 @contextmanager
@@ -118,7 +126,7 @@ def _execute(
             partition_key=month.isoformat(),
             asset_selection=[dg.AssetKey(asset) for asset in assets] if assets else None,
             run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags=dict(tags or {}),
+            tags={**_IN_LOCATION, **(tags or {})},
             raise_on_error=False,
         )
     )
@@ -134,6 +142,10 @@ def _execute(
     for evaluation in result.get_asset_check_evaluations():
         if evaluation.passed:
             continue
+        if evaluation.check_name == BRAKES_CHECK:
+            outcome.held_back.update(
+                {code: each.value for code, each in evaluation.metadata.items() if isinstance(each.value, int)}
+            )
         line = evaluation.description or f"{evaluation.asset_key.to_user_string()}.{evaluation.check_name} failed"
         severe = evaluation.severity == dg.AssetCheckSeverity.ERROR
         (outcome.failed_checks if severe else outcome.warnings).append(line)

@@ -142,6 +142,15 @@ def listed(warehouse: Warehouse, chosen: EventFilter, row_count: int) -> list[di
     return warehouse.rows(load_sql("events/list.sql"), row_count=row_count, **chosen.parameters())
 
 
+def history(warehouse: Warehouse, event_id: str) -> list[dict[str, Any]]:
+    """What people did about an event, by the audit log: logged_at, actor, action, reason; the oldest first."""
+    return warehouse.rows(
+        "SELECT logged_at, actor, action, reason FROM billing.automation_log"
+        " WHERE object_type = 'stripe_event' AND object_id = :event_id ORDER BY log_id",
+        event_id=event_id,
+    )
+
+
 def replay(warehouse: Warehouse, chosen: EventFilter, author: str, reason: str) -> int:
     """Put the chosen events back to be processed again, and say so in the audit log. Returns how many.
 

@@ -20,6 +20,7 @@ INNER JOIN billing.invoices AS i ON c.invoice_id = i.invoice_id
 WHERE
     (cast(:any_state AS boolean) OR c.state = any(:states))
     AND (cast(:month AS date) IS NULL OR c.billing_month = :month)
+    AND (cast(:customer_id AS text) IS NULL OR c.customer_id = :customer_id)
     AND (cast(:reason_code AS text) IS NULL OR c.reason_code = :reason_code)
 ORDER BY c.billing_month DESC, i.invoice_number
 LIMIT :row_limit

@@ -18,6 +18,8 @@ FAILURES_MAX = 20
 """Calls in a row without an answer that open the circuit."""
 PROBE_EVERY = timedelta(seconds=90)
 """While it is open one call is tried this often: six hours of outage cost about 260 calls."""
+LETS_GO_BY_ITSELF = frozenset({"canary_unsettled", "stripe_unavailable"})
+"""Codes of the brakes that wait for Stripe. All others wait for a person."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
+from uuid import uuid4
 
 from billing_pipeline.sandbox.demo.population import DemoCustomer
 from billing_pipeline.settings import EMULATOR_KEY, SettingsError
@@ -94,6 +95,29 @@ class StripeAccount:
         """Charges that succeeded, by Stripe invoice."""
         counts: dict[str, int] = self._json("GET", "/_emulator/summary")["successful_payments_by_invoice"]
         return counts
+
+    def give_card(
+        self, customer_id: str, name: str, email: str, payment_method: str, stripe_customer_id: str | None = None
+    ) -> str:
+        """Attach a test payment method to a customer and charge its invoices to it; returns the customer's Stripe id.
+
+        The customer is the one named, else found by metadata, else created.
+        """
+        found = (
+            str(body["id"])
+            for body in self._pages("/v1/customers")
+            if body["metadata"].get("customer_id") == customer_id
+        )
+        stripe_id = stripe_customer_id or next(found, None)
+        if stripe_id is None:
+            fields = {"name": name, "email": email, "metadata[customer_id]": customer_id}
+            stripe_id = str(self._json("POST", "/v1/customers", fields, key=f"card:{uuid4()}")["id"])
+        card = self._json(
+            "POST", f"/v1/payment_methods/{payment_method}/attach", {"customer": stripe_id}, key=f"card:{uuid4()}"
+        )
+        default = {"invoice_settings[default_payment_method]": str(card["id"])}
+        self._json("POST", f"/v1/customers/{stripe_id}", default, key=f"card:{uuid4()}")
+        return stripe_id
 
     def _create(self, customer: DemoCustomer) -> str:
         fields = {

@@ -1,0 +1,95 @@
+"""`billing charges retry` and `unpark`: what only a person decides about one charge."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from billing_pipeline.cli.common import WAITS_FOR_A_PERSON, open_database, open_stripe, quiet
+from billing_pipeline.cli.options import JSON, signed
+from billing_pipeline.cli.output import print_json
+from billing_pipeline.cli.stories import because
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
+from billing_pipeline.settings import load_settings
+
+if TYPE_CHECKING:
+    from billing_pipeline.charging.month import ChargeReport
+    from billing_pipeline.postgres.warehouse import Warehouse
+
+
+@click.command()
+@click.argument("invoice")
+@signed
+@JSON
+def retry(invoice: str, signature: Signature, as_json: bool) -> None:
+    """Try a refused charge again now, or take a parked one up again from what Stripe says.
+
+    Exit status 3 if it is refused or parked again, or a brake holds it back.
+    """
+    from billing_pipeline.charging.brakes import limits_of
+    from billing_pipeline.charging.operations import invoice_named
+    from billing_pipeline.charging.operations import retry as try_again
+
+    warehouse = open_database()
+    invoice_id = invoice_named(warehouse, invoice)
+    limits = limits_of(load_settings().charging)
+    with open_stripe() as api:
+        report = try_again(
+            warehouse, api, invoice_id, author=signature.author, reason=signature.reason, limits=limits, log=quiet
+        )
+    _tell(warehouse, invoice_id, report, as_json=as_json)
+
+
+@click.command()
+@click.argument("invoice")
+@click.option(
+    "--adopt", "stripe_invoice_id", metavar="in_…", help="This invoice at Stripe is the one; void the others."
+)
+@click.option("--void", is_flag=True, help="Void the invoice, at Stripe and here.")
+@signed
+@JSON
+def unpark(invoice: str, stripe_invoice_id: str | None, void: bool, signature: Signature, as_json: bool) -> None:
+    """Decide about a parked charge. Exit status 3 if it is refused or parked again, or a brake holds it back."""
+    from billing_pipeline.charging.brakes import limits_of
+    from billing_pipeline.charging.operations import adopt, invoice_named, require_parked
+    from billing_pipeline.charging.void_at_stripe import void_charge
+
+    if void == (stripe_invoice_id is not None):
+        raise UserError(
+            "expected either --adopt in_… or --void; to take the charge up as it is, `billing charges retry`"
+        )
+    warehouse = open_database()
+    invoice_id = invoice_named(warehouse, invoice)
+    require_parked(warehouse, invoice_id)
+    limits = limits_of(load_settings().charging)
+    author, reason = signature.author, signature.reason
+    with open_stripe() as api:
+        report = None
+        if stripe_invoice_id is not None:
+            report = adopt(
+                warehouse, api, invoice_id, stripe_invoice_id, author=author, reason=reason, limits=limits, log=quiet
+            )
+        else:
+            void_charge(warehouse, api, invoice_id, author=author, reason=reason)
+    _tell(warehouse, invoice_id, report, as_json=as_json)
+
+
+def _tell(warehouse: "Warehouse", invoice_id: str, report: "ChargeReport | None", *, as_json: bool) -> None:
+    """Where the charge is now."""
+    from billing_pipeline.charging.reading import story
+
+    charge = story(warehouse, invoice_id).charge
+    if as_json:
+        print_json({**charge, "brakes": [str(brake) for brake in report.brakes] if report else []})
+    else:
+        click.echo(f"{charge['number']} is {charge['state']}, attempt {charge['attempt']}" + because(charge))
+    if report is not None and report.brakes:
+        click.echo(f"held back: {'; '.join(map(str, report.brakes))}", err=True)
+        sys.exit(WAITS_FOR_A_PERSON)
+    if report is not None and report.in_other_hands:
+        raise UserError("another run is charging it right now")
+    if report is not None and report.pending:
+        raise UserError(f"no definite answer yet ({', '.join(report.pending)}); it is asked about again")
+    if charge["state"] in ("refused", "parked"):
+        sys.exit(WAITS_FOR_A_PERSON)

@@ -1,0 +1,29 @@
+"""Customers as an operator reads them. Changes nothing."""
+
+from typing import Any
+
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+
+
+def list_customers(
+    warehouse: Warehouse, *, status: str | None = None, search: str | None = None, limit: int = 100
+) -> list[dict[str, Any]]:
+    """Customers by id; `search`: those whose id, name or email holds this text, in any case."""
+    return warehouse.rows(
+        load_sql("customers/list_customers.sql"), status=status, search=search, customer_id=None, row_limit=limit
+    )
+
+
+def read_customer(warehouse: Warehouse, customer_id: str) -> dict[str, Any]:
+    """One customer, as `list_customers` has them.
+
+    Raises:
+        UserError: there is none with this id.
+    """
+    rows = warehouse.rows(
+        load_sql("customers/list_customers.sql"), status=None, search=None, customer_id=customer_id, row_limit=1
+    )
+    if not rows:
+        raise UserError(f'customer "{customer_id}": expected the id of a customer, found none')
+    return rows[0]

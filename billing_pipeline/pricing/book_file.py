@@ -1,0 +1,39 @@
+"""The price book as a file: read whole, or every mistake in one line."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.pricing.rules.price_book import PriceBook, PriceBookError, load_price_books
+
+
+@dataclass(frozen=True, slots=True)
+class BookFile:
+    """A price book file that is right: its text, and a book a currency."""
+
+    text: str
+    books: tuple[PriceBook, ...]
+
+
+class BookFileError(UserError):
+    """The file cannot be read or is no price book. `problems`: every mistake in it, each with its path."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        self.problems = problems
+        more = f" (and {len(problems) - 1} more: `billing prices check` lists them)" if len(problems) > 1 else ""
+        super().__init__(f"price book: {problems[0]}{more}")
+
+
+def read_book_file(path: Path) -> BookFile:
+    """Read and check the file; nothing is loaded.
+
+    Raises:
+        BookFileError: it cannot be read, or is no price book.
+    """
+    try:
+        source = path.read_text(encoding="utf-8")
+        return BookFile(source, load_price_books(source, path.name))
+    except PriceBookError as error:
+        raise BookFileError(tuple(f"{error.source}: {problem}" for problem in error.problems)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BookFileError((f"{path}: {getattr(error, 'strerror', None) or error}",)) from None

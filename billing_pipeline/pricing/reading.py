@@ -1,0 +1,34 @@
+"""The price books that are loaded, as an operator reads them. Changes nothing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PricesInUse:
+    """`books`: currency, name, loaded_at, content_sha256. `meters` and `prices`: the tables' rows, retired ones not."""
+
+    books: list[Row]
+    meters: list[Row]
+    prices: list[Row]
+
+
+def prices_loaded(warehouse: Warehouse, *, currency: str | None = None, customer_id: str | None = None) -> PricesInUse:
+    """What prices a month now; `customer_id`: only that customer's own prices."""
+    return PricesInUse(
+        books=warehouse.rows(
+            "SELECT currency, name, loaded_at, content_sha256 FROM billing.price_books"
+            " WHERE CAST(:currency AS text) IS NULL OR currency = :currency ORDER BY currency",
+            currency=currency,
+        ),
+        meters=warehouse.rows(
+            "SELECT currency, meter, aggregation, dimensions AS dimension_names, unit FROM billing.meters"
+            " WHERE CAST(:currency AS text) IS NULL OR currency = :currency ORDER BY currency, meter",
+            currency=currency,
+        ),
+        prices=warehouse.rows(load_sql("pricing/list_prices.sql"), currency=currency, customer_id=customer_id),
+    )

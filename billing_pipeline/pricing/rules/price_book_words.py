@@ -1,0 +1,86 @@
+"""A price book in words: what each meter counts and what each price takes, so that a mistake is seen before a bill.
+
+Here: sentences. Not here: the file's checks (`price_book_reader`), amounts of an invoice (`rating`).
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import pairwise
+
+from billing_pipeline.pricing.rules.price_book_model import Meter, Price, PriceBook, Rate, Version
+
+COUNTS = {
+    "constant": "charged in every period, whatever is used",
+    "sum": "the sum of a period's events",
+    "last": "the last level of a period",
+    "max": "the highest level of a period",
+    "time_weighted": "the mean level of a period, weighted by time",
+}
+"""What an aggregation means."""
+
+
+def words_of(book: PriceBook) -> Iterator[str]:
+    """The book, a line a statement, the lines of a part indented below it."""
+    yield f"{book.name}, in {book.currency.upper()}: {len(book.meters)} meter(s), {len(book.versions)} version(s)"
+    yield "meters"
+    for meter in book.meters.values():
+        yield f"  {meter.name}: {_counts(meter)}"
+    versions = sorted(book.versions, key=lambda version: version.effective_from)
+    for version, following in pairwise([*versions, None]):
+        if version is not None:
+            yield from _version(version, following, book.currency)
+
+
+def _counts(meter: Meter) -> str:
+    what = COUNTS.get(meter.aggregation, meter.aggregation)
+    by = f", for each {' and '.join(meter.dimensions)}" if meter.dimensions else ""
+    return f"{what}{by}" + (f" (unit: {meter.unit})" if meter.unit else "")
+
+
+def _version(version: Version, following: Version | None, currency: str) -> Iterator[str]:
+    until = f" until the day before {following.effective_from}" if following else ""
+    yield f"version {version.id}: periods that start from {version.effective_from}{until}"
+    for price in version.prices:
+        yield f"  {_price(price, currency)}"
+    for customer_id, prices in version.customers.items():
+        yield f"  customer {customer_id}, instead"
+        for price in prices:
+            yield f"    {_price(price, currency)}"
+
+
+def _price(price: Price, currency: str) -> str:
+    unit = currency.upper()
+    parts = [f"{price.meter}: {_takes(price, unit)}"]
+    if price.included:
+        parts.append(f"the first {_plain(price.included)} are included")
+    if price.minimum is not None:
+        parts.append(f"at least {_plain(price.minimum)} {unit} once it is used")
+    if price.description:
+        parts.append(f'on the invoice "{price.description}"')
+    return "; ".join(parts)
+
+
+def _takes(price: Price, unit: str) -> str:
+    if price.model == "flat":
+        return f"{_plain(price.rates[0].amount)} {unit} a period"
+    if price.model == "per_unit":
+        return ", ".join(f"{_plain(rate.amount)} {unit} each{_for(rate)}" for rate in price.rates)
+    if price.model == "package":
+        size = _plain(price.package_size or Decimal(0))
+        return f"{_plain(price.rates[0].amount)} {unit} for each begun package of {size}"
+    steps = ", ".join(
+        f"{_plain(tier.unit_amount)} {unit} each {f'up to {_plain(tier.up_to)}' if tier.up_to is not None else 'above'}"
+        for tier in price.tiers
+    )
+    if price.model == "graduated":
+        return f"each part of the quantity at its own tier: {steps}"
+    return f"the whole quantity at the tier that it reaches: {steps}"
+
+
+def _for(rate: Rate) -> str:
+    return f" ({', '.join(value for _, value in rate.dimensions)})" if rate.dimensions else ""
+
+
+def _plain(number: Decimal) -> str:
+    shown = f"{number:f}"
+    return shown.rstrip("0").rstrip(".") if "." in shown else shown

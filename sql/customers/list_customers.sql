@@ -1,0 +1,22 @@
+-- Grain: a customer, by id.
+SELECT
+    customer_id,
+    name,
+    email,
+    currency,
+    timezone,
+    billing_cycle,
+    cycle_anchor,
+    stripe_customer_id,
+    status,
+    imported_at
+FROM billing.customers
+WHERE
+    (cast(:status AS text) IS NULL OR status = :status)
+    AND (cast(:customer_id AS text) IS NULL OR customer_id = :customer_id)
+    AND (
+        cast(:search AS text) IS NULL
+        OR strpos(lower(concat_ws(' ', customer_id, name, email)), lower(:search)) > 0
+    )
+ORDER BY customer_id
+LIMIT :row_limit
