@@ -7,7 +7,8 @@ import sys
 import click
 
 from billing_pipeline.cli.common import open_database
-from billing_pipeline.settings import ROOT, SettingsError, load_settings
+from billing_pipeline.settings import SettingsError, load_settings
+from billing_pipeline.settings.dagster_home import dagster_home
 
 
 @click.command()
@@ -53,7 +54,7 @@ def env() -> None:
 
         keep_running(warehouse.keep_alive)
     values = {
-        "DAGSTER_HOME": str(ROOT),
+        "DAGSTER_HOME": str(dagster_home(load_settings().state_dir)),
         "DAGSTER_POSTGRES_URL": warehouse.dagster_url.render_as_string(hide_password=False),
     }
     for name, value in values.items():

@@ -14,7 +14,8 @@ from sqlalchemy import make_url
 from billing_pipeline.defs.partitions import MONTHS
 from billing_pipeline.postgres.engine import require_dagster_storage
 from billing_pipeline.postgres.locks import DAGSTER_STORAGE_LOCK
-from billing_pipeline.settings import ROOT, SettingsError
+from billing_pipeline.settings import SettingsError, load_settings
+from billing_pipeline.settings.dagster_home import dagster_home
 
 STAGES = ("usage_snapshots", "invoice_line_items", "invoices", "stripe_charges")
 """What `billing run --through` takes; the last one also finalises and charges."""
@@ -55,7 +56,8 @@ def dagster_instance(dagster_postgres_url: str) -> Iterator[dg.DagsterInstance]:
     """
     require_dagster_storage(make_url(dagster_postgres_url))
     os.environ["DAGSTER_POSTGRES_URL"] = dagster_postgres_url
-    os.environ.setdefault("DAGSTER_HOME", str(ROOT))
+    if "DAGSTER_HOME" not in os.environ:
+        os.environ["DAGSTER_HOME"] = str(dagster_home(load_settings().state_dir))
     with dg.DagsterInstance.get() as instance:
         _make_storage(instance, dagster_postgres_url)
         yield instance

@@ -3,9 +3,9 @@
 from functools import cache
 from pathlib import Path
 
-from billing_pipeline.settings import ROOT
+from billing_pipeline.settings import PROJECT_FILES
 
-SQL_FOLDER = ROOT / "sql"
+SQL_FOLDER = PROJECT_FILES / "sql"
 
 
 @cache

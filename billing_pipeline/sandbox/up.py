@@ -26,7 +26,8 @@ from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.demo import needs_demo, price_book_path, require_emulator, run_demo
 from billing_pipeline.sandbox.webhooks import register_endpoint
-from billing_pipeline.settings import EMULATOR_KEY, ROOT, Settings, SettingsError, load_settings
+from billing_pipeline.settings import EMULATOR_KEY, PROJECT_FILES, ROOT, Settings, SettingsError, load_settings
+from billing_pipeline.settings.dagster_home import dagster_home
 from billing_pipeline.web.receiver.app import PATHS
 
 HOST = "127.0.0.1"
@@ -77,9 +78,18 @@ def run_up(port: int = 3000) -> int:
             environment["STRIPE_API_BASE"] = f"http://{HOST}:{emulator_port}"
             command = ["-m", "billing_pipeline.cli", "emulator", "--port", str(emulator_port)]
             children.append(_start("emulator", command, environment, settings))
-        webserver = ["-m", "dagster_webserver", "-h", HOST, "-p", str(port), "-w", str(ROOT / "workspace.yaml")]
+        webserver = [
+            "-m",
+            "dagster_webserver",
+            "-h",
+            HOST,
+            "-p",
+            str(port),
+            "-w",
+            str(PROJECT_FILES / "workspace.yaml"),
+        ]
         children.append(_start("webserver", webserver, environment, settings))
-        daemon = ["-m", "dagster._daemon", "run", "-w", str(ROOT / "workspace.yaml")]
+        daemon = ["-m", "dagster._daemon", "run", "-w", str(PROJECT_FILES / "workspace.yaml")]
         children.append(_start("daemon", daemon, environment, settings))
         click.echo("starting; logs are in " + str(children[0].log.parent))
         ended = _wait_until_ready(children, f"{environment['STRIPE_API_BASE']}/_emulator/healthz", stop)
@@ -102,7 +112,7 @@ def _environment(settings: Settings, warehouse: Warehouse) -> dict[str, str]:
     """What the children need; nothing that the user set is overruled but DAGSTER_HOME."""
     environment = {
         **os.environ,
-        "DAGSTER_HOME": str(ROOT),
+        "DAGSTER_HOME": str(dagster_home(settings.state_dir)),
         "DAGSTER_POSTGRES_URL": warehouse.dagster_url.render_as_string(hide_password=False),
         "STRIPE_SECRET_KEY": EMULATOR_KEY,
         "BILLING_STATE_DIR": str(settings.state_dir),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from billing_pipeline.settings.charging import ChargingSettings
 from billing_pipeline.settings.comparison import ComparisonSettings
-from billing_pipeline.settings.environment import ROOT, SettingsError
+from billing_pipeline.settings.environment import PROJECT_FILES, ROOT, SettingsError
 from billing_pipeline.settings.events import SANDBOX_EVENT_KEYS, EventKey, EventSettings
 from billing_pipeline.settings.postgres import PostgresSettings
 from billing_pipeline.settings.pricing import PricingSettings
@@ -16,6 +16,7 @@ from billing_pipeline.settings.stripe import EMULATOR_KEY, StripeSettings, is_li
 
 __all__ = [
     "EMULATOR_KEY",
+    "PROJECT_FILES",
     "ROOT",
     "SANDBOX_EVENT_KEYS",
     "EventKey",

@@ -6,8 +6,15 @@ from pathlib import Path
 
 from billing_pipeline.core.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[2]
-"""The checkout: where sql/, dagster.yaml and the state folder are."""
+_PACKAGE = Path(__file__).resolve().parents[1]
+_IN_WHEEL = _PACKAGE / "project_files"
+"""Where the wheel has what a checkout has beside the package (pyproject.toml, force-include)."""
+IS_INSTALLED = _IN_WHEEL.is_dir()
+"""Whether this is an installed wheel and no checkout."""
+PROJECT_FILES = _IN_WHEEL if IS_INSTALLED else _PACKAGE.parent
+"""The folder with sql/, dagster.yaml and workspace.yaml."""
+ROOT = Path.cwd() if IS_INSTALLED else _PACKAGE.parent
+"""The checkout; of an installed wheel the current folder. The state folder is in it."""
 PORT_MAX = 65_535
 
 
