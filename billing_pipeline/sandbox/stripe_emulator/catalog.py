@@ -45,6 +45,7 @@ def create_product(work: Work, params: Body) -> Body:
         "shippable": None,
         "statement_descriptor": None,
         "tax_code": None,
+        "tax_details": None,
         "type": "service",
         "unit_label": text_or_none(params, "unit_label"),
         "updated": work.now,

@@ -76,14 +76,13 @@ def finalise(work: Work, before: Body) -> Body:
 def _paid(work: Work, before: Body, *, attempted: bool, off_stripe_minor: int = 0) -> Body:
     after = before | {
         "amount_paid": before["amount_paid"] + before["amount_remaining"],
+        "amount_paid_off_stripe": before["amount_paid_off_stripe"] + off_stripe_minor,
         "amount_remaining": 0,
         "attempted": attempted or before["attempted"],
         "next_payment_attempt": None,
         "status": "paid",
         "status_transitions": before["status_transitions"] | {"paid_at": work.now},
     }
-    if off_stripe_minor:
-        after["amount_paid_off_stripe"] = off_stripe_minor
     return work.update(before, after, "invoice.updated", "invoice.paid", "invoice.payment_succeeded")
 
 

@@ -48,7 +48,7 @@ def create(work: Work, params: Body) -> Body:
         )
     if shares["refund"]:
         made = refunds.refund(work, _charge(work, invoice), shares["refund"], None, None)
-        linked.append({"amount_refunded": made["amount"], "refund": made["id"], "type": "refund"})
+        linked.append({"amount_refunded": made["amount"], "refund": made["id"]})
     transaction = None
     if shares["credit"]:
         customer = work.store.get("customer", invoice["customer"], "customer")
@@ -83,7 +83,7 @@ def create(work: Work, params: Body) -> Body:
         "pre_payment_amount": pre,
         "pretax_credit_amounts": [],
         "reason": params.get("reason"),
-        "refunds": linked,
+        "refunds": [item | {"payment_record_refund": None, "type": "refund"} for item in linked],
         "shipping_cost": None,
         "status": "issued",
         "subtotal": total,
@@ -117,7 +117,7 @@ def _linked_refunds(work: Work, params: Body) -> list[Body]:
         amount = item.get("amount_refunded", made["amount"])
         if not 0 < amount <= made["amount"]:
             raise invalid("The linked amount must not exceed the refund.", param=f"refunds[{index}][amount_refunded]")
-        linked.append({"amount_refunded": amount, "refund": made["id"], "type": "refund"})
+        linked.append({"amount_refunded": amount, "refund": made["id"]})
     return linked
 
 
@@ -153,7 +153,7 @@ def _credited_line(work: Work, invoice: Body, earlier: list[Body], fields: Body,
         for note in earlier
         if note["status"] == "issued"
         for note_line in note["lines"]["data"]
-        if note_line["invoice_line_item"] == line["id"]
+        if note_line.get("invoice_line_item") == line["id"]
     )
     if amount_minor + credited > line["amount"]:
         raise invalid("A line item can't be credited by more than its amount.", param=f"{path}[amount]")
@@ -170,14 +170,14 @@ def _unit_amount(fields: Body, path: str) -> Decimal:
 
 def _line(amount_minor: int, type_: str, invoice_line: str | None, fields: Body) -> Body:
     unit: Any = fields.get("unit_amount", fields.get("unit_amount_decimal"))
-    return {
+    credited = {"invoice_line_item": invoice_line} if invoice_line else {}
+    return credited | {
         "id": new_id("cnli"),
         "object": "credit_note_line_item",
         "amount": amount_minor,
         "description": text_or_none(fields, "description"),
         "discount_amount": 0,
         "discount_amounts": [],
-        "invoice_line_item": invoice_line,
         "livemode": False,
         "metadata": merged_metadata(None, fields.get("metadata")),
         "pretax_credit_amounts": [],

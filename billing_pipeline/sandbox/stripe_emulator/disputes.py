@@ -43,6 +43,7 @@ def open_dispute(work: Work, charge_id: str, reason: str) -> Body:
             "submission_count": 0,
             "submission_method": "manual",
         },
+        "intended_submission_method": None,
         "is_charge_refundable": False,
         "livemode": False,
         "metadata": {},

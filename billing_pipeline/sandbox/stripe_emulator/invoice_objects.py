@@ -1,4 +1,8 @@
-"""The shape of an invoice without its lines; no state changes."""
+"""The shape of an invoice without its lines; no state changes.
+
+A field that Stripe's contract never sends as null (`threshold_reason`, `status_details`) is left out while it has no
+value; the same holds in every module that makes objects.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,7 @@ def new_invoice(work: Work, customer: Body, currency: str, params: Body, startin
         "amount_due": 0,
         "amount_overpaid": 0,
         "amount_paid": 0,
+        "amount_paid_off_stripe": 0,
         "amount_remaining": 0,
         "amount_shipping": 0,
         "application": None,
@@ -86,14 +91,12 @@ def new_invoice(work: Work, customer: Body, currency: str, params: Body, startin
         "starting_balance": starting_balance,
         "statement_descriptor": text_or_none(params, "statement_descriptor"),
         "status": "draft",
-        "status_details": None,
         "status_transitions": {
             "finalized_at": None, "marked_uncollectible_at": None, "paid_at": None, "voided_at": None
         },
         "subtotal": 0,
         "subtotal_excluding_tax": 0,
         "test_clock": None,
-        "threshold_reason": None,
         "total": 0,
         "total_discount_amounts": [],
         "total_excluding_tax": 0,

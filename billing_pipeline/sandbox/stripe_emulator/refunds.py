@@ -54,7 +54,6 @@ def refund(
         "currency": charge["currency"],
         "customer": charge["customer"],
         "customer_account": None,
-        "description": None,
         "destination_details": {"card": {"reference_status": "pending", "type": "refund"}, "type": "card"},
         "metadata": merged_metadata(None, metadata),
         "payment_intent": charge["payment_intent"],

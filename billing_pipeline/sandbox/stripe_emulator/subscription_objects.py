@@ -29,7 +29,9 @@ def new_subscription(work: Work, subscription_id: str, customer: Body, items: li
         "cancel_at": params.get("cancel_at") or None,
         "cancel_at_period_end": params.get("cancel_at_period_end", False),
         "canceled_at": None,
-        "cancellation_details": {"comment": None, "feedback": None, "reason": None},
+        "cancellation_details": {
+            "comment": None, "feedback": None, "feedback_option": None, "reason": None
+        },
         "collection_method": params.get("collection_method", "charge_automatically"),
         "created": work.now,
         "currency": items[0]["price"]["currency"],
@@ -42,10 +44,14 @@ def new_subscription(work: Work, subscription_id: str, customer: Body, items: li
         "description": text_or_none(params, "description"),
         "discounts": [],
         "ended_at": None,
-        "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
+        "invoice_settings": {
+            "account_tax_ids": None, "custom_fields": None, "description": None, "footer": None,
+            "issuer": {"type": "self"},
+        },
         "items": sublist(items, f"/v1/subscription_items?subscription={subscription_id}"),
         "latest_invoice": None,
         "livemode": False,
+        "managed_payments": None,
         "metadata": merged_metadata(None, params.get("metadata")),
         "next_pending_invoice_item_invoice": None,
         "on_behalf_of": None,
@@ -99,9 +105,9 @@ def new_item(work: Work, subscription: str, fields: Body, path: str) -> Body:
     return {
         "id": new_id("si", 14),
         "object": "subscription_item",
-        "billed_until": None,
         "billing_thresholds": None,
         "created": work.now,
+        "current_trial": None,
         "current_period_end": _period_end(work.now, recurring["interval"], recurring["interval_count"]),
         "current_period_start": work.now,
         "discounts": [],

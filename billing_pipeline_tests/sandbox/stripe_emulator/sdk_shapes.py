@@ -1,12 +1,19 @@
-"""Holds JSON objects against the annotations of the installed SDK's resource classes."""
+"""Holds JSON objects against the annotations of the installed SDK's resource classes, and against Stripe's contract.
+
+The SDK's `Optional` says both "may be null" and "may be missing". Which of the two is in `contract.json`: for each class
+the nullable fields that every answer has (`always`), and those that are left out rather than null (`never_null`). It
+was taken from the types that Stripe publishes for Node (version 23.1.0, the same API version).
+"""
 
 import builtins
+import json
 import types
 import typing
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import stripe
@@ -14,6 +21,7 @@ from stripe._list_object import ListObject
 from stripe._object_classes import OBJECT_CLASSES
 from stripe._stripe_object import StripeObject
 
+CONTRACT: Mapping[str, Mapping[str, str]] = json.loads(Path(__file__).with_name("contract.json").read_text())
 LIST_FIELDS = {"object", "data", "has_more", "url"}
 
 
@@ -59,6 +67,7 @@ def _object(value: Any, cls: Any, path: str) -> Iterator[str]:
     if value.get("deleted") is True:
         return
     hints = fields(cls)
+    yield from _contract(value, cls, path)
     for name, item in value.items():
         if name not in hints:
             yield f"{path}.{name}: the SDK's {cls.__name__} has no such field"
@@ -67,6 +76,23 @@ def _object(value: Any, cls: Any, path: str) -> Iterator[str]:
     for name, hint in hints.items():
         if name not in value and type(None) not in get_args(hint):
             yield f"{path}.{name}: missing, and not optional in the SDK's {cls.__name__}"
+
+
+def _contract(value: Mapping[str, Any], cls: Any, path: str) -> Iterator[str]:
+    rules = CONTRACT.get(contract_name(cls), {"always": "", "never_null": ""})
+    for name in rules["always"].split():
+        if name not in value:
+            yield f"{path}.{name}: missing, and in every answer by Stripe's contract"
+    for name in rules["never_null"].split():
+        if name in value and value[name] is None:
+            yield f"{path}.{name}: null, and left out without a value by Stripe's contract"
+
+
+def contract_name(cls: Any) -> str:
+    """The name of an SDK class in `contract.json`: ``Invoice.ThresholdReason``, ``Checkout.Session``."""
+    folder = cls.__module__.split(".")[1]
+    prefix = "" if folder.startswith("_") else folder.title().replace("_", "") + "."
+    return prefix + cls.__qualname__
 
 
 def _check(value: Any, hint: Any, path: str) -> Iterator[str]:

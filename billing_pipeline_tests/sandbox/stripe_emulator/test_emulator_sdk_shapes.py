@@ -131,3 +131,17 @@ def test_the_walker_finds_an_unknown_field_a_missing_one_and_a_wrong_type(emulat
     assert problems({**customer, "frobnication": 1})
     assert problems({**customer, "created": "yesterday"})
     assert problems({name: value for name, value in customer.items() if name != "created"})
+
+
+def test_fields_without_a_value_are_null_or_left_out_as_the_contract_says(emulator: Emulated) -> None:
+    invoice = emulator.http.get(f"/v1/invoices/{emulator.open_invoice(1_000).id}").json()
+    assert problems(invoice) == []
+    assert invoice["amount_paid_off_stripe"] == 0
+    assert "threshold_reason" not in invoice
+    assert problems({**invoice, "threshold_reason": None})
+    assert problems({name: value for name, value in invoice.items() if name != "latest_revision"})
+    emulator.api.invoices.pay(invoice["id"])
+    charge = emulator.api.charges.list({"customer": invoice["customer"]}).data[0].id
+    assert "description" not in emulator.http.post("/v1/refunds", data={"charge": charge, "amount": "1"}).json()
+    credit = {"invoice": invoice["id"], "amount": "5", "credit_amount": "5"}
+    assert "invoice_line_item" not in emulator.http.post("/v1/credit_notes", data=credit).json()["lines"]["data"][0]
