@@ -1,55 +1,11 @@
-"""Stripe's test payment methods (https://docs.stripe.com/testing) and what a charge on each of them leads to.
+"""Stripe's test payment methods (https://docs.stripe.com/testing) and which outcome each of them has.
 
-Only data and one look-up: the payment itself happens in `collection`.
+Only data: what an outcome means is in `outcomes`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
-Effect = Literal["succeed", "decline", "authenticate", "dispute", "refund_fails"]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What happens when a card is charged; codes and message are those of Stripe's card error."""
-
-    effect: Effect
-    code: str = ""
-    decline_code: str | None = None
-    message: str = ""
-
-
-OUTCOMES: dict[str, Outcome] = {
-    "success": Outcome("succeed"),
-    "generic_decline": Outcome("decline", "card_declined", "generic_decline", "Your card was declined."),
-    "insufficient_funds": Outcome(
-        "decline", "card_declined", "insufficient_funds", "Your card has insufficient funds."
-    ),
-    "lost_card": Outcome("decline", "card_declined", "lost_card", "Your card was declined."),
-    "stolen_card": Outcome("decline", "card_declined", "stolen_card", "Your card was declined."),
-    "fraudulent": Outcome("decline", "card_declined", "fraudulent", "Your card was declined."),
-    "do_not_honor": Outcome("decline", "card_declined", "do_not_honor", "Your card was declined."),
-    "try_again_later": Outcome("decline", "card_declined", "try_again_later", "Your card was declined."),
-    "card_velocity_exceeded": Outcome(
-        "decline",
-        "card_declined",
-        "card_velocity_exceeded",
-        "Your card was declined for making repeated attempts too frequently or exceeding its amount limit.",
-    ),
-    "expired_card": Outcome("decline", "expired_card", None, "Your card has expired."),
-    "incorrect_cvc": Outcome("decline", "incorrect_cvc", None, "Your card's security code is incorrect."),
-    "processing_error": Outcome(
-        "decline",
-        "processing_error",
-        None,
-        "An error occurred while processing your card. Try again in a little bit.",
-    ),
-    "authentication_required": Outcome("authenticate"),
-    "dispute": Outcome("dispute"),
-    "refund_fails": Outcome("refund_fails"),
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,6 @@
-"""The control surface under ``/_emulator``: faults, the clock, cards, disputes, the call log and a summary.
+"""The control surface under ``/_emulator``: faults, the clock, the call log and a summary.
+
+What customers and banks do is in `control_payments`, what a person does in the dashboard in `control_dashboard`.
 
 For harnesses and tests; nothing here exists at Stripe. JSON in, JSON out, no authentication (loopback only).
 """
@@ -13,16 +15,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from . import advancing, calls, clock, disputes, faults, idempotency
-from .cards import OUTCOMES
+from . import advancing, calls, clock, control_dashboard, control_payments, faults, idempotency
 from .config import EmulatorConfig
 from .database import transaction
 from .delivery import Courier
 from .errors import StripeError, invalid
+from .indexing import Body
 from .store import Store
 from .work import Work
 
 Handler = Callable[[Request], Awaitable[Response]]
+Action = Callable[[Work, Body], Body]
 CALLS_DEFAULT, CALLS_MAX = 1_000, 100_000
 
 
@@ -44,18 +47,34 @@ class Control:
             ("DELETE", "/faults/{fault_id:int}", self.clear_faults),
             ("GET", "/clock", self.read_clock),
             ("POST", "/clock", self.move_clock),
-            ("POST", "/cards", self.change_card),
-            ("POST", "/disputes", self.open_dispute),
-            ("POST", "/disputes/{dispute}/close", self.close_dispute),
             ("GET", "/calls", self.list_calls),
             ("DELETE", "/calls", self.clear_calls),
             ("GET", "/summary", self.summary),
             ("GET", "/deliveries", self.deliveries),
         ]
+        actions = (*control_payments.ACTIONS, *control_dashboard.ACTIONS)
+        table.extend(("POST", path, self._action(action)) for path, action in actions)
         return [Route(path, _guarded(handler), methods=[method]) for method, path, handler in table]
 
     def _work(self) -> Work:
         return Work(self._store, int(clock.now(self._store.connection)))
+
+    def _action(self, action: Action) -> Handler:
+        """A handler that carries out an action; what a declined payment left behind stays, as in the API."""
+
+        async def act(request: Request) -> Response:
+            fields = await _json(request) | request.path_params
+            with transaction(self._store.connection):
+                try:
+                    response = JSONResponse(action(self._work(), fields))
+                except StripeError as refusal:
+                    if not refusal.keep_effects:
+                        raise
+                    response = JSONResponse(refusal.body(), refusal.status)
+            self._courier.wake()
+            return response
+
+        return act
 
     async def health(self, _: Request) -> Response:
         """200 once the database answers."""
@@ -97,35 +116,6 @@ class Control:
                 advancing.advance(work)
         self._courier.wake()
         return JSONResponse({"now": now})
-
-    async def change_card(self, request: Request) -> Response:
-        """``{"payment_method": "pm_…", "outcome": "insufficient_funds"}``: how charges on it end from now."""
-        body = await _json(request)
-        if body.get("outcome") not in OUTCOMES:
-            raise invalid(f"`outcome` must be one of {', '.join(OUTCOMES)}.", param="outcome")
-        with transaction(self._store.connection):
-            method = self._store.get("payment_method", str(body.get("payment_method")), "payment_method")
-            private = self._store.private(method["id"]) | {"outcome": body["outcome"]}
-            self._store.set_private(method["id"], private)
-        return JSONResponse({"payment_method": method["id"], "outcome": body["outcome"]})
-
-    async def open_dispute(self, request: Request) -> Response:
-        """``{"charge": "ch_…", "reason": "fraudulent"}``: the cardholder disputes a charge."""
-        body = await _json(request)
-        with transaction(self._store.connection):
-            dispute = disputes.open_dispute(self._work(), str(body.get("charge")), body.get("reason", "fraudulent"))
-        self._courier.wake()
-        return JSONResponse(dispute)
-
-    async def close_dispute(self, request: Request) -> Response:
-        """``{"status": "won"|"lost"}``."""
-        status = (await _json(request)).get("status")
-        if status not in {"won", "lost"}:
-            raise invalid("`status` must be won or lost.", param="status")
-        with transaction(self._store.connection):
-            dispute = disputes.close_dispute(self._work(), request.path_params["dispute"], status)
-        self._courier.wake()
-        return JSONResponse(dispute)
 
     async def list_calls(self, request: Request) -> Response:
         """The newest API calls, oldest first: ``?limit=``."""

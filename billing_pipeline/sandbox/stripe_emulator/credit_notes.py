@@ -9,9 +9,9 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from . import customers, refunds
-from .collection import settle_open
 from .errors import invalid
 from .indexing import Body
+from .invoice_endings import settle_open
 from .listing import sublist
 from .routes import listing, retrieving, route
 from .store import new_id

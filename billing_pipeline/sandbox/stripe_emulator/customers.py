@@ -9,6 +9,7 @@ from .cards import TEST_CARDS
 from .errors import invalid, missing
 from .indexing import Body
 from .listing import Page, page
+from .payment_method_objects import EMPTY_ADDRESS
 from .routes import list_route, listing, retrieving, route
 from .store import new_id
 from .work import Work, merged_metadata, text_or_none
@@ -166,7 +167,7 @@ def _address(params: Body, old: Body | None) -> Body | None:
         return old
     if params["address"] == "":
         return None
-    return payment_methods.EMPTY_ADDRESS | (old or {}) | {k: v or None for k, v in params["address"].items()}
+    return EMPTY_ADDRESS | (old or {}) | {k: v or None for k, v in params["address"].items()}
 
 
 def _check_email(params: Body) -> None:

@@ -25,7 +25,7 @@ def open_dispute(work: Work, charge_id: str, reason: str) -> Body:
     if not charge["paid"] or charge["disputed"]:
         raise invalid("Only a successful charge without a dispute can be disputed.", param="charge")
     work.update(charge, charge | {"disputed": True}, "charge.updated")
-    body = {
+    body: Body = {
         "id": new_id("du"),
         "object": "dispute",
         "amount": charge["amount"],
@@ -48,18 +48,13 @@ def open_dispute(work: Work, charge_id: str, reason: str) -> Body:
         "livemode": False,
         "metadata": {},
         "payment_intent": charge["payment_intent"],
-        "payment_method_details": {
-            "card": {
-                "brand": charge["payment_method_details"]["card"]["brand"],
-                "case_type": "chargeback",
-                "network": charge["payment_method_details"]["card"]["brand"],
-                "network_reason_code": "10.4",
-            },
-            "type": "card",
-        },
         "reason": reason,
         "status": "needs_response",
     }
+    if charge["payment_method_details"]["type"] == "card":
+        brand = charge["payment_method_details"]["card"]["brand"]
+        card = {"brand": brand, "case_type": "chargeback", "network": brand, "network_reason_code": "10.4"}
+        body["payment_method_details"] = {"card": card, "type": "card"}
     return work.create(body, "charge.dispute.created")
 
 

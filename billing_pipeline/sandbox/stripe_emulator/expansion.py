@@ -13,7 +13,7 @@ from .work import Work
 
 LEVELS_MAX = 4
 PREFIXES = {
-    "cus": "customer", "in": "invoice", "pm": "payment_method", "pi": "payment_intent", "ch": "charge",
+    "cus": "customer", "in": "invoice", "pm": "payment_method", "pi": "payment_intent", "ch": "charge", "py": "charge",
     "sub": "subscription", "price": "price", "prod": "product", "re": "refund", "cn": "credit_note",
     "du": "dispute", "cbtxn": "customer_balance_transaction",
 }  # fmt: skip

@@ -11,6 +11,7 @@ from .indexing import Body
 from .invoice_objects import AUTO_ADVANCE_S, due_date, new_invoice
 from .line_objects import LINES_MAX, draft, line_from_item, with_lines
 from .listing import Page, equals, interval, page
+from .revisions import copied, copied_lines, revisable
 from .routes import list_route, retrieving, route
 from .work import Work, merged_metadata, text_or_none
 
@@ -20,12 +21,16 @@ EDITABLE_WHEN_OPEN = frozenset({"metadata", "auto_advance", "default_payment_met
 
 def create(work: Work, params: Body) -> Body:
     """POST /v1/invoices."""
-    customer = customers.live(work, params)
+    original = revisable(work, params["from_invoice"]) if "from_invoice" in params else None
+    customer = customers.live(work, {"customer": original["customer"]} if original else params)
     currency = currencies.known(params["currency"]) if "currency" in params else customer["currency"] or "usd"
     if params.get("default_payment_method"):
         payment_methods.attached(work, customer["id"], params["default_payment_method"], "default_payment_method")
     invoice = new_invoice(work, customer, currency, params, customers.balance(customer, currency))
     invoice = with_lines(invoice, [])
+    if original:
+        invoice |= copied(original)
+        invoice = with_lines(invoice, copied_lines(work, original, invoice))
     if params.get("pending_invoice_items_behavior") == "include":
         pending = work.store.find("invoiceitem", ("customer = ?", customer["id"]), ("status = ?", "pending"))
         pending = [item for item in pending if item["currency"] == currency][:LINES_MAX]
@@ -100,9 +105,14 @@ INVOICE = (
     "auto_advance automatically_finalizes_at collection_method custom_fields days_until_due "
     "default_payment_method description due_date effective_at footer metadata number statement_descriptor"
 )
+CREATE = f"{INVOICE} customer currency from_invoice pending_invoice_items_behavior"
 ROUTES = (
     route(
-        "POST", "/v1/invoices", "InvoiceCreate", create, f"{INVOICE} customer currency pending_invoice_items_behavior"
+        "POST",
+        "/v1/invoices",
+        "InvoiceCreate",
+        create,
+        CREATE,
     ),
     list_route(
         "/v1/invoices",

@@ -1,79 +1,25 @@
-"""Payment methods: creating them from Stripe's test cards, attaching, detaching, listing."""
+"""Payment methods: creating them from Stripe's test cards and accounts, attaching, detaching, listing."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from typing import Any
 
-from .cards import OUTCOMES, TEST_CARDS, TOKENS
+from .bank_debits import DEBIT_TYPES
+from .cards import TEST_CARDS, TOKENS
 from .errors import StripeError, invalid, missing, unsupported
 from .indexing import Body
 from .listing import Page, page
+from .outcomes import CARD_OUTCOMES
+from .payment_method_objects import new_account, new_card
 from .routes import list_route, route
-from .store import new_id
 from .work import Work, merged_metadata
-
-EMPTY_ADDRESS = {
-    "city": None,
-    "country": None,
-    "line1": None,
-    "line2": None,
-    "postal_code": None,
-    "state": None,
-}
-
-
-def _card(test_card: str) -> Body:
-    card = TEST_CARDS[test_card]
-    return {
-        "brand": card.brand,
-        "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": "pass"},
-        "country": "US",
-        "display_brand": card.brand,
-        "exp_month": 12,
-        "exp_year": 2034,
-        "fingerprint": f"emulated{card.last4}",
-        "funding": card.funding,
-        "generated_from": None,
-        "last4": card.last4,
-        "networks": {"available": [card.brand], "preferred": None},
-        "regulated_status": "unregulated",
-        "three_d_secure_usage": {"supported": True},
-        "wallet": None,
-    }
-
-
-def new_payment_method(work: Work, test_card: str, params: Body | None = None) -> Body:
-    """An unattached card, as `payment_methods.create` or the use of a test payment method makes it."""
-    params = params or {}
-    billing = params.get("billing_details", {})
-    body = {
-        "id": new_id("pm"),
-        "object": "payment_method",
-        "allow_redisplay": params.get("allow_redisplay", "unspecified"),
-        "billing_details": {
-            "address": EMPTY_ADDRESS | (billing.get("address") or {}),
-            "email": billing.get("email") or None,
-            "name": billing.get("name") or None,
-            "phone": billing.get("phone") or None,
-            "tax_id": None,
-        },
-        "card": _card(test_card),
-        "created": work.now,
-        "customer": None,
-        "customer_account": None,
-        "livemode": False,
-        "metadata": merged_metadata(None, params.get("metadata")),
-        "type": "card",
-    }
-    private = {"outcome": TEST_CARDS[test_card].outcome, "attaches": TEST_CARDS[test_card].attaches}
-    return work.create(body, private=private)
 
 
 def resolve(work: Work, payment_method: str, param: str) -> Body:
     """The payment method with this id; a test payment method's name makes a new one, as at Stripe."""
     if payment_method in TEST_CARDS:
-        return new_payment_method(work, payment_method)
+        return new_card(work, payment_method)
     try:
         return work.store.get("payment_method", payment_method, param)
     except StripeError:
@@ -114,7 +60,7 @@ def attach_to(work: Work, method: Body, customer: str) -> Body:
             "from a Customer, and may not be used again."
         )
     if not private["attaches"]:
-        outcome = OUTCOMES[private["outcome"]]
+        outcome = CARD_OUTCOMES[private["outcome"]]
         raise StripeError(
             402, "card_error", outcome.message, code=outcome.code, decline_code=outcome.decline_code, param=""
         )
@@ -122,9 +68,12 @@ def attach_to(work: Work, method: Body, customer: str) -> Body:
 
 
 def create(work: Work, params: Body) -> Body:
-    """POST /v1/payment_methods: card only, from one of Stripe's card tokens."""
-    if params.get("type") != "card":
-        raise unsupported("payment methods other than `type=card`")
+    """POST /v1/payment_methods: a card from one of Stripe's card tokens, or an account for bank debits."""
+    type_ = params.get("type")
+    if type_ in DEBIT_TYPES:
+        return new_account(work, type_, params)
+    if type_ != "card":
+        raise unsupported(f"payment methods other than cards and {', '.join(sorted(DEBIT_TYPES))}")
     token = params.get("card", {}).get("token")
     if token is None:
         raise invalid(
@@ -133,7 +82,7 @@ def create(work: Work, params: Body) -> Body:
         )
     if token not in TOKENS:
         raise missing("token", token, "card[token]")
-    return new_payment_method(work, TOKENS[token], params)
+    return new_card(work, TOKENS[token], params)
 
 
 def retrieve(work: Work, params: Body, payment_method: str) -> Body:
@@ -216,7 +165,7 @@ ROUTES = (
         "/v1/payment_methods",
         "PaymentMethodCreate",
         create,
-        "type card.token billing_details allow_redisplay metadata",
+        f"type card.token {' '.join(sorted(DEBIT_TYPES))} billing_details allow_redisplay metadata",
     ),
     list_route("/v1/payment_methods", "PaymentMethodList", list_all, "customer type"),
     route("GET", "/v1/payment_methods/:payment_method", "PaymentMethodRetrieve", retrieve),

@@ -1,15 +1,18 @@
-"""The shapes of payment intents, charges and invoice payments; who pays what is decided in `collection`."""
+"""The shapes of payment intents, charges and invoice payments; what happens to them is decided elsewhere."""
 
 from __future__ import annotations
 
+from .bank_debits import charge_details
 from .indexing import Body
-from .payment_methods import EMPTY_ADDRESS
+from .payment_method_objects import EMPTY_ADDRESS
 from .store import new_id
 from .work import Work
 
 
-def new_payment_intent(work: Work, invoice: Body, amount_minor: int) -> Body:
-    """The payment intent that Stripe makes when it finalises an invoice."""
+def new_payment_intent(
+    work: Work, customer: str | None, currency: str, amount_minor: int, description: str | None
+) -> Body:
+    """A payment intent that nobody has tried to pay yet."""
     intent_id = new_id("pi")
     return {
         "id": intent_id,
@@ -28,10 +31,10 @@ def new_payment_intent(work: Work, invoice: Body, amount_minor: int) -> Body:
         "client_secret": f"{intent_id}_secret_{new_id('x')[2:]}",
         "confirmation_method": "automatic",
         "created": work.now,
-        "currency": invoice["currency"],
-        "customer": invoice["customer"],
+        "currency": currency,
+        "customer": customer,
         "customer_account": None,
-        "description": "Payment for Invoice",
+        "description": description,
         "excluded_payment_method_types": None,
         "last_payment_error": None,
         "latest_charge": None,
@@ -66,17 +69,17 @@ def new_payment_intent(work: Work, invoice: Body, amount_minor: int) -> Body:
     }
 
 
-def new_invoice_payment(work: Work, invoice: Body, intent: str) -> Body:
-    """The link between an invoice and the payment intent that is to pay it."""
+def new_invoice_payment(work: Work, invoice: Body, intent: str, amount_minor: int, *, is_default: bool) -> Body:
+    """The link between an invoice and a payment intent that is to pay it, or a part of it."""
     return {
         "id": new_id("inpay"),
         "object": "invoice_payment",
         "amount_paid": None,
-        "amount_requested": invoice["amount_due"],
+        "amount_requested": amount_minor,
         "created": work.now,
         "currency": invoice["currency"],
         "invoice": invoice["id"],
-        "is_default": True,
+        "is_default": is_default,
         "livemode": False,
         "payment": {"payment_intent": intent, "type": "payment_intent"},
         "status": "open",
@@ -84,11 +87,11 @@ def new_invoice_payment(work: Work, invoice: Body, intent: str) -> Body:
     }
 
 
-def new_charge(work: Work, intent: Body, method: Body, failure: Body | None) -> Body:
-    """One attempt on a card; ``failure`` is None, or ``{"code", "decline_code", "message"}``."""
-    card = method["card"]
-    paid = failure is None
-    charge_id = new_id("ch")
+def new_charge(work: Work, intent: Body, method: Body, failure: Body | None, *, pending: bool = False) -> Body:
+    """One attempt; ``failure`` is None, or ``{"code", "decline_code", "message"}``. A debit is ``pending`` for days."""
+    paid = failure is None and not pending
+    captured = failure is None
+    charge_id = new_id("ch" if method["type"] == "card" else "py")
     if failure is None:
         outcome = {
             "network_status": "approved_by_network",
@@ -99,7 +102,7 @@ def new_charge(work: Work, intent: Body, method: Body, failure: Body | None) -> 
     else:
         outcome = {
             "network_status": "declined_by_network",
-            "reason": failure["decline_code"] or failure["code"],
+            "reason": failure["decline_code"] or failure["code"] or None,
             "seller_message": "The bank did not return any further details with this decline.",
             "type": "issuer_declined",
         }
@@ -108,7 +111,7 @@ def new_charge(work: Work, intent: Body, method: Body, failure: Body | None) -> 
         "id": charge_id,
         "object": "charge",
         "amount": intent["amount"],
-        "amount_captured": intent["amount"] if paid else 0,
+        "amount_captured": intent["amount"] if captured else 0,
         "amount_refunded": 0,
         "application": None,
         "application_fee": None,
@@ -117,14 +120,14 @@ def new_charge(work: Work, intent: Body, method: Body, failure: Body | None) -> 
         "billing_details": method["billing_details"]
         | {"address": EMPTY_ADDRESS | method["billing_details"]["address"]},
         "calculated_statement_descriptor": "STRIPE EMULATOR",
-        "captured": paid,
+        "captured": captured,
         "created": work.now,
         "currency": intent["currency"],
         "customer": intent["customer"],
         "description": intent["description"],
         "disputed": False,
         "failure_balance_transaction": None,
-        "failure_code": None if failure is None else failure["code"],
+        "failure_code": None if failure is None else failure["code"] or None,
         "failure_message": None if failure is None else failure["message"],
         "fraud_details": {},
         "livemode": False,
@@ -135,29 +138,8 @@ def new_charge(work: Work, intent: Body, method: Body, failure: Body | None) -> 
         "payment_intent": intent["id"],
         "payment_method": method["id"],
         "payment_method_details": {
-            "card": {
-                "amount_authorized": intent["amount"] if paid else None,
-                "authorization_code": None,
-                "brand": card["brand"],
-                "checks": card["checks"],
-                "country": card["country"],
-                "electronic_commerce_indicator": None,
-                "exp_month": card["exp_month"],
-                "exp_year": card["exp_year"],
-                "fingerprint": card["fingerprint"],
-                "funding": card["funding"],
-                "installments": None,
-                "last4": card["last4"],
-                "mandate": None,
-                "network": card["brand"],
-                "network_token": {"used": False},
-                "network_transaction_id": None,
-                "regulated_status": "unregulated",
-                "three_d_secure": None,
-                "transaction_link_id": None,
-                "wallet": None,
-            },
-            "type": "card",
+            method["type"]: _details(method, intent["amount"], paid=paid),
+            "type": method["type"],
         },
         "radar_options": {},
         "receipt_email": None,
@@ -170,7 +152,28 @@ def new_charge(work: Work, intent: Body, method: Body, failure: Body | None) -> 
         "source_transfer": None,
         "statement_descriptor": None,
         "statement_descriptor_suffix": None,
-        "status": "succeeded" if paid else "failed",
+        "status": "pending" if pending else "succeeded" if paid else "failed",
         "transfer_data": None,
         "transfer_group": None,
+    }
+
+
+def _details(method: Body, amount_minor: int, *, paid: bool) -> Body:
+    if method["type"] != "card":
+        return charge_details(method)
+    card = method["card"]
+    shown = ["brand", "checks", "country", "exp_month", "exp_year", "fingerprint", "funding", "last4"]
+    return {name: card[name] for name in shown} | {
+        "amount_authorized": amount_minor if paid else None,
+        "authorization_code": None,
+        "electronic_commerce_indicator": None,
+        "installments": None,
+        "mandate": None,
+        "network": card["brand"],
+        "network_token": {"used": False},
+        "network_transaction_id": None,
+        "regulated_status": "unregulated",
+        "three_d_secure": None,
+        "transaction_link_id": None,
+        "wallet": None,
     }

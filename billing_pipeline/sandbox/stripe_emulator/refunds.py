@@ -54,7 +54,6 @@ def refund(
         "currency": charge["currency"],
         "customer": charge["customer"],
         "customer_account": None,
-        "destination_details": {"card": {"reference_status": "pending", "type": "refund"}, "type": "card"},
         "metadata": merged_metadata(None, metadata),
         "payment_intent": charge["payment_intent"],
         "payment_method": charge["payment_method"],
@@ -64,6 +63,8 @@ def refund(
         "status": "succeeded",
         "transfer_reversal": None,
     }
+    if charge["payment_method_details"]["type"] == "card":
+        body["destination_details"] = {"card": {"reference_status": "pending", "type": "refund"}, "type": "card"}
     work.create(body, "refund.created")
     if fails:
         # test card 4000 0000 0000 5126: at Stripe the refund succeeds and fails later; here at once

@@ -110,6 +110,10 @@ class Store:
         """Replace the object's private part."""
         self.connection.execute("UPDATE objects SET private = ? WHERE id = ?", (dumps(private), object_id))
 
+    def schedule(self, object_id: str, due_at: int) -> None:
+        """Let the clock come back to the object at a time; writing the object again takes the date away."""
+        self.connection.execute("UPDATE objects SET due_at = ? WHERE id = ?", (due_at, object_id))
+
     def find(self, kind: str, *filters: Filter, newest_first: bool = False) -> list[Body]:
         """All objects of a kind that pass the filters, oldest first unless told otherwise."""
         where = "".join(f" AND {condition}" for condition, _ in filters)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from . import collection, currencies, customers, payment_methods
+from . import collection, currencies, customers, finalising, invoice_endings, payment_methods
 from .errors import StripeError, invalid
 from .indexing import Body
 from .invoice_objects import due_date, new_invoice
@@ -67,7 +67,7 @@ def _first_invoice(work: Work, customer: Body, subscription: Body, behavior: str
     work.create(with_lines(invoice, lines), "invoice.created")
     if customer["currency"] is None:
         work.update(customer, customer | {"currency": currency}, "customer.updated")
-    done = collection.finalize(work, {}, invoice["id"])
+    done = finalising.finalize(work, {}, invoice["id"])
     status = "active"
     if done["status"] == "open" and done["collection_method"] == "charge_automatically":
         status = "incomplete"
@@ -206,7 +206,7 @@ def end(work: Work, before: Body, reason: str, details: dict[str, Any] | None = 
     if status == "incomplete_expired" and before["latest_invoice"]:
         latest = work.store.get("invoice", before["latest_invoice"])
         if latest["status"] == "open":
-            collection.void(work, {}, latest["id"])
+            invoice_endings.void(work, {}, latest["id"])
     return work.update(before, after, "customer.subscription.deleted")
 
 

@@ -58,6 +58,11 @@ class Emulated:
         """A finalised invoice."""
         return self.api.invoices.finalize_invoice(self.draft(amount, **params).id)
 
+    def payment_intent(self, **fields: Any) -> stripe.PaymentIntent:
+        """A payment intent in dollars."""
+        params: Any = {"currency": "usd", **fields}
+        return self.api.payment_intents.create(params)
+
     def event_types(self, object_id: str) -> list[str]:
         """The types of all events about an object, oldest first."""
         found: list[str] = []

@@ -92,7 +92,7 @@ def contract_name(cls: Any) -> str:
     """The name of an SDK class in `contract.json`: ``Invoice.ThresholdReason``, ``Checkout.Session``."""
     folder = cls.__module__.split(".")[1]
     prefix = "" if folder.startswith("_") else folder.title().replace("_", "") + "."
-    return prefix + cls.__qualname__
+    return f"{prefix}{cls.__qualname__}"
 
 
 def _check(value: Any, hint: Any, path: str) -> Iterator[str]:

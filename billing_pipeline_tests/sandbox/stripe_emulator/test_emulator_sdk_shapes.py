@@ -64,8 +64,30 @@ def scenario(e: Emulated) -> None:
     subscription = api.subscriptions.create({"customer": customer.id, "items": [{"price": price.id, "quantity": 3}]})
     api.subscriptions.update(subscription.id, {"cancel_at_period_end": True, "metadata": {"x": "y"}})
     api.subscriptions.cancel(subscription.id)
+    payments_that_take_days(e)
     api.payment_methods.detach(api.customers.payment_methods.list(customer.id).data[0].id)
     api.customers.delete(customer.id)
+
+
+def payments_that_take_days(e: Emulated) -> None:
+    """Debits of every kind with every end, a part payment, an overpaid invoice and a revised one."""
+    api = e.api
+    for kind in ("sepa_debit", "us_bank_account", "au_becs_debit", "bacs_debit", "boleto"):
+        customer = e.customer(None).id
+        e.control("POST", "/customer_payment_methods", {"customer": customer, "kind": kind})
+        for outcome in ("success", "account_closed", "no_code", "generic_decline", "dispute"):
+            debited = api.invoices.pay(e.open_invoice(2_000, customer=customer).id)
+            e.control("POST", "/debits/settle", {"invoice": debited.id, "outcome": outcome})
+        api.refunds.create({"charge": api.charges.list({"customer": customer}).data[-1].id, "amount": 1})
+        api.invoices.pay(e.open_invoice(2_000, customer=customer).id)
+    parted = e.open_invoice(4_000)
+    e.control("POST", f"/dashboard/invoices/{parted.id}/charge_customer", {"amount_minor": 1_000})
+    method = api.customers.payment_methods.list(str(parted.customer)).data[0].id
+    more = e.payment_intent(amount=5_000, customer=parted.customer, payment_method=method, confirm=True)
+    api.invoices.attach_payment(parted.id, {"payment_intent": more.id})
+    api.payment_intents.cancel(e.payment_intent(amount=5_000).id)
+    lines = [{"amount": 1_300, "description": "revised"}]
+    e.control("POST", f"/dashboard/invoices/{e.open_invoice(2_000).id}/revise", {"lines": lines})
 
 
 def test_every_object_fits_the_sdks_resource_class(start: Callable[..., Emulated], tmp_path: Path) -> None:
@@ -97,16 +119,17 @@ def test_every_event_type_is_one_the_sdk_knows(start: Callable[..., Emulated]) -
     seen = {event.type for event in e.api.events.list({"limit": 100}).auto_paging_iter()}
     assert seen <= set(get_args(fields(stripe.Event)["type"]))
     assert seen >= {
-        "charge.dispute.closed", "charge.dispute.created", "charge.failed", "charge.refunded",
+        "charge.dispute.closed", "charge.dispute.created", "charge.failed", "charge.pending", "charge.refunded",
         "charge.succeeded", "credit_note.created", "credit_note.voided", "customer.created",
         "customer.deleted",
         "customer.subscription.created", "customer.subscription.deleted", "customer.subscription.updated",
         "customer.updated", "invoice.created", "invoice.deleted", "invoice.finalized",
-        "invoice.marked_uncollectible", "invoice.paid", "invoice.payment_action_required",
+        "invoice.marked_uncollectible", "invoice.overpaid", "invoice.paid", "invoice.payment_action_required",
         "invoice.payment_failed",
         "invoice.payment_succeeded", "invoice.sent", "invoice.updated", "invoice.voided",
         "invoice_payment.paid", "payment_intent.created",
-        "payment_intent.payment_failed", "payment_intent.succeeded", "payment_method.attached",
+        "payment_intent.canceled", "payment_intent.payment_failed", "payment_intent.processing",
+        "payment_intent.succeeded", "payment_method.attached",
         "payment_method.detached", "refund.created",
     }  # fmt: skip
 

@@ -1,0 +1,140 @@
+"""What customers, banks and cardholders do: give a payment method, answer a debit, dispute a charge.
+
+Functions of the control surface: they take the unit of work and the JSON fields, and return JSON.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import disputes, payment_intents, payment_methods
+from .bank_debits import DEBIT_TYPES, DEFAULT_ACCOUNTS
+from .errors import StripeError, invalid
+from .indexing import Body
+from .outcomes import DEBIT_OUTCOMES, Outcome, outcomes_of
+from .payment_method_objects import new_account, new_card
+from .work import Work
+
+CARD_KINDS = {
+    "good": ("pm_card_visa", "success"),
+    "declined": ("pm_card_visa", "generic_decline"),
+    "insufficient_funds": ("pm_card_visa", "insufficient_funds"),
+    "expired": ("pm_card_visa", "expired_card"),
+    "3ds": ("pm_card_authenticationRequired", "authentication_required"),
+}
+KINDS = (*CARD_KINDS, *sorted(DEBIT_TYPES))
+
+
+def customer_named(work: Work, name: str) -> Body:
+    """The customer with this id (``cus_…``), or the only one whose metadata has it as ``customer_id``.
+
+    Raises a 404 if there is none, and a 400 if there are several.
+    """
+    if name.startswith("cus_"):
+        return work.store.get("customer", name)
+    found = work.store.find("customer", ("json_extract(body, '$.metadata.customer_id') = ?", name))
+    if not found:
+        message = (
+            f"No customer at the emulator has the customer_id {name!r} in its metadata: the first charge creates it."
+        )
+        raise StripeError(404, "invalid_request_error", message, code="resource_missing", param="customer")
+    if len(found) > 1:
+        several = ", ".join(customer["id"] for customer in found)
+        raise invalid(f"Several customers have the customer_id {name!r} in the metadata: {several}.", param="customer")
+    return found[0]
+
+
+def give_payment_method(work: Work, fields: Body) -> Body:
+    """``{"customer": "cus_… or our id", "kind": "good"}``: a new default payment method for a customer.
+
+    ``kind`` is one of `KINDS`. ``outcome`` (optional) says how payments end, as in `change_outcome`.
+    """
+    kind = fields.get("kind", "good")
+    if kind not in KINDS:
+        raise invalid(f"`kind` must be one of {', '.join(KINDS)}.", param="kind")
+    customer = customer_named(work, _text(fields, "customer"))
+    if kind in CARD_KINDS:
+        test_card, outcome = CARD_KINDS[kind]
+        method = new_card(work, test_card)
+    else:
+        billing = {"email": customer["email"] or "jenny@example.com", "name": customer["name"] or "Jenny Rosen"}
+        method = new_account(work, kind, {kind: DEFAULT_ACCOUNTS[kind], "billing_details": billing})
+        outcome = "success"
+    method = payment_methods.attach_to(work, method, customer["id"])
+    settings = customer["invoice_settings"] | {"default_payment_method": method["id"]}
+    work.update(customer, customer | {"invoice_settings": settings}, "customer.updated")
+    change_outcome(work, {"payment_method": method["id"], "outcome": fields.get("outcome", outcome)})
+    return {"customer": customer["id"], "payment_method": method["id"], "kind": kind}
+
+
+def change_outcome(work: Work, fields: Body) -> Body:
+    """``{"payment_method": "pm_…", "outcome": "insufficient_funds"}``: how payments with it end from now."""
+    method = work.store.get("payment_method", _text(fields, "payment_method"), "payment_method")
+    known = outcomes_of(method["type"])
+    if fields.get("outcome") not in known:
+        raise invalid(f"`outcome` must be one of {', '.join(known)}.", param="outcome")
+    work.store.set_private(method["id"], work.store.private(method["id"]) | {"outcome": fields["outcome"]})
+    return {"payment_method": method["id"], "outcome": fields["outcome"]}
+
+
+def settle_debit(work: Work, fields: Body) -> Body:
+    """``{"invoice": "in_…", "outcome": "account_closed"}``: the bank answers now. Returns the payment intent.
+
+    ``payment_intent`` or ``charge`` name the debit as well. ``outcome`` is by default what the account's would be;
+    instead of it, ``code`` and ``decline_code`` (each may be null) give any failure.
+    """
+    charge = _pending_charge(work, fields)
+    method = work.store.get("payment_method", charge["payment_method"])
+    if "code" in fields or "decline_code" in fields:
+        message = fields.get("message", "The bank returned the debit.")
+        return payment_intents.settle(
+            work, charge, Outcome("decline", fields.get("code") or "", fields.get("decline_code"), message)
+        )
+    name = fields.get("outcome", work.store.private(method["id"])["outcome"])
+    if name not in DEBIT_OUTCOMES or name == "stays_processing":
+        possible = ", ".join(known for known in DEBIT_OUTCOMES if known != "stays_processing")
+        raise invalid(f"`outcome` must be one of {possible}.", param="outcome")
+    return payment_intents.settle(work, charge, DEBIT_OUTCOMES[name])
+
+
+def _pending_charge(work: Work, fields: Body) -> Body:
+    if "charge" in fields:
+        return work.store.get("charge", str(fields["charge"]), "charge")
+    if "payment_intent" in fields:
+        intents = [str(fields["payment_intent"])]
+    else:
+        invoice = work.store.get("invoice", _text(fields, "invoice"), "invoice")
+        payments = work.store.find("invoice_payment", ("parent = ?", invoice["id"]))
+        intents = [payment["payment"]["payment_intent"] for payment in payments]
+    for intent in intents:
+        for charge in work.store.find("charge", ("parent = ?", intent), ("status = ?", "pending")):
+            return charge
+    raise invalid("No debit is pending there.", param="invoice")
+
+
+def open_dispute(work: Work, fields: Body) -> Body:
+    """``{"charge": "ch_…", "reason": "fraudulent"}``: the cardholder disputes a charge."""
+    return disputes.open_dispute(work, _text(fields, "charge"), fields.get("reason", "fraudulent"))
+
+
+def close_dispute(work: Work, fields: Body) -> Body:
+    """``{"status": "won"|"lost"}``."""
+    if fields.get("status") not in {"won", "lost"}:
+        raise invalid("`status` must be won or lost.", param="status")
+    return disputes.close_dispute(work, fields["dispute"], fields["status"])
+
+
+def _text(fields: Body, name: str) -> str:
+    value: Any = fields.get(name)
+    if not isinstance(value, str) or not value:
+        raise invalid(f"`{name}` is missing.", param=name)
+    return value
+
+
+ACTIONS = (
+    ("/customer_payment_methods", give_payment_method),
+    ("/cards", change_outcome),
+    ("/debits/settle", settle_debit),
+    ("/disputes", open_dispute),
+    ("/disputes/{dispute}/close", close_dispute),
+)
