@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from billing_pipeline.customers.reading import read_customer
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 
 KINDS = ("customer", "period", "invoice", "payment", "correction", "hold", "audit")
 """What an entry can be about. `audit`: the audit log, which tells of most others once more, with who and why."""

@@ -5,7 +5,8 @@ from typing import Any
 
 from billing_pipeline.invoicing.invoice_reference import find_invoice
 from billing_pipeline.invoicing.reading import lines_of, list_invoices
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 
 Row = dict[str, Any]
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from billing_pipeline.charging.rules.brakes import LETS_GO_BY_ITSELF
 from billing_pipeline.corrections.holds import active_holds
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 
 Row = dict[str, Any]
 

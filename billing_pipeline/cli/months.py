@@ -1,7 +1,7 @@
 """`billing run`: a month's jobs in this process, or its shadow beside the books."""
 
 import getpass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import click
 from billing_pipeline.cli.common import open_database
 from billing_pipeline.cli.options import JSON, THE_MONTH, Instant
 from billing_pipeline.cli.reports import Reports, report_options
+from billing_pipeline.core.months import require_billable
 from billing_pipeline.settings import load_settings
 
 
@@ -60,10 +61,11 @@ def run(
         return
     if (price_book, code) != (None, None) or Reports(**reports) != Reports():
         raise click.UsageError("--price-book, --code and the options of the comparison go with --shadow")
+    settings = load_settings()
+    require_billable(month, datetime.now(UTC).date())
+    _require_book(settings.pricing.price_book)
     from billing_pipeline.cli.month_runs import end_run, run_jobs
 
-    settings = load_settings()
-    _require_book(settings.pricing.price_book)
     warehouse = open_database()
     outcomes = run_jobs(
         warehouse,

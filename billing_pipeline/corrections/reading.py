@@ -4,7 +4,8 @@ from datetime import date
 from typing import Any
 
 from billing_pipeline.core.errors import UserError
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 
 
 def waiting_adjustments(warehouse: Warehouse, customer_id: str | None = None) -> list[dict[str, Any]]:

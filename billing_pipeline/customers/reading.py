@@ -3,7 +3,8 @@
 from typing import Any
 
 from billing_pipeline.core.errors import UserError
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 
 
 def list_customers(

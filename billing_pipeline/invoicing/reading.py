@@ -3,7 +3,8 @@
 from datetime import date
 from typing import Any
 
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 
 STATUSES = ("draft", "open", "paid", "void", "uncollectible")
 

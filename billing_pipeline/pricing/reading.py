@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from billing_pipeline.postgres.warehouse import Warehouse, load_sql
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
 
 Row = dict[str, Any]
 

@@ -1,5 +1,6 @@
 """The `billing` command: a mistake is one clear line on stderr and an exit status, and a broken month goes no further."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,8 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from billing_pipeline.cli import main
+from billing_pipeline.defs.running import STARTED_BY, dagster_instance
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.dagster_home import dagster_home
+from billing_pipeline_tests.databases import dagster_database
 from billing_pipeline_tests.month_rows import BOOK, Event, add_customer, add_usage, at, complete_feed, execute
 
 if TYPE_CHECKING:
@@ -142,6 +145,65 @@ def test_a_run_says_what_it_made(usage):
     assert "bill_month: passed" in result.stdout
     assert "  invoices: 2 rows, 24.20 USD" in result.stdout
     assert usage.scalar("SELECT count(*) FROM billing.invoices WHERE status = 'draft'") == 2
+
+
+def test_what_is_set_aside_is_said_with_the_command_that_shows_more_and_is_exit_status_3(usage):
+    add_usage(usage, [Event("odd", "ann", "mystery", 1, at("2025-10-15"))])
+    result = _billing("run", "--month", "2025-10", "--through", "invoices")
+    assert (result.exit_code, result.stderr) == (3, "")
+    assert "set aside: " in result.stdout
+    assert "1 event(s) of 1 customer(s), such as ann" in result.stdout
+    assert "  more: billing sql -c" in result.stdout
+    told = json.loads(_billing("run", "--month", "2025-10", "--through", "invoices", "--json").stdout)
+    assert (told["month"], told["waits_for_a_person"], told["holds"]) == ("2025-10", True, [])
+    assert [run["job"] for run in told["runs"]] == ["bill_month"]
+    assert [(row["events"], row["for_example"]) for row in told["quarantined"]] == [(1, "ann")]
+    [drafts] = told["invoices"]
+    assert (drafts["state"], drafts["invoices"], drafts["amount"]["display"]) == ("draft", 2, "24.20 USD")
+
+
+def test_a_held_draft_is_exit_status_3(usage):  # noqa: ARG001
+    assert _billing("hold", "place", "--customer", "ann", "--author", "bob", "--reason", "asked to").exit_code == 0
+    result = _billing("run", "--month", "2025-10", "--through", "invoices")
+    assert (result.exit_code, result.stderr) == (3, "")
+    assert "on hold: customer ann, by bob: asked to" in result.stdout
+    assert "  more: billing hold list --month 2025-10" in result.stdout
+
+
+def test_refused_charges_are_exit_status_3_until_a_card_pays_them(usage, postgres_server):
+    result = _billing("run", "--month", "2025-10", "--author", "bob")
+    assert (result.exit_code, result.stderr) == (3, "")
+    assert "refused: 2 charge(s)" in result.stdout
+    assert "  more: billing charges list --month 2025-10 --state refused" in result.stdout
+    told = _billing("emulator", "card", "ann")
+    assert (told.exit_code, told.stderr) == (0, "")
+    assert "pays by pm_card_visa" in told.stdout
+    assert _billing("emulator", "card", "bob", "--declined").exit_code == 0
+    numbers = {
+        row["customer_id"]: row["number"] for row in usage.rows("SELECT customer_id, number FROM billing.invoices")
+    }
+    who = ("--author", "ann", "--reason", "has a card now")
+    paid = _billing("charges", "retry", numbers["ann"], *who)
+    assert (paid.exit_code, paid.stdout) == (0, f"{numbers['ann']} is paid, attempt 2\n"), paid.output
+    refused = _billing("charges", "retry", numbers["bob"], *who, "--json")
+    assert (refused.exit_code, json.loads(refused.stdout)["state"]) == (3, "refused"), refused.output
+    with dagster_instance(dagster_database(postgres_server, usage)) as instance:
+        tags = {run.job_name: run.tags for run in instance.get_runs()}
+    assert tags.keys() == {"bill_month", "charge_month"}
+    for of_run in tags.values():
+        assert (of_run[".dagster/repository"], of_run[STARTED_BY]) == ("__repository__@billing_pipeline", "bob")
+
+
+def test_the_emulators_cards_are_not_for_a_real_account(usage, monkeypatch):  # noqa: ARG001
+    monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_test_1234567890")
+    line = _refused(_billing("emulator", "card", "ann"), 1)
+    assert "only the emulator's customers get cards" in line
+    assert "1234567890" not in line
+
+
+@pytest.mark.usefixtures("book")
+def test_a_month_that_has_not_begun_is_one_line():
+    assert "month 2199-01 has not begun" in _refused(_billing("run", "--month", "2199-01"), 1)
 
 
 def _duplicate_grain(warehouse: Warehouse, _book: Path) -> None:
