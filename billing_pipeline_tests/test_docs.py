@@ -111,8 +111,9 @@ def mistake(command: str) -> str | None:
     found: click.Command = main
     options = {"--help", "-h"} | {name for option in main.params for name in option.opts}
     for place, word in enumerate(words[1:], start=1):
-        if isinstance(found, click.Group) and word in found.commands:
-            found = found.commands[word]
+        inner = found.get_command(click.Context(found), word) if isinstance(found, click.Group) else None
+        if inner is not None:
+            found = inner
             options |= {name for option in found.params for name in (*option.opts, *option.secondary_opts)}
         elif isinstance(found, click.Group) and not word.startswith("-") and not found.invoke_without_command:
             return f"{command}: no {word} in {' '.join(words[:place])}"

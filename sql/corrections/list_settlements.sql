@@ -9,16 +9,13 @@ SELECT
     s.status,
     s.evidence ->> 'reasons' AS reasons,
     s.approvals_needed,
-    array(
-        SELECT a.author
-        FROM billing.settlement_approvals AS a
-        WHERE a.settlement_id = s.settlement_id
-        ORDER BY a.approved_at, a.author
-    ) AS approved_by,
+    coalesce(array_agg(a.author ORDER BY a.approved_at, a.author) FILTER (WHERE a.author IS NOT NULL), '{}') AS approved_by,
     s.proposed_by,
     s.proposed_at
 FROM billing.settlements AS s
+LEFT JOIN billing.settlement_approvals AS a USING (settlement_id)
 WHERE
     (cast(:month AS date) IS NULL OR s.billing_month = :month)
     AND (cast(:ended AS boolean) OR s.status IN ('proposed', 'approved'))
+GROUP BY s.settlement_id
 ORDER BY s.settlement_id
