@@ -117,8 +117,8 @@ IMPOSSIBLE: tuple[tuple[tuple[str, ...], str], ...] = (
         ("replay", "evt_dead", "--state", "applied", *WHO),
         "evt_dead: expected the id of a stored event that the options",
     ),
-    (("replay", "evt_dead", "--author", " ", "--reason", "r"), "author: expected some text"),
-    (("replay", "evt_dead", "--author", "ann", "--reason", ""), "reason: expected some text"),
+    (("replay", "evt_dead", "--author", " ", "--reason", "r"), 'author "": expected a text, for the audit log'),
+    (("replay", "evt_dead", "--author", "ann", "--reason", ""), 'reason "": expected a text, for the audit log'),
     (
         ("acknowledge", "evt_dead", *WHO),
         "evt_dead: expected the id of an event that an unacknowledged copy contradicts",

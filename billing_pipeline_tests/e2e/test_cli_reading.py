@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from billing_pipeline.settings import ROOT
-from billing_pipeline_tests.charging.world import Bill, invoice_id_of
+from billing_pipeline_tests.charging.world import Bill, insert_drafts, invoice_id_of
 from billing_pipeline_tests.e2e.commands import billing, refused, said
 from billing_pipeline_tests.events.world import EventWorld
 from billing_pipeline_tests.month_rows import BOOK
@@ -95,7 +95,7 @@ def test_an_invoice_is_shown_with_lines_payments_credit_notes_and_its_story(char
 
 
 def test_a_draft_is_shown_too(world: EventWorld) -> None:
-    world.bill(Bill("a"))
+    insert_drafts(world.warehouse, [Bill("a")], {})
     assert "draft (draft)" in said("invoices", "show", invoice_id_of("a"))
     assert "charge     none yet" in said("invoices", "show", invoice_id_of("a"))
     assert _json("invoices", "list", "--status", "draft")["invoices"][0]["number"] is None
@@ -178,7 +178,7 @@ def test_charges_and_events_have_the_same_shapes(charged: EventWorld) -> None:
 
 
 def test_what_waits_for_approval_is_shown_with_its_totals(world: EventWorld) -> None:
-    world.bill(Bill("a"), Bill("b", (1250,)), Bill("yen", (500,), currency="jpy"))
+    insert_drafts(world.warehouse, [Bill("a"), Bill("b", (1250,)), Bill("yen", (500,), currency="jpy")], {})
     assert "3 drafts over 500 JPY, 52.50 USD" in said("approve", "--month", "2026-10", "--show")
     told = _json("approve", "--month", "2026-10", "--show")
     assert (told["month"], told["drafts"], told["approved_by"]) == ("2026-10", 3, None)
