@@ -33,7 +33,8 @@ def shaped(value: Any, currency: str | None = None) -> Any:
     if isinstance(value, list | tuple):
         return [shaped(each, currency) for each in value]
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        # always with microseconds, so that instants sort as texts
+        return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Decimal):
