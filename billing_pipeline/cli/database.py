@@ -48,7 +48,10 @@ def env() -> None:
     """
     import shlex
 
+    from billing_pipeline.invoicing.first_month import keep_first_month
+
     warehouse = open_database()
+    keep_first_month(warehouse, load_settings())
     if warehouse.keep_alive is not None:
         from billing_pipeline.postgres.embedded_postgres import keep_running
 

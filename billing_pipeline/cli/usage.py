@@ -9,6 +9,7 @@ from billing_pipeline.cli.common import open_database
 from billing_pipeline.cli.groups import Group
 from billing_pipeline.cli.options import FILE, Instant, signed
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.settings import load_settings
 
 
 @click.group(name="import", cls=Group)
@@ -35,9 +36,12 @@ def import_customers_command(file: Path) -> None:
 )
 def import_usage_command(file: Path, complete_through: datetime | None) -> None:
     """Add usage events. An event that is already known is not added again."""
+    from billing_pipeline.invoicing.first_month import keep_first_month
     from billing_pipeline.usage.importing import import_usage
 
-    done = import_usage(open_database(), file, complete_through)
+    warehouse = open_database()
+    done = import_usage(warehouse, file, complete_through)
+    keep_first_month(warehouse, load_settings())
     reach = done.complete_through.isoformat() if done.complete_through else "never"
     click.echo(
         f"{done.rows} usage events: {done.new_events} new, {done.known_events} known already;"

@@ -5,6 +5,7 @@ from datetime import date
 import dagster as dg
 
 from billing_pipeline.core.money import format_minor
+from billing_pipeline.defs.failures import explained
 from billing_pipeline.defs.metadata import (
     column_lineage,
     markdown_table,
@@ -13,9 +14,10 @@ from billing_pipeline.defs.metadata import (
     table_metadata,
     totals_by_currency,
 )
-from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
-from billing_pipeline.defs.platform import GROUP, OWNERS
+from billing_pipeline.defs.partitions import MONTHS, month_of, monthly_asset
+from billing_pipeline.defs.remedies import check, what_to_do
 from billing_pipeline.defs.resources import Billing
+from billing_pipeline.defs.stages import BOOKS
 from billing_pipeline.invoicing import billing_drift as build_drift
 from billing_pipeline.pricing.rules.rating import RatingError
 
@@ -34,31 +36,28 @@ _LINEAGE = column_lineage(
 )
 
 
-@dg.asset(
-    partitions_def=MONTHS,
-    backfill_policy=ONE_MONTH_A_RUN,
+@monthly_asset(
+    group=BOOKS,
     # of stripe_charges, not of invoices: what is compared is final, and a draft that fails a gate must not hide it
     deps=["usage_snapshots", "prices", "stripe_charges"],
-    group_name=GROUP,
-    owners=OWNERS,
     kinds={"pandas", "postgres"},
-    check_specs=[
-        dg.AssetCheckSpec(
+    checks=[
+        check(
             IMMATERIAL,
+            "No customer's billed month differs from today's data and prices by BILLING_DRIFT_MATERIAL_MINOR or more.",
             asset="billing_drift",
-            description="No customer's billed month differs from today's data and prices by"
-            " BILLING_DRIFT_MATERIAL_MINOR or more.",
             partitions_def=MONTHS,
         )
     ],
 )
 def billing_drift(context: dg.AssetExecutionContext, billing: Billing) -> dg.MaterializeResult:
-    """What finalised invoices would say today, a row a line that differs, with the reason. Nothing is settled here."""
+    """What this month's final invoices would say with today's usage and prices: a row a line that differs, and why.
+
+    Changes no invoice and charges nobody; a difference is settled on purpose, with `billing settle`.
+    """
     month = month_of(context)
-    try:
+    with explained(RatingError):
         built = build_drift.build(billing.warehouse, month, context.run.run_id)
-    except RatingError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
     return dg.MaterializeResult(
         metadata={
             **table_metadata(billing.warehouse, "billing_drift", built.row_count),
@@ -94,9 +93,13 @@ def _materiality(billing: Billing, month: date) -> dg.AssetCheckResult:
         metadata={
             "customers": len(material),
             "threshold_minor": threshold,
-            **({"largest": sample_table([_plain(row) for row in material[:20]])} if material else {}),
+            **(_largest(material, month) if material else {}),
         },
     )
+
+
+def _largest(material: list[dict[str, object]], month: date) -> dict[str, dg.MetadataValue]:
+    return {**what_to_do(IMMATERIAL, month), "largest": sample_table([_plain(row) for row in material[:20]])}
 
 
 def _plain(row: dict[str, object]) -> dict[str, object]:

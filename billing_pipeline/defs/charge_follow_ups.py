@@ -12,7 +12,7 @@ from billing_pipeline.charging import follow_ups as queue
 from billing_pipeline.charging.brakes import PAUSED, limits_of, read_brakes
 from billing_pipeline.charging.follow_up_runs import follow_up
 from billing_pipeline.defs.jobs import CHARGING_TAG, charge_month
-from billing_pipeline.defs.resources import Billing, Stripe
+from billing_pipeline.defs.resources import Billing, Stripe, no_stripe
 from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
 _TICK_S = 60
@@ -81,7 +81,10 @@ def follow_up_charges() -> None:
     description="Unknown outcomes after 5 min, 1 h, 6 h, then daily, then parked; refusals by BILLING_RETRY_DAYS.",
 )
 def charges_to_follow_up(context: dg.SensorEvaluationContext, billing: Billing) -> dg.RunRequest | dg.SkipReason:
-    """Asks for a run when something is due and no brake is on."""
+    """Asks for a run when something is due, no brake is on and there is a Stripe to ask."""
+    unasked = no_stripe(billing.settings)
+    if unasked is not None:
+        return unasked
     warehouse, now = billing.warehouse, billing.clock()
     brakes = read_brakes(warehouse)
     for brake in brakes.on():

@@ -1,4 +1,4 @@
-"""The gates of `core.gates` as blocking, partitioned asset checks."""
+"""The gates of a month as partitioned asset checks, which stop the run as the gate says."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ import dagster as dg
 
 from billing_pipeline.defs.metadata import sample_table
 from billing_pipeline.defs.partitions import MONTHS, month_of
+from billing_pipeline.defs.remedies import described, what_to_do
 from billing_pipeline.defs.resources import Billing
 from billing_pipeline.gates.data_quality import GateResult, gate_parameters, run_gates
 from billing_pipeline.gates.rules.gates import gates_of
@@ -17,7 +18,7 @@ def gate_checks(asset: str) -> dg.AssetChecksDefinition:
         dg.AssetCheckSpec(
             gate.name,
             asset=asset,
-            description=gate.expectation,
+            description=described(gate.name, gate.expectation, gate.remedy),
             blocking=gate.blocking,
             partitions_def=MONTHS,
         )
@@ -41,6 +42,7 @@ def gate_checks(asset: str) -> dg.AssetChecksDefinition:
                     "expected": result.gate.expectation,
                     "failing_rows": result.failing_rows,
                     "rows_version": result.version,
+                    **({} if result.passed else what_to_do(result.gate.name, month, result.gate.remedy)),
                     **({"sample": sample_table(result.sample)} if result.sample else {}),
                 },
             )

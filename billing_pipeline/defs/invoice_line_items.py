@@ -3,10 +3,11 @@
 import dagster as dg
 
 from billing_pipeline.defs.checks import gate_checks
+from billing_pipeline.defs.failures import explained
 from billing_pipeline.defs.metadata import column_lineage, markdown_table, report, table_metadata, totals_by_currency
-from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
-from billing_pipeline.defs.platform import GROUP, OWNERS
+from billing_pipeline.defs.partitions import month_of, monthly_asset
 from billing_pipeline.defs.resources import Billing
+from billing_pipeline.defs.stages import DRAFTS
 from billing_pipeline.invoicing import invoice_line_items as build_lines
 from billing_pipeline.pricing.rules.rating import RatingError
 
@@ -23,21 +24,19 @@ _LINEAGE = column_lineage(
 )
 
 
-@dg.asset(
-    partitions_def=MONTHS,
-    backfill_policy=ONE_MONTH_A_RUN,
+@monthly_asset(
+    group=DRAFTS,
     deps=["usage_snapshots", "billing_periods", "prices"],
-    group_name=GROUP,
-    owners=OWNERS,
     kinds={"pandas", "postgres"},
 )
 def invoice_line_items(context: dg.AssetExecutionContext, billing: Billing) -> dg.MaterializeResult:
-    """Quantity times the price in force at the period's start, exact, and rounded once to minor units."""
+    """The lines of the drafts: quantity times the price in force at the period's start, exact, rounded once.
+
+    Lines of invoices that are final stay as they are. Usage without a price is set aside; `quarantine` names it.
+    """
     month = month_of(context)
-    try:
+    with explained(RatingError):
         built = build_lines.build(billing.warehouse, month, context.run.run_id)
-    except RatingError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
     return dg.MaterializeResult(
         metadata={
             **table_metadata(billing.warehouse, "invoice_line_items", built.row_count),

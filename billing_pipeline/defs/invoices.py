@@ -4,9 +4,9 @@ import dagster as dg
 
 from billing_pipeline.defs.checks import gate_checks
 from billing_pipeline.defs.metadata import column_lineage, markdown_table, report, table_metadata, totals_by_currency
-from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
-from billing_pipeline.defs.platform import GROUP, OWNERS
+from billing_pipeline.defs.partitions import month_of, monthly_asset
 from billing_pipeline.defs.resources import Billing
+from billing_pipeline.defs.stages import DRAFTS
 from billing_pipeline.invoicing import invoices as build_invoices
 
 _LINEAGE = column_lineage(
@@ -18,16 +18,17 @@ _LINEAGE = column_lineage(
 )
 
 
-@dg.asset(
-    partitions_def=MONTHS,
-    backfill_policy=ONE_MONTH_A_RUN,
+@monthly_asset(
+    group=DRAFTS,
     deps=["invoice_line_items"],
-    group_name=GROUP,
-    owners=OWNERS,
     kinds={"sql", "postgres"},
 )
 def invoices(context: dg.AssetExecutionContext, billing: Billing) -> dg.MaterializeResult:
-    """A draft a period, its total the sum of its lines. Finalised invoices are never touched."""
+    """The drafts: one a customer's period, its total the sum of its lines. Nobody is charged by this.
+
+    Look at the largest ones and the biggest changes before `charge_month` makes them final. Invoices that are final
+    are never touched.
+    """
     month = month_of(context)
     built = build_invoices.build(billing.warehouse, month, context.run.run_id)
     return dg.MaterializeResult(

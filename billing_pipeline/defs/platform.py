@@ -3,22 +3,22 @@
 import dagster as dg
 
 from billing_pipeline.defs.metadata import table_metadata
+from billing_pipeline.defs.stages import USAGE
 from billing_pipeline.postgres.warehouse import Warehouse
-
-GROUP = "billing"
-OWNERS = ["team:billing"]
 
 customers = dg.AssetSpec(
     "customers",
-    description="Customers of the platform: currency, time zone, billing cycle, Stripe customer.",
-    group_name="platform",
+    description="Who is billed: currency, time zone, billing cycle, customer at Stripe. Comes in through"
+    " `billing import customers`: there is nothing to materialise here.",
+    group_name=USAGE,
     owners=["team:platform"],
     kinds={"postgres"},
 )
 usage_events = dg.AssetSpec(
     "usage_events",
-    description="Usage as the platform sent it; append-only. A mistake is corrected by another event.",
-    group_name="platform",
+    description="Usage as the platform sent it. Comes in through `billing import usage`: there is nothing to"
+    " materialise here. No event is ever edited; `billing correct usage` writes one that stands in for it.",
+    group_name=USAGE,
     owners=["team:platform"],
     kinds={"postgres"},
 )

@@ -5,6 +5,7 @@ from functools import cache
 
 import dagster as dg
 
+from billing_pipeline.invoicing.first_month import keep_first_month
 from billing_pipeline.postgres.engine import open_warehouse
 from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -17,6 +18,7 @@ def _open(settings: Settings) -> Warehouse:
     """One pool a process, on a migrated database."""
     warehouse = open_warehouse(settings)
     migrate(warehouse)
+    keep_first_month(warehouse, settings)
     return warehouse
 
 
@@ -47,6 +49,13 @@ class Stripe(dg.ConfigurableResource[None]):
     def gateway(self) -> StripeGateway:
         """A gateway as the environment configures it."""
         return open_gateway(load_settings())
+
+
+def no_stripe(settings: Settings) -> dg.SkipReason | None:
+    """Why a sensor or schedule that asks Stripe does nothing; None where there is a Stripe to ask."""
+    if settings.stripe.is_configured:
+        return None
+    return dg.SkipReason("neither STRIPE_SECRET_KEY nor STRIPE_API_BASE is set: there is no Stripe to ask")
 
 
 @dg.definitions

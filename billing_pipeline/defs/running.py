@@ -11,7 +11,6 @@ import dagster as dg
 import psycopg
 from sqlalchemy import make_url
 
-from billing_pipeline.defs.partitions import MONTHS
 from billing_pipeline.postgres.engine import require_dagster_storage
 from billing_pipeline.postgres.locks import DAGSTER_STORAGE_LOCK
 from billing_pipeline.settings import SettingsError, load_settings
@@ -95,6 +94,11 @@ def run_month(
 
 
 def _require_partition(month: date) -> None:
+    from billing_pipeline.defs.resources import Billing
+
+    _ = Billing().warehouse  # opening it notes the first month, with which the months of the next import begin
+    from billing_pipeline.defs.partitions import MONTHS
+
     if not MONTHS.has_partition_key(month.isoformat()):
         first, last = MONTHS.get_first_partition_key(), MONTHS.get_last_partition_key()
         raise SettingsError(f"month {month:%Y-%m}: expected one from {str(first)[:7]} to {str(last)[:7]}")

@@ -3,10 +3,10 @@
 from datetime import date, datetime
 
 import dagster as dg
-from dagster._utils.schedules import is_valid_cron_schedule
 
 from billing_pipeline.core.months import month_before
 from billing_pipeline.defs.jobs import bill_month, charge_month
+from billing_pipeline.defs.resources import no_stripe
 from billing_pipeline.defs.stripe_differences import reconcile_stripe
 from billing_pipeline.defs.stripe_event_sweeps import sweep_stripe_events
 from billing_pipeline.settings import SettingsError, load_settings
@@ -18,8 +18,11 @@ def month_to_bill(scheduled: datetime) -> str:
 
 
 def _checked(variable: str, cron: str) -> str:
-    if not is_valid_cron_schedule(cron):
-        raise SettingsError(f"{variable}={cron!r}: expected a cron schedule such as '0 12 1 * *'")
+    try:
+        # Dagster's own test of a cron expression is private; a schedule makes it
+        dg.ScheduleDefinition(name="checked", job_name="checked", cron_schedule=cron)
+    except dg.DagsterInvalidDefinitionError:
+        raise SettingsError(f"{variable}={cron!r}: expected a cron schedule such as '0 12 1 * *'") from None
     return cron
 
 
@@ -49,9 +52,7 @@ def _asking_stripe(job_name: str, cron: str) -> dg.ScheduleDefinition:
         description=f"{job_name}, where there is a Stripe to ask.",
     )
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        if not load_settings().stripe.is_configured:
-            return dg.SkipReason("neither STRIPE_SECRET_KEY nor STRIPE_API_BASE is set: there is no Stripe to ask")
-        return dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y%m%dT%H%M}")
+        return no_stripe(load_settings()) or dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y%m%dT%H%M}")
 
     return tick
 

@@ -17,9 +17,9 @@ from billing_pipeline.corrections.approvals import set_approval_policy
 from billing_pipeline.corrections.holds import active_holds
 from billing_pipeline.defs.metadata import markdown_table, report, sample_table, table_metadata
 from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
-from billing_pipeline.defs.platform import GROUP, OWNERS
 from billing_pipeline.defs.resources import Billing, Stripe
 from billing_pipeline.defs.running import STARTED_BY
+from billing_pipeline.defs.stages import CHARGES, OWNERS
 from billing_pipeline.defs.stripe_differences import AGREE, agreement
 from billing_pipeline.invoicing.finalisation import ApprovalMissing, Finalised, GatesNotPassed, finalise_month
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -41,7 +41,7 @@ class ChargeConfig(dg.Config):
     partitions_def=MONTHS,
     backfill_policy=ONE_MONTH_A_RUN,
     deps=["invoices", "customers"],
-    group_name=GROUP,
+    group_name=CHARGES,
     owners=OWNERS,
     kinds={"python", "postgres", "stripe"},
     check_specs=[

@@ -7,9 +7,11 @@ import dagster as dg
 from billing_pipeline.books.reconciliation import Comparison, compare_with_stripe
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.corrections.failed_refunds import failed_refunds
+from billing_pipeline.defs.failures import stripe_explained
 from billing_pipeline.defs.metadata import sample_table, table_metadata
-from billing_pipeline.defs.platform import GROUP, OWNERS
+from billing_pipeline.defs.remedies import check, what_to_do
 from billing_pipeline.defs.resources import Billing, Stripe
+from billing_pipeline.defs.stages import BOOKS, OWNERS
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
@@ -31,6 +33,7 @@ def agreement(compared: Comparison | StripeFailure, *, waiting: bool = False) ->
             passed=False,
             severity=dg.AssetCheckSeverity.WARN,
             description=f"not known, Stripe could not be asked: {compared}",
+            metadata=what_to_do(AGREE),
         )
     found = compared.differences
     metadata: dict[str, Any] = {
@@ -63,7 +66,7 @@ def agreement(compared: Comparison | StripeFailure, *, waiting: bool = False) ->
         else dg.AssetCheckSeverity.ERROR,
         description=f"{len(found):,} difference(s), such as {first.object_type} {first.stripe_id or first.invoice_id}:"
         f" {first.kind}, ours {first.ours}, Stripe's {first.theirs}",
-        metadata={**metadata, "sample": sample_table(sample)},
+        metadata={**metadata, **what_to_do(AGREE), "sample": sample_table(sample)},
     )
 
 
@@ -80,38 +83,32 @@ def repayment(warehouse: Warehouse) -> dg.AssetCheckResult:
         description=f"{len(waiting):,} refund(s) failed, such as {first['refund_id']} of"
         f" {format_minor(first['amount_minor'], first['currency'])} to customer {first['customer']}:"
         " `billing credit repay`",
-        metadata={"failing_rows": len(waiting), "sample": sample_table(waiting[:SHOWN])},
+        metadata={"failing_rows": len(waiting), **what_to_do(REPAID), "sample": sample_table(waiting[:SHOWN])},
     )
 
 
 @dg.asset(
-    group_name=GROUP,
+    group_name=BOOKS,
     owners=OWNERS,
     kinds={"python", "postgres", "stripe"},
     check_specs=[
-        dg.AssetCheckSpec(
+        check(
             AGREE,
+            "Invoices, payments, refunds and credit notes of every month that is not closed are the same here and at"
+            " Stripe.",
             asset="stripe_differences",
-            description="Invoices, payments, refunds and credit notes of every month that is not closed are the same"
-            " here and at Stripe.",
         ),
-        dg.AssetCheckSpec(
-            REPAID,
-            asset="stripe_differences",
-            description="Nobody waits for the money of a refund that failed at Stripe.",
-        ),
+        check(REPAID, "Nobody waits for the money of a refund that failed at Stripe.", asset="stripe_differences"),
     ],
 )
 def stripe_differences(context: dg.AssetExecutionContext, billing: Billing, stripe: Stripe) -> dg.MaterializeResult:
-    """Page through Stripe's invoices, payments, refunds and credit notes and compare them with ours. Changes nothing.
+    """What is not the same here and at Stripe: invoices, payments, refunds, credit notes. Changes neither side.
 
     Each difference is a row with a proposed action; what to do about it is an operator's decision.
     """
     warehouse = billing.warehouse
-    try:
+    with stripe_explained():
         compared = compare_with_stripe(warehouse, stripe.gateway(), context.run.run_id, billing.clock())
-    except StripeFailure as failure:
-        raise dg.Failure(description=f"Stripe: {failure}", allow_retries=False) from failure
     return dg.MaterializeResult(
         metadata=table_metadata(warehouse, "stripe_differences", len(compared.differences)),
         check_results=[agreement(compared), repayment(warehouse)],

@@ -2,32 +2,36 @@
 
 import dagster as dg
 
+from billing_pipeline.defs.failures import stripe_explained
 from billing_pipeline.defs.metadata import table_metadata
-from billing_pipeline.defs.platform import GROUP, OWNERS
+from billing_pipeline.defs.remedies import check, what_to_do
 from billing_pipeline.defs.resources import Billing, Stripe
+from billing_pipeline.defs.stages import EVENTS, OWNERS
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.sweep import sweep_events
-from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
 COMPLETE = "no_gap"
 
 
 @dg.asset(
-    group_name=GROUP,
+    group_name=EVENTS,
     owners=OWNERS,
     kinds={"python", "postgres", "stripe"},
     check_specs=[
-        dg.AssetCheckSpec(
+        check(
             COMPLETE,
+            "The last sweep is not so long ago that Stripe has forgotten events since.",
             asset="stripe_event_sweeps",
-            description="The last sweep is not so long ago that Stripe has forgotten events since.",
         )
     ],
 )
 def stripe_event_sweeps(context: dg.AssetExecutionContext, billing: Billing, stripe: Stripe) -> dg.MaterializeResult:
-    """List Stripe's events since the last sweep, with an hour of overlap, and store those that the receiver missed."""
+    """What Stripe's own list of events has and nobody has sent us: it is stored here and processed like any other.
+
+    Looks back to an hour before the last sweep. Running it at any time does no harm.
+    """
     warehouse = billing.warehouse
-    try:
+    with stripe_explained():
         swept = sweep_events(
             warehouse,
             stripe.gateway(),
@@ -36,8 +40,6 @@ def stripe_event_sweeps(context: dg.AssetExecutionContext, billing: Billing, str
             billing.clock(),
             log=context.log.info,
         )
-    except StripeFailure as failure:
-        raise dg.Failure(description=f"Stripe: {failure}", allow_retries=False) from failure
     count = int(warehouse.scalar("SELECT count(*) FROM billing.stripe_event_sweeps"))
     return dg.MaterializeResult(
         metadata={
@@ -52,6 +54,7 @@ def stripe_event_sweeps(context: dg.AssetExecutionContext, billing: Billing, str
                 check_name=COMPLETE,
                 passed=not swept.gap,
                 description=f"events before {swept.listed_from:%Y-%m-%d %H:%M} may be lost" if swept.gap else None,
+                metadata=what_to_do(COMPLETE) if swept.gap else {},
             )
         ],
     )

@@ -1,24 +1,29 @@
 """Asset `stripe_events`: what Stripe told us is applied. The sensor rings, the queue is in Postgres."""
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
 
-from billing_pipeline.defs.metadata import sample_table, table_metadata
-from billing_pipeline.defs.platform import GROUP, OWNERS
-from billing_pipeline.defs.resources import Billing, Stripe
+from billing_pipeline.defs.failures import stripe_explained
+from billing_pipeline.defs.metadata import markdown_table, sample_table, table_metadata
+from billing_pipeline.defs.remedies import described, what_to_do
+from billing_pipeline.defs.resources import Billing, Stripe, no_stripe
+from billing_pipeline.defs.stages import EVENTS, OWNERS
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.conflicts import contradictions
+from billing_pipeline.events.processed import given_up, processed, processed_by_type
 from billing_pipeline.events.processing import process_events
 from billing_pipeline.events.queue import DueWork, due_work
 from billing_pipeline.settings import load_settings
-from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
 RUNS_AT_ONCE = 2
 """More would only wait for Stripe together, and keep other jobs out of the queue."""
 
+GIVEN_UP = "no_event_given_up"
+CONTRADICTING = "no_contradicting_event"
 SAMPLE = 20
+"""Events that an operator is shown."""
 _SHARE_FOR_CLAIMING = 0.5
 """Of a lease: the rest is for the last batch."""
 
@@ -26,76 +31,73 @@ START_WITHIN_S = 60.0
 """A run that takes longer to start is taken for dead. One that was only slow does no harm beside another."""
 
 MAX_RUNTIME_TAG = "dagster/max_runtime"
-"""https://docs.dagster.io/deployment/execution/run-monitoring#general-run-timeouts"""
+"""Dagster ends a run with this tag after so many seconds. Its constant is private, so the name stands here:
+https://docs.dagster.io/deployment/execution/run-monitoring#general-run-timeouts"""
 
 _STARTING = {dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING}
 _AT_WORK = {dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING}
 
 
-@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"python", "postgres", "stripe"})
+@dg.asset(group_name=EVENTS, owners=OWNERS, kinds={"python", "postgres", "stripe"})
 def stripe_events(context: dg.AssetExecutionContext, billing: Billing, stripe: Stripe) -> dg.MaterializeResult:
-    """Process the events of Stripe's that are due: ask for each object once and apply what it says, forward only.
+    """What Stripe told us, applied: each object is asked for as it is now, and steps only go forward.
 
-    Running it twice, or two at a time, changes nothing more. What cannot be applied is tried again later, and in the
-    end given up with its error, which the check shows.
+    A sensor runs it when events are due; running it at any time does no harm. `by_type` says what a run did. What
+    cannot be applied is tried again later, and in the end given up with its error, which the check shows.
     """
     warehouse = billing.warehouse
-    lease_s = billing.settings.events.lease_s
-    try:
+    run_id, lease_s = context.run.run_id, billing.settings.events.lease_s
+    with stripe_explained():
         done = process_events(
             warehouse,
             stripe.gateway(),
             lambda: EventCipher(billing.settings.events.keys),
-            context.run.run_id,
+            run_id,
             log=context.log.info,
             longest_s=lease_s * _SHARE_FOR_CLAIMING,
             lease_s=lease_s,
         )
-    except StripeFailure as failure:
-        raise dg.Failure(description=f"Stripe: {failure}", allow_retries=False) from failure
     count = int(warehouse.scalar("SELECT count(*) FROM billing.stripe_events"))
     return dg.MaterializeResult(
         metadata={
             **table_metadata(warehouse, "stripe_events", count),
             **{outcome.replace(", ", "_").replace(" ", "_"): n for outcome, n in done.outcomes.items()},
+            "by_type": markdown_table(processed_by_type(warehouse, run_id)),
+            "last_processed": sample_table(_shown(processed(warehouse, run_id, SAMPLE))),
             "objects_retrieved": done.objects,
             "seconds": round(done.seconds, 1),
         }
     )
 
 
-@dg.asset_check(
-    asset=stripe_events, description="No event of Stripe's was given up. Replay them: billing events replay."
-)
+@dg.asset_check(asset=stripe_events, description=described(GIVEN_UP, "No event of Stripe's was given up."))
 def no_event_given_up(billing: Billing) -> dg.AssetCheckResult:
     """Dead letters: each is an alarm until somebody replays it."""
-    rows = billing.warehouse.rows(_GIVEN_UP)
-    return _none(rows, int(rows[0]["in_all"]) if rows else 0, "event(s) given up")
+    count, rows = given_up(billing.warehouse, SAMPLE)
+    return _none(GIVEN_UP, rows, count, "event(s) given up")
 
 
 @dg.asset_check(
-    asset=stripe_events,
-    description="No two events of one id say different things. Looked at: billing events acknowledge.",
+    asset=stripe_events, description=described(CONTRADICTING, "No two events of one id say different things.")
 )
 def no_contradicting_event(billing: Billing) -> dg.AssetCheckResult:
     """Copies that were kept aside because an event of that id, saying something else, had come before."""
     rows = contradictions(billing.warehouse)
-    return _none(rows, len(rows), "contradicting event(s)")
+    return _none(CONTRADICTING, rows[:SAMPLE], len(rows), "contradicting event(s)")
 
 
-def _none(rows: Sequence[Mapping[str, object]], count: int, what: str) -> dg.AssetCheckResult:
+def _none(name: str, rows: list[dict[str, Any]], count: int, what: str) -> dg.AssetCheckResult:
+    if not rows:
+        return dg.AssetCheckResult(passed=True, metadata={"failing_rows": 0})
     return dg.AssetCheckResult(
-        passed=not rows,
-        description=f"{count:,} {what}, such as {rows[0]['event_id']}" if rows else None,
-        metadata={
-            "failing_rows": count,
-            **({"sample": sample_table([_shown(row) for row in rows[:SAMPLE]])} if rows else {}),
-        },
+        passed=False,
+        description=f"{count:,} {what}, such as {rows[0]['event_id']}",
+        metadata={"failing_rows": count, **what_to_do(name), "sample": sample_table(_shown(rows))},
     )
 
 
-def _shown(row: Mapping[str, object]) -> dict[str, object]:
-    return {name: str(value) for name, value in row.items() if name != "in_all"}
+def _shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
 
 
 process_stripe_events = dg.define_asset_job(
@@ -121,10 +123,13 @@ def run_key(work: DueWork, last_run_id: str | None) -> str:
     job=process_stripe_events,
     minimum_interval_seconds=load_settings().events.interval_s,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Rings when events of Stripe's are due.",
+    description="Asks for a run when events of Stripe's are due. Skips where no Stripe is configured.",
 )
 def stripe_events_due(context: dg.SensorEvaluationContext, billing: Billing) -> dg.SensorResult | dg.SkipReason:
     """Ask Postgres. Nothing is remembered here: an event is due until a run has claimed it."""
+    unasked = no_stripe(billing.settings)
+    if unasked is not None:
+        return unasked
     now = billing.clock()
     work = due_work(billing.warehouse, now)
     if work is None:
@@ -150,10 +155,3 @@ def _is_alive(run: dg.RunRecord, now: datetime, lease_s: int) -> bool:
     if run.dagster_run.status in _AT_WORK:
         return unchanged_s < lease_s + START_WITHIN_S
     return True  # it waits its turn in the queue, where others would only wait behind it
-
-
-_GIVEN_UP = """
-SELECT count(*) OVER () AS in_all, w.event_id, e.type, e.object_id, w.last_error, e.received_at
-FROM billing.stripe_event_work AS w JOIN billing.stripe_events AS e USING (event_id)
-WHERE w.state = 'dead' ORDER BY e.received_at DESC LIMIT 20
-"""

@@ -6,9 +6,10 @@ import dagster as dg
 
 from billing_pipeline.defs.checks import gate_checks
 from billing_pipeline.defs.metadata import markdown_table, report, table_metadata
-from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
-from billing_pipeline.defs.platform import GROUP, OWNERS, observed
+from billing_pipeline.defs.partitions import month_of, monthly_asset
+from billing_pipeline.defs.platform import observed
 from billing_pipeline.defs.resources import Billing
+from billing_pipeline.defs.stages import DRAFTS
 from billing_pipeline.usage import usage_snapshots as build_snapshots
 
 
@@ -21,20 +22,18 @@ class SnapshotConfig(dg.Config):
     """Count only events received until this ISO instant; unset: now."""
 
 
-@dg.asset(
-    partitions_def=MONTHS,
-    backfill_policy=ONE_MONTH_A_RUN,
+@monthly_asset(
+    group=DRAFTS,
     deps=["usage_events", "billing_periods", "prices"],
-    group_name=GROUP,
-    owners=OWNERS,
     kinds={"sql", "postgres"},
 )
 def usage_snapshots(
     context: dg.AssetExecutionContext, config: SnapshotConfig, billing: Billing
 ) -> dg.MaterializeResult:
-    """What every customer used in the period, a row a meter and dimensions. What cannot be billed is quarantined.
+    """What every customer used in the period, a row a meter and dimensions.
 
-    Billed rows stay; what today's usage gives for them is another version, in billing.current_snapshots.
+    What cannot be billed is set aside, and `quarantine` says why. What is billed stays; what today's usage would give
+    for it is another version, in billing.current_snapshots.
     """
     month = month_of(context)
     context.log_event(observed(billing.warehouse, "usage_events"))

@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import text
 
 from billing_pipeline.core.months import month_before
-from billing_pipeline.gates.rules.gates import Gate, NoRows, NotNegative, NotNull, Unique
+from billing_pipeline.gates.rules.gate import Gate, NoRows, NotNegative, NotNull, Unique
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings

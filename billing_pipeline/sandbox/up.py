@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from billing_pipeline.invoicing.first_month import keep_first_month
 from billing_pipeline.postgres.engine import open_warehouse
 from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -69,6 +70,7 @@ def run_up(port: int = 3000) -> int:
     migrate(warehouse)
     if needs_demo(warehouse) and run_demo() != 0:
         click.echo("The demo did not reconcile; the UI shows what is there.", err=True)
+    keep_first_month(warehouse, settings)
     warehouse.engine.dispose()  # the children have connections of their own
     stop = threading.Event()
     with _signals(stop), _children() as children:

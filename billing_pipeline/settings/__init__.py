@@ -8,6 +8,7 @@ from billing_pipeline.settings.charging import ChargingSettings
 from billing_pipeline.settings.comparison import ComparisonSettings
 from billing_pipeline.settings.environment import PROJECT_FILES, ROOT, SettingsError
 from billing_pipeline.settings.events import SANDBOX_EVENT_KEYS, EventKey, EventSettings
+from billing_pipeline.settings.invoicing import InvoicingSettings
 from billing_pipeline.settings.postgres import PostgresSettings
 from billing_pipeline.settings.pricing import PricingSettings
 from billing_pipeline.settings.receiver import ReceiverSettings, load_receiver_settings, receiver_port
@@ -38,6 +39,7 @@ class Settings:
     postgres: PostgresSettings
     stripe: StripeSettings
     pricing: PricingSettings
+    invoicing: InvoicingSettings
     charging: ChargingSettings
     events: EventSettings
     comparison: ComparisonSettings
@@ -57,6 +59,7 @@ def load_settings() -> Settings:
         postgres=PostgresSettings.load(),
         stripe=StripeSettings.load(),
         pricing=PricingSettings.load(),
+        invoicing=InvoicingSettings.load(),
         charging=ChargingSettings.load(),
         events=EventSettings.load(),
         comparison=ComparisonSettings.load(),

@@ -1,6 +1,8 @@
 """One cast path from the environment to plain values; a mistake names the variable and what was expected."""
 
 import os
+import re
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
@@ -61,6 +63,21 @@ def port(name: str, default: int) -> int:
     if number > PORT_MAX:
         raise SettingsError(f"{name}={number}: expected at most {PORT_MAX}")
     return number
+
+
+def month_or_none(name: str) -> date | None:
+    """A month as its first day; None: unset.
+
+    Raises:
+        SettingsError: it is something else.
+    """
+    text = text_or_none(name)
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", text)
+    if match is None or match[1] == "0000":
+        raise SettingsError(f"{name}={text!r}: expected a month such as 2026-10")
+    return date(int(match[1]), int(match[2]), 1)
 
 
 def yes_or_no(name: str) -> bool | None:

@@ -136,6 +136,9 @@ def test_a_failing_gate_stops_the_run_shows_its_rows_and_leaves_the_drafts(insta
     [sample] = sample_table.records
     assert sample.data["customer_id"] == "ann"
     assert str(metadata["expected"].value).startswith("The usage feed is complete to the end of every period")
+    what_to_do = str(metadata["what_to_do"].value)
+    assert "billing run --month 2025-10 --through invoices --carry-forward" in what_to_do
+    assert metadata["page"].value == "docs/gates.md#feed_reaches_period_end"
 
     released = _bill(instance, OCTOBER, carry_forward=True)
     assert (released.success, released.failed_checks) == (True, [])

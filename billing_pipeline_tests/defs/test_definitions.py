@@ -24,6 +24,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is de
 MONTHLY = {"billing_periods", "usage_snapshots", "invoice_line_items", "invoices", "stripe_charges", "billing_drift"}
 OURS = {"prices", *MONTHLY, "stripe_events", "stripe_event_sweeps", "stripe_differences"}
 
+GROUPS = {
+    **dict.fromkeys(["prices", "billing_periods", "usage_snapshots", "invoice_line_items", "invoices"], "drafts"),
+    "stripe_charges": "charges",
+    **dict.fromkeys(["stripe_events", "stripe_event_sweeps"], "events"),
+    **dict.fromkeys(["billing_drift", "stripe_differences"], "books"),
+}
+
 IN_A_FRESH_INTERPRETER = """
 import json, socket, sys
 def refuse(*arguments): raise AssertionError(f"loading must not connect anywhere: {arguments}")
@@ -86,7 +93,7 @@ def test_the_instance_file_says_what_operators_rely_on(instance, warehouse):
 def test_every_asset_says_who_owns_it_and_what_it_is(name):
     spec = _specs()[name]
     assert spec.owners == ["team:billing"]
-    assert spec.group_name == "billing"
+    assert spec.group_name == GROUPS[name]
     assert "postgres" in spec.kinds
     assert spec.description
     assert len(spec.description) > 30
@@ -95,7 +102,7 @@ def test_every_asset_says_who_owns_it_and_what_it_is(name):
 def test_the_platforms_tables_are_external_assets():
     for name in ("customers", "usage_events"):
         spec = _specs()[name]
-        assert (spec.owners, spec.group_name) == (["team:platform"], "platform")
+        assert (spec.owners, spec.group_name) == (["team:platform"], "usage")
         assert not defs.resolve_asset_graph().get(spec.key).is_materializable
 
 
@@ -138,7 +145,18 @@ def test_every_gate_is_a_partitioned_asset_check_that_blocks_as_the_gate_says():
     graph = defs.resolve_asset_graph()
     for gate in GATES:
         spec = graph.get_check_spec(dg.AssetCheckKey(dg.AssetKey(gate.asset), gate.name))
-        assert (spec.blocking, spec.description, spec.partitions_def) == (gate.blocking, gate.expectation, MONTHS)
+        assert (spec.blocking, spec.partitions_def) == (gate.blocking, MONTHS)
+        assert str(spec.description).startswith(f"{gate.expectation} **If it fails:** {gate.remedy.what_to_do}")
+
+
+def test_no_module_of_defs_imports_what_dagster_keeps_private():
+    modules = (ROOT / "billing_pipeline" / "defs").glob("*.py")
+    assert [path.name for path in modules if "dagster._" in path.read_text(encoding="utf-8")] == []
+
+
+def test_materialising_all_drafts_charges_nobody_and_compares_nothing():
+    drafts = dg.AssetSelection.groups("drafts").resolve(defs.resolve_asset_graph())
+    assert {key.to_user_string() for key in drafts} == {"prices", *MONTHLY} - {"stripe_charges", "billing_drift"}
 
 
 def test_bill_month_stops_at_drafts_and_charge_month_rebuilds_nothing():

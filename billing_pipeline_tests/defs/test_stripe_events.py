@@ -6,8 +6,9 @@ import dagster as dg
 import pytest
 
 from billing_pipeline.definitions import defs
+from billing_pipeline.defs.charge_follow_ups import charges_to_follow_up
 from billing_pipeline.defs.resources import Billing
-from billing_pipeline.defs.stripe_events import RUNS_AT_ONCE, START_WITHIN_S, stripe_events_due
+from billing_pipeline.defs.stripe_events import MAX_RUNTIME_TAG, RUNS_AT_ONCE, START_WITHIN_S, stripe_events_due
 from billing_pipeline.events.conflicts import acknowledge
 from billing_pipeline.events.queue import claim
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -118,13 +119,14 @@ def test_two_runs_at_work_are_enough_and_those_that_outlived_their_claims_do_not
     world.charge()
     world.sweep()
     job = defs.resolve_job_def("process_stripe_events")
+    began = []
     for count in (1, 2):
-        last = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        started = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        began.append(instance.get_run_record_by_id(started.run_id).update_timestamp)
         assert len(tick(instance)) == (1 if count < RUNS_AT_ONCE else 0)
-    began = instance.get_run_record_by_id(last.run_id).update_timestamp
     longest_s = load_settings().events.lease_s + START_WITHIN_S
-    assert tick(instance, began + timedelta(seconds=longest_s - 1)) == []
-    assert len(tick(instance, began + timedelta(seconds=longest_s + 1))) == 1
+    assert tick(instance, began[0] + timedelta(seconds=longest_s - 1)) == []
+    assert len(tick(instance, began[1] + timedelta(seconds=longest_s + 1))) == 1
 
 
 def test_an_event_that_was_given_up_fails_the_check_until_it_is_replayed(instance, world: EventWorld) -> None:
@@ -139,6 +141,8 @@ def test_an_event_that_was_given_up_fails_the_check_until_it_is_replayed(instanc
     [failed] = [check for check in done.get_asset_check_evaluations() if not check.passed]
     assert failed.check_name == "no_event_given_up"
     assert str(failed.description).startswith("1 event(s) given up, such as evt_")
+    assert "billing events replay EVENT --author YOU" in str(failed.metadata["what_to_do"].value)
+    assert failed.metadata["page"].value == "docs/gates.md#no_event_given_up"
     assert world.replay_all(state="dead") == 1
     done = run(instance, "process_stripe_events")
     assert all(check.passed for check in done.get_asset_check_evaluations())
@@ -154,6 +158,38 @@ def test_a_contradicting_copy_fails_its_check_until_somebody_has_looked(instance
     acknowledge(world.warehouse, "evt_1", author="ann", reason="sent by hand")
     done = run(instance, "process_stripe_events")
     assert all(check.passed for check in done.get_asset_check_evaluations())
+
+
+def test_a_run_shows_what_it_processed_by_type_and_outcome_and_the_last_of_it(instance, world: EventWorld) -> None:
+    world.bill(Bill("a"))
+    world.charge()
+    world.sweep()
+    done = run(instance, "process_stripe_events")
+    [made] = done.asset_materializations_for_node("stripe_events")
+    by_type = str(made.metadata["by_type"].value)
+    assert "| invoice.paid | applied | 1 |" in by_type
+    events = [row for row in world.work() if row["run_id"] == done.run_id]
+    counts = [int(line.split("|")[3]) for line in by_type.splitlines()[2:]]
+    assert sum(counts) == len(events)
+    shown = made.metadata["last_processed"]
+    assert isinstance(shown, dg.TableMetadataValue)
+    assert {str(record.data["event_id"]) for record in shown.records} <= {row["event_id"] for row in events}
+    assert {str(record.data["outcome"]) for record in shown.records} <= {"applied", "ignored"}
+    [nothing] = run(instance, "process_stripe_events").asset_materializations_for_node("stripe_events")
+    assert nothing.metadata["by_type"].value == "none"
+
+
+def test_the_sensors_skip_and_say_why_where_there_is_no_stripe(instance, world: EventWorld, monkeypatch) -> None:
+    world.bill(Bill("a"))
+    world.charge()
+    world.sweep()
+    assert len(tick(instance)) == 1
+    monkeypatch.delenv("STRIPE_API_BASE")
+    for sensor in (stripe_events_due, charges_to_follow_up):
+        context = dg.build_sensor_context(instance, resources={"billing": Billing()})
+        said = sensor.evaluate_tick(context)
+        assert not said.run_requests
+        assert "neither STRIPE_SECRET_KEY nor STRIPE_API_BASE is set" in str(said.skip_message)
 
 
 @pytest.mark.usefixtures("world")
@@ -174,5 +210,8 @@ def test_the_sweep_is_skipped_where_there_is_no_stripe(instance, monkeypatch) ->
 
 
 def test_a_run_that_nobody_ends_is_ended_when_its_claims_are():
+    from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
+
+    assert MAX_RUNTIME_TAG == MAX_RUNTIME_SECONDS_TAG, "Dagster's constant is private; what it says is documented"
     limit = defs.resolve_job_def("process_stripe_events").run_tags["dagster/max_runtime"]
     assert float(limit) == load_settings().events.lease_s

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from billing_pipeline.gates.rules.gates import GATES, NoRows, gates_of
+from billing_pipeline.gates.rules.gate import NoRows
+from billing_pipeline.gates.rules.gates import GATES, gates_of
 from billing_pipeline.settings import ROOT
 
 CHECKS = ROOT / "sql" / "gates"
