@@ -19,7 +19,7 @@ from billing_pipeline.postgres.warehouse import Warehouse
 
 _NAME = re.compile(r"^(\d{4})_[a-z0-9_]+$")
 _BEFORE_THE_BASELINE = "0002_platform"
-"""A file that only databases of version 0.1 have: since 0.2 there is one file a subject."""
+"""A file that only databases of before the baseline have: its 23 files became one a subject."""
 
 
 class MigrationError(UserError):
@@ -81,8 +81,8 @@ def _count_applied(connection: Connection, wanted: list[Migration]) -> int:
     history = [(str(row.name), str(row.checksum)) for row in rows]
     if _BEFORE_THE_BASELINE in dict(history):
         raise MigrationError(
-            "this database is of version 0.1, and sql/migrations begin anew with 0.2: migrate an empty database and"
-            " copy the data into it, as CHANGELOG.md says"
+            "this database was made by the 23 migrations of before, which are one baseline now: migrate an empty"
+            " database and copy the data into it, as CHANGELOG.md says"
         )
     for have, want in zip(history, wanted, strict=False):
         if have[0] != want.name:

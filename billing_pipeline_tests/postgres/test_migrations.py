@@ -99,7 +99,7 @@ def test_a_database_that_is_ahead_of_the_files_is_refused(empty: Warehouse, left
 def test_a_database_of_before_the_baseline_is_told_what_to_do(empty: Warehouse):
     old = [Migration("0001_foundation", "SELECT 1;"), Migration("0002_platform", "SELECT 2;")]
     migrate(empty, old)
-    with pytest.raises(MigrationError, match=r"of version 0\.1.*migrate an empty database.*CHANGELOG\.md") as error:
+    with pytest.raises(MigrationError, match=r"of before.*migrate an empty database.*CHANGELOG\.md") as error:
         migrate(empty)
     assert "\n" not in str(error.value)
     assert applied(empty) == ["0001_foundation", "0002_platform"]

@@ -33,8 +33,7 @@ BEGIN
         IS DISTINCT FROM (old.charges_enabled, old.needs_reconciliation, old.changed_by, old.reason)
     THEN
         new.changed_at = clock_timestamp();
-        INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason, state_before, state_after)
-        VALUES (
+        PERFORM billing.log_action(
             new.changed_by,
             CASE WHEN new.charges_enabled THEN 'charging.resume' ELSE 'charging.pause' END,
             'brake', 'charges_enabled', new.reason,
@@ -45,8 +44,7 @@ BEGIN
         );
     END IF;
     IF (new.probe_at IS NULL) <> (old.probe_at IS NULL) THEN
-        INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason)
-        VALUES (
+        PERFORM billing.log_action(
             'stripe-charger', CASE WHEN new.probe_at IS NULL THEN 'circuit.close' ELSE 'circuit.open' END,
             'brake', 'circuit_breaker', format('%s calls in a row without an answer', greatest(old.consecutive_failures, new.consecutive_failures))
         );

@@ -27,10 +27,10 @@ CREATE OR REPLACE FUNCTION billing.log_finalisation_policy() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
     new.changed_at = clock_timestamp();
-    INSERT INTO billing.automation_log (actor, action, object_type, object_id, state_before, state_after)
-    VALUES (
+    PERFORM billing.log_action(
         new.changed_by, 'policy.change', 'policy', 'require_approval',
-        jsonb_build_object('require_approval', old.require_approval), jsonb_build_object('require_approval', new.require_approval)
+        state_before => jsonb_build_object('require_approval', old.require_approval),
+        state_after => jsonb_build_object('require_approval', new.require_approval)
     );
     RETURN new;
 END;

@@ -8,7 +8,7 @@ BEGIN
     ON CONFLICT (asset, billing_month) DO UPDATE SET version = m.version + 1;
     IF EXISTS (
         SELECT FROM changed_rows AS c JOIN billing.invoices AS i USING (period_id)
-        WHERE i.status NOT IN ('draft', 'void')
+        WHERE billing.is_final(i.status)
     ) THEN
         RAISE EXCEPTION 'usage of a period with a finalised invoice is not changed' USING ERRCODE = 'restrict_violation';
     END IF;
