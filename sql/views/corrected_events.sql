@@ -8,3 +8,6 @@ SELECT
 FROM billing.usage_corrections AS c
 WHERE c.corrects_event_id IS NOT NULL;
 COMMENT ON VIEW billing.corrected_events IS 'One row an event that was corrected: what corrects it, and since when';
+COMMENT ON COLUMN billing.corrected_events.event_id IS 'The event that no longer counts';
+COMMENT ON COLUMN billing.corrected_events.corrected_by IS 'The correcting event';
+COMMENT ON COLUMN billing.corrected_events.corrected_at IS 'When the correcting event reached us; before it the corrected one still counts';
