@@ -5,7 +5,7 @@ Done lazily, before the next call that finds something due, or when the clock is
 
 from __future__ import annotations
 
-from . import collection, finalising, payment_intents
+from . import checkout_sessions, collection, finalising, payment_intents
 from .errors import StripeError
 from .indexing import Body
 from .outcomes import outcomes_of
@@ -21,7 +21,11 @@ def is_due(work: Work) -> bool:
 
 
 def advance(work: Work) -> None:
-    """Finalise and charge the invoices whose hour has come, oldest first; refused ones stay open. Settle debits."""
+    """Finalise and charge the invoices whose hour has come, oldest first; refused ones stay open.
+
+    Settle debits,
+    expire checkout sessions.
+    """
     due = [("due_at <= ?", work.now)]
     for charge in work.store.find("charge", *due)[:AUTO_ADVANCE_BATCH]:
         method = work.store.get("payment_method", charge["payment_method"])
@@ -30,6 +34,8 @@ def advance(work: Work) -> None:
             work.store.replace(charge)
         else:
             payment_intents.settle(work, charge, outcome)
+    for session in work.store.find("checkout.session", *due):
+        checkout_sessions.expire(work, {}, session["id"])
     for invoice in work.store.find("invoice", *due)[:AUTO_ADVANCE_BATCH]:
         current = _finalise_by_clock(work, invoice) if invoice["status"] == "draft" else invoice
         if current["status"] != "open":

@@ -23,6 +23,7 @@ from .database import connect
 from .delivery import Courier
 from .dispatch import Dispatcher
 from .errors import StripeError, unknown_url
+from .hosted_pages import HostedPages
 from .store import Store, dumps
 
 TRANSPORT = "stripe_emulator.transport"
@@ -39,7 +40,7 @@ class EmulatorApp(Starlette):
 
 
 class Api:
-    """All but ``/_emulator``: reads a request, has it dispatched, answers or cuts the connection."""
+    """All but ``/_emulator`` and ``/hosted``: reads a request, has it dispatched, answers or cuts the connection."""
 
     def __init__(self, dispatcher: Dispatcher, body_max_bytes: int) -> None:
         self._dispatcher = dispatcher
@@ -129,6 +130,7 @@ def create_app(config: EmulatorConfig | None = None) -> Starlette:
     api = Api(Dispatcher(settings, store, courier), settings.body_max_bytes)
     return EmulatorApp(
         routes=[
+            Mount("/hosted", routes=HostedPages(store, courier).routes()),
             Mount("/_emulator", routes=Control(settings, store, courier).routes()),
             Route("/{path:path}", api),
         ],

@@ -66,13 +66,13 @@ def attempt(work: Work, invoice: Body, requested: str | None, *, off_session: bo
     A bank debit leaves the invoice open until the bank has answered, days later (`payment_intents.settle`).
     """
     method = chosen_method(work, invoice, requested)
-    if invoice_payments.processing(work, invoice["id"]):
+    intents = [invoice_payments.intent_of(work, one) for one in invoice_payments.open_payments(work, invoice["id"])]
+    if any(intent["status"] == "processing" for intent in intents):
         raise invalid(
             "This invoice can't be paid now: a payment of it is processing. Wait until it has succeeded or failed.",
             code="payment_intent_unexpected_state",
         )
-    payment = invoice_payments.open_payments(work, invoice["id"])[0]
-    intent, refusal = confirm(work, invoice_payments.intent_of(work, payment), method)
+    intent, refusal = confirm(work, intents[0], method)
     counted = attempted(invoice)
     if refusal is None and intent["status"] == "processing":
         return work.update(invoice, counted | {"next_payment_attempt": None}, "invoice.updated")

@@ -8,21 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from . import disputes, payment_intents, payment_methods
-from .bank_debits import DEBIT_TYPES, DEFAULT_ACCOUNTS
 from .errors import StripeError, invalid
 from .indexing import Body
-from .outcomes import DEBIT_OUTCOMES, Outcome, outcomes_of
-from .payment_method_objects import new_account, new_card
+from .outcomes import DEBIT_OUTCOMES, Outcome
+from .ready_made_methods import new_method, set_outcome
 from .work import Work
-
-CARD_KINDS = {
-    "good": ("pm_card_visa", "success"),
-    "declined": ("pm_card_visa", "generic_decline"),
-    "insufficient_funds": ("pm_card_visa", "insufficient_funds"),
-    "expired": ("pm_card_visa", "expired_card"),
-    "3ds": ("pm_card_authenticationRequired", "authentication_required"),
-}
-KINDS = (*CARD_KINDS, *sorted(DEBIT_TYPES))
 
 
 def customer_named(work: Work, name: str) -> Body:
@@ -47,33 +37,20 @@ def customer_named(work: Work, name: str) -> Body:
 def give_payment_method(work: Work, fields: Body) -> Body:
     """``{"customer": "cus_… or our id", "kind": "good"}``: a new default payment method for a customer.
 
-    ``kind`` is one of `KINDS`. ``outcome`` (optional) says how payments end, as in `change_outcome`.
+    ``kind`` is one of `ready_made_methods.KINDS`. ``outcome`` (optional) says how payments end, as in `change_outcome`.
     """
-    kind = fields.get("kind", "good")
-    if kind not in KINDS:
-        raise invalid(f"`kind` must be one of {', '.join(KINDS)}.", param="kind")
     customer = customer_named(work, _text(fields, "customer"))
-    if kind in CARD_KINDS:
-        test_card, outcome = CARD_KINDS[kind]
-        method = new_card(work, test_card)
-    else:
-        billing = {"email": customer["email"] or "jenny@example.com", "name": customer["name"] or "Jenny Rosen"}
-        method = new_account(work, kind, {kind: DEFAULT_ACCOUNTS[kind], "billing_details": billing})
-        outcome = "success"
-    method = payment_methods.attach_to(work, method, customer["id"])
+    kind = fields.get("kind", "good")
+    method = payment_methods.attach_to(work, new_method(work, kind, fields.get("outcome")), customer["id"])
     settings = customer["invoice_settings"] | {"default_payment_method": method["id"]}
     work.update(customer, customer | {"invoice_settings": settings}, "customer.updated")
-    change_outcome(work, {"payment_method": method["id"], "outcome": fields.get("outcome", outcome)})
     return {"customer": customer["id"], "payment_method": method["id"], "kind": kind}
 
 
 def change_outcome(work: Work, fields: Body) -> Body:
     """``{"payment_method": "pm_…", "outcome": "insufficient_funds"}``: how payments with it end from now."""
     method = work.store.get("payment_method", _text(fields, "payment_method"), "payment_method")
-    known = outcomes_of(method["type"])
-    if fields.get("outcome") not in known:
-        raise invalid(f"`outcome` must be one of {', '.join(known)}.", param="outcome")
-    work.store.set_private(method["id"], work.store.private(method["id"]) | {"outcome": fields["outcome"]})
+    set_outcome(work, method, fields.get("outcome"))
     return {"payment_method": method["id"], "outcome": fields["outcome"]}
 
 

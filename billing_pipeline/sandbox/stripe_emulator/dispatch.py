@@ -138,7 +138,7 @@ class Dispatcher:
         if hit.disaster == "error_500_without_effect":
             return Answer(500, dumps(server_error().body()))
         now = int(clock.now(self.store.connection))
-        work = Work(self.store, now, call.request_id, call.key)
+        work = Work(self.store, now, call.request_id, call.key, f"http://{call.headers.get('host', '')}")
         if advancing.is_due(work):
             advancing.advance(Work(self.store, now))
         try:

@@ -15,7 +15,7 @@ LEVELS_MAX = 4
 PREFIXES = {
     "cus": "customer", "in": "invoice", "pm": "payment_method", "pi": "payment_intent", "ch": "charge", "py": "charge",
     "sub": "subscription", "price": "price", "prod": "product", "re": "refund", "cn": "credit_note",
-    "du": "dispute", "cbtxn": "customer_balance_transaction",
+    "du": "dispute", "seti": "setup_intent", "cbtxn": "customer_balance_transaction",
 }  # fmt: skip
 
 

@@ -29,6 +29,11 @@ def _invoice_payment(body: Body) -> Columns:
     return Columns(None, body["invoice"], body["status"], body["payment"].get("payment_intent"))
 
 
+def _checkout_session(body: Body) -> Columns:
+    due = body["expires_at"] if body["status"] == "open" else None
+    return Columns(body["customer"], body["setup_intent"], body["status"], due_at=due)
+
+
 _COLUMNS: dict[str, Callable[[Body], Columns]] = {
     "customer": lambda b: Columns(tag=b["email"]),
     "invoice": _invoice,
@@ -42,6 +47,9 @@ _COLUMNS: dict[str, Callable[[Body], Columns]] = {
     "dispute": lambda b: Columns(parent=b["charge"], status=b["status"], tag=b["payment_intent"]),
     "credit_note": lambda b: Columns(b["customer"], b["invoice"], b["status"]),
     "customer_balance_transaction": lambda b: Columns(b["customer"], b["invoice"], tag=b["type"]),
+    "setup_intent": lambda b: Columns(b["customer"], b["payment_method"], b["status"]),
+    "checkout.session": _checkout_session,
+    "billing_portal.session": lambda b: Columns(b["customer"]),
     "subscription": lambda b: Columns(b["customer"], status=b["status"], tag=b["collection_method"]),
     "product": lambda b: Columns(status=str(b["active"])),
     "price": lambda b: Columns(None, b["product"], str(b["active"]), b["lookup_key"]),

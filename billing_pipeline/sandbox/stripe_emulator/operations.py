@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from . import (
+    billing_portal,
     catalog,
+    checkout_sessions,
     collection,
     credit_notes,
     customer_deletion,
@@ -19,6 +21,7 @@ from . import (
     payment_intents,
     payment_methods,
     refunds,
+    setup_intents,
     subscriptions,
     webhook_endpoints,
 )
@@ -39,6 +42,9 @@ ROUTES: tuple[Route, ...] = (
     *refunds.ROUTES,
     *disputes.ROUTES,
     *credit_notes.ROUTES,
+    *setup_intents.ROUTES,
+    *checkout_sessions.ROUTES,
+    *billing_portal.ROUTES,
     *catalog.ROUTES,
     *subscriptions.ROUTES,
     *events.ROUTES,

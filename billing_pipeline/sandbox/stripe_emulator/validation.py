@@ -13,6 +13,7 @@ import types
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
+from operator import attrgetter
 from typing import (  # noqa: UP035
     Any,
     Dict,
@@ -46,13 +47,16 @@ STRING_MAX = 5_000
 
 @cache
 def checker(params: str) -> Check:
-    """The checker of ``stripe.params.<params>``; raises AttributeError if this SDK has no such type."""
-    return _object(getattr(stripe.params, params))
+    """The checker of ``stripe.params.<params>`` with dots for the SDK's folders.
+
+    Raises AttributeError if this SDK has no such type.
+    """
+    return _object(attrgetter(params)(stripe.params))
 
 
 def parameter_names(params: str) -> frozenset[str]:
     """The names that the SDK's type allows, without the SDK's own request options."""
-    return frozenset(getattr(stripe.params, params).__annotations__) - frozenset(RequestOptions.__annotations__)
+    return frozenset(attrgetter(params)(stripe.params).__annotations__) - frozenset(RequestOptions.__annotations__)
 
 
 def check(params: str, raw: dict[str, Raw], supported: frozenset[str], operation: str) -> dict[str, Any]:

@@ -13,7 +13,10 @@ from .store import Store, dumps, new_id
 
 @dataclass(slots=True)
 class Work:
-    """What an operation needs. ``now`` is Unix time by the emulator's clock, in whole seconds.
+    """What an operation needs.
+
+    ``now`` is Unix time by the emulator's clock, in whole seconds; ``base_url`` is where the caller reached the
+    emulator, for the addresses of its pages.
 
     Everything done through it is one SQLite transaction with the request's answer.
     """
@@ -22,6 +25,7 @@ class Work:
     now: int
     request_id: str | None = None
     idempotency_key: str | None = None
+    base_url: str = ""
     _endpoints: list[tuple[str, list[str]]] | None = field(default=None)
 
     @property

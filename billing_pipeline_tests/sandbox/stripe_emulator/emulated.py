@@ -63,6 +63,11 @@ class Emulated:
         params: Any = {"currency": "usd", **fields}
         return self.api.payment_intents.create(params)
 
+    def setup_intent(self, **fields: Any) -> stripe.SetupIntent:
+        """A setup intent."""
+        params: Any = fields
+        return self.api.setup_intents.create(params)
+
     def event_types(self, object_id: str) -> list[str]:
         """The types of all events about an object, oldest first."""
         found: list[str] = []

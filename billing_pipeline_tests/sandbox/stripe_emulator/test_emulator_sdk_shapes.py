@@ -65,8 +65,26 @@ def scenario(e: Emulated) -> None:
     api.subscriptions.update(subscription.id, {"cancel_at_period_end": True, "metadata": {"x": "y"}})
     api.subscriptions.cancel(subscription.id)
     payments_that_take_days(e)
+    saved_payment_methods(e, customer.id)
     api.payment_methods.detach(api.customers.payment_methods.list(customer.id).data[0].id)
     api.customers.delete(customer.id)
+
+
+def saved_payment_methods(e: Emulated, customer: str) -> None:
+    """Setup intents in every state, and both kinds of sessions."""
+    for card in ("pm_card_visa", "pm_card_authenticationRequired"):
+        e.setup_intent(customer=customer, confirm=True, payment_method=card)
+    with pytest.raises(stripe.CardError):
+        e.setup_intent(customer=customer, confirm=True, payment_method="pm_card_chargeDeclined")
+    setup: Any = {"mode": "setup", "currency": "usd", "customer": customer, "success_url": "http://127.0.0.1:9/"}
+    for kind in ("good", "refused"):
+        session = e.api.checkout.sessions.create(setup)
+        e.http.post(str(session.url), data={"kind": kind})
+    e.api.checkout.sessions.expire(session.id)
+    portal = e.api.billing_portal.sessions.create(
+        {"customer": customer, "flow_data": {"type": "payment_method_update"}}
+    )
+    e.http.post(portal.url, data={"kind": "good"})
 
 
 def payments_that_take_days(e: Emulated) -> None:
@@ -106,10 +124,10 @@ def test_every_object_fits_the_sdks_resource_class(start: Callable[..., Emulated
         found |= set(problems(body))
     assert sorted(found) == []
     assert kinds >= {
-        "charge", "credit_note", "customer:deleted", "customer_balance_transaction", "dispute", "event",
+        "billing_portal.session", "charge", "checkout.session", "credit_note", "customer:deleted", "customer_balance_transaction", "dispute", "event",
         "invoice", "invoice_payment", "invoiceitem", "line_item", "payment_intent", "payment_method",
         "price", "product",
-        "refund", "subscription", "webhook_endpoint",
+        "refund", "setup_intent", "subscription", "webhook_endpoint",
     }  # fmt: skip
 
 
@@ -130,7 +148,9 @@ def test_every_event_type_is_one_the_sdk_knows(start: Callable[..., Emulated]) -
         "invoice_payment.paid", "payment_intent.created",
         "payment_intent.canceled", "payment_intent.payment_failed", "payment_intent.processing",
         "payment_intent.succeeded", "payment_method.attached",
-        "payment_method.detached", "refund.created",
+        "payment_method.detached", "refund.created", "billing_portal.session.created", "checkout.session.completed",
+        "checkout.session.expired", "setup_intent.created", "setup_intent.requires_action", "setup_intent.setup_failed",
+        "setup_intent.succeeded",
     }  # fmt: skip
 
 
