@@ -108,7 +108,7 @@ def steps() -> dict[str, Callable[[Warehouse, date], tuple[int, int]]]:
 
 def _peak_rss_mib() -> int:
     status = Path("/proc/self/status")
-    if status.exists():  # not ru_maxrss: it counts what the parent had when it forked
+    if status.exists():  # ru_maxrss would also count the memory that the parent had when it forked
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) // 1024
     import resource

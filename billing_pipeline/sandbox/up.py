@@ -65,7 +65,7 @@ def run_up(port: int = 3000) -> int:
     require_emulator(settings, "billing up")
     if not _is_free(port):
         raise SettingsError(f"port {port} on {HOST} is taken: stop what listens there, or choose another with --port")
-    # held until the end: an embedded server stops with the last process that holds it
+    # kept open until the end: an embedded server stops with the last process that uses it
     warehouse = open_warehouse(settings)
     migrate(warehouse)
     if needs_demo(warehouse) and run_demo() != 0:
@@ -171,7 +171,7 @@ def _children() -> Iterator[list[Child]]:
         for child in reversed(children):
             with suppress(subprocess.TimeoutExpired):
                 child.process.wait(max(0.0, deadline - time.monotonic()))
-            # also what the child left behind: Dagster's code servers belong to its group
+            # the whole process group: it holds Dagster's code servers, which the child leaves behind
             _signal_group(child, signal.SIGKILL)
             child.process.wait()
 

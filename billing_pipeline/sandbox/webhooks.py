@@ -33,10 +33,10 @@ def register_endpoint(api_base: str, receiver_url: str, state_dir: Path) -> str:
         if status == 200:
             return str(endpoint["secret"])
     _, listed = _call(api_base, "GET", "/v1/webhook_endpoints?limit=100")
-    for left in listed["data"]:
-        # one whose secret nobody knows would get every event and refuse it
-        if left["description"] == DESCRIPTION:
-            _call(api_base, "DELETE", f"/v1/webhook_endpoints/{left['id']}")
+    for endpoint in listed["data"]:
+        # an endpoint whose secret is lost: Stripe would send it every event, and the receiver would refuse them all
+        if endpoint["description"] == DESCRIPTION:
+            _call(api_base, "DELETE", f"/v1/webhook_endpoints/{endpoint['id']}")
     status, made = _call(
         api_base,
         "POST",

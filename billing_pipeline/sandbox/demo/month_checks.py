@@ -131,7 +131,7 @@ def _reasons(month: Month) -> Iterator[str]:
     for invoice in month.invoices:
         if invoice["customer_id"] not in seeded:
             continue
-        # what costs nothing is paid without a card
+        # an invoice of zero is paid without a card
         expected = seeded[invoice["customer_id"]] if invoice["total_minor"] else None
         found = None if invoice["status"] == "paid" else invoice["reason_code"]
         if found != expected:

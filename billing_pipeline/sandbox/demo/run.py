@@ -89,7 +89,7 @@ def run_demo(now: datetime | None = None, months: int = 1) -> int:
         _database(settings, steps) as warehouse,
         _stripe(settings, steps) as known_stripe_ids,
         _price_book(settings, month),
-        # half of the first customers are there to show refusals; a canary would keep the others back
+        # half of those charged first show refusals; with the usual limit the canary would hold back the others
         _default("BILLING_CANARY_REFUSALS_MAX_PERCENT", "90"),
         receiving(settings, warehouse),
     ):
@@ -184,7 +184,7 @@ def _stripe(settings: Settings, steps: Steps) -> Iterator[dict[str, str]]:
             say(f"customers and cards are at {settings.stripe.api_base}")
         else:
             path = settings.state_dir / "stripe.sqlite"
-            # without rate limits: these customers were there before the story begins
+            # without rate limits: setting up customers is no part of what the demo shows
             with (
                 running_emulator(path, rate_limit_per_s=0, rate_limit_per_endpoint_per_s=0) as emulator,
                 StripeAccount(emulator.base_url) as account,
@@ -199,7 +199,7 @@ def _stripe(settings: Settings, steps: Steps) -> Iterator[dict[str, str]]:
 def _price_book(settings: Settings, month: date) -> Iterator[None]:
     """BILLING_PRICE_BOOK names the demo's book, unless the user named one."""
     path = price_book_path(settings)
-    # as many versions however many months are billed: an earlier demo's prices stay what they were
+    # always the same number of versions, however many months are billed: the prices of an earlier demo do not change
     write_whole(path, demo_book(months_to(month, RUN_UP + MONTHS_MAX)))
     with _default("BILLING_PRICE_BOOK", str(path)):
         yield

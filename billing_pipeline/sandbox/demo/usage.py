@@ -126,7 +126,7 @@ def _uses(customer: DemoCustomer, month: date) -> tuple[Use, ...]:
 
 
 def _generated(customer: DemoCustomer, month: date) -> Iterator[Use]:
-    # what a customer has is the same every month, how much of it differs a little
+    # which things a customer uses is the same every month; how much of them differs a little
     plan = seeded(f"plan {customer.customer_id}")
     rng = seeded(f"usage {customer.customer_id} {month}")
     factor = _FACTOR[customer.size]

@@ -38,10 +38,10 @@ POLL_S = 0.2
 @contextmanager
 def receiving(settings: Settings, warehouse: Warehouse) -> Iterator[None]:
     """The emulator at STRIPE_API_BASE sends every event to a receiver that runs as long as the block."""
-    # the secret is known only once the port is, so the endpoint is registered twice: the first time anywhere
+    # the receiver needs the secret before it has a port: the endpoint is registered with any port, then with its own
     url = f"http://{HOST}:{settings.receiver_port}{PATHS[0]}"
     api_base = os.environ["STRIPE_API_BASE"]
-    own = ReceiverSettings(
+    receiver_settings = ReceiverSettings(
         database_url=None,
         secrets=(register_endpoint(api_base, url, settings.state_dir),),
         tolerance_s=300,
@@ -50,7 +50,7 @@ def receiving(settings: Settings, warehouse: Warehouse) -> Iterator[None]:
         event_keys=settings.events.keys,
         port=0,
     )
-    app = create_app(own, warehouse.engine.url.render_as_string(hide_password=False))
+    app = create_app(receiver_settings, warehouse.engine.url.render_as_string(hide_password=False))
     server = uvicorn.Server(configured(app, host=HOST, port=0, log_level="critical"))
     thread = threading.Thread(target=server.run, name="webhook-receiver", daemon=True)
     thread.start()

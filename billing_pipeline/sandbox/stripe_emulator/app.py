@@ -113,7 +113,7 @@ def create_app(config: EmulatorConfig | None = None) -> Starlette:
     path = settings.path or Path(temporary.name if temporary else "") / "emulator.sqlite3"
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = connect(path)
-    # a predecessor with our pid that was killed in mid-request holds its keys for nobody
+    # keys that a killed process with the same process id had reserved: nobody works on those requests any more
     connection.execute("DELETE FROM idempotency_keys WHERE status IS NULL AND holder_pid = ?", (os.getpid(),))
     store = Store(connection)
     courier = Courier(settings, path)
