@@ -29,7 +29,9 @@ def up(port: int) -> None:
 
 
 @click.command()
-@click.option("--customers", default=100_000, show_default=True, type=click.IntRange(min=100))
+@click.option(
+    "--customers", default=100_000, show_default=True, type=click.IntRange(min=100), help="So many customers."
+)
 def bench(customers: int) -> None:
     """Measure rows per second of each asset against COPY of the same rows."""
     from billing_pipeline.sandbox.bench import run_bench

@@ -141,7 +141,13 @@ def run_command(author: str) -> None:
     required=True,
     help="at_once is a credit note, or a supplementary invoice.",
 )
-@click.option("--pay-back", type=click.Choice(["refund", "balance"]), default="refund", show_default=True)
+@click.option(
+    "--pay-back",
+    type=click.Choice(["refund", "balance"]),
+    default="refund",
+    show_default=True,
+    help="Where paid money goes.",
+)
 @click.option("--threshold", default="0.01", show_default=True, help="Leave smaller differences alone.")
 @click.option("--two-people-above", default="1000", show_default=True, help="Above this, two people approve.")
 @AUTHOR
