@@ -1,11 +1,11 @@
 """Delete a draft at Stripe that carries our id and stands for nothing: on an operator's word, after looking again."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, text
 
-from billing_pipeline.charging.store import ChargeStore
+from billing_pipeline.charging.exclusive import exclusive
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.events.rules.stripe_events import is_our_id
@@ -36,22 +36,11 @@ def delete_orphan_draft(
     if not is_our_id(draft.invoice_id):
         raise UserError(f"{stripe_invoice_id} does not carry an invoice of ours: it is somebody else's")
     invoice_id = str(draft.invoice_id)
-    with warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        store = ChargeStore(connection, "operator")
-        with store.locked(invoice_id) as mine:
-            if not mine:
-                raise UserError(f"invoice {invoice_id} is being charged right now: try again when the run has ended")
-            total_minor = _delete(connection, gateway, stripe_invoice_id, invoice_id)
-            before = {"status": "draft", "invoice_id": invoice_id, "total": total_minor}
-            connection.execute(
-                text(_LOG),
-                {
-                    "author": signature.author,
-                    "reason": signature.reason,
-                    "id": stripe_invoice_id,
-                    "before": json.dumps(before),
-                },
-            )
+    with exclusive(warehouse, invoice_id, signature.author) as charges:
+        connection = charges.connection
+        total_minor = _delete(connection, gateway, stripe_invoice_id, invoice_id)
+        before = json.dumps({"status": "draft", "invoice_id": invoice_id, "total": total_minor})
+        connection.execute(text(_LOG), {**asdict(signature), "id": stripe_invoice_id, "before": before})
     return DeletedDraft(stripe_invoice_id, invoice_id)
 
 

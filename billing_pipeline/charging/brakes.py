@@ -5,7 +5,7 @@ lost then; only a clean reconciliation (failover.py) lets it on again. History i
 the table's own trigger.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from billing_pipeline.charging.follow_ups import hasten
 from billing_pipeline.charging.rules.brakes import Brake, Limits
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings.charging import ChargingSettings
@@ -56,17 +57,6 @@ class Brakes:
         return found
 
 
-def require_words(**given: str) -> None:
-    """Refuse a blank author or reason.
-
-    Raises:
-        UserError: naming the first that is blank.
-    """
-    for name, words in given.items():
-        if not words.strip():
-            raise UserError(f"{name}: expected some words for the audit log")
-
-
 def limits_of(settings: ChargingSettings) -> Limits:
     """What one charging run may do without a person."""
     return Limits(settings.invoice_cap_minor, settings.run_cap_minor, settings.canary_refusals_max_percent)
@@ -102,33 +92,27 @@ def require_permission(connection: Connection, lock_key: int | None = None) -> N
         connection.execute(text("SELECT billing.stop_if_another_database()"))
         row = connection.execute(text(load_sql("charging/charge_permit.sql")), {"key": lock_key or 0}).one()
     if not row.charges_enabled:
-        said = paused_text(row.changed_by, row.reason)
-        raise StripeFailure(Verdict(Outcome.RETRY, PAUSED), Evidence("brake", PAUSED, message=said))
+        why = paused_text(row.changed_by, row.reason)
+        raise StripeFailure(Verdict(Outcome.RETRY, PAUSED), Evidence("brake", PAUSED, message=why))
     if lock_key is not None and not row.locked:
         raise LockLost("the lock of the invoice is not this session's any more")
 
 
-def pause(warehouse: Warehouse, author: str, reason: str) -> None:
-    """Stop charging everywhere: no run makes another call that creates, finalises or pays.
-
-    Raises:
-        UserError: a blank author or reason.
-    """
-    require_words(author=author, reason=reason)
+def pause_charging(warehouse: Warehouse, signature: Signature) -> None:
+    """Stop charging everywhere: no run makes another call that creates, finalises or pays."""
     with warehouse.transaction() as connection:
         connection.execute(
             text("UPDATE billing.charge_brakes SET charges_enabled = false, changed_by = :author, reason = :reason"),
-            {"author": author, "reason": reason},
+            asdict(signature),
         )
 
 
-def resume(warehouse: Warehouse, author: str, reason: str) -> None:
+def resume_charging(warehouse: Warehouse, signature: Signature) -> None:
     """Let charging go on.
 
     Raises:
-        UserError: it is not paused, has to be reconciled first, or a blank author or reason.
+        UserError: it is not paused, or has to be reconciled first.
     """
-    require_words(author=author, reason=reason)
     brakes = read_brakes(warehouse)
     if brakes.needs_reconciliation:
         raise UserError(f"{brakes.reason}: run `billing charges reconcile` first, it resumes when all is well")
@@ -140,12 +124,12 @@ def resume(warehouse: Warehouse, author: str, reason: str) -> None:
                 "UPDATE billing.charge_brakes SET charges_enabled = true, changed_by = :author, reason = :reason"
                 " WHERE NOT needs_reconciliation"
             ),
-            {"author": author, "reason": reason},
+            asdict(signature),
         )
     hasten(warehouse, datetime.now(UTC))
 
 
-def mark_reconciled(warehouse: Warehouse, author: str, reason: str, incarnation: str) -> bool:
+def mark_reconciled(warehouse: Warehouse, signature: Signature, incarnation: str) -> bool:
     """Charging may go on in the database of this incarnation; False: it has changed again meanwhile."""
     with warehouse.transaction() as connection:
         changed = connection.execute(
@@ -154,7 +138,7 @@ def mark_reconciled(warehouse: Warehouse, author: str, reason: str, incarnation:
                 " incarnation = :incarnation, changed_by = :author, reason = :reason"
                 " WHERE needs_reconciliation AND billing.database_incarnation() = :incarnation"
             ),
-            {"author": author, "reason": reason, "incarnation": incarnation},
+            {**asdict(signature), "incarnation": incarnation},
         )
     hasten(warehouse, datetime.now(UTC))
     return changed.rowcount == 1

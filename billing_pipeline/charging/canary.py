@@ -5,16 +5,17 @@ not ask again; invoices that are finalised after it have canaries of their own.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 
 from sqlalchemy import text
 
-from billing_pipeline.charging.brakes import require_words
 from billing_pipeline.charging.follow_ups import hasten
 from billing_pipeline.charging.rules.brakes import Brake, Canary, Limits, canary_count, canary_verdict
 from billing_pipeline.charging.store import CHARGER, MonthCharge, charges_of
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
+from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.api import StripeApi
 from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
@@ -42,7 +43,9 @@ def order(charges: Sequence[MonthCharge], going: Collection[str], held: Collecti
     behind = frozenset(unreleased) - canaries
     mine = [charge.invoice_id for charge in charges if charge.invoice_id in going]
     return Order(
-        first=[one for one in mine if one not in behind], rest=[one for one in mine if one in behind], canaries=canaries
+        first=[invoice_id for invoice_id in mine if invoice_id not in behind],
+        rest=[invoice_id for invoice_id in mine if invoice_id in behind],
+        canaries=canaries,
     )
 
 
@@ -70,32 +73,22 @@ def compare(
     brake = canary_verdict(seen, limits)
     if brake is None:
         refused = sum(canary.state == "refused" for canary in seen)
-        _release(
-            warehouse,
-            month,
-            charges[-1].invoice_number,
-            author=CHARGER,
-            reason=f"{len(seen)} charges ended as expected, {refused} of them refused",
-            canaries=len(seen),
-            refused=refused,
-            run_id=run_id,
-        )
+        why = Signature(CHARGER, f"{len(seen)} charges ended as expected, {refused} of them refused")
+        through = charges[-1].invoice_number
+        _release(warehouse, month, through, why, canaries=len(seen), refused=refused, run_id=run_id)
     return brake
 
 
-def release_month(warehouse: Warehouse, month: date, author: str, reason: str) -> int:
+def release_month(warehouse: Warehouse, month: date, signature: Signature) -> int:
     """Let all of the month's charges go, whatever became of its canaries; returns how many waited.
 
     Raises:
-        UserError: none waits, or a blank author or reason.
+        UserError: none waits.
     """
-    require_words(author=author, reason=reason)
     waiting = [charge for charge in charges_of(warehouse, month) if not charge.released]
     if not waiting:
         raise UserError(f"month {month:%Y-%m} has no charge that waits for a release")
-    _release(
-        warehouse, month, waiting[-1].invoice_number, author=author, reason=reason, canaries=0, refused=0, run_id=None
-    )
+    _release(warehouse, month, waiting[-1].invoice_number, signature)
     hasten(warehouse, datetime.now(UTC))
     return len(waiting)
 
@@ -126,34 +119,19 @@ def _release(
     warehouse: Warehouse,
     month: date,
     through_number: int,
+    signature: Signature,
     *,
-    author: str,
-    reason: str,
-    canaries: int,
-    refused: int,
-    run_id: str | None,
+    canaries: int = 0,
+    refused: int = 0,
+    run_id: str | None = None,
 ) -> None:
     parameters = {
+        **asdict(signature),
         "month": month,
         "through_number": through_number,
-        "author": author,
-        "reason": reason,
         "canaries": canaries,
         "refused": refused,
         "run_id": run_id,
     }
     with warehouse.transaction() as connection:
-        connection.execute(text(_RELEASE), parameters)
-
-
-_RELEASE = """
-WITH released AS (
-    INSERT INTO billing.charge_releases (billing_month, through_number, canaries, refused, author, reason, run_id)
-    VALUES (:month, :through_number, :canaries, :refused, :author, :reason, :run_id)
-    RETURNING *
-)
-INSERT INTO billing.automation_log (actor, run_id, action, object_type, object_id, reason, state_after)
-SELECT author, run_id, 'charges.release', 'month', to_char(billing_month, 'YYYY-MM'), reason,
-    jsonb_build_object('through_number', through_number, 'canaries', canaries, 'refused', refused)
-FROM released
-"""
+        connection.execute(text(load_sql("charging/release_month.sql")), parameters)

@@ -1,49 +1,59 @@
-"""An invoice in one pair of hands, and brought up to what Stripe says of it, before a correction touches it."""
+"""An invoice's lock: the one way to open it, for a run, a person and a correction alike."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-from billing_pipeline.charging.rules.charging import TRANSITIONS
 from billing_pipeline.charging.store import ChargeStore
 from billing_pipeline.core.errors import UserError
-from billing_pipeline.invoicing.invoice_reference import NamedInvoice
+from billing_pipeline.postgres.locks import charge_lock_key
+from billing_pipeline.postgres.session_lock import session_lock
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.stripe_gateway.rules.api import StripeInvoice
-
-_ENDS = ("paid", "void", "uncollectible")
 
 
 class InvoiceBusy(UserError):  # noqa: N818 - reads as what happened
-    """Another operator or a charging run is at work on the invoice."""
+    """A charging run or another person is at work on the invoice."""
 
 
 @contextmanager
-def in_own_hands(warehouse: Warehouse, invoice: NamedInvoice, actor: str) -> Iterator[tuple[Connection, ChargeStore]]:
-    """The invoice's lock, the one that charging takes, on an autocommit connection, until the end of the block.
+def exclusive(
+    warehouse: Warehouse, invoice_id: str, actor: str, *, label: str | None = None, run_id: str | None = None
+) -> Iterator[ChargeStore]:
+    """The right to work on the invoice, until the end of the block, and its charge on the connection that holds it.
+
+    The connection is in autocommit mode: no transaction is open while Stripe is called.
+
+    Args:
+        warehouse: the billing database.
+        invoice_id: ours.
+        actor: who acts, for the audit log.
+        label: the invoice as people write it, for the error.
+        run_id: the Dagster run; None: a person.
 
     Raises:
         InvoiceBusy: somebody else has it.
     """
-    with warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        store = ChargeStore(connection, None, actor)
-        with store.locked(invoice.invoice_id) as mine:
-            if not mine:
-                raise InvoiceBusy(f"{invoice.label}: somebody else is at work on it right now; look again afterwards")
-            yield connection, store
+    with (
+        warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        exclusive_on(connection, invoice_id, actor, label=label, run_id=run_id) as store,
+    ):
+        yield store
 
 
-def follow_stripe(store: ChargeStore, invoice_id: str, seen: StripeInvoice) -> str:
-    """Move our charge to the end that Stripe's invoice has reached; returns the charge's state."""
-    charge = store.read(invoice_id).charge
-    if seen.status not in _ENDS or (charge.state, seen.status) not in TRANSITIONS:
-        return charge.state
-    return store.change(
-        charge,
-        "stripe.invoice.retrieve",
-        state=seen.status,
-        stripe_total_minor=seen.total_minor,
-        stripe_currency=seen.currency,
-        evidence={"stripe_invoice": seen.id, "status": seen.status},
-    ).state
+@contextmanager
+def exclusive_on(
+    connection: Connection, invoice_id: str, actor: str, *, label: str | None = None, run_id: str | None = None
+) -> Iterator[ChargeStore]:
+    """`exclusive` on an autocommit connection that the caller keeps, to take invoice after invoice.
+
+    Raises:
+        InvoiceBusy: somebody else has it.
+    """
+    with session_lock(connection, charge_lock_key(invoice_id)) as is_ours:
+        if not is_ours:
+            raise InvoiceBusy(
+                f"{label or f'invoice {invoice_id}'} is being charged right now, or somebody else is at work on it:"
+                " try again when that has ended"
+            )
+        yield ChargeStore(connection, run_id, actor)

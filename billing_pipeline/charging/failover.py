@@ -1,16 +1,17 @@
 """After a change of the database: what Stripe has is taken over and compared, and charging goes on when all is well.
 
-Not the daily comparison (reconciliation.py), which only reports: here charges that the database lost follow Stripe
-first, closed months count, what events have told does not, and the answer switches charging on again.
+Not the daily comparison (books/reconciliation.py), which only reports: here charges that the database lost follow
+Stripe first, closed months count, what events have told does not, and the answer switches charging on again.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
-from billing_pipeline.charging.brakes import mark_reconciled, read_brakes, require_words
-from billing_pipeline.charging.month import charge_month
+from billing_pipeline.charging.brakes import mark_reconciled, read_brakes
+from billing_pipeline.charging.month import RunOptions, charge_invoices_of_month
 from billing_pipeline.charging.month_verification import Discrepancy, verify_month
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.api import StripeApi
 
@@ -18,7 +19,7 @@ RUN_ID = "reconcile"
 
 
 @dataclass(frozen=True, slots=True)
-class Reconciliation:
+class FailoverReconciliation:
     """The months that were compared, what is wrong in them, and whether charging was switched on again."""
 
     months: tuple[date, ...]
@@ -26,9 +27,9 @@ class Reconciliation:
     resumed: bool = False
 
 
-def reconcile(
-    warehouse: Warehouse, api: StripeApi, *, author: str, reason: str, log: Callable[[str], None]
-) -> Reconciliation:
+def reconcile_after_failover(
+    warehouse: Warehouse, api: StripeApi, signature: Signature, *, log: Callable[[str], None]
+) -> FailoverReconciliation:
     """Compare every month that has final invoices with Stripe's list.
 
     If the database has changed, charging is off: a pass over each month then records what Stripe says and writes
@@ -37,9 +38,7 @@ def reconcile(
 
     Raises:
         StripeFailure: Stripe could not be asked; charging stays as it is.
-        UserError: a blank author or reason.
     """
-    require_words(author=author, reason=reason)
     brakes = read_brakes(warehouse)
     found = warehouse.rows(
         "SELECT DISTINCT billing_month AS month FROM billing.invoices WHERE status <> 'draft' ORDER BY 1"
@@ -48,10 +47,10 @@ def reconcile(
     problems: list[Discrepancy] = []
     for month in months:
         if brakes.needs_reconciliation:
-            charge_month(warehouse, api, month, RUN_ID, log=log, limits=None)
+            charge_invoices_of_month(warehouse, api, month, RUN_ID, RunOptions(log=log, limits=None))
         problems += [problem for problem in verify_month(warehouse, api, month) if not problem.waiting]
         log(f"{month:%Y-%m} compared with Stripe")
     resumed = False
     if brakes.needs_reconciliation and not problems:
-        resumed = mark_reconciled(warehouse, author, reason, brakes.present_incarnation)
-    return Reconciliation(months, problems, resumed)
+        resumed = mark_reconciled(warehouse, signature, brakes.present_incarnation)
+    return FailoverReconciliation(months, problems, resumed)

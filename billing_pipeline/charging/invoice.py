@@ -4,14 +4,16 @@ Whoever calls holds the invoice's lock, on the same connection as the store: whe
 lock, and the error ends the work on the invoice.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from billing_pipeline.charging.brakes import LockLost
-from billing_pipeline.charging.rules.charging import WORKABLE, Seen
-from billing_pipeline.charging.steps import Result, Steps, matches_of
-from billing_pipeline.charging.store import ChargeMoved, ChargeStore, StoredCharge
-from billing_pipeline.stripe_gateway.rules.api import ListedInvoice, StripeApi
+from billing_pipeline.charging.rules.charge_change import ChargeChange
+from billing_pipeline.charging.rules.charging import WORKABLE
+from billing_pipeline.charging.rules.next_step import Seen
+from billing_pipeline.charging.steps import ChargingPass, Result, Steps, matches_of
+from billing_pipeline.charging.store import ChargeMoved, StoredCharge
+from billing_pipeline.stripe_gateway.rules.api import ListedInvoice
 from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
 READS_MAX = 3
@@ -30,7 +32,7 @@ class CustomerProblem:
 class Retry:
     """A refused charge is tried again: which attempt was refused, and why there is another.
 
-    Of two passes that both want it, the second finds another attempt refused and leaves it alone.
+    Of two runs that both want it, the second finds another attempt refused and leaves it alone.
     """
 
     refused_attempt: int
@@ -38,29 +40,11 @@ class Retry:
 
 
 class InvoiceCharger:
-    """The pass over one invoice.
+    """Decides what a run does about one invoice, and has its steps done."""
 
-    Args:
-        store: the charges, on the connection that holds the lock.
-        api: Stripe.
-        created_gte: Unix time from which Stripe's invoices are listed.
-        sleep: waits between repetitions.
-        stopping: whether the run is to end; asked before every step.
-    """
-
-    def __init__(
-        self,
-        store: ChargeStore,
-        api: StripeApi,
-        created_gte: int,
-        sleep: Callable[[float], object],
-        stopping: Callable[[], bool],
-    ) -> None:
-        self._store = store
-        self._api = api
-        self._created_gte = created_gte
-        self._sleep = sleep
-        self._stopping = stopping
+    def __init__(self, within: ChargingPass) -> None:
+        self._within = within
+        self._store = within.store
 
     def charge(
         self,
@@ -108,26 +92,23 @@ class InvoiceCharger:
             except StripeFailure as failure:
                 return Result(charge.state, failure.code, pending=True)
         if again:
-            charge = self._store.change(
-                charge, "charge.retry", state="finalized", attempt=charge.attempt + 1, note=again.cause
-            )
+            retried = ChargeChange("charge.retry", "finalized", attempt=charge.attempt + 1, note=again.cause)
+            charge = self._store.change(charge, retried)
         if charge.stripe_customer_id is None:
             if stored.customer_at_stripe is None:
                 return self._without_customer(stored, problems.get(charge.customer_id))
             # written before the first call, so that a row without it has never been sent
-            charge = self._store.change(charge, "charge.begin", stripe_customer_id=stored.customer_at_stripe)
+            begun = ChargeChange("charge.begin", stripe_customer_id=stored.customer_at_stripe)
+            charge = self._store.change(charge, begun)
         elif charge.stripe_invoice_id is None:
             # somebody began and was cut off, perhaps after the listing was made
             seen = Seen()
-        return Steps(
-            self._store, self._api, replace(stored, charge=charge), seen, self._created_gte, self._sleep, self._stopping
-        ).run()
+        return Steps(self._within, replace(stored, charge=charge), seen).run()
 
     def _without_customer(self, stored: StoredCharge, problem: CustomerProblem | None) -> Result:
         if problem is None or not problem.definite:
             code = problem.reason_code if problem else "customer_missing"
             return Result(stored.charge.state, code, pending=True)
-        self._store.change(
-            stored.charge, "charge.park", state="parked", reason_code=problem.reason_code, reason=problem.reason
-        )
+        parked = ChargeChange("charge.park", "parked", reason_code=problem.reason_code, reason=problem.reason)
+        self._store.change(stored.charge, parked)
         return Result("parked", problem.reason_code)

@@ -7,7 +7,7 @@ several may run at once: each invoice has a lock of its own.
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from threading import Event
 
@@ -20,7 +20,7 @@ from billing_pipeline.charging.rules.brakes import Amount, Brake, Limits, distin
 from billing_pipeline.charging.rules.charging import WORKABLE
 from billing_pipeline.charging.steps import Result
 from billing_pipeline.charging.store import MonthCharge, charges_of, listing_start
-from billing_pipeline.charging.workers import Shift
+from billing_pipeline.charging.workers import SharedByWorkers, charge_with_workers
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.postgres.worker_pool import PROGRESS_EVERY_S
 from billing_pipeline.stripe_gateway.rules.api import ListedInvoice, StripeApi
@@ -51,7 +51,7 @@ class ChargeReport:
     working on; `brakes` are those that held any of them back.
     """
 
-    standing: tuple[StateCount, ...]
+    by_state: tuple[StateCount, ...]
     worked_on: int
     in_other_hands: int
     pending: Mapping[str, int]
@@ -62,74 +62,76 @@ class ChargeReport:
     def count(self, state: str, reason_code: str | None = None) -> int:
         """Charges of the month in a state, with any reason or with this one."""
         return sum(
-            part.count for part in self.standing if part.state == state and reason_code in (None, part.reason_code)
+            part.count for part in self.by_state if part.state == state and reason_code in (None, part.reason_code)
         )
 
     def amounts_minor(self, state: str) -> dict[str, int]:
         """Amount of the charges in a state, by currency, in its minor units."""
         amounts: Counter[str] = Counter()
-        for part in self.standing:
+        for part in self.by_state:
             if part.state == state:
                 amounts[part.currency] += part.amount_minor
         return dict(amounts)
 
 
-def charge_month(
-    warehouse: Warehouse,
-    api: StripeApi,
-    month: date,
-    run_id: str,
-    *,
-    log: Callable[[str], None],
-    workers: int = WORKERS,
-    stop: Event | None = None,
-    progress_every_s: float = PROGRESS_EVERY_S,
-    limits: Limits | None = Limits(),  # noqa: B008 - immutable
-    clock: Callable[[], datetime] = utc_now,
-    only: Collection[str] | None = None,
-    retries: Mapping[str, Retry] | None = None,
+def _say_nothing(_: str) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a run charges.
+
+    Args:
+        log: takes a line on progress.
+        workers: threads.
+        stop: ends the run after the calls that are under way, once it is set.
+        progress_every_s: seconds between two lines on progress.
+        limits: the caps and what is expected of the canaries; None: neither, for a pass that only asks.
+        clock: for the circuit breaker.
+        only: ids of the invoices to work on; None: all.
+        retries: refused charges that are tried again as another attempt, by invoice id.
+    """
+
+    log: Callable[[str], None] = _say_nothing
+    workers: int = WORKERS
+    stop: Event = field(default_factory=Event)
+    progress_every_s: float = PROGRESS_EVERY_S
+    limits: Limits | None = Limits()  # noqa: RUF009 - immutable
+    clock: Callable[[], datetime] = utc_now
+    only: Collection[str] | None = None
+    retries: Mapping[str, Retry] = field(default_factory=dict)
+
+
+def charge_invoices_of_month(
+    warehouse: Warehouse, api: StripeApi, month: date, run_id: str, options: RunOptions
 ) -> ChargeReport:
     """Charge the month's finalised invoices that have no definite answer yet.
 
-    Refused and parked charges are left alone. Setting `stop` ends the run after the calls that are under way. While
-    charging is paused, Stripe is only asked, and its word recorded.
+    Refused and parked charges are left alone. While charging is paused, Stripe is only asked, and its word recorded.
 
     Args:
         warehouse: the billing database.
         api: Stripe; it is put behind the circuit breaker.
         month: its first day.
         run_id: for the audit log.
-        log: takes a line on progress.
-        workers: threads.
-        stop: ends the run.
-        progress_every_s: seconds between two lines on progress.
-        limits: the caps and what is expected of the canaries; None: neither, for a pass that only asks.
-        clock: for the circuit breaker.
-        only: ids of the invoices to work on; None: all.
-        retries: refused charges that are tried again as another attempt, by invoice id.
+        options: how.
 
     Raises:
         StripeFailure: Stripe does not accept the key; no invoice was changed by that.
     """
     started = time.monotonic()
     calls_before = api.calls_made
-    run = _Run(
-        warehouse, guarded(api, warehouse, clock), month, run_id, log, workers, stop or Event(), progress_every_s,
-        retries or {},
-    )  # fmt: skip
+    run = _Run(warehouse, guarded(api, warehouse, options.clock), month, run_id, options)
     charges = charges_of(warehouse, month)
-    going = [
-        charge
-        for charge in charges
-        if (charge.state in WORKABLE or (charge.state == "refused" and charge.invoice_id in run.retries))
-        and (only is None or charge.invoice_id in only)
-    ]
-    amounts = [Amount(one.invoice_id, one.amount_minor, one.currency) for one in going]
+    going = [charge for charge in charges if _is_going(charge, options)]
+    amounts = [Amount(charge.invoice_id, charge.amount_minor, charge.currency) for charge in going]
+    limits = options.limits
     held = over_caps(amounts, limits) if limits is not None else {}
     results = [_held(charge, held[charge.invoice_id]) for charge in going if charge.invoice_id in held]
     brakes = list(held.values())
-    order = canary.order(charges, {one.invoice_id for one in going} - held.keys(), held)
-    singly = only is not None and len(going) <= SINGLY_MAX
+    order = canary.order(charges, {charge.invoice_id for charge in going} - held.keys(), held)
+    singly = options.only is not None and len(going) <= SINGLY_MAX
     try:
         results += run.charge(order.first, singly=singly)
         if order.rest:
@@ -145,10 +147,8 @@ def charge_month(
         run.api.breaker.remember()
     pending = Counter(str(result.reason_code) for result in results if result is not None and result.pending)
     brakes += [brake for brake in read_brakes(warehouse).on() if pending[brake.code]]
-    for brake in distinct(brakes):
-        log(f"brake {brake}")
     return ChargeReport(
-        standing=tuple(StateCount(**row) for row in warehouse.rows(_STANDING, month=month)),
+        by_state=tuple(StateCount(**row) for row in warehouse.rows(_BY_STATE, month=month)),
         worked_on=sum(result is not None for result in results)
         - sum(pending[brake.code] for brake in distinct(brakes)),
         in_other_hands=sum(result is None for result in results),
@@ -157,6 +157,12 @@ def charge_month(
         seconds=time.monotonic() - started,
         brakes=tuple(distinct(brakes)),
     )
+
+
+def _is_going(charge: MonthCharge, options: RunOptions) -> bool:
+    """Whether this run works on the charge."""
+    is_due = charge.state in WORKABLE or (charge.state == "refused" and charge.invoice_id in options.retries)
+    return is_due and (options.only is None or charge.invoice_id in options.only)
 
 
 def _held(charge: MonthCharge, brake: Brake) -> Result | None:
@@ -181,19 +187,16 @@ class _Run:
     api: GuardedStripe
     month: date
     run_id: str
-    log: Callable[[str], None]
-    workers: int
-    stop: Event
-    progress_every_s: float
-    retries: Mapping[str, Retry]
+    options: RunOptions
     listed: dict[str, list[ListedInvoice]] | None = None
 
     def charge(self, invoices: Sequence[str], *, singly: bool) -> list[Result | None]:
         """Charge these; with `singly` each is looked for at Stripe by itself."""
         if not invoices:
             return []
+        workers, stop, log = self.options.workers, self.options.stop, self.options.log
         problems = ensure_customers(
-            self.warehouse, self.api, invoices, self.run_id, workers=self.workers, stop=self.stop, log=self.log
+            self.warehouse, self.api, invoices, self.run_id, workers=workers, stop=stop, log=log
         )
         created_gte = listing_start(self.warehouse, self.month)
         if not singly and self.listed is None:
@@ -203,17 +206,18 @@ class _Run:
                 if failure.outcome not in (Outcome.UNKNOWN, Outcome.RETRY):
                     raise
                 # without the listing nothing may be created; the next pass asks again
-                self.log(f"Stripe's invoices cannot be listed ({failure}): nothing is charged in this pass")
+                log(f"Stripe's invoices cannot be listed ({failure}): nothing is charged in this pass")
                 return [Result("unknown", failure.code, pending=True)] * len(invoices)
         known = "" if self.listed is None else f", {sum(i in self.listed for i in invoices):,} of them exist at Stripe"
-        self.log(f"{len(invoices):,} invoices to charge{known}")
-        shift = Shift(
-            self.warehouse, self.api, self.run_id, created_gte, self.listed, problems, self.stop, self.log, self.retries
+        log(f"{len(invoices):,} invoices to charge{known}")
+        shared = SharedByWorkers(
+            self.warehouse, self.api, self.run_id, created_gte, self.listed, problems, self.options.retries, stop, log
         )
-        return shift.work_through(invoices, workers=self.workers, progress_every_s=self.progress_every_s)
+        every_s = self.options.progress_every_s
+        return charge_with_workers(shared, invoices, workers=workers, progress_every_s=every_s)
 
 
-_STANDING = """
+_BY_STATE = """
 SELECT state, reason_code, currency, count(*) AS count, sum(amount_minor)::bigint AS amount_minor
 FROM billing.stripe_charges WHERE billing_month = :month GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """

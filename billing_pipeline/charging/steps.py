@@ -1,4 +1,4 @@
-"""One invoice, step by step, to a definite answer: does what rules/charging.py decides, and records every answer.
+"""One invoice, step by step, to a definite answer: does what rules/next_step.py decides, and records every answer.
 
 No transaction is open during a call. The answer of a call is committed before the next one is made.
 """
@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from billing_pipeline.charging.rules import charging, decisions
-from billing_pipeline.charging.rules.charging import Operation, Seen, idempotency_key, next_step
+from billing_pipeline.charging.rules.charge_change import ChargeChange, evidence_of
+from billing_pipeline.charging.rules.charging import Operation, idempotency_key
+from billing_pipeline.charging.rules.decisions import Look, Park, RaiseAttempt, Refuse, Stop
+from billing_pipeline.charging.rules.next_step import Adopt, Ask, Call, Move, Seen, Step, Wait, next_step
 from billing_pipeline.charging.store import ChargeStore, StoredCharge
 from billing_pipeline.invoicing.rules.charge_request import parse_request
 from billing_pipeline.stripe_gateway.rules.api import ListedInvoice, StripeApi, StripeInvoice
@@ -34,34 +36,38 @@ def matches_of(found: Sequence[ListedInvoice]) -> tuple[str, ...]:
     return tuple(invoice.id for invoice in found if invoice.is_live) or tuple(invoice.id for invoice in found)
 
 
-class Steps:
-    """What one pass over an invoice knows, and what it does with it.
+@dataclass(frozen=True, slots=True)
+class ChargingPass:
+    """What a pass over an invoice works with.
 
     Args:
-        store: the charges, on the connection that holds the lock.
+        store: the charges, on the connection that holds the invoice's lock.
         api: Stripe.
-        stored: the charge as it is.
-        seen: what is known of it at Stripe.
         created_gte: Unix time from which Stripe's invoices are listed.
-        sleep: waits between repetitions.
+        sleep: waits between repetitions, in seconds.
         stopping: whether the run is to end; asked before every step.
     """
 
-    def __init__(
-        self,
-        store: ChargeStore,
-        api: StripeApi,
-        stored: StoredCharge,
-        seen: Seen,
-        created_gte: int,
-        sleep: Callable[[float], object],
-        stopping: Callable[[], bool],
-    ) -> None:
-        self._store = store
-        self._api = api
-        self._created_gte = created_gte
-        self._sleep = sleep
-        self._stopping = stopping
+    store: ChargeStore
+    api: StripeApi
+    created_gte: int
+    sleep: Callable[[float], object]
+    stopping: Callable[[], bool]
+
+
+class Steps:
+    """What one pass over an invoice has learned, and what it does with it.
+
+    Args:
+        within: what it works with.
+        stored: the charge as it is.
+        seen: what is known of it at Stripe.
+    """
+
+    def __init__(self, within: ChargingPass, stored: StoredCharge, seen: Seen) -> None:
+        self._store = within.store
+        self._api = within.api
+        self._within = within
         self._charge = stored.charge
         self._seen = seen
         self._body, self._lines = parse_request(stored.request_body)
@@ -71,7 +77,7 @@ class Steps:
     def run(self) -> Result:
         """Step by step until there is nothing to do now."""
         for _ in range(STEPS_MAX):
-            if self._stopping():
+            if self._within.stopping():
                 return self._pending("stopped")
             step = next_step(self._charge, self._seen)
             result = self._do(step)
@@ -79,36 +85,35 @@ class Steps:
                 return result
         return self._pending("too_many_steps")
 
-    def _do(self, step: charging.Step) -> Result | None:
+    def _do(self, step: Step) -> Result | None:
         match step:
-            case decisions.Stop():
+            case Stop():
                 return Result(self._charge.state)
-            case charging.Wait(reason_code):
-                self._record(self._action(), note=reason_code)
+            case Wait(reason_code):
+                self._record(ChargeChange(self._action(), note=reason_code))
                 return self._pending(reason_code)
-            case decisions.Look() | charging.Ask():
+            case Look() | Ask():
                 return self._ask(step)
-            case charging.Call(operation):
+            case Call(operation):
                 return self._call(operation)
-            case decisions.Park(reason_code, reason):
+            case Park(reason_code, reason):
                 return self._end("parked", reason_code, reason)
-            case decisions.Refuse(reason_code, reason):
+            case Refuse(reason_code, reason):
                 return self._end("refused", reason_code, reason)
-            case charging.Adopt(stripe_invoice_id):
-                self._record("stripe.invoice.adopt", state="drafted", stripe_invoice_id=stripe_invoice_id)
-            case charging.Move(state):
-                self._record(self._action(), state=state, **self._amount_seen())
-            case decisions.RaiseAttempt():
-                self._record(
-                    "charge.raise_attempt", attempt=self._charge.attempt + 1, note=f"key of {self._seen.burnt}"
-                )
+            case Adopt(stripe_invoice_id):
+                self._record(ChargeChange("stripe.invoice.adopt", "drafted", stripe_invoice_id=stripe_invoice_id))
+            case Move(state):
+                self._record(self._with_total_seen(ChargeChange(self._action(), state)))
+            case RaiseAttempt():
+                attempt, note = self._charge.attempt + 1, f"key of {self._seen.burnt}"
+                self._record(ChargeChange("charge.raise_attempt", attempt=attempt, note=note))
                 self._seen = replace(self._seen, burnt=None)
         return None
 
-    def _ask(self, step: decisions.Look | charging.Ask) -> Result | None:
+    def _ask(self, step: Look | Ask) -> Result | None:
         try:
-            if isinstance(step, decisions.Look):
-                found = self._api.list_invoices(self._created_gte, self._charge.stripe_customer_id)
+            if isinstance(step, Look):
+                found = self._api.list_invoices(self._within.created_gte, self._charge.stripe_customer_id)
                 ours = [invoice for invoice in found if invoice.invoice_id == self._charge.invoice_id]
                 self._seen = replace(self._seen, matches=matches_of(ours))
             else:
@@ -135,7 +140,7 @@ class Steps:
         self._answered = operation
         self._seen = replace(self._seen, invoice=invoice)
         if operation is Operation.CREATE:
-            self._record(self._action(), state="drafted", stripe_invoice_id=invoice.id)
+            self._record(ChargeChange(self._action(), "drafted", stripe_invoice_id=invoice.id))
         return None
 
     def _send(self, operation: Operation) -> StripeInvoice:
@@ -164,10 +169,10 @@ class Steps:
                 return self._end("parked", failure.code, str(evidence), evidence, action)
             case Outcome.RETRY:
                 # not executed; but an earlier one that was lost still may have been
-                self._record(action, evidence=evidence, note=failure.code, outcome_unknown=None)
+                self._record(ChargeChange(action, note=failure.code, outcome_unknown=None), evidence)
                 return self._pending(failure.code)
             case Outcome.ASK:
-                self._record(action, evidence=evidence, note=failure.code)
+                self._record(ChargeChange(action, note=failure.code), evidence)
                 self._forget(operation)
                 self._seen = replace(self._seen, contradicted=(operation, evidence))
                 return None
@@ -175,7 +180,7 @@ class Steps:
                 return self._lost(operation, failure, action)
 
     def _lost(self, operation: Operation, failure: StripeFailure, action: str) -> Result | None:
-        self._record(action, evidence=failure.evidence, note=failure.code, outcome_unknown=True)
+        self._record(ChargeChange(action, note=failure.code, outcome_unknown=True), failure.evidence)
         self._forget(operation)
         times = self._unknown[operation] = self._unknown.get(operation, 0) + 1
         if failure.evidence.replayed:
@@ -183,7 +188,7 @@ class Steps:
         elif times >= UNKNOWN_MAX:
             return self._pending(failure.code)
         else:
-            self._sleep(PAUSE_FIRST_S * 4 ** (times - 1))
+            self._within.sleep(PAUSE_FIRST_S * 4 ** (times - 1))
         return None
 
     def _forget(self, operation: Operation) -> None:
@@ -197,28 +202,22 @@ class Steps:
     def _end(
         self, state: str, reason_code: str, reason: str, evidence: Evidence | None = None, action: str | None = None
     ) -> Result:
-        self._record(
-            action or self._action(),
-            state=state,
-            reason_code=reason_code,
-            reason=reason,
-            evidence=evidence,
-            **self._amount_seen(),
-        )
+        change = ChargeChange(action or self._action(), state, reason_code=reason_code, reason=reason)
+        self._record(self._with_total_seen(change), evidence)
         return Result(state, reason_code)
 
-    def _amount_seen(self) -> dict[str, Any]:
-        invoice = self._seen.invoice
-        if invoice is None:
-            return {}
-        return {"stripe_total_minor": invoice.total_minor, "stripe_currency": invoice.currency}
+    def _with_total_seen(self, change: ChargeChange) -> ChargeChange:
+        return change.with_total_of(self._seen.invoice) if self._seen.invoice is not None else change
 
-    def _record(self, action: str, *, evidence: Evidence | None = None, **changes: Any) -> None:
-        shown: dict[str, Any] = evidence.as_json() if evidence is not None else {}
-        if evidence is None and self._seen.invoice is not None:
-            shown = {"stripe_invoice": self._seen.invoice.id, "status": self._seen.invoice.status}
-        self._charge = self._store.change(self._charge, action, evidence=shown, **changes)
-        if "state" in changes:
+    def _record(self, change: ChargeChange, evidence: Evidence | None = None) -> None:
+        """Write it; the evidence is the answer that is given, or the invoice as it was seen."""
+        shown: dict[str, Any] = {}
+        if evidence is not None:
+            shown = evidence.as_json()
+        elif self._seen.invoice is not None:
+            shown = evidence_of(self._seen.invoice)
+        self._charge = self._store.change(self._charge, replace(change, evidence=shown))
+        if change.state is not None:
             self._answered = None
             self._unknown.clear()
 

@@ -1,26 +1,24 @@
-"""billing.stripe_charges as the charger reads and changes it, on one connection without open transactions.
+"""billing.stripe_charges as it is read and changed, by runs, events and people alike.
 
-Every change is one statement that re-checks what it relies on and writes its entry in the audit log with it. What to
-change is decided in charging/rules/charging.py.
+Every change is the one statement of sql/charging/charge_change.sql, which re-checks what it relies on and writes its
+entry in the audit log with it. What to change is decided in charging/rules/.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
-from hashlib import sha256
-from typing import Any
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.charging.brakes import require_permission
+from billing_pipeline.charging.rules.charge_change import ChargeChange
 from billing_pipeline.charging.rules.charging import Charge
+from billing_pipeline.postgres.locks import charge_lock_key
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
 LISTING_MARGIN = timedelta(days=1)
+"""Invoices at Stripe are listed from so long before the first that can be the month's: clocks differ."""
 CHARGER = "stripe-charger"
 """The actor in the audit log of what the program does by itself."""
 
@@ -45,10 +43,11 @@ class StoredCharge:
 
 
 class ChargeStore:
-    """The charges on one autocommit connection, which also holds the lock of the invoice that is worked on.
+    """The charges on one connection. exclusive.py gives one whose connection holds an invoice's lock.
 
     Args:
-        connection: in autocommit mode; nobody else uses it meanwhile.
+        connection: in autocommit mode, so that no transaction is open during a call to Stripe; events pass theirs, in
+            the transaction that also finishes them. Nobody else uses it meanwhile.
         run_id: the Dagster run; None: a person at the command line.
         actor: who acts, for the audit log.
     """
@@ -58,20 +57,10 @@ class ChargeStore:
         self._run_id = run_id
         self._actor = actor
 
-    @contextmanager
-    def locked(self, invoice_id: str) -> Iterator[bool]:
-        """The right to charge the invoice, held by this session until the end of the block; False: others have it."""
-        key = {"key": lock_key(invoice_id)}
-        got = bool(self._connection.execute(text("SELECT pg_try_advisory_lock(:key)"), key).scalar_one())
-        try:
-            yield got
-        finally:
-            if got and not self._connection.invalidated:
-                try:
-                    self._connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
-                except DBAPIError:
-                    # a connection that may still hold the lock must not go back to the pool
-                    self._connection.invalidate()
+    @property
+    def connection(self) -> Connection:
+        """The connection that holds the lock, for what else is written while it does."""
+        return self._connection
 
     def require_permission(self, invoice_id: str) -> None:
         """Return if a call that moves the invoice's charge on may be made now, by this session.
@@ -80,7 +69,7 @@ class ChargeStore:
             StripeFailure: charging is paused.
             LockLost: this session does not hold the invoice's lock.
         """
-        require_permission(self._connection, lock_key(invoice_id))
+        require_permission(self._connection, charge_lock_key(invoice_id))
 
     def read(self, invoice_id: str) -> StoredCharge:
         """The charge as it is now.
@@ -102,55 +91,23 @@ class ChargeStore:
         """Whether an active hold on the invoice, its customer or its month keeps it from being charged."""
         return bool(self._connection.execute(text(_HELD), {"invoice_id": invoice_id}).scalar_one())
 
-    def change(
-        self,
-        charge: Charge,
-        action: str,
-        *,
-        state: str | None = None,
-        attempt: int | None = None,
-        reason_code: str | None = None,
-        reason: str | None = None,
-        stripe_customer_id: str | None = None,
-        stripe_invoice_id: str | None = None,
-        stripe_total_minor: int | None = None,
-        stripe_currency: str | None = None,
-        outcome_unknown: bool | None = False,
-        evidence: Mapping[str, Any] | None = None,
-        note: str | None = None,
-    ) -> Charge:
-        """Change what is given, if the charge is still in the state and attempt that `charge` says.
-
-        `outcome_unknown` None leaves it as it is; `evidence` and `note` go to the audit log only.
+    def change(self, charge: Charge, change: ChargeChange) -> Charge:
+        """Write the change and its entry in the audit log, if the charge is still in the state and attempt of `charge`.
 
         Raises:
             ChargeMoved: it is not; nothing was changed.
         """
-        after = replace(
-            charge,
-            state=state or charge.state,
-            attempt=attempt or charge.attempt,
-            stripe_customer_id=stripe_customer_id or charge.stripe_customer_id,
-            stripe_invoice_id=stripe_invoice_id or charge.stripe_invoice_id,
-        )
+        after = change.applied_to(charge)
         parameters = {
+            **{name: getattr(change, name) for name in _WRITTEN_AS_GIVEN},
             "invoice_id": charge.invoice_id,
             "from_state": charge.state,
             "from_attempt": charge.attempt,
             "state": after.state,
             "attempt": after.attempt,
-            "reason_code": reason_code,
-            "reason": reason,
-            "stripe_customer_id": stripe_customer_id,
-            "stripe_invoice_id": stripe_invoice_id,
-            "stripe_total_minor": stripe_total_minor,
-            "stripe_currency": stripe_currency,
-            "outcome_unknown": outcome_unknown,
             "actor": self._actor,
             "run_id": self._run_id,
-            "action": action,
-            "evidence": json.dumps(dict(evidence or {})),
-            "note": note,
+            "evidence": json.dumps(dict(change.evidence)),
         }
         changed = self._connection.execute(text(load_sql("charging/charge_change.sql")), parameters).rowcount
         if changed != 1:
@@ -158,9 +115,10 @@ class ChargeStore:
         return after
 
 
-def lock_key(invoice_id: str) -> int:
-    """The 64-bit advisory lock of an invoice's charge."""
-    return int.from_bytes(sha256(f"charge:{invoice_id}".encode()).digest()[:8], "big", signed=True)
+_WRITTEN_AS_GIVEN = (
+    "reason_code", "reason", "stripe_customer_id", "stripe_invoice_id", "stripe_total_minor", "stripe_currency",
+    "outcome_unknown", "action", "note",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

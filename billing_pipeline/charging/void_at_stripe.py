@@ -1,7 +1,8 @@
 """Voiding one finalised invoice, once: Stripe is asked first, and ours is void only when nothing there can be paid.
 
-The invoice's lock is held throughout, so no charger works on it meanwhile; no transaction is open during a call.
-Running it again after it was cut off goes on from what Stripe says.
+The invoice's lock is held throughout, so no charging run works on it meanwhile; no transaction is open during a call.
+Running it again after it was cut off goes on from what Stripe says. What else stands in the way of a correction
+(credit notes, supplements) is looked at in corrections/void_invoice.py, through which every command goes.
 """
 
 import time
@@ -10,10 +11,14 @@ from dataclasses import dataclass
 from typing import NoReturn
 from uuid import UUID
 
-from billing_pipeline.charging.brakes import require_words
+from billing_pipeline.charging.exclusive import InvoiceBusy, exclusive
+from billing_pipeline.charging.follow_stripe import follow_stripe
+from billing_pipeline.charging.rules.charge_at_stripe import payment_under_way
+from billing_pipeline.charging.rules.charge_change import ChargeChange
 from billing_pipeline.charging.rules.charging import Charge, void_key
 from billing_pipeline.charging.store import ChargeStore, listing_start
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.api import StripeInvoice, VoidingApi
 from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
@@ -39,9 +44,8 @@ def void_charge(
     warehouse: Warehouse,
     api: VoidingApi,
     invoice_id: str,
+    signature: Signature,
     *,
-    author: str,
-    reason: str,
     run_id: str | None = None,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Voided:
@@ -54,8 +58,7 @@ def void_charge(
         warehouse: the billing database.
         api: Stripe.
         invoice_id: ours.
-        author: who voids, for the audit log.
-        reason: why, for the audit log.
+        signature: who voids, and why.
         run_id: the Dagster run, if one acts.
         sleep: waits after an answer that was lost.
 
@@ -64,14 +67,12 @@ def void_charge(
             definite answer. A payment that is found is recorded first.
         StripeFailure: Stripe does not accept the key.
     """
-    require_words(author=author, reason=reason)
     _require_id(invoice_id)
-    with warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        store = ChargeStore(connection, run_id, author)
-        with store.locked(invoice_id) as mine:
-            if not mine:
-                raise VoidRefused(f"invoice {invoice_id} is being charged right now: try again when that has ended")
-            return _void(warehouse, api, store, invoice_id, reason, sleep)
+    try:
+        with exclusive(warehouse, invoice_id, signature.author, run_id=run_id) as store:
+            return _void(warehouse, api, store, invoice_id, signature.reason, sleep)
+    except InvoiceBusy as busy:
+        raise VoidRefused(str(busy)) from None
 
 
 def _require_id(invoice_id: str) -> None:
@@ -111,9 +112,8 @@ def _void(
             raise
         raise VoidRefused(f"invoice {invoice_id}: Stripe cannot be asked ({failure}); nothing is recorded") from None
     ended = tuple(invoice.id for invoice in found)
-    store.change(
-        charge, "charge.void", state="void", reason_code="voided", reason=reason, evidence={"at_stripe": list(ended)}
-    )
+    evidence = {"at_stripe": list(ended)}
+    store.change(charge, ChargeChange("charge.void", "void", reason_code="voided", reason=reason, evidence=evidence))
     return Voided(invoice_id, ended)
 
 
@@ -170,24 +170,15 @@ def retrieve(api: VoidingApi, stripe_id: str) -> StripeInvoice | None:
 
 
 def refuse_paid(store: ChargeStore, charge: Charge, invoice: StripeInvoice) -> None:
-    """Refuse to take back what is paid or being paid; a payment of the invoice that is ours is recorded.
+    """Refuse to take back what is paid or being paid; what the charge's own paid invoice means for it is recorded.
 
     Raises:
         VoidRefused: it is.
     """
     if invoice.status == "paid":
-        ours = charge.stripe_invoice_id == invoice.id
-        if ours and (invoice.total_minor, invoice.currency) == (charge.amount_minor, charge.currency):
-            store.change(
-                charge,
-                "stripe.invoice.retrieve",
-                state="paid",
-                stripe_total_minor=invoice.total_minor,
-                stripe_currency=invoice.currency,
-                evidence={"stripe_invoice": invoice.id, "status": invoice.status},
-            )
+        follow_stripe(store, charge, invoice)
         _refuse(charge, f"{invoice.id} is paid at Stripe: refund or credit it, a paid invoice is not voided")
-    if invoice.payment_status in ("processing", "requires_capture", "succeeded"):
+    if payment_under_way(invoice):
         _refuse(charge, f"a payment of {invoice.id} is {invoice.payment_status}: try again when it has ended")
 
 

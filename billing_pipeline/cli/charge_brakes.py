@@ -14,9 +14,9 @@ from billing_pipeline.core.signature import Signature
 @signed
 def pause(signature: Signature) -> None:
     """Stop charging everywhere, runs that are under way included."""
-    from billing_pipeline.charging.brakes import pause as switch_off
+    from billing_pipeline.charging.brakes import pause_charging
 
-    switch_off(open_database(), signature.author, signature.reason)
+    pause_charging(open_database(), signature)
     click.echo("charging is paused; Stripe is still asked about what is under way")
 
 
@@ -24,9 +24,9 @@ def pause(signature: Signature) -> None:
 @signed
 def resume(signature: Signature) -> None:
     """Let charging go on after a pause."""
-    from billing_pipeline.charging.brakes import resume as switch_on
+    from billing_pipeline.charging.brakes import resume_charging
 
-    switch_on(open_database(), signature.author, signature.reason)
+    resume_charging(open_database(), signature)
     click.echo("charging goes on with the next pass")
 
 
@@ -37,7 +37,7 @@ def release(month: date, signature: Signature) -> None:
     """Release the charges of MONTH that wait for its canaries."""
     from billing_pipeline.charging.canary import release_month
 
-    count = release_month(open_database(), month, signature.author, signature.reason)
+    count = release_month(open_database(), month, signature)
     click.echo(f"{count} charge(s) of {month:%Y-%m} are released; the next pass charges them")
 
 
@@ -45,11 +45,11 @@ def release(month: date, signature: Signature) -> None:
 @signed
 def reconcile(signature: Signature) -> None:
     """Compare all months with Stripe; after a change of the database, resume when nothing contradicts it."""
-    from billing_pipeline.charging.failover import reconcile as compare
+    from billing_pipeline.charging.failover import reconcile_after_failover
 
     warehouse = open_database()
     with open_stripe() as api:
-        done = compare(warehouse, api, author=signature.author, reason=signature.reason, log=quiet)
+        done = reconcile_after_failover(warehouse, api, signature, log=quiet)
     for problem in done.problems:
         click.echo(f"{problem.number} ({problem.customer_id}) {problem.problem}")
     if done.problems:

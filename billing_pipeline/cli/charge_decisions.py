@@ -28,16 +28,13 @@ def retry(invoice: str, signature: Signature, as_json: bool) -> None:
     Exit status 3 if it is refused or parked again, or a brake holds it back.
     """
     from billing_pipeline.charging.brakes import limits_of
-    from billing_pipeline.charging.operations import invoice_named
-    from billing_pipeline.charging.operations import retry as try_again
+    from billing_pipeline.charging.operations import invoice_named, retry_charge
 
     warehouse = open_database()
     invoice_id = invoice_named(warehouse, invoice)
     limits = limits_of(load_settings().charging)
     with open_stripe() as api:
-        report = try_again(
-            warehouse, api, invoice_id, author=signature.author, reason=signature.reason, limits=limits, log=quiet
-        )
+        report = retry_charge(warehouse, api, invoice_id, signature, limits=limits, log=quiet)
     _tell(warehouse, invoice_id, report, as_json=as_json)
 
 
@@ -52,8 +49,8 @@ def retry(invoice: str, signature: Signature, as_json: bool) -> None:
 def unpark(invoice: str, stripe_invoice_id: str | None, void: bool, signature: Signature, as_json: bool) -> None:
     """Decide about a parked charge. Exit status 3 if it is refused or parked again, or a brake holds it back."""
     from billing_pipeline.charging.brakes import limits_of
-    from billing_pipeline.charging.operations import adopt, invoice_named, require_parked
-    from billing_pipeline.charging.void_at_stripe import void_charge
+    from billing_pipeline.charging.operations import adopt_invoice, invoice_named, require_parked
+    from billing_pipeline.corrections.void_invoice import void_invoice
 
     if void == (stripe_invoice_id is not None):
         raise UserError(
@@ -63,15 +60,12 @@ def unpark(invoice: str, stripe_invoice_id: str | None, void: bool, signature: S
     invoice_id = invoice_named(warehouse, invoice)
     require_parked(warehouse, invoice_id)
     limits = limits_of(load_settings().charging)
-    author, reason = signature.author, signature.reason
     with open_stripe() as api:
         report = None
         if stripe_invoice_id is not None:
-            report = adopt(
-                warehouse, api, invoice_id, stripe_invoice_id, author=author, reason=reason, limits=limits, log=quiet
-            )
+            report = adopt_invoice(warehouse, api, invoice_id, stripe_invoice_id, signature, limits=limits, log=quiet)
         else:
-            void_charge(warehouse, api, invoice_id, author=author, reason=reason)
+            void_invoice(warehouse, api, invoice_id, signature)
     _tell(warehouse, invoice_id, report, as_json=as_json)
 
 

@@ -126,7 +126,7 @@ def replay(
     warehouse = open_database()
     if event_id is not None and not listed(warehouse, chosen, 1):
         raise UserError(f"{event_id}: expected the id of a stored event that the options fit")
-    click.echo(f"{put_back(warehouse, chosen, signature.author, signature.reason):,} event(s) put back")
+    click.echo(f"{put_back(warehouse, chosen, signature):,} event(s) put back")
 
 
 @events.command()
@@ -146,7 +146,7 @@ def acknowledge(event_id: str, signature: Signature) -> None:
     """Say that the copies that contradict an event were looked at: they are no alarm any more. They are kept."""
     from billing_pipeline.events.conflicts import acknowledge as looked_at
 
-    count = looked_at(open_database(), event_id, author=signature.author, reason=signature.reason)
+    count = looked_at(open_database(), event_id, signature)
     click.echo(f"{count:,} contradicting copies of {event_id} are acknowledged")
 
 

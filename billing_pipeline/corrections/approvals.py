@@ -71,18 +71,6 @@ def approve_month(warehouse: Warehouse, month: date, *, author: str, rows: str |
     return seen
 
 
-def set_approval_policy(warehouse: Warehouse, required: bool, *, author: str) -> None:
-    """Make finalisation need approvals, or no longer; without a change nothing is written."""
-    with warehouse.transaction() as connection:
-        connection.execute(
-            text(
-                "UPDATE billing.finalisation_policy SET require_approval = :required, changed_by = :author"
-                " WHERE require_approval <> :required"
-            ),
-            {"required": required, "author": author},
-        )
-
-
 _APPROVE = """
 WITH approved AS (
     INSERT INTO billing.month_approvals (billing_month, month_rows, author, drafts, totals)

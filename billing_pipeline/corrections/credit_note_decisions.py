@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
-from billing_pipeline.charging.exclusive import in_own_hands
+from billing_pipeline.charging.exclusive import exclusive
 from billing_pipeline.charging.store import ChargeStore
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
@@ -26,7 +24,6 @@ class NotParked(UserError):  # noqa: N818 - reads as what happened
 class _Held:
     """A parked credit note whose invoice is locked for us."""
 
-    connection: Connection
     charges: ChargeStore
     store: CreditNoteStore
     note: CreditNote
@@ -44,9 +41,7 @@ def retry_parked(warehouse: Warehouse, api: CreditNoteApi, number: str, signatur
         held.store.change(
             held.note, "credit_note.retry", state="intended", attempt=held.note.attempt + 1, log_note=signature.reason
         )
-        return send_and_follow(
-            held.connection, held.charges, api, held.note.credit_note_id, actor=signature.author, void_is_known=True
-        )
+        return send_and_follow(held.charges, api, held.note.credit_note_id, actor=signature.author, void_is_known=True)
 
 
 def drop_parked(warehouse: Warehouse, api: CreditNoteApi, number: str, signature: Signature) -> None:
@@ -81,9 +76,10 @@ def _parked(warehouse: Warehouse, number: str, author: str) -> Iterator[_Held]:
     )
     if not found:
         raise NotParked(f'credit note "{number}": expected a number such as CN-00000001, found none')
-    with in_own_hands(warehouse, find_invoice(warehouse, found[0]["invoice_id"]), author) as (connection, charges):
-        store = CreditNoteStore(connection, author)
+    invoice = find_invoice(warehouse, found[0]["invoice_id"])
+    with exclusive(warehouse, invoice.invoice_id, author, label=invoice.label) as charges:
+        store = CreditNoteStore(charges.connection, author)
         note, _ = store.read(found[0]["id"])
         if note.state != "parked":
             raise NotParked(f"{note.number} is {note.state}: only a parked one waits for a person")
-        yield _Held(connection, charges, store, note)
+        yield _Held(charges, store, note)

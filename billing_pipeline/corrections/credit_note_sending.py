@@ -10,13 +10,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from billing_pipeline.charging.exclusive import InvoiceBusy, follow_stripe, in_own_hands
+from billing_pipeline.charging.exclusive import InvoiceBusy, exclusive
+from billing_pipeline.charging.follow_stripe import follow_stripe
 from billing_pipeline.charging.rules import decisions
 from billing_pipeline.charging.store import ChargeStore
 from billing_pipeline.corrections.credit_note_store import CreditNoteStore
 from billing_pipeline.corrections.rules import crediting
 from billing_pipeline.corrections.rules.crediting import CreditNote, Seen, idempotency_key, next_step
-from billing_pipeline.invoicing.invoice_reference import find_invoice
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.api import CreditNoteApi
 from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
@@ -52,8 +52,8 @@ def send_pending(warehouse: Warehouse, api: CreditNoteApi, *, actor: str) -> lis
     sent = []
     for row in waiting:
         try:
-            with in_own_hands(warehouse, find_invoice(warehouse, row["invoice_id"]), actor) as (connection, charges):
-                sent.append(send_and_follow(connection, charges, api, row["id"], actor=actor))
+            with exclusive(warehouse, row["invoice_id"], actor) as charges:
+                sent.append(send_and_follow(charges, api, row["id"], actor=actor))
         except InvoiceBusy:
             sent.append(Sent(row["number"], row["invoice_id"], "intended", "in_other_hands", pending=True))
     return sent
@@ -81,7 +81,6 @@ def send(
 
 
 def send_and_follow(
-    connection: Connection,
     charges: ChargeStore,
     api: CreditNoteApi,
     credit_note_id: str,
@@ -90,11 +89,12 @@ def send_and_follow(
     void_is_known: bool = False,
 ) -> Sent:
     """`send`, and then what it made of the invoice: one that was open and is credited in full is paid at Stripe."""
-    done = send(connection, api, credit_note_id, actor=actor, void_is_known=void_is_known)
+    done = send(charges.connection, api, credit_note_id, actor=actor, void_is_known=void_is_known)
     if done.state == "issued":
-        note, _ = CreditNoteStore(connection, actor).read(credit_note_id)
+        note, _ = CreditNoteStore(charges.connection, actor).read(credit_note_id)
         try:
-            follow_stripe(charges, done.invoice_id, api.retrieve_invoice(note.stripe_invoice_id))
+            charge = charges.read(done.invoice_id).charge
+            follow_stripe(charges, charge, api.retrieve_invoice(note.stripe_invoice_id))
         except StripeFailure as failure:
             if failure.outcome is Outcome.STOP:
                 raise

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 
-from billing_pipeline.charging.exclusive import follow_stripe, in_own_hands
+from billing_pipeline.charging.exclusive import exclusive
+from billing_pipeline.charging.follow_stripe import follow_stripe
 from billing_pipeline.charging.store import ChargeStore
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.money import format_minor
@@ -78,7 +79,7 @@ def issue_credit_note(
     if to not in (REFUND, BALANCE):
         raise CreditRefused(f'to "{to}": expected {REFUND} or {BALANCE}')
     invoice = find_invoice(warehouse, reference)
-    with in_own_hands(warehouse, invoice, signature.author) as (connection, charges):
+    with exclusive(warehouse, invoice.invoice_id, signature.author, label=invoice.label) as charges:
         asked = [[line.invoice_line_no, line.amount_minor, line.description] for line in lines]
         note_id = credit_note_id(invoice.invoice_id, amount_minor, asked, signature.reason, to)
         known = _known(warehouse, note_id)
@@ -89,7 +90,7 @@ def issue_credit_note(
             new = _new_note(can, note_id, wanted, signature, to=to)
             freeze(warehouse, new)
             known = _known(warehouse, note_id)
-        sent = send_and_follow(connection, charges, api, note_id, actor=signature.author)
+        sent = send_and_follow(charges, api, note_id, actor=signature.author)
     if known is None:
         raise RuntimeError(f"credit note {note_id} was written and is gone")
     amount, parts = known
@@ -110,7 +111,7 @@ def creditable(warehouse: Warehouse, charges: ChargeStore, api: CreditNoteApi, r
     if invoice.stripe_invoice_id is None:
         raise CreditRefused(f"{invoice.label} is not at Stripe yet: charge its month first, or void it")
     seen = api.retrieve_invoice(invoice.stripe_invoice_id)
-    follow_stripe(charges, invoice.invoice_id, seen)
+    follow_stripe(charges, charges.read(invoice.invoice_id).charge, seen)
     invoice = find_invoice(warehouse, invoice.invoice_id)
     _refuse_by_status(invoice, seen)
     return Creditable(

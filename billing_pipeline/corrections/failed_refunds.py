@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from billing_pipeline.charging.exclusive import in_own_hands
+from billing_pipeline.charging.exclusive import exclusive
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.invoicing.invoice_reference import find_invoice
@@ -78,7 +78,9 @@ def repay(warehouse: Warehouse, api: RepayingApi, refund_id: str, signature: Sig
     found = warehouse.scalar("SELECT invoice_id::text FROM billing.failed_refunds WHERE refund_id = :id", id=refund_id)
     if found is None:
         raise RepaymentRefused(f'refund "{refund_id}": expected one of `billing credit refunds`, found none')
-    with in_own_hands(warehouse, find_invoice(warehouse, str(found)), signature.author) as (connection, _):
+    invoice = find_invoice(warehouse, str(found))
+    with exclusive(warehouse, invoice.invoice_id, signature.author, label=invoice.label) as charges:
+        connection = charges.connection
         refund = _read(connection, refund_id)
         if refund.state == "settled":
             raise RepaymentRefused(f"refund {refund_id} was settled by {refund.author}: {_how_it_was_settled(refund)}")

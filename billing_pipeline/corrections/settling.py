@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from billing_pipeline.charging.exclusive import in_own_hands
+from billing_pipeline.charging.exclusive import exclusive
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import required_author
 from billing_pipeline.corrections.credit_note_sending import Sent, send_pending
@@ -108,7 +108,8 @@ def _credit_notes(
     for invoice in warehouse.rows(_INVOICES, period_id=due.period_id):
         if wanted == 0:
             break
-        _, charges = locks.enter_context(in_own_hands(warehouse, find_invoice(warehouse, invoice["id"]), author))
+        label = find_invoice(warehouse, invoice["id"]).label
+        charges = locks.enter_context(exclusive(warehouse, invoice["id"], author, label=label))
         can: Creditable = creditable(warehouse, charges, api, invoice["id"])
         amount = min(wanted, can.left_minor)
         if amount == 0:

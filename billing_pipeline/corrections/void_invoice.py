@@ -1,6 +1,7 @@
 """Voiding an invoice that was not paid, so that its period can be billed again as the next revision.
 
-Here: what forbids it, and whether the period is billed again. The calls and the lock are charging/void_at_stripe.py's.
+Here: what forbids it, and whether the period is billed again; every command that voids comes through here. The calls
+and the lock are charging/void_at_stripe.py's.
 """
 
 from billing_pipeline.charging.void_at_stripe import Voided, VoidRefused, void_charge
@@ -34,7 +35,7 @@ def void_invoice(
     if not rebill:
         leave_unbilled(warehouse, invoice, signature)
     try:
-        done = void_charge(warehouse, api, invoice.invoice_id, author=signature.author, reason=signature.reason)
+        done = void_charge(warehouse, api, invoice.invoice_id, signature)
     except VoidRefused:
         if not rebill:
             bill_again(warehouse, invoice, author=signature.author)

@@ -1,4 +1,4 @@
-"""The janitor: a sensor that asks for a run when a charge is due to be looked at again, and the job that does it.
+"""Following charges up: a sensor that asks for a run when a charge is due again, and the job that looks at it.
 
 The queue is billing.charge_follow_ups. The sensor is only its doorbell: a run that never came is asked for again, under
 another key.
@@ -8,7 +8,7 @@ from datetime import date
 
 import dagster as dg
 
-from billing_pipeline.charging import follow_ups as queue
+from billing_pipeline.charging import follow_ups
 from billing_pipeline.charging.brakes import PAUSED, limits_of, read_brakes
 from billing_pipeline.charging.follow_up_runs import follow_up
 from billing_pipeline.defs.jobs import CHARGING_TAG, charge_month
@@ -39,9 +39,9 @@ def follow_up_due_charges(context: dg.OpExecutionContext, billing: Billing, stri
         )
     except StripeFailure as failure:
         raise dg.Failure(description=f"Stripe: {failure}", allow_retries=False) from failure
-    for brake in report.brakes:
-        context.log.warning(f"brake {brake}")
     for month, charged in report.months.items():
+        for brake in charged.brakes:
+            context.log.warning(brake.for_log(month))
         context.log_event(
             dg.AssetObservation(
                 "stripe_charges",
@@ -70,7 +70,7 @@ def follow_up_due_charges(context: dg.OpExecutionContext, billing: Billing, stri
     tags={CHARGING_TAG: "follow-ups"},
 )
 def follow_up_charges() -> None:
-    """The job of the janitor."""
+    """The job that the sensor asks for."""
     follow_up_due_charges()
 
 
@@ -91,8 +91,8 @@ def charges_to_follow_up(context: dg.SensorEvaluationContext, billing: Billing) 
         if brake.code == PAUSED or (brakes.probe_at is not None and now < brakes.probe_at):
             return dg.SkipReason(str(brake))
     busy = _months_being_charged(context.instance)
-    queue.plan(warehouse, billing.settings.charging.retry_days, busy)
-    offer = queue.offer(warehouse, now, busy)
+    follow_ups.plan(warehouse, billing.settings.charging.retry_days, busy)
+    offer = follow_ups.offer(warehouse, now, busy)
     if offer is None:
         return dg.SkipReason("no charge is due")
     context.log.info(f"{offer.asks} charges to ask about, {offer.retries} payments to try again")
@@ -107,6 +107,6 @@ def _months_being_charged(instance: dg.DagsterInstance) -> set[date]:
 
 
 @dg.definitions
-def follow_ups() -> dg.Definitions:
+def follow_up_definitions() -> dg.Definitions:
     """The job and its sensor."""
     return dg.Definitions(jobs=[follow_up_charges], sensors=[charges_to_follow_up])

@@ -1,10 +1,12 @@
 """Copies of events that say something else than the stored one: each is an alarm until somebody has looked at it."""
 
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import text
 
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
@@ -14,23 +16,20 @@ def contradictions(warehouse: Warehouse) -> list[dict[str, Any]]:
     return warehouse.rows(load_sql("events/contradictions.sql"))
 
 
-def acknowledge(warehouse: Warehouse, event_id: str, *, author: str, reason: str) -> int:
+def acknowledge(warehouse: Warehouse, event_id: str, signature: Signature) -> int:
     """Say in the audit log that the copies of an event that are here were looked at. Returns how many were new.
 
     The copies stay as they are; one that comes later is an alarm of its own.
 
     Raises:
-        UserError: author or reason is blank, or no copy contradicts the event.
+        UserError: no copy contradicts the event.
     """
-    for name, value in (("author", author), ("reason", reason)):
-        if not value.strip():
-            raise UserError(f"{name}: expected some text")
     with warehouse.transaction() as connection:
         copies = connection.execute(text(load_sql("events/contradictions.sql")))
         count = sum(1 for copy in copies if copy.event_id == event_id)
         if not count:
             raise UserError(f"{event_id}: expected the id of an event that an unacknowledged copy contradicts")
-        connection.execute(text(_LOG), {"author": author, "reason": reason, "event_id": event_id, "count": count})
+        connection.execute(text(_LOG), {**asdict(signature), "event_id": event_id, "count": count})
     return count
 
 

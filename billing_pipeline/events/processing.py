@@ -17,7 +17,6 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from billing_pipeline.events import queue
 from billing_pipeline.events.cipher import EventCipher
-from billing_pipeline.events.lock import locked, object_key
 from billing_pipeline.events.objects import read_object
 from billing_pipeline.events.queue import ClaimedEvent, Ending
 from billing_pipeline.events.reading import Reading, Write
@@ -32,6 +31,9 @@ from billing_pipeline.events.rules.stripe_events import (
     Verdict,
     is_over,
 )
+from billing_pipeline.postgres.errors import database_reason
+from billing_pipeline.postgres.locks import stripe_object_lock_key
+from billing_pipeline.postgres.session_lock import session_lock
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.postgres.worker_pool import work_through
 from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
@@ -147,16 +149,16 @@ class _Run:
                 by_object[None, event.event_id] = [event]
             else:
                 by_object.setdefault((kind, event.object_id), []).append(event)
-        touched = [_Touched(*key, tuple(events)) for key, events in by_object.items()]
+        objects = [_Touched(*key, tuple(events)) for key, events in by_object.items()]
         handled: set[_Touched] = set()
 
         @contextmanager
         def worker() -> Iterator[Callable[[_Touched], None]]:
             with self._warehouse.engine.connect() as connection:
 
-                def work(one: _Touched) -> None:
-                    self._handle(connection, one)
-                    handled.add(one)
+                def work(touched: _Touched) -> None:
+                    self._handle(connection, touched)
+                    handled.add(touched)
 
                 try:
                     yield work
@@ -164,36 +166,37 @@ class _Run:
                     self._api.close()
 
         try:
-            work_through(touched, worker, workers=workers, stop=self.stop, progress=self._log)
+            work_through(objects, worker, workers=workers, stop=self.stop, progress=self._log)
         finally:
-            left = [event for one in touched if one not in handled for event in one.events]
+            left = [event for touched in objects if touched not in handled for event in touched.events]
             if left:
                 queue.release(self._warehouse, left, self._clock(), self._run_id, self._patience.first_s)
                 self._count("given back", len(left))
 
-    def _handle(self, connection: Connection, one: _Touched) -> None:
-        if one.kind is None:
-            self._fail(connection, one, "it names no object that could be asked for", definite=True)
+    def _handle(self, connection: Connection, touched: _Touched) -> None:
+        if touched.kind is None:
+            self._fail(connection, touched, "it names no object that could be asked for", definite=True)
             return
-        with locked(connection, object_key(one.kind, one.object_id)) as mine:
-            if not mine:
-                self._end(connection, one, Busy())
+        key = stripe_object_lock_key(touched.kind, touched.object_id)
+        with session_lock(connection, key) as is_ours:
+            if not is_ours:
+                self._end(connection, touched, Busy())
                 return
-            reading = Reading(self._api, connection, self._cipher, self._run_id, one.object_id, one.events)
+            reading = Reading(self._api, connection, self._cipher, self._run_id, touched.object_id, touched.events)
             try:
-                write = read_object(one.kind, reading)
+                write = read_object(touched.kind, reading)
                 self._lost_in_a_row = 0
             except StripeFailure as failure:
-                self._not_told(connection, one, failure)
+                self._not_answered(connection, touched, failure)
                 return
             except DBAPIError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one object, the others go on
-                self._fail(connection, one, f"{type(error).__name__}: {error}", definite=True)
+                self._fail(connection, touched, f"{type(error).__name__}: {error}", definite=True)
                 return
-            self._apply(connection, one, write)
+            self._apply(connection, touched, write)
 
-    def _not_told(self, connection: Connection, one: _Touched, failure: StripeFailure) -> None:
+    def _not_answered(self, connection: Connection, touched: _Touched, failure: StripeFailure) -> None:
         if failure.outcome is Outcome.STOP:
             raise failure
         lost = failure.outcome in (Outcome.UNKNOWN, Outcome.RETRY)
@@ -201,31 +204,30 @@ class _Run:
         if self._lost_in_a_row >= OUTAGE and not self.stop.is_set():
             self._log(f"Stripe does not answer ({failure}): the run ends, the events stay due")
             self.stop.set()
-        self._fail(connection, one, str(failure), definite=not lost)
+        self._fail(connection, touched, str(failure), definite=not lost)
 
-    def _apply(self, connection: Connection, one: _Touched, write: Write) -> None:
+    def _apply(self, connection: Connection, touched: _Touched, write: Write) -> None:
         """What is written and the events' endings are one transaction, or none of it is."""
         try:
             with connection.begin():
-                held = queue.still_held(connection, one.events)
+                held = queue.still_held(connection, touched.events)
                 if held:
                     verdict = write(connection)
                     queue.finish(connection, self._endings(held, verdict), self._clock(), self._run_id)
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise
-            reason = str(error.orig).strip().splitlines()[0]
-            self._fail(connection, one, reason, definite=not isinstance(error, OperationalError))
+            self._fail(connection, touched, database_reason(error), definite=not isinstance(error, OperationalError))
             return
         if held:
-            self._count(_told(verdict), len(held))
+            self._count(_outcome_name(verdict), len(held))
         with self._counting:
             self.report.objects += 1
 
-    def _end(self, connection: Connection, one: _Touched, verdict: Verdict) -> None:
+    def _end(self, connection: Connection, touched: _Touched, verdict: Verdict) -> None:
         with connection.begin():
-            queue.finish(connection, self._endings(one.events, verdict), self._clock(), self._run_id)
-        self._count(_told(verdict), len(one.events))
+            queue.finish(connection, self._endings(touched.events, verdict), self._clock(), self._run_id)
+        self._count(_outcome_name(verdict), len(touched.events))
 
     def _endings(self, events: Sequence[ClaimedEvent], verdict: Verdict) -> list[Ending]:
         return [self._ending(event, verdict) for event in events]
@@ -244,9 +246,9 @@ class _Run:
                 pause_s = min(self._patience.delay_s(event.attempt), AWAIT_MAX_S)
                 return Ending(event, "waiting", reason, event.failures, self._in(pause_s))
 
-    def _fail(self, connection: Connection, one: _Touched, error: str, *, definite: bool) -> None:
+    def _fail(self, connection: Connection, touched: _Touched, error: str, *, definite: bool) -> None:
         endings = []
-        for event in one.events:
+        for event in touched.events:
             failures = event.failures + 1
             over = is_over(self._patience, failures=failures, definite=definite, pending_s=self._pending_s(event))
             pause = self._in(self._patience.delay_s(failures))
@@ -270,7 +272,7 @@ class _Run:
             self.report.outcomes[outcome] += count
 
 
-def _told(verdict: Verdict) -> str:
+def _outcome_name(verdict: Verdict) -> str:
     match verdict:
         case Applied():
             return "applied"

@@ -5,13 +5,13 @@ only the newest attempt may finish it. What becomes of an event is decided in ev
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.events.rules.stripe_events import HANDLED
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -151,17 +151,10 @@ def history(warehouse: Warehouse, event_id: str) -> list[dict[str, Any]]:
     )
 
 
-def replay(warehouse: Warehouse, chosen: EventFilter, author: str, reason: str) -> int:
-    """Put the chosen events back to be processed again, and say so in the audit log. Returns how many.
-
-    Raises:
-        UserError: author or reason is blank.
-    """
-    for name, value in (("author", author), ("reason", reason)):
-        if not value.strip():
-            raise UserError(f"{name}: expected some text")
+def replay(warehouse: Warehouse, chosen: EventFilter, signature: Signature) -> int:
+    """Put the chosen events back to be processed again, and say so in the audit log. Returns how many."""
     with warehouse.transaction() as connection:
-        parameters = {**chosen.parameters(), "author": author, "reason": reason}
+        parameters = {**chosen.parameters(), **asdict(signature)}
         return connection.execute(text(load_sql("events/replay.sql")), parameters).rowcount
 
 

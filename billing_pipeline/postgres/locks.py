@@ -1,6 +1,7 @@
 """Every advisory lock by its key, which never changes: an old process and a new one must exclude each other."""
 
 from datetime import date
+from hashlib import sha256
 
 from sqlalchemy import Connection, text
 
@@ -47,3 +48,18 @@ def lock_billing_periods(connection: Connection) -> None:
 def lock_price_books(connection: Connection) -> None:
     """Wait for, then hold, the price tables until the end of the transaction."""
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('price books'))"))
+
+
+def charge_lock_key(invoice_id: str) -> int:
+    """Held by the session that works on an invoice's charge: a run, a person, a correction; never two of them."""
+    return _key_of(f"charge:{invoice_id}")
+
+
+def stripe_object_lock_key(kind: str, object_id: str) -> int:
+    """Held by the session that asks Stripe for an object of an event and writes what it says."""
+    return _key_of(f"event:{kind}:{object_id}")
+
+
+def _key_of(name: str) -> int:
+    """64 bits of a name's digest."""
+    return int.from_bytes(sha256(name.encode()).digest()[:8], "big", signed=True)

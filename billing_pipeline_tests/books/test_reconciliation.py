@@ -8,9 +8,9 @@ import pytest
 
 from billing_pipeline.books.orphan_drafts import delete_orphan_draft
 from billing_pipeline.books.reconciliation import Comparison, compare_with_stripe
-from billing_pipeline.charging.store import lock_key
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.postgres.locks import charge_lock_key
 from billing_pipeline_tests.charging.world import MONTH, Bill, invoice_id_of
 from billing_pipeline_tests.events.world import EventWorld, holding
 
@@ -160,7 +160,10 @@ def test_an_orphan_draft_is_deleted_on_an_operators_word_only(world: EventWorld)
     world.charge()
     orphan = copy_of(world, "a", invoice_id_of("a"))
     assert found(world, month=MONTH, with_events=False)[0][3] == "delete_draft"
-    with holding(world, lock_key(invoice_id_of("a"))), pytest.raises(UserError, match="is being charged right now"):
+    with (
+        holding(world, charge_lock_key(invoice_id_of("a"))),
+        pytest.raises(UserError, match="is being charged right now"),
+    ):
         delete_orphan_draft(world.warehouse, world.gateway(), orphan, Signature("ann", "a copy"))
     with pytest.raises(UserError, match='reason "": expected a text'):
         delete_orphan_draft(world.warehouse, world.gateway(), orphan, Signature("ann", " "))

@@ -7,11 +7,16 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
-from billing_pipeline.charging.brakes import mark_reconciled, pause, read_brakes, resume
+from billing_pipeline.charging.brakes import mark_reconciled, pause_charging, read_brakes, resume_charging
 from billing_pipeline.charging.canary import release_month
-from billing_pipeline.charging.failover import reconcile
+from billing_pipeline.charging.exclusive import exclusive
+from billing_pipeline.charging.failover import reconcile_after_failover
+from billing_pipeline.charging.invoice import InvoiceCharger
 from billing_pipeline.charging.rules.brakes import Limits
+from billing_pipeline.charging.steps import ChargingPass
+from billing_pipeline.charging.store import listing_start
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline_tests.charging.world import KEY, MONTH, Bill, World, invoice_id_of
 from billing_pipeline_tests.postgres.invariants.rows import execute, refused, value
@@ -30,14 +35,14 @@ def codes(report: Any) -> list[str]:
 
 def test_while_charging_is_paused_nothing_is_written_at_stripe(world: World) -> None:
     world.bill(Bill("a"), Bill("new", at_stripe=False))
-    pause(world.warehouse, "ann", "wrong prices")
+    pause_charging(world.warehouse, Signature("ann", "wrong prices"))
     before = world.stripe.writes()
     report = world.charge()
     assert world.stripe.writes() == before
     assert (codes(report), report.pending, report.worked_on) == (["charging_paused"], {"charging_paused": 2}, 0)
     assert report.brakes[0].says == "charging is paused by ann: wrong prices"
     assert world.charges()["a"]["stripe_customer_id"] is None, "an intent that was not sent stays as it is"
-    resume(world.warehouse, "bob", "prices are right")
+    resume_charging(world.warehouse, Signature("bob", "prices are right"))
     assert world.charge().brakes == ()
     assert world.states() == {"a": ("paid", None), "new": ("refused", "no_payment_method")}
     logged = world.warehouse.rows(
@@ -54,7 +59,7 @@ def test_a_run_that_is_under_way_stops_before_its_next_write(world: World, opera
     class Pausing(StripeGateway):
         def __getattribute__(self, name: str) -> Any:
             if name == operation:
-                pause(world.warehouse, "ann", "stop")
+                pause_charging(world.warehouse, Signature("ann", "stop"))
             return super().__getattribute__(name)
 
     world.bill(Bill("a"), Bill("b"))
@@ -62,7 +67,7 @@ def test_a_run_that_is_under_way_stops_before_its_next_write(world: World, opera
     assert report.pending == {"charging_paused": 2}
     writes = [call for call in world.stripe.writes() if "/invoices" in call]
     assert len(writes) == ["create_invoice", "add_lines", "finalize_invoice"].index(operation) + 1
-    resume(world.warehouse, "ann", "go")
+    resume_charging(world.warehouse, Signature("ann", "go"))
     world.charge()
     assert set(world.stripe.payments().values()) == {1}
 
@@ -71,7 +76,7 @@ def test_a_pause_still_takes_over_what_stripe_says(world: World) -> None:
     world.bill(Bill("a"))
     world.charge()
     world.forget("a")
-    pause(world.warehouse, "ann", "stop")
+    pause_charging(world.warehouse, Signature("ann", "stop"))
     world.charge()
     assert world.states() == {"a": ("paid", None)}
 
@@ -89,9 +94,11 @@ def test_another_database_stops_charging_until_it_is_reconciled(world: World) ->
     assert "commits may be lost" in report.brakes[0].says
     assert world.stripe.writes() == writes
     with pytest.raises(UserError, match="billing charges reconcile"):
-        resume(world.warehouse, "ann", "go")
+        resume_charging(world.warehouse, Signature("ann", "go"))
     world.forget("a")
-    done = reconcile(world.warehouse, world.gateway(), author="ann", reason="failover", log=world.said.append)
+    done = reconcile_after_failover(
+        world.warehouse, world.gateway(), Signature("ann", "failover"), log=world.said.append
+    )
     assert (done.months, done.problems, done.resumed) == ((MONTH,), [], True)
     assert world.stripe.writes() == writes
     assert world.states()["a"] == ("paid", None)
@@ -107,7 +114,9 @@ def test_charging_stays_off_while_something_contradicts_stripe(world: World) -> 
     customer = world.charges()["a"]["stripe_customer_id"]
     world.gateway().create_invoice(world.request("a")["invoice"], customer, key="second")
     pretend_failover(world)
-    done = reconcile(world.warehouse, world.gateway(), author="ann", reason="failover", log=world.said.append)
+    done = reconcile_after_failover(
+        world.warehouse, world.gateway(), Signature("ann", "failover"), log=world.said.append
+    )
     assert not done.resumed
     assert any("more than one invoice at Stripe" in problem.problem for problem in done.problems)
     brakes = read_brakes(world.warehouse)
@@ -130,21 +139,14 @@ def test_a_lock_that_is_lost_stops_the_work_on_that_invoice(world: World) -> Non
     class Losing(StripeGateway):
         def add_lines(self, *arguments: Any, **options: Any) -> Any:
             done = super().add_lines(*arguments, **options)
-            store._connection.execute(text("SELECT pg_advisory_unlock_all()"))  # type: ignore[attr-defined]
+            store.connection.execute(text("SELECT pg_advisory_unlock_all()"))
             return done
 
-    from billing_pipeline.charging.invoice import InvoiceCharger
-    from billing_pipeline.charging.store import ChargeStore, listing_start
-
     world.bill(Bill("a"))
-    with world.warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        store = ChargeStore(connection, "run")
-        with store.locked(invoice_id_of("a")) as mine:
-            assert mine
-            start = listing_start(world.warehouse, MONTH)
-            api = Losing(KEY, world.stripe.base_url)
-            charger = InvoiceCharger(store, api, start, lambda _: None, lambda: False)
-            result = charger.charge(invoice_id_of("a"), [], {})
+    with exclusive(world.warehouse, invoice_id_of("a"), "test", run_id="run") as store:
+        start = listing_start(world.warehouse, MONTH)
+        within = ChargingPass(store, Losing(KEY, world.stripe.base_url), start, lambda _: None, lambda: False)
+        result = InvoiceCharger(within).charge(invoice_id_of("a"), [], {})
     assert (result.reason_code, result.pending) == ("lock_lost", True)
     assert not [call for call in world.stripe.writes() if call.endswith(("/finalize", "/pay"))]
 
@@ -214,11 +216,11 @@ def test_canaries_that_are_refused_keep_the_rest_back_until_a_person_releases_it
         assert "6 of the first 10 charges are refused (6 declined)" in report.brakes[0].says
         assert report.pending == {"canary_failed": 3}
         assert [name for name in names(13) if world.states()[name][0] == "intended"] == names(13)[10:]
-    assert release_month(world.warehouse, MONTH, "ann", "they are test cards") == 13
+    assert release_month(world.warehouse, MONTH, Signature("ann", "they are test cards")) == 13
     assert world.charge(limits=Limits()).brakes == ()
     assert world.states()["c12"] == ("paid", None)
     with pytest.raises(UserError, match="no charge that waits"):
-        release_month(world.warehouse, MONTH, "ann", "again")
+        release_month(world.warehouse, MONTH, Signature("ann", "again"))
 
 
 def test_a_canary_that_stripe_shows_otherwise_keeps_the_rest_back(world: World) -> None:
@@ -332,5 +334,5 @@ def test_another_database_is_noticed_and_nothing_but_a_reconciliation_of_it_lets
 def test_a_reconciliation_of_a_database_that_changed_again_does_not_count(world: World) -> None:
     pretend_failover(world)
     read_brakes(world.warehouse)
-    assert not mark_reconciled(world.warehouse, "ann", "failover", "1/2")
+    assert not mark_reconciled(world.warehouse, Signature("ann", "failover"), "1/2")
     assert read_brakes(world.warehouse).needs_reconciliation

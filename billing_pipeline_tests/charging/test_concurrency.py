@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from billing_pipeline.charging.store import ChargeMoved, ChargeStore, lock_key
+from billing_pipeline.charging.rules.charge_change import ChargeChange
+from billing_pipeline.charging.store import ChargeMoved, ChargeStore
+from billing_pipeline.postgres.locks import charge_lock_key
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline_tests.charging.world import KEY, Bill, World, invoice_id_of
 
@@ -34,7 +36,7 @@ def test_two_runs_at_once_charge_each_invoice_once(world: World) -> None:
 def test_an_invoice_in_other_hands_is_left_to_them(world: World) -> None:
     world.bill(Bill("a"), Bill("b"))
     with world.warehouse.engine.connect() as other:
-        other.execute(text("SELECT pg_advisory_lock(:key)"), {"key": lock_key(invoice_id_of("a"))})
+        other.execute(text("SELECT pg_advisory_lock(:key)"), {"key": charge_lock_key(invoice_id_of("a"))})
         report = world.charge()
     assert (report.in_other_hands, report.worked_on) == (1, 1)
     assert world.states() == {"a": ("intended", None), "b": ("paid", None)}
@@ -116,6 +118,6 @@ def test_a_change_re_checks_state_and_attempt(world: World) -> None:
         charge = store.read(invoice_id_of("a")).charge
         for stale in (replace(charge, state="drafted"), replace(charge, attempt=2)):
             with pytest.raises(ChargeMoved):
-                store.change(stale, "charge.park", state="parked", reason_code="x", reason="x")
+                store.change(stale, ChargeChange("charge.park", "parked", reason_code="x", reason="x"))
     assert world.states() == {"a": ("intended", None)}
     assert world.logged("a") == ["invoice.finalise"]

@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import Connection, text
 
 from billing_pipeline.charging import follow_ups as queue
-from billing_pipeline.charging.brakes import pause, resume
+from billing_pipeline.charging.brakes import pause_charging, resume_charging
 from billing_pipeline.charging.follow_up_runs import FollowUpReport, follow_up
 from billing_pipeline.charging.rules.retry_schedule import RETRY_DAYS
 from billing_pipeline.charging.rules.unknown_outcomes import ASKS_MAX
+from billing_pipeline.core.signature import Signature
 from billing_pipeline_tests.charging.world import MONTH, NO_EXPECTATION, Bill, World, invoice_id_of
 from billing_pipeline_tests.postgres.invariants.rows import charged, execute, refused
 
@@ -225,13 +226,13 @@ def test_what_a_pause_holds_back_is_not_counted_and_goes_on_when_it_ends(world: 
     assert world.states() == {"a": ("finalized", None), "b": ("refused", "declined")}
     days = Days(world)
     days.after()
-    pause(world.warehouse, "ann", "stop")
+    pause_charging(world.warehouse, Signature("ann", "stop"))
     report = days.after(days=2)
     assert [brake.code for brake in report.brakes] == ["charging_paused"]
     held = row(world, "a", "ask"), row(world, "b", "pay")
     assert all(one is not None and one["cause"].startswith("held back: charging_paused") for one in held)
     assert [one["step"] for one in held if one] == [0, 0]
-    resume(world.warehouse, "ann", "go")
+    resume_charging(world.warehouse, Signature("ann", "go"))
     card_works(world, "b")
     days.after(minutes=6)
     assert set(world.states().values()) == {("paid", None)}

@@ -5,27 +5,31 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from billing_pipeline.charging.brakes import pause
-from billing_pipeline.charging.operations import adopt, invoice_named, retry
-from billing_pipeline.charging.store import lock_key
+from billing_pipeline.charging.brakes import pause_charging
+from billing_pipeline.charging.operations import adopt_invoice, invoice_named, retry_charge
 from billing_pipeline.charging.void_at_stripe import void_charge
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.invoicing.finalisation import finalise_month
+from billing_pipeline.postgres.locks import charge_lock_key
 from billing_pipeline_tests.charging.world import MONTH, NO_EXPECTATION, Bill, World, invoice_id_of
 
 DECLINED = "pm_card_chargeCustomerFail"
 
 
-def signed(world: World) -> dict[str, Any]:
-    return {"author": "ann", "reason": "looked into it", "limits": NO_EXPECTATION, "log": world.said.append}
+ANN = Signature("ann", "looked into it")
+
+
+def limited(world: World) -> dict[str, Any]:
+    return {"limits": NO_EXPECTATION, "log": world.said.append}
 
 
 def try_again(world: World, customer_id: str) -> Any:
-    return retry(world.warehouse, world.gateway(), invoice_id_of(customer_id), **signed(world))
+    return retry_charge(world.warehouse, world.gateway(), invoice_id_of(customer_id), ANN, **limited(world))
 
 
 def take(world: World, customer_id: str, stripe_id: str) -> Any:
-    return adopt(world.warehouse, world.gateway(), invoice_id_of(customer_id), stripe_id, **signed(world))
+    return adopt_invoice(world.warehouse, world.gateway(), invoice_id_of(customer_id), stripe_id, ANN, **limited(world))
 
 
 def second_invoice(world: World, customer_id: str) -> str:
@@ -123,7 +127,7 @@ def test_an_invoice_that_is_not_ours_is_not_adopted(world: World) -> None:
 
 def test_a_parked_charge_is_voided_with_everything_that_carries_its_id(world: World) -> None:
     parked_with_two(world, "a")
-    void_charge(world.warehouse, world.gateway(), invoice_id_of("a"), author="ann", reason="billed elsewhere")
+    void_charge(world.warehouse, world.gateway(), invoice_id_of("a"), Signature("ann", "billed elsewhere"))
     assert (world.states()["a"][0], world.stripe.invoices()) == ("void", [])
 
 
@@ -131,10 +135,10 @@ def test_decisions_wait_for_whoever_has_the_invoice_and_for_a_pause(world: World
     world.bill(Bill("a", card=DECLINED))
     world.charge()
     with world.warehouse.engine.connect() as other:
-        other.execute(text("SELECT pg_advisory_lock(:key)"), {"key": lock_key(invoice_id_of("a"))})
+        other.execute(text("SELECT pg_advisory_lock(:key)"), {"key": charge_lock_key(invoice_id_of("a"))})
         with pytest.raises(UserError, match="is being charged right now"):
             try_again(world, "a")
-    pause(world.warehouse, "bob", "stop")
+    pause_charging(world.warehouse, Signature("bob", "stop"))
     with pytest.raises(UserError, match="charging is paused by bob: stop: `billing charges resume` first"):
         try_again(world, "a")
     assert world.charges()["a"]["attempt"] == 1

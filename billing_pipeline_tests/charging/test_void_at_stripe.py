@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from billing_pipeline.charging.store import lock_key
 from billing_pipeline.charging.void_at_stripe import Voided, VoidRefused, void_charge
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
+from billing_pipeline.postgres.locks import charge_lock_key
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline_tests.charging.world import KEY, Bill, World, invoice_id_of
 
@@ -18,8 +19,7 @@ def void(world: World, customer_id: str, api: StripeGateway | None = None) -> Vo
         world.warehouse,
         api or world.gateway(),
         invoice_id_of(customer_id),
-        author="ann",
-        reason="billed by mistake",
+        Signature("ann", "billed by mistake"),
         sleep=lambda _: None,
     )
 
@@ -153,7 +153,7 @@ def test_without_a_definite_answer_ours_stays_as_it_is_and_the_next_call_goes_on
 def test_an_invoice_that_is_being_charged_is_not_voided(world: World) -> None:
     world.bill(Bill("a"))
     with world.warehouse.engine.connect() as other:
-        other.execute(text("SELECT pg_advisory_lock(:key)"), {"key": lock_key(invoice_id_of("a"))})
+        other.execute(text("SELECT pg_advisory_lock(:key)"), {"key": charge_lock_key(invoice_id_of("a"))})
         with pytest.raises(VoidRefused, match="is being charged right now"):
             void(world, "a")
     assert world.states() == {"a": ("intended", None)}
@@ -186,13 +186,13 @@ def test_two_at_once_void_it_once(world: World) -> None:
     [
         (invoice_id_of("nobody"), "ann", "x", "expected a finalised invoice"),
         ("INV-1", "ann", "x", "'INV-1': expected an invoice_id, a UUID"),
-        (invoice_id_of("nobody"), " ", "x", "author: expected some words"),
-        (invoice_id_of("nobody"), "ann", "", "reason: expected some words"),
+        (invoice_id_of("nobody"), " ", "x", 'author "": expected a text'),
+        (invoice_id_of("nobody"), "ann", "", 'reason "": expected a text'),
     ],
 )
 def test_a_mistake_is_named(world: World, invoice_id: str, author: str, reason: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        void_charge(world.warehouse, world.gateway(), invoice_id, author=author, reason=reason)
+        void_charge(world.warehouse, world.gateway(), invoice_id, Signature(author, reason))
 
 
 def test_a_draft_is_not_voided(world: World) -> None:

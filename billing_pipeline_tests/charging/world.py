@@ -13,7 +13,7 @@ import httpx
 import stripe
 from sqlalchemy import text
 
-from billing_pipeline.charging.month import ChargeReport, charge_month
+from billing_pipeline.charging.month import ChargeReport, RunOptions, charge_invoices_of_month
 from billing_pipeline.charging.month_verification import verify_month
 from billing_pipeline.charging.rules.brakes import Limits
 from billing_pipeline.core.money import exponent
@@ -220,7 +220,7 @@ class World:
     def charge(self, api: StripeApi | None = None, **options: Any) -> ChargeReport:
         # the months of tests are full of refusals
         settings: dict[str, Any] = {"workers": 4, "log": self.said.append, "limits": NO_EXPECTATION, **options}
-        return charge_month(self.warehouse, api or self.gateway(), MONTH, "run-1", **settings)
+        return charge_invoices_of_month(self.warehouse, api or self.gateway(), MONTH, "run-1", RunOptions(**settings))
 
     def charges(self) -> dict[str, dict[str, Any]]:
         """Rows of stripe_charges by customer."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from billing_pipeline.charging.month import charge_month
+from billing_pipeline.charging.month import RunOptions, charge_invoices_of_month
 from billing_pipeline.comparison.explain import explain_all
 from billing_pipeline.invoicing import billing_drift
 from billing_pipeline.invoicing.finalisation import finalise_month
@@ -62,7 +62,7 @@ def test_a_charged_month_materialised_twenty_times_writes_nothing_to_stripe_and_
 
         def charge() -> None:
             finalise_month(warehouse, OCTOBER, "charged")
-            charge_month(warehouse, gateway, OCTOBER, "charged", workers=2, log=lambda _: None)
+            charge_invoices_of_month(warehouse, gateway, OCTOBER, "charged", RunOptions(workers=2))
 
         charge()
         writes, billed = stripe.writes(), checksums(warehouse, BILLED)

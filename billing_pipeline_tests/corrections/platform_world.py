@@ -6,7 +6,7 @@ Only the gates are entered as passed; what they check is tested elsewhere.
 from datetime import date
 from typing import Any
 
-from billing_pipeline.charging.month import charge_month
+from billing_pipeline.charging.month import RunOptions, charge_invoices_of_month
 from billing_pipeline.invoicing import billing_drift
 from billing_pipeline.invoicing.finalisation import Finalised, finalise_month
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -47,7 +47,7 @@ class Platform:
     def charge(self, month: date = OCTOBER) -> None:
         """What `charge_month` does."""
         self.finalise(month)
-        charge_month(self.warehouse, self.gateway(), month, "run", log=lambda _: None, workers=2)
+        charge_invoices_of_month(self.warehouse, self.gateway(), month, "run", RunOptions(workers=2))
 
     def bill(self, month: date = OCTOBER) -> None:
         """Draft, finalise and charge."""

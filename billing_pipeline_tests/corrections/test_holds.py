@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from billing_pipeline.charging.month_verification import verify_month
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
-from billing_pipeline.corrections.approvals import ApprovalRefused, approve_month, month_drafts, set_approval_policy
+from billing_pipeline.corrections.approvals import ApprovalRefused, approve_month, month_drafts
 from billing_pipeline.corrections.holds import (
     HoldRefused,
     active_holds,
@@ -19,6 +19,7 @@ from billing_pipeline.corrections.holds import (
     place_hold,
     release_hold,
 )
+from billing_pipeline.invoicing.approval_policy import set_approval_policy
 from billing_pipeline.invoicing.finalisation import ApprovalMissing, Finalised, finalise_month
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import (

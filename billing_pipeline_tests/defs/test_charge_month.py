@@ -8,8 +8,9 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 
-from billing_pipeline.charging.brakes import pause, resume
+from billing_pipeline.charging.brakes import pause_charging, resume_charging
 from billing_pipeline.cli import main
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.definitions import defs
 from billing_pipeline.defs.charge_follow_ups import charges_to_follow_up
 from billing_pipeline.defs.resources import Billing
@@ -119,9 +120,9 @@ def test_the_janitor_asks_for_a_run_that_goes_on_with_what_was_left(world: World
 
 def test_the_janitor_rests_while_a_brake_is_on_and_says_which(world: World, instance: dg.DagsterInstance) -> None:
     world.bill(Bill("a"))
-    pause(world.warehouse, "ann", "stop")
+    pause_charging(world.warehouse, Signature("ann", "stop"))
     assert tick(instance, minutes=6).skip_message == "charging_paused: charging is paused by ann: stop"
-    resume(world.warehouse, "ann", "go")
+    resume_charging(world.warehouse, Signature("ann", "go"))
     assert isinstance(tick(instance, minutes=6), dg.RunRequest)
 
 

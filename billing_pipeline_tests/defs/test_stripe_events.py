@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.definitions import defs
 from billing_pipeline.defs.charge_follow_ups import charges_to_follow_up
 from billing_pipeline.defs.resources import Billing
@@ -155,7 +156,7 @@ def test_a_contradicting_copy_fails_its_check_until_somebody_has_looked(instance
     [failed] = [check for check in done.get_asset_check_evaluations() if not check.passed]
     assert failed.check_name == "no_contradicting_event"
     assert failed.description == "1 contradicting event(s), such as evt_1"
-    acknowledge(world.warehouse, "evt_1", author="ann", reason="sent by hand")
+    acknowledge(world.warehouse, "evt_1", Signature("ann", "sent by hand"))
     done = run(instance, "process_stripe_events")
     assert all(check.passed for check in done.get_asset_check_evaluations())
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from billing_pipeline.events.lock import object_key
 from billing_pipeline.events.queue import Ending, claim, due_work, finish
+from billing_pipeline.postgres.locks import stripe_object_lock_key
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 from billing_pipeline.stripe_gateway.rules.objects import InvoiceFacts
@@ -224,7 +224,7 @@ def test_an_object_that_another_process_is_at_is_put_off_without_a_failure(world
     world.bill(Bill("a"))
     world.charge()
     world.deliver([event for event in world.at_stripe() if event["type"] == "invoice.paid"])
-    with holding(world, object_key("invoice", world.stripe_id("a"))):
+    with holding(world, stripe_object_lock_key("invoice", world.stripe_id("a"))):
         assert world.process().outcomes["put off"] == 1
     [row] = world.work()
     assert (row["state"], row["failures"]) == ("pending", 0)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import stripe
 
-from billing_pipeline.charging.store import lock_key
 from billing_pipeline.events import invoices as event_invoices
+from billing_pipeline.postgres.locks import charge_lock_key
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline_tests.charging.world import KEY, Bill, invoice_id_of
 from billing_pipeline_tests.events.world import EventWorld, holding
@@ -70,7 +70,7 @@ def test_an_invoice_that_is_being_charged_is_left_to_the_charger(world: EventWor
     with pytest.raises(RuntimeError, match="cut off"):
         world.charge(CutOff(world.stripe.base_url, "pay_invoice"))
     world.deliver(world.at_stripe())
-    with holding(world, lock_key(invoice_id_of("a"))):
+    with holding(world, charge_lock_key(invoice_id_of("a"))):
         assert world.process().outcomes["put off"] > 0
         assert world.states()["a"] == ("finalized", None)
     world.drain()

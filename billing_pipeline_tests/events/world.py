@@ -11,6 +11,7 @@ from uuid import uuid4
 import psycopg
 from sqlalchemy import text
 
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.processing import ProcessReport, process_events
 from billing_pipeline.events.queue import EventFilter, replay
@@ -110,7 +111,7 @@ class EventWorld(World):
         self.deliver([{**about, "data": {"object": body}}])
 
     def replay_all(self, **chosen: Any) -> int:
-        return replay(self.warehouse, EventFilter(**chosen), "ann", "a test")
+        return replay(self.warehouse, EventFilter(**chosen), Signature("ann", "a test"))
 
     def events(self) -> dict[str, tuple[str, str | None]]:
         """State and error by type; for tests with one event a type."""

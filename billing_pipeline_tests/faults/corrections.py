@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from billing_pipeline.charging.month import charge_month
+from billing_pipeline.charging.month import RunOptions, charge_invoices_of_month
 from billing_pipeline.corrections.credit_note_sending import send_pending
 from billing_pipeline.corrections.settlement_proposals import approve, propose, set_policy
 from billing_pipeline.events.mirror import mirror_refund
@@ -89,7 +89,7 @@ def _charged_month(
                 platform.use(name, 210)
         platform.draft()
         platform.finalise()
-        charge_month(warehouse, platform.gateway(), OCTOBER, "run", log=lambda _: None, limits=NO_EXPECTATION)
+        charge_invoices_of_month(warehouse, platform.gateway(), OCTOBER, "run", RunOptions(limits=NO_EXPECTATION))
         ways = cycle(dice.sample([("at_once", -100), ("at_once", 100), ("next_invoice", -100)], 3))
         for name in waiting["settle"]:
             method, calls = next(ways)

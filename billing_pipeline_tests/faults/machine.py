@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from billing_pipeline.charging.invoice import Retry
 from billing_pipeline.charging.rules.charging import WORKABLE
 from billing_pipeline.charging.void_at_stripe import VoidRefused, void_charge
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.events.rules.stripe_events import HANDLED
 from billing_pipeline.invoicing.finalisation import finalise_month
 from billing_pipeline_tests.charging.world import MONTH, Bill, invoice_id_of
@@ -149,8 +150,7 @@ class Charging(RuleBasedStateMachine):
                 self.run.warehouse,
                 self.run.gateway(),
                 invoice_id_of(one.customer_id),
-                author="machine",
-                reason="so it was drawn",
+                Signature("machine", "so it was drawn"),
                 sleep=lambda _: None,
             )
         except VoidRefused:

@@ -27,7 +27,9 @@ TIMEOUT_S = 600
 _INVOICE = "billing_pipeline/charging/invoice.py"
 _STEPS = "billing_pipeline/charging/steps.py"
 _STORE = "billing_pipeline/charging/store.py"
-_DECIDES = "billing_pipeline/charging/rules/charging.py"
+_CHARGING = "billing_pipeline/charging/rules/charging.py"
+_MEANS = "billing_pipeline/charging/rules/charge_at_stripe.py"
+_NEXT = "billing_pipeline/charging/rules/next_step.py"
 _CHARGES = "sql/functions/charges.sql"
 _BRAKES = "billing_pipeline/charging/brakes.py"
 _CUSTOMERS = "billing_pipeline/charging/customers.py"
@@ -46,18 +48,18 @@ class Mutant:
 
 
 MUTANTS: tuple[Mutant, ...] = (
-    Mutant("one charger an invoice (the lock)", _STORE, "pg_try_advisory_lock(:key)", "pg_try_advisory_lock_shared(:key)", "while_another_charges"),
-    Mutant("no call without the lock", _STORE, "require_permission(self._connection, lock_key(invoice_id))", "require_permission(self._connection)", "without_the_lock"),
-    Mutant("look before creating", _DECIDES, "return Adopt(others[0]) if others else _call(Operation.CREATE, seen)", "return _call(Operation.CREATE, seen)", "key_is_forgotten"),
+    Mutant("one charger an invoice (the lock)", "billing_pipeline/postgres/session_lock.py", "pg_try_advisory_lock(:key)", "pg_try_advisory_lock_shared(:key)", "while_another_charges"),
+    Mutant("no call without the lock", _STORE, "require_permission(self._connection, charge_lock_key(invoice_id))", "require_permission(self._connection)", "without_the_lock"),
+    Mutant("look before creating", _NEXT, "return Adopt(others[0]) if others else _call(Operation.CREATE, seen)", "return _call(Operation.CREATE, seen)", "key_is_forgotten"),
     Mutant("look again if somebody began", _INVOICE, "            seen = Seen()\n", "            pass\n", "listing_is_stale"),
-    Mutant("derived idempotency keys", _DECIDES, 'return f"{invoice_id}:{operation}"\n', 'return f"{invoice_id}:{operation}:{__import__(\'uuid\').uuid4()}"\n', "answer_comes_too_late"),
+    Mutant("derived idempotency keys", _CHARGING, 'return f"{invoice_id}:{operation}"\n', 'return f"{invoice_id}:{operation}:{__import__(\'uuid\').uuid4()}"\n', "answer_comes_too_late"),
     Mutant("ask before repeating what was lost", _STEPS, "        matches = None if operation is Operation.CREATE else self._seen.matches\n", "        matches = self._seen.matches\n", "key_is_forgotten"),
     Mutant("an attempt rises only when the key is used up", _STEPS, "        if failure.evidence.replayed:\n", "        if True:\n", "answer_comes_too_late"),
     Mutant("a used-up key is left behind", _STEPS, "        if failure.evidence.replayed:\n", "        if False:\n", "answer_is_stored_as_500"),
     Mutant("a 5xx is no refusal", "billing_pipeline/stripe_gateway/rules/errors.py", '_rows("server", Outcome.UNKNOWN,', '_rows("server", Outcome.PARK,', "answers lost"),
     Mutant("a lost connection is no refusal", "billing_pipeline/stripe_gateway/rules/errors.py", '_rows("connection", Outcome.UNKNOWN,', '_rows("connection", Outcome.PARK,', "answers lost"),
-    Mutant("two invoices at Stripe park", _DECIDES, "if len(others) > (charge.stripe_invoice_id is None):", "if len(others) > 99:", "two_at_stripe"),
-    Mutant("totals are compared before finalising", _DECIDES, "    if invoice.total_minor != charge.amount_minor:\n        return _total_differs(charge, invoice)\n    if charge.state != \"lines_added\":", "    if charge.state != \"lines_added\":", "total_differs"),
+    Mutant("two invoices at Stripe park", _NEXT, "if len(others) > (charge.stripe_invoice_id is None):", "if len(others) > 99:", "two_at_stripe"),
+    Mutant("totals are compared before finalising", _MEANS, "is_ours = invoice.has_lines and has_our_total(charge, invoice)", "is_ours = invoice.has_lines", "total_differs"),
     Mutant("a change re-checks what it relies on", "sql/charging/charge_change.sql", " AND c.state = g.from_state AND c.attempt = g.from_attempt", "", "row_moves_meanwhile"),
     Mutant("the gates of a month", "sql/functions/gates.sql", "WHERE r.passed IS NOT TRUE\n", "WHERE false\n", "gate_fails_last"),
     Mutant("the frozen request", _CHARGES, "new.amount_minor, new.currency, new.request_body,", "new.amount_minor, new.currency, old.request_body,", "law"),
@@ -69,7 +71,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("an intent that was lost is written anew", "billing_pipeline/invoicing/finalisation.py", "        _write_intents(connection, parameters)\n        if not _needs_gates(connection, parameters):", "        if not _needs_gates(connection, parameters):", "charge_is_gone"),
     Mutant("a retry is of the attempt that was refused", _INVOICE, " and retry and retry.refused_attempt == charge.attempt", " and retry", "retry_is_asked_for_twice"),
     Mutant("the circuit breaker", "billing_pipeline/charging/rules/brakes.py", "FAILURES_MAX = 20", "FAILURES_MAX = 1_000_000", "outage"),
-    Mutant("the kill switch is asked before each call", _BRAKES, "    if not row.charges_enabled:\n        said", "    if False:\n        said", "test_a_run_that_is_under_way_stops_before_its_next_write"),
+    Mutant("the kill switch is asked before each call", _BRAKES, "    if not row.charges_enabled:\n        why", "    if False:\n        why", "test_a_run_that_is_under_way_stops_before_its_next_write"),
     Mutant("another database stops charging", _BRAKES, "    if row.charges_enabled and not row.same_database:\n", "    if False:\n", "test_a_failover_in_the_middle_of_a_run_stops_its_next_write"),
     Mutant("only a reconciliation lets charging go on there", "billing_pipeline/charging/failover.py", "    if brakes.needs_reconciliation and not problems:\n", "    if brakes.needs_reconciliation:\n", "test_charging_stays_off_while_something_contradicts_stripe"),
     Mutant("canaries that are refused", "billing_pipeline/charging/rules/brakes.py", "len(refused) * 100 > len(canaries) * limits.canary_refusals_max_percent", "False", "test_canaries_that_are_refused_keep_the_rest_back_until_a_person_releases_it"),
@@ -77,9 +79,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("canaries without an answer", "billing_pipeline/charging/rules/brakes.py", "    if unsettled:\n", "    if False:\n", "test_canaries_without_an_answer_leave_the_rest_for_the_next_pass"),
     Mutant("canaries that are gone", "billing_pipeline/charging/canary.py", "    if len(seen) < len(canaries):\n", "    if False:\n", "test_canaries_that_are_gone_are_not_taken_for_well"),
     Mutant("the caps", "billing_pipeline/charging/month.py", "over_caps(amounts, limits) if limits is not None else {}", "{}", "test_caps_hold_back_what_is_over_them_and_say_so"),
-    Mutant("old months wait for a person", "billing_pipeline/defs/stripe_charges.py", "    if not config.charge_old_month:\n", "    if False:\n", "test_an_old_month_is_charged_only_if_the_runs_config_says_so"),
+    Mutant("old months wait for a person", "billing_pipeline/charging/finalise_and_charge.py", "    if not run.charge_old_month:\n", "    if False:\n", "test_an_old_month_is_charged_only_if_the_runs_config_says_so"),
     Mutant("what is held is not charged", _INVOICE, "        if self._store.is_held(invoice_id):\n", "        if False:\n", "test_a_final_invoice_on_hold_is_not_charged_and_that_is_its_reason"),
-    Mutant("what is not ours is not paid", _DECIDES, "return _foreign(charge, seen.invoice) or _by_status(", "return _by_status(", "test_what_does_not_fit_parks_with_a_reason"),
+    Mutant("what is not ours is not paid", _MEANS, "return _foreign(charge, invoice) or _by_status(", "return _by_status(", "test_what_does_not_fit_parks_with_a_reason"),
     Mutant("customers are looked for before they are created", _CUSTOMERS, "found[0] if found else _create(warehouse, api, customer)", "_create(warehouse, api, customer)", "test_customers_are_adopted_by_metadata_and_created_only_if_missing"),
     Mutant("two customers there park", _CUSTOMERS, "    if len(found) > 1:\n", "    if False:\n", "test_two_customers_with_our_key_park_the_invoice"),
     Mutant("an event leaves alone what is being charged", "billing_pipeline/events/invoices.py", "    if _is_being_charged(connection, charge.invoice_id):\n", "    if False:\n", "test_an_invoice_that_is_being_charged_is_left_to_the_charger"),

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import create_engine, make_url
 
-from billing_pipeline.charging.month import charge_month
+from billing_pipeline.charging.month import RunOptions, charge_invoices_of_month
 from billing_pipeline.invoicing.finalisation import finalise_month
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
@@ -116,9 +116,8 @@ def _main(job: Job, barrier: Any, answers: Any) -> None:
 
 def _charge(job: Job, warehouse: Warehouse, api: Any) -> dict[str, Any]:
     finalised = finalise_month(warehouse, MONTH, job.run_id)
-    report = charge_month(
-        warehouse, api, MONTH, job.run_id, log=lambda _: None, workers=job.workers, limits=NO_EXPECTATION
-    )
+    options = RunOptions(workers=job.workers, limits=NO_EXPECTATION)
+    report = charge_invoices_of_month(warehouse, api, MONTH, job.run_id, options)
     return {
         "finalised": finalised.count,
         "worked_on": report.worked_on,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from billing_pipeline.charging.invoice import InvoiceCharger, Retry
+from billing_pipeline.charging.steps import ChargingPass
 from billing_pipeline.charging.store import ChargeStore
 from billing_pipeline.invoicing.finalisation import GatesNotPassed, finalise_month
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
@@ -88,9 +89,8 @@ def without_the_lock(run: Arena) -> None:
     writes = run.stripe.writes()
     with run.warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         store = ChargeStore(connection, "scene")
-        result = InvoiceCharger(store, run.gateway(), 0, lambda _: None, lambda: False).charge(
-            invoice_id_of("a"), (), {}
-        )
+        within = ChargingPass(store, run.gateway(), 0, lambda _: None, lambda: False)
+        result = InvoiceCharger(within).charge(invoice_id_of("a"), (), {})
     assert run.stripe.writes() == writes, "it wrote to Stripe without the lock"
     assert (result.reason_code, result.pending) == ("lock_lost", True)
 

@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
-from billing_pipeline.charging.brakes import pause
+from billing_pipeline.charging.brakes import pause_charging
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.storm.dagster_daemon import HASTY_SETTINGS, Daemon, environment_of, kill
 from billing_pipeline_tests.storm.digests import digest
@@ -111,7 +112,10 @@ def dagster_kills(
 
 
 def _hold_charging(warehouse: Warehouse) -> None:
-    pause(warehouse, "storm", "a new card would have a refused charge tried again, and there would be more to tell of")
+    pause_charging(
+        warehouse,
+        Signature("storm", "a new card would have a refused charge tried again, and there would be more to tell of"),
+    )
 
 
 def _strike(daemon: Daemon, warehouse: Warehouse, moment: str) -> bool:

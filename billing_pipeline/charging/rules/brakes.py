@@ -41,6 +41,23 @@ class Brake:
     def __str__(self) -> str:
         return f"{self.code}: {self.says}"
 
+    def for_log(self, month: date | None = None) -> str:
+        """What it says and what helps, for the log of a run; `month`: the one that it held back."""
+        helps = _HELPS.get(self.code, "see `billing charges status`")
+        return f"brake {self}; what helps: {helps.format(month=f'{month:%Y-%m}' if month else 'MONTH')}"
+
+
+_HELPS = {
+    "charging_paused": "`billing charges status` says why and since when, `billing charges resume` ends it",
+    "over_invoice_cap": "look at the invoice (`billing charges list --month {month}`); raise the setting or void it",
+    "over_run_cap": "look at `billing charges list --month {month}`, then raise the setting for one run",
+    "canary_failed": "`billing charges list --month {month}`, then run again or `billing charges release {month}`",
+    "canary_unsettled": "nothing is to be done: the next pass goes on, or `billing charges release {month}`",
+    "month_too_old": "`billing run {month} --charge-old-month`",
+    "stripe_unavailable": "nothing is to be done: it goes on with Stripe's first answer (`billing charges status`)",
+}
+"""Code -> what an operator does about it; docs/charging.md has the whole table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Amount:

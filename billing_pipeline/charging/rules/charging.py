@@ -1,7 +1,7 @@
-"""Charging one invoice: states, transitions, idempotency keys, and the next step. Pure decisions.
+"""A charge: its states, the transitions between them, and the idempotency keys of its calls. Pure.
 
-Here: what follows from our row and from what Stripe says. Not here: the request's content (charge_request.py), what an
-error means (stripe_errors.py), doing it (charging/steps.py).
+Not here: what Stripe's invoice means for it (charge_at_stripe.py), what is done next (next_step.py), what an error
+means (stripe_gateway/rules/errors.py), the request's content (invoicing/rules/charge_request.py).
 
 States of billing.stripe_charges (enforced there by billing.charge_transitions; a test holds the two together):
 
@@ -27,13 +27,8 @@ give anything else) and the object shows no trace of it. Postgres holds it to th
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
 
-from billing_pipeline.charging.rules.decisions import Look, Park, RaiseAttempt, Refuse, Stop
-from billing_pipeline.stripe_gateway.rules.api import StripeInvoice
-from billing_pipeline.stripe_gateway.rules.errors import Evidence, Outcome, classify
-
-_STAGES = {
+STAGES = {
     "intended": 0,
     "drafted": 1,
     "lines_added": 2,
@@ -44,15 +39,16 @@ _STAGES = {
     "void": 4,
     "uncollectible": 4,
 }
-STATES = frozenset(_STAGES)
+"""State -> how far on it is; Stripe's word moves a charge forward only."""
+STATES = frozenset(STAGES)
 WORKABLE = ("intended", "drafted", "lines_added", "finalized")
 """States that a run goes on from. A refused charge waits for its next attempt, a parked one for a person."""
 
 TRANSITIONS: frozenset[tuple[str, str]] = frozenset(
     {
         (before, after)
-        for before, from_stage in _STAGES.items()
-        for after, to_stage in _STAGES.items()
+        for before, from_stage in STAGES.items()
+        for after, to_stage in STAGES.items()
         if before != after and from_stage < 4 and (to_stage >= from_stage or before == "parked")
     }
     | {("uncollectible", "paid"), ("uncollectible", "void")}
@@ -97,143 +93,3 @@ class Charge:
     attempt: int
     stripe_customer_id: str | None
     stripe_invoice_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What this pass has learned from Stripe.
-
-    Args:
-        matches: ids of the live invoices there that carry our invoice_id; None while nobody has looked.
-        invoice: the one that is ours, as last seen; None while nobody has asked.
-        burnt: the operation whose key only repeats a stored 5xx.
-        contradicted: the operation that Stripe refused as not fitting the object, and its answer.
-    """
-
-    matches: tuple[str, ...] | None = None
-    invoice: StripeInvoice | None = None
-    burnt: Operation | None = None
-    contradicted: tuple[Operation, Evidence] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Retrieve the invoice."""
-
-
-@dataclass(frozen=True, slots=True)
-class Adopt:
-    """Store the id of the one that exists."""
-
-    stripe_invoice_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Do it at Stripe."""
-
-    operation: Operation
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """Record the state that Stripe's invoice has reached."""
-
-    state: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Stripe is at it: leave it for the next pass."""
-
-    reason_code: str
-
-
-Step: TypeAlias = Look | Ask | Adopt | Call | Move | Refuse | Park | RaiseAttempt | Wait | Stop
-
-
-def next_step(charge: Charge, seen: Seen) -> Step:
-    """What to do next, from our row and what Stripe said; the same for the same facts."""
-    if charge.state not in WORKABLE:
-        return Stop()
-    others = [match for match in seen.matches or () if match != charge.stripe_invoice_id]
-    if len(others) > (charge.stripe_invoice_id is None):
-        known = f" beside {charge.stripe_invoice_id}" if charge.stripe_invoice_id else ""
-        return Park("duplicate_at_stripe", f"more than one invoice there is ours: {', '.join(sorted(others))}{known}")
-    if seen.matches is None:
-        return Look()
-    if charge.stripe_invoice_id is None:
-        return Adopt(others[0]) if others else _call(Operation.CREATE, seen)
-    if seen.invoice is None:
-        return Ask()
-    return _foreign(charge, seen.invoice) or _by_status(charge, seen, seen.invoice)
-
-
-def _foreign(charge: Charge, invoice: StripeInvoice) -> Park | None:
-    """Whether what has our id stored is not what we made."""
-    for name, ours, theirs in (
-        ("invoice", charge.invoice_id, invoice.invoice_id),
-        ("customer", charge.stripe_customer_id, invoice.customer_id),
-        ("currency", charge.currency, invoice.currency),
-    ):
-        if ours != theirs:
-            return Park(f"{name}_differs", f"{invoice.id} has {name} {theirs}, ours is {ours}")
-    return None
-
-
-def _by_status(charge: Charge, seen: Seen, invoice: StripeInvoice) -> Step:
-    if invoice.status == "void":
-        return Move("void")
-    if invoice.status == "draft":
-        return _draft(charge, seen, invoice)
-    if invoice.status not in ("open", "paid", "uncollectible"):
-        return Park("status_unknown", f"{invoice.id} is {invoice.status}")
-    # `total`, not `amount_due`: an applied balance or a total below the minimum charge changes what is due, not what
-    # was billed (https://docs.stripe.com/billing/customer/balance)
-    if invoice.total_minor != charge.amount_minor:
-        return _total_differs(charge, invoice)
-    if invoice.status != "open":
-        return Move(invoice.status)
-    if charge.state != "finalized":
-        return Move("finalized")
-    if invoice.payment_status in ("processing", "requires_capture", "succeeded"):
-        return Wait("payment_processing")
-    if seen.burnt is Operation.PAY and invoice.refusal is not None:
-        return _refusal(invoice.refusal)
-    return _call(Operation.PAY, seen)
-
-
-def _draft(charge: Charge, seen: Seen, invoice: StripeInvoice) -> Step:
-    if charge.state == "finalized":
-        return Park("status_unknown", f"{invoice.id} was finalised and is a draft")
-    if not invoice.has_lines:
-        if charge.state == "lines_added":
-            return Park("lines_missing", f"the lines of {invoice.id} were removed at Stripe")
-        return _call(Operation.LINES, seen)
-    if invoice.total_minor != charge.amount_minor:
-        return _total_differs(charge, invoice)
-    if charge.state != "lines_added":
-        return Move("lines_added")
-    return _call(Operation.FINALIZE, seen)
-
-
-def _total_differs(charge: Charge, invoice: StripeInvoice) -> Park:
-    return Park(
-        "total_differs",
-        f"{invoice.id} ({invoice.status}) has a total of {invoice.total_minor}, ours is {charge.amount_minor}",
-    )
-
-
-def _call(operation: Operation, seen: Seen) -> Call | Park | RaiseAttempt:
-    if seen.contradicted is not None and seen.contradicted[0] is operation:
-        return Park("refused_without_reason", str(seen.contradicted[1]))
-    return RaiseAttempt() if seen.burnt is operation else Call(operation)
-
-
-def _refusal(refusal: tuple[str, str | None, str | None]) -> Refuse | Park:
-    kind, code, decline_code = refusal
-    evidence = Evidence(kind, code, decline_code, message="last payment error of the payment intent")
-    verdict = classify(evidence)
-    if verdict.outcome is Outcome.REFUSED:
-        return Refuse(verdict.reason_code, str(evidence))
-    return Park(verdict.reason_code, str(evidence))

@@ -1,6 +1,7 @@
 """What is decided about anything that is made at Stripe once: an invoice's charge, a credit note.
 
-Here: the decisions that they have in common. Which one follows from what: charging.py and crediting.py.
+Here: the decisions that they have in common. Which one follows from what: next_step.py for a charge, and
+corrections/rules/crediting.py for a credit note.
 """
 
 from dataclasses import dataclass

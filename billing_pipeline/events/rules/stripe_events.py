@@ -5,14 +5,14 @@ event of an object leads to the same step, and steps only go forward: duplicates
 Here: kinds, steps, and what becomes of an event that could not be applied. Not here: asking Stripe, writing rows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 from uuid import UUID
 
+from billing_pipeline.charging.rules.charge_at_stripe import Contradicts, Foreign, meaning_of
+from billing_pipeline.charging.rules.charge_change import ChargeChange, change_by
 from billing_pipeline.charging.rules.charging import Charge
-from billing_pipeline.stripe_gateway.rules.api import StripeInvoice
-from billing_pipeline.stripe_gateway.rules.errors import Evidence, Outcome, classify
 from billing_pipeline.stripe_gateway.rules.objects import InvoiceFacts
 
 
@@ -90,23 +90,6 @@ class Busy:
 Verdict: TypeAlias = Applied | Ignored | Awaited | Busy
 
 
-@dataclass(frozen=True, slots=True)
-class ChargeStep:
-    """How a charge goes on: its state from now, ids that it gains, and why if it is refused or parked."""
-
-    state: str
-    stripe_invoice_id: str
-    stripe_customer_id: str
-    stripe_total_minor: int
-    stripe_currency: str
-    reason_code: str | None = None
-    reason: str | None = None
-
-
-_ORDER = ("intended", "drafted", "lines_added", "finalized")
-_FINAL = {"paid": "paid", "void": "void", "uncollectible": "uncollectible"}
-
-
 def is_our_id(invoice_id: str | None) -> bool:
     """Whether an invoice's metadata names an invoice as we name them."""
     try:
@@ -117,8 +100,10 @@ def is_our_id(invoice_id: str | None) -> bool:
 
 def invoice_step(
     charge: Charge, reason_code: str | None, customer_at_stripe: str | None, facts: InvoiceFacts
-) -> ChargeStep | Verdict:
-    """The step that Stripe's invoice leads to; Applied if the charge is as far already.
+) -> ChargeChange | Verdict:
+    """The change that an event makes to the charge by what Stripe's invoice shows; Applied if it is as far already.
+
+    What the invoice means is decided in charging/rules/charge_at_stripe.py. Here: what an event keeps its hands off.
 
     Args:
         charge: our row.
@@ -134,56 +119,18 @@ def invoice_step(
     customer = charge.stripe_customer_id or customer_at_stripe
     if customer is None:
         return Awaited(f"customer {charge.customer_id} has no id at Stripe yet")
-    if (customer, charge.currency) != (invoice.customer_id, invoice.currency):
-        theirs, ours = f"{invoice.customer_id}, {invoice.currency}", f"{customer}, {charge.currency}"
-        if charge.stripe_invoice_id is None:
-            return Ignored(f"it is a copy: of {theirs}, the charge of {ours}")
-        return _parked(charge, invoice, customer, "customer_or_currency_differs", f"{theirs}, ours {ours}")
-    reached = _reached(charge, facts)
-    if reached is None:
-        return Applied()
-    if invoice.status not in ("draft", "void") and invoice.total_minor != charge.amount_minor:
-        detail = f"({invoice.status}) has a total of {invoice.total_minor}, ours is {charge.amount_minor}"
-        return _parked(charge, invoice, customer, "total_differs", detail)
-    state, code, reason = reached
-    return ChargeStep(state, invoice.id, customer, invoice.total_minor, invoice.currency, code, reason)
-
-
-def _parked(charge: Charge, invoice: StripeInvoice, customer: str, code: str, detail: str) -> ChargeStep | Applied:
-    if charge.state in ("parked", *_FINAL):
-        return Applied(f"{code}: {invoice.id} {detail}")
-    reason = f"{invoice.id} {detail}"
-    return ChargeStep("parked", invoice.id, customer, invoice.total_minor, invoice.currency, code, reason)
-
-
-def _reached(charge: Charge, facts: InvoiceFacts) -> tuple[str, str | None, str | None] | None:
-    """The state further on that Stripe's invoice shows, with the reason of a refusal."""
-    invoice = facts.invoice
-    if invoice.status in _FINAL:
-        after = _FINAL[invoice.status]
-        is_last = charge.state in ("paid", "void") or charge.state == after
-        return None if is_last else (after, None, None)
-    if charge.state not in _ORDER:
-        return None
-    if invoice.status == "draft":
-        has_ours = invoice.has_lines and invoice.total_minor == charge.amount_minor
-        after = "lines_added" if has_ours else "drafted"
-        return (after, None, None) if _ORDER.index(after) > _ORDER.index(charge.state) else None
-    if invoice.status != "open":
-        return None
-    # the refusal is of this attempt only if Stripe has counted as many: an older one is answered already
-    if charge.state == "finalized" and invoice.refusal is not None and facts.attempt_count >= charge.attempt:
-        return _refusal(invoice.refusal)
-    return None if charge.state == "finalized" else ("finalized", None, None)
-
-
-def _refusal(refusal: tuple[str, str | None, str | None]) -> tuple[str, str, str] | None:
-    kind, code, decline_code = refusal
-    evidence = Evidence(kind, code, decline_code, message="last payment error of the payment intent")
-    verdict = classify(evidence)
-    if verdict.outcome is Outcome.REFUSED:
-        return "refused", verdict.reason_code, str(evidence)
-    return None
+    adopted = replace(charge, stripe_customer_id=customer, stripe_invoice_id=invoice.id)
+    # a refusal is of this attempt only if Stripe has counted as many: an older one is answered already
+    meaning = meaning_of(adopted, invoice, refusal_is_of_this_attempt=facts.attempt_count >= charge.attempt)
+    match meaning:
+        case Foreign(_, reason) if charge.stripe_invoice_id is None:
+            return Ignored(f"it is a copy: {reason}")
+        case Contradicts(_, reason, only_under_lock=True):
+            return Applied(f"left to the next run: {reason}")
+    change = change_by(meaning, adopted, invoice, "stripe.invoice.event")
+    if change is None:
+        return Applied(meaning.reason) if isinstance(meaning, Foreign | Contradicts) else Applied()
+    return replace(change, stripe_customer_id=customer, stripe_invoice_id=invoice.id)
 
 
 @dataclass(frozen=True, slots=True)

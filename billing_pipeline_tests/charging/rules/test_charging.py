@@ -8,20 +8,13 @@ from billing_pipeline.charging.rules import charging
 from billing_pipeline.charging.rules.charging import (
     STATES,
     TRANSITIONS,
-    Adopt,
-    Ask,
-    Call,
     Charge,
-    Move,
     Operation,
-    Seen,
-    Step,
-    Wait,
     customer_key,
     idempotency_key,
-    next_step,
 )
 from billing_pipeline.charging.rules.decisions import Look, Park, RaiseAttempt, Refuse, Stop
+from billing_pipeline.charging.rules.next_step import Adopt, Ask, Call, Move, Seen, Step, Wait, next_step
 from billing_pipeline.stripe_gateway.rules.api import StripeInvoice
 from billing_pipeline.stripe_gateway.rules.errors import Evidence
 
