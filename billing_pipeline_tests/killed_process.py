@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import create_engine, make_url
 
-from billing_pipeline.charging.month import charge_month
+from billing_pipeline.charging.month import RunOptions, charge_invoices_of_month
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.credit_notes import issue_credit_note
 from billing_pipeline.corrections.settling import run_settlements
@@ -51,7 +51,7 @@ class Killing(StripeGateway):
 def act(warehouse: Warehouse, api: StripeGateway, action: str, arguments: list[str]) -> None:
     """Do it."""
     if action == "charge":
-        charge_month(warehouse, api, MONTH, "doomed", log=lambda _: None, workers=1, limits=NO_EXPECTATION)
+        charge_invoices_of_month(warehouse, api, MONTH, "doomed", RunOptions(workers=1, limits=NO_EXPECTATION))
     if action == "settle":
         run_settlements(warehouse, api, author="doomed")
     if action == "void":

@@ -1,7 +1,7 @@
 """The queue of charges that are looked at again: those without a definite answer, and refused ones that are due.
 
 The queue is derived from stripe_charges, so losing it loses nothing. When something is due is decided in
-charging/rules/retry_schedule.py and charging/rules/unknown_outcomes.py; doing it is passes.py's.
+charging/rules/retry_schedule.py and charging/rules/unknown_outcomes.py; doing it is follow_up_runs.py's.
 """
 
 from collections.abc import Collection, Iterable, Sequence

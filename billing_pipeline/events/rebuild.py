@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import text
 
 from billing_pipeline.events.cipher import EventCipher, EventCipherError
 from billing_pipeline.events.rules.event_rebuild import PaymentFold, PaymentState
 from billing_pipeline.events.rules.received_event import read_json
+from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
 BATCH = 1_000
@@ -51,10 +51,10 @@ def rebuild(warehouse: Warehouse, cipher: EventCipher) -> Rebuilt:
             fold.take(read_json(cipher.decrypt(event_id, key_id, body)))
         except (EventCipherError, ValueError, RecursionError):
             unreadable.append(event_id)
-    rows = warehouse.rows(_BOOKS)
-    at_stripe = {row["invoice_id"]: row["stripe_invoice_id"] for row in rows}
+    rows = [_InBooks(**row) for row in warehouse.rows(load_sql("events/payment_states.sql"))]
+    at_stripe = {row.invoice_id: row.stripe_invoice_id for row in rows}
     states = fold.states(at_stripe.get)
-    different = [found for row in rows if (found := _compared(row, states.get(row["invoice_id"]))) is not None]
+    different = [found for row in rows if (found := _compared(row, states.get(row.invoice_id))) is not None]
     late = tuple(one for one in different if _is_after_closing(one))
     return Rebuilt(
         event_count=count,
@@ -75,13 +75,29 @@ def _bodies(warehouse: Warehouse) -> Iterator[tuple[str, str, bytes]]:
             yield row.event_id, row.key_id, bytes(row.body)
 
 
-def _compared(row: dict[str, Any], from_events: PaymentState | None) -> Mismatch | None:
+@dataclass(frozen=True, slots=True)
+class _InBooks:
+    """An invoice as our books have it."""
+
+    invoice_id: str
+    number: str
+    customer_id: str
+    status: str
+    stripe_invoice_id: str | None
+    is_closed: bool
+    paid_minor: int
+    refunded_minor: int
+    credited_minor: int
+    lost_in_disputes_minor: int
+
+
+def _compared(row: _InBooks, from_events: PaymentState | None) -> Mismatch | None:
     in_books = PaymentState(
-        row["status"], row["paid_minor"], row["refunded_minor"], row["credited_minor"], row["lost_in_disputes_minor"]
+        row.status, row.paid_minor, row.refunded_minor, row.credited_minor, row.lost_in_disputes_minor
     )
-    if from_events == in_books or (from_events is None and row["stripe_invoice_id"] is None):
+    if from_events == in_books or (from_events is None and row.stripe_invoice_id is None):
         return None
-    return Mismatch(row["invoice_id"], row["number"], row["customer_id"], in_books, from_events, bool(row["is_closed"]))
+    return Mismatch(row.invoice_id, row.number, row.customer_id, in_books, from_events, row.is_closed)
 
 
 def _is_after_closing(one: Mismatch) -> bool:
@@ -89,31 +105,3 @@ def _is_after_closing(one: Mismatch) -> bool:
     if one.from_events is None or not one.is_closed or one.in_books.status != "uncollectible":
         return False
     return one.from_events.status in ("paid", "void") and one.from_events.paid_minor == one.in_books.paid_minor
-
-
-_BOOKS = """
-SELECT i.invoice_id::text AS invoice_id, i.number, i.customer_id, i.status, c.stripe_invoice_id,
-    b.closed_at IS NOT NULL AS is_closed,
-    CAST(coalesce(p.paid_minor, 0) AS bigint) AS paid_minor,
-    CAST(coalesce(r.refunded_minor, 0) AS bigint) AS refunded_minor,
-    CAST(coalesce(n.credited_minor, 0) AS bigint) AS credited_minor,
-    CAST(coalesce(d.lost_minor, 0) AS bigint) AS lost_in_disputes_minor
-FROM billing.invoices AS i
-JOIN billing.stripe_charges AS c USING (invoice_id)
-LEFT JOIN billing.month_books AS b ON b.billing_month = i.billing_month
-LEFT JOIN (
-    SELECT invoice_id, sum(paid_minor) AS paid_minor FROM billing.stripe_payments GROUP BY 1
-) AS p USING (invoice_id)
-LEFT JOIN (
-    SELECT invoice_id, sum(amount_minor) AS refunded_minor FROM billing.stripe_refunds
-    WHERE status NOT IN ('failed', 'canceled') GROUP BY 1
-) AS r USING (invoice_id)
-LEFT JOIN (
-    SELECT invoice_id, sum(total_minor) AS credited_minor FROM billing.stripe_credit_notes
-    WHERE status = 'issued' GROUP BY 1
-) AS n USING (invoice_id)
-LEFT JOIN (
-    SELECT invoice_id, sum(amount_minor) AS lost_minor FROM billing.stripe_disputes WHERE status = 'lost' GROUP BY 1
-) AS d USING (invoice_id)
-ORDER BY i.invoice_number
-"""

@@ -1,16 +1,19 @@
 """The job `charge_month` and the janitor, run for real against an emulator: brakes are named where operators look."""
 
 import json
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import text
 
 from billing_pipeline.charging.brakes import pause_charging, resume_charging
 from billing_pipeline.cli import main
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.corrections.credit_notes import issue_credit_note
 from billing_pipeline.definitions import defs
 from billing_pipeline.defs.charge_follow_ups import charges_to_follow_up
 from billing_pipeline.defs.resources import Billing
@@ -30,6 +33,12 @@ def world(warehouse: Warehouse, stripe_of_commands: Emulated) -> World:
 
 def billing(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments)
+
+
+def logged(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """What a run's log says as a warning."""
+    entries = (record.event_log_entry for record in instance.get_records_for_run(run_id).records)
+    return [entry.user_message for entry in entries if entry.level == logging.WARNING and not entry.is_dagster_event]
 
 
 def follow_up(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
@@ -61,6 +70,9 @@ def test_a_pause_is_named_by_the_run_its_check_and_the_command_and_nothing_is_fi
     assert (outcome.success, outcome.warnings) == (True, [said])
     assert outcome.metadata["stripe_charges"]["brakes"] == said
     assert world.warehouse.scalar("SELECT status FROM billing.invoices") == "draft"
+    assert logged(instance, outcome.run_id) == [
+        f"brake {said}; what helps: `billing charges status` says why and since when, `billing charges resume` ends it"
+    ]
     assert f"brake on: {said}" in billing("charges", "status").stdout
     assert billing("charges", "resume", "--author", "ann", "--reason", "right now").exit_code == 0
     assert charge_month(instance, MONTH).warnings == []
@@ -76,6 +88,8 @@ def test_an_old_month_is_charged_only_if_the_runs_config_says_so(
     assert outcome.success
     [warning] = outcome.warnings
     assert warning.startswith("month_too_old: 2026-10 ended ")
+    [line] = logged(instance, outcome.run_id)
+    assert line == f"brake {warning}; what helps: `billing run --month 2026-10 --charge-old-month`"
     assert world.warehouse.scalar("SELECT status FROM billing.invoices") == "draft"
     assert charge_month(instance, MONTH, charge_old_month=True).warnings == []
     assert world.states() == {"a": ("paid", None)}
@@ -108,8 +122,6 @@ def test_the_janitor_asks_for_a_run_that_goes_on_with_what_was_left(world: World
     assert all(isinstance(request, dg.RunRequest) for request in requests)
     assert requests[0].run_key != requests[1].run_key
     with world.warehouse.transaction() as connection:
-        from sqlalchemy import text
-
         connection.execute(text("UPDATE billing.charge_follow_ups SET due_at = now()"))
     result = follow_up(instance)
     assert result.success
@@ -155,6 +167,29 @@ def test_the_story_of_an_invoice_is_told_and_a_retry_is_part_of_it(world: World)
         json.dumps(world.charges()["a"]["request_sha256"].hex()).strip('"'),
     ):
         assert part in told
+
+
+def test_a_parked_charge_is_voided_only_where_nothing_else_stands_on_its_invoice(world: World) -> None:
+    world.bill(Bill("a", card=None))
+    world.charge()
+    signature = Signature("ann", "goodwill")
+    issue_credit_note(world.warehouse, world.gateway(), "INV-00000001", signature, amount_minor=100)
+    with world.warehouse.transaction() as connection:
+        connection.execute(text("UPDATE billing.stripe_charges SET state = 'parked', reason_code = 'x', reason = 'x'"))
+    refused = billing("charges", "unpark", "INV-00000001", "--void", "--author", "ann", "--reason", "wrong")
+    assert refused.exit_code == 1
+    assert "INV-00000001 is not voided: a credit note has changed what is owed" in refused.stderr
+    assert world.states()["a"][0] == "parked"
+
+
+def test_a_parked_charge_is_voided_by_the_command(world: World) -> None:
+    world.bill(Bill("a", card=None))
+    world.charge()
+    with world.warehouse.transaction() as connection:
+        connection.execute(text("UPDATE billing.stripe_charges SET state = 'parked', reason_code = 'x', reason = 'x'"))
+    done = billing("charges", "unpark", "INV-00000001", "--void", "--author", "ann", "--reason", "wrong")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "INV-00000001 is void" in done.stdout
 
 
 @pytest.mark.parametrize(

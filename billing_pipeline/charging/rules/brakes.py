@@ -53,10 +53,10 @@ _HELPS = {
     "over_run_cap": "look at `billing charges list --month {month}`, then raise the setting for one run",
     "canary_failed": "`billing charges list --month {month}`, then run again or `billing charges release {month}`",
     "canary_unsettled": "nothing is to be done: the next pass goes on, or `billing charges release {month}`",
-    "month_too_old": "`billing run {month} --charge-old-month`",
+    "month_too_old": "`billing run --month {month} --charge-old-month`",
     "stripe_unavailable": "nothing is to be done: it goes on with Stripe's first answer (`billing charges status`)",
 }
-"""Code -> what an operator does about it; docs/charging.md has the whole table."""
+"""Code -> what an operator does about it; docs/brakes.md says more about each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""What charging needs of Stripe: plain values, and the operations as a Protocol. No HTTP and no SDK type belongs here.
+"""What charging and corrections need of Stripe: plain values, and the operations as protocols.
 
-stripe_gateway/gateway.py is the real one; tests have their own.
+No HTTP and no type of Stripe's SDK belongs here. stripe_gateway/gateway.py is the real one; tests have their own.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

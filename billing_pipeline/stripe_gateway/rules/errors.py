@@ -1,7 +1,8 @@
 """What an answer other than success means for a charge: one closed table.
 
 A row a case; whatever is not in the table parks the invoice with its evidence. Here: the meaning. Not here: how the
-SDK raises it (stripe_gateway/calls.py) and what is done about it (charging/rules/charging.py).
+SDK raises it (stripe_gateway/calls.py), and what is done about it (charging/steps.py, and
+corrections/credit_note_sending.py).
 
 Sources: https://docs.stripe.com/error-codes, https://docs.stripe.com/declines/codes,
 https://docs.stripe.com/error-low-level (a 5xx may have taken effect; it is stored under its key and replayed).
