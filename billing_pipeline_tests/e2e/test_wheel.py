@@ -79,6 +79,13 @@ def test_it_migrates_a_database_of_its_own_in_the_current_folder(installed: Path
     assert "0 migration(s) applied" in _run(installed, empty, "billing", "migrate")
 
 
+def test_it_tells_its_version_and_checks_a_price_book_without_a_database(installed: Path, empty: Path):
+    assert _run(installed, empty, "billing", "--version").startswith("billing ")
+    book = CHECKOUT / "billing_pipeline" / "pricing" / "price_books" / "lyceum.yaml"
+    assert "lyceum.yaml is right" in _run(installed, empty, "billing", "prices", "check", str(book))
+    assert list(empty.iterdir()) == []
+
+
 def test_its_dagster_loads_every_asset_and_keeps_its_instance_with_the_state(installed: Path, empty: Path):
     exported = _run(installed, empty, "billing", "env")
     _run(installed, empty, "billing", "stop")
