@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from . import payment_methods
+from . import customer_balance, payment_methods
 from .cards import TEST_CARDS
 from .errors import invalid, missing
 from .indexing import Body
-from .listing import Page, page
 from .payment_method_objects import EMPTY_ADDRESS
-from .routes import list_route, listing, retrieving, route
+from .routes import listing, retrieving, route
 from .store import new_id
 from .work import Work, merged_metadata, text_or_none
 
@@ -68,7 +65,7 @@ def create(work: Work, params: Body) -> Body:
         work.store.replace(body)
     work.announce("customer.created", body)
     if params.get("balance"):
-        body = change_balance(work, body, "usd", params["balance"], "initial", announce=False)
+        body = customer_balance.change(work, body, "usd", params["balance"], "initial", announce=False)
     return body
 
 
@@ -92,74 +89,18 @@ def update(work: Work, params: Body, customer: str) -> Body:
     work.update(before, after, "customer.updated")
     change = params["balance"] - before["balance"] if "balance" in params else 0
     if change:
-        after = change_balance(work, after, before["currency"] or "usd", change, "adjustment")
+        after = customer_balance.change(work, after, before["currency"] or "usd", change, "adjustment")
     return after
 
 
-def list_balance_transactions(work: Work, params: Body, customer: str) -> Page:
-    """GET /v1/customers/:id/balance_transactions."""
-    work.store.get("customer", customer, tombstones=True)
-    url = f"/v1/customers/{customer}/balance_transactions"
-    return page(work, "customer_balance_transaction", params, url, [("customer = ?", customer)])
-
-
-def create_balance_transaction(work: Work, params: Body, customer: str) -> Body:
-    """POST /v1/customers/:id/balance_transactions: a negative amount is a credit."""
-    owner = live(work, {"customer": customer})
-    for name in ("amount", "currency"):
-        if name not in params:
-            raise invalid(f"Missing required param: {name}.", code="parameter_missing", param=name)
-    change_balance(work, owner, params["currency"], params["amount"], "adjustment")
-    booked = next(iter(work.store.find("customer_balance_transaction", ("customer = ?", customer), newest_first=True)))
-    told = {"description": params.get("description"), "metadata": merged_metadata(None, params.get("metadata"))}
-    return work.update(booked, booked | told)
-
-
-def balance(customer: Body, currency: str) -> int:
-    """What the customer owes (positive) or has as credit (negative) in a currency, in minor units."""
-    per_currency: dict[str, int] = customer.get("invoice_credit_balance") or {}
-    return per_currency.get(currency, 0)
-
-
-def change_balance(
-    work: Work,
-    customer: Body,
-    currency: str,
-    amount_minor: int,
-    type_: str,
-    *,
-    announce: bool = True,
-    **links: Any,
-) -> Body:
-    """Move the customer's balance and book it; drafts show the new balance at once. Returns the customer."""
-    per_currency = dict(customer.get("invoice_credit_balance") or {})
-    per_currency[currency] = per_currency.get(currency, 0) + amount_minor
-    after = customer | {"invoice_credit_balance": per_currency, "currency": customer["currency"] or currency}
-    after["balance"] = per_currency.get(after["currency"], 0)
-    work.update(customer, after, *(["customer.updated"] if announce else []))
-    work.create(
-        {
-            "id": new_id("cbtxn"),
-            "object": "customer_balance_transaction",
-            "amount": amount_minor,
-            "checkout_session": None,
-            "created": work.now,
-            "credit_note": links.get("credit_note"),
-            "currency": currency,
-            "customer": customer["id"],
-            "customer_account": None,
-            "description": None,
-            "ending_balance": per_currency[currency],
-            "invoice": links.get("invoice"),
-            "livemode": False,
-            "metadata": {},
-            "type": type_,
-        }
-    )
-    for draft in work.store.find("invoice", ("customer = ?", customer["id"]), ("status = ?", "draft")):
-        if draft["currency"] == currency and draft["id"] != links.get("invoice"):
-            work.store.replace(draft | {"starting_balance": per_currency[currency]})
-    return after
+def live(work: Work, params: Body) -> Body:
+    """The customer that a request names and that must not be deleted."""
+    if "customer" not in params:
+        raise invalid("Missing required param: customer.", code="parameter_missing", param="customer")
+    customer = work.store.get("customer", params["customer"], "customer", tombstones=True)
+    if customer.get("deleted"):
+        raise missing("customer", params["customer"], "customer")
+    return customer
 
 
 def _address(params: Body, old: Body | None) -> Body | None:
@@ -182,32 +123,13 @@ def _check_prefix(params: Body) -> None:
         raise invalid("invoice_prefix must be 3 to 12 uppercase letters or numbers.", param="invoice_prefix")
 
 
-def live(work: Work, params: Body) -> Body:
-    """The customer that a request names and that must not be deleted."""
-    if "customer" not in params:
-        raise invalid("Missing required param: customer.", code="parameter_missing", param="customer")
-    customer = work.store.get("customer", params["customer"], "customer", tombstones=True)
-    if customer.get("deleted"):
-        raise missing("customer", params["customer"], "customer")
-    return customer
-
-
 CUSTOMER = (
     "address balance business_name description email individual_name invoice_prefix metadata name "
     "next_invoice_sequence phone invoice_settings.default_payment_method invoice_settings.footer"
 )
-BALANCE_TRANSACTIONS = "/v1/customers/:customer/balance_transactions"
 ROUTES = (
     route("POST", "/v1/customers", "CustomerCreate", create, f"{CUSTOMER} payment_method"),
     listing("/v1/customers", "CustomerList", "customer", email="tag"),
     retrieving("/v1/customers/:customer", "CustomerRetrieve", "customer", tombstones=True),
     route("POST", "/v1/customers/:customer", "CustomerUpdate", update, CUSTOMER),
-    list_route(BALANCE_TRANSACTIONS, "CustomerBalanceTransactionList", list_balance_transactions),
-    route(
-        "POST",
-        BALANCE_TRANSACTIONS,
-        "CustomerBalanceTransactionCreate",
-        create_balance_transaction,
-        "amount currency description metadata",
-    ),
 )

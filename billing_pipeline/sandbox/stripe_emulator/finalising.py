@@ -7,7 +7,7 @@ https://docs.stripe.com/invoicing/invoice-edits (revisions).
 
 from __future__ import annotations
 
-from . import currencies, customers, invoice_endings, invoice_payments
+from . import currencies, customer_balance, invoice_endings, invoice_payments
 from .errors import invalid
 from .indexing import Body
 from .invoice_objects import AUTO_ADVANCE_S
@@ -32,7 +32,7 @@ def finalise(work: Work, before: Body) -> Body:
     """Number, applied balance, and an open invoice with a payment intent or one that is paid at once."""
     customer = work.store.get("customer", before["customer"], "customer")
     currency = before["currency"]
-    starting = customers.balance(customer, currency)
+    starting = customer_balance.of(customer, currency)
     needed = before["total"] + starting
     below_minimum = 0 < needed < currencies.minimum_minor(currency)
     due = 0 if below_minimum else max(0, needed)
@@ -42,7 +42,7 @@ def finalise(work: Work, before: Body) -> Body:
         )
     ending = needed - due
     if ending != starting:
-        customer = customers.change_balance(
+        customer = customer_balance.change(
             work, customer, currency, ending - starting, "applied_to_invoice", invoice=before["id"]
         )
     sequence = customer["next_invoice_sequence"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import customers, invoice_payments
+from . import customer_balance, invoice_payments
 from .errors import invalid
 from .indexing import Body
 from .routes import route
@@ -30,7 +30,7 @@ def void(work: Work, params: Body, invoice: str) -> Body:
     restored = before["starting_balance"] - before["ending_balance"]
     customer = work.store.get("customer", before["customer"], tombstones=True)
     if restored and not customer.get("deleted"):
-        customers.change_balance(
+        customer_balance.change(
             work, customer, before["currency"], restored, "unapplied_from_invoice", invoice=before["id"]
         )
     transitions = before["status_transitions"] | {"voided_at": work.now}

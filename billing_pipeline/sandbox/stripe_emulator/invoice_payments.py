@@ -5,7 +5,7 @@ Sources: https://docs.stripe.com/invoicing/partial-payments, https://docs.stripe
 
 from __future__ import annotations
 
-from . import customers
+from . import customer_balance
 from .confirming import confirm
 from .errors import StripeError, invalid
 from .indexing import Body
@@ -100,7 +100,7 @@ def _overpaid(work: Work, invoice: Body, excess_minor: int) -> Body:
     owner = work.store.get("customer", invoice["customer"], tombstones=True)
     if not owner.get("deleted"):
         currency = invoice["currency"]
-        customers.change_balance(work, owner, currency, -excess_minor, "invoice_overpaid", invoice=invoice["id"])
+        customer_balance.change(work, owner, currency, -excess_minor, "invoice_overpaid", invoice=invoice["id"])
     after = invoice | {"amount_overpaid": invoice["amount_overpaid"] + excess_minor}
     return work.update(invoice, after, "invoice.updated", "invoice.overpaid")
 

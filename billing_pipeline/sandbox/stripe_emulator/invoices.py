@@ -5,7 +5,7 @@ Their lines are in `invoice_lines`; finalising, paying and ending them is in `co
 
 from __future__ import annotations
 
-from . import currencies, customers, payment_methods
+from . import currencies, customer_balance, customers, payment_methods
 from .errors import invalid
 from .indexing import Body
 from .invoice_objects import AUTO_ADVANCE_S, due_date, new_invoice
@@ -26,7 +26,7 @@ def create(work: Work, params: Body) -> Body:
     currency = currencies.known(params["currency"]) if "currency" in params else customer["currency"] or "usd"
     if params.get("default_payment_method"):
         payment_methods.attached(work, customer["id"], params["default_payment_method"], "default_payment_method")
-    invoice = new_invoice(work, customer, currency, params, customers.balance(customer, currency))
+    invoice = new_invoice(work, customer, currency, params, customer_balance.of(customer, currency))
     invoice = with_lines(invoice, [])
     if original:
         invoice |= copied(original)

@@ -8,6 +8,7 @@ from . import (
     checkout_sessions,
     collection,
     credit_notes,
+    customer_balance,
     customer_deletion,
     customers,
     disputes,
@@ -30,6 +31,7 @@ from .routes import Route
 ROUTES: tuple[Route, ...] = (
     *customers.ROUTES,
     *customer_deletion.ROUTES,
+    *customer_balance.ROUTES,
     *payment_methods.ROUTES,
     *invoices.ROUTES,
     *invoice_lines.ROUTES,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from . import collection, currencies, customers, finalising, invoice_endings, payment_methods
+from . import collection, currencies, customer_balance, customers, finalising, invoice_endings, payment_methods
 from .errors import StripeError, invalid
 from .indexing import Body
 from .invoice_objects import due_date, new_invoice
@@ -55,7 +55,7 @@ def _first_invoice(work: Work, customer: Body, subscription: Body, behavior: str
     if subscription["days_until_due"] is not None:
         params["days_until_due"] = subscription["days_until_due"]
     currency = subscription["currency"]
-    invoice = new_invoice(work, customer, currency, params, customers.balance(customer, currency))
+    invoice = new_invoice(work, customer, currency, params, customer_balance.of(customer, currency))
     details = {"metadata": subscription["metadata"], "subscription": subscription["id"]}
     invoice |= {
         "billing_reason": "subscription_create",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
 from operator import attrgetter
@@ -31,18 +31,13 @@ import stripe.params
 from stripe._request_options import RequestOptions
 from typing_extensions import is_typeddict
 
+from . import parameter_values as values
 from .errors import StripeError, invalid, unsupported
 from .forms import Raw
-
-Check = Callable[[Raw, str], Any]
+from .parameter_values import Check
 
 _NAMES = {"StripeContext": object, "Mapping": Mapping, "Dict": Dict, "List": List}  # noqa: UP006
-_INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 _INDEX = re.compile(r"\d{1,6}", re.ASCII)
-_DECIMAL = re.compile(r"-?\d{1,20}(\.\d+)?", re.ASCII)
-DECIMAL_PLACES_MAX = 12
-METADATA_KEYS_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX = 50, 40, 500
-STRING_MAX = 5_000
 
 
 @cache
@@ -89,7 +84,7 @@ def _object(typed_dict: Any) -> Check:
     options = RequestOptions.__annotations__ if RequestOptions in getattr(typed_dict, "__orig_bases__", ()) else {}
     required = [name for name in typed_dict.__required_keys__ if name not in options]
     fields = {
-        name: _metadata if name in {"metadata", "invoice_metadata"} else _lazy(_bare(hint))
+        name: values.metadata if name in {"metadata", "invoice_metadata"} else _lazy(_bare(hint))
         for name, hint in hints.items()
         if name not in options
     }
@@ -134,19 +129,19 @@ def _compile(hint: Any) -> Check:
     if origin in {Union, types.UnionType}:
         return _union(args)
     if origin is Literal:
-        return _enum([str(value) for value in args])
+        return values.enum([str(value) for value in args])
     if origin is list:
         return _array(_lazy(args[0]))
     if origin is dict:
-        return _hash
+        return values.string_hash
     if is_typeddict(hint):
         return _object(hint)
     scalars: dict[Any, Check] = {
-        str: _string,
-        int: _integer,
-        bool: _boolean,
-        Decimal: _decimal,
-        float: _float,
+        str: values.string,
+        int: values.integer,
+        bool: values.boolean,
+        Decimal: values.decimal,
+        float: values.floating,
     }
     if hint not in scalars:
         raise TypeError(f"no checker for {hint!r}: the SDK uses a type the emulator has not met")
@@ -162,7 +157,7 @@ def _union(args: tuple[Any, ...]) -> Check:
     containers = [_compile(arg) for arg in others if get_origin(arg) in {list, dict} or is_typeddict(arg)]
     scalars = [_compile(arg) for arg in others if get_origin(arg) not in {list, dict} and not is_typeddict(arg)]
     if literals and not scalars:
-        scalars = [_enum(literals)]
+        scalars = [values.enum(literals)]
 
     def check_union(raw: Raw, path: str) -> Any:
         if isinstance(raw, str):
@@ -196,94 +191,3 @@ def _array(item: Check) -> Check:
         return [item(value, f"{path}[{index}]") for index, value in enumerate(values)]
 
     return check_array
-
-
-def _hash(raw: Raw, path: str) -> dict[str, str]:
-    if not isinstance(raw, dict):
-        raise invalid("Invalid hash", param=path)
-    return {key: _string(value, f"{path}[{key}]") for key, value in raw.items()}
-
-
-def _metadata(raw: Raw, path: str) -> dict[str, str] | Literal[""]:
-    """Limits of https://docs.stripe.com/api/metadata; unsetting happens where the old metadata is known."""
-    if raw == "":
-        return ""
-    values = _hash(raw, path)
-    if len(values) > METADATA_KEYS_MAX:
-        raise invalid(f"Metadata can have at most {METADATA_KEYS_MAX} keys.", param=path)
-    for key, value in values.items():
-        if len(key) > METADATA_KEY_MAX:
-            raise invalid(
-                f"Metadata keys must be at most {METADATA_KEY_MAX} characters. '{key}' has {len(key)}.",
-                param=path,
-            )
-        if len(value) > METADATA_VALUE_MAX:
-            raise invalid(
-                f"Metadata values can have up to {METADATA_VALUE_MAX} characters, but you passed in a "
-                f"value that is {len(value)} characters. Invalid value: {value}",
-                param=f"{path}[{key}]",
-            )
-    return values
-
-
-def _string(raw: Raw, path: str) -> str:
-    if not isinstance(raw, str):
-        raise invalid("Invalid string", param=path)
-    if len(raw) > STRING_MAX:
-        raise invalid(f"Invalid string: must be at most {STRING_MAX} characters", param=path)
-    return raw
-
-
-def _not_empty(raw: Raw, path: str, kind: str) -> str:
-    if not isinstance(raw, str):
-        raise invalid(f"Invalid {kind}", param=path)
-    if raw == "":
-        raise invalid(
-            f"You passed an empty string for '{path}'. We assume empty values are an attempt to unset a "
-            f"parameter; however '{path}' cannot be unset. You should remove '{path}' from your request or "
-            "supply a non-empty value.",
-            code="parameter_invalid_empty",
-            param=path,
-        )
-    return raw
-
-
-def _enum(values: list[str]) -> Check:
-    def check_enum(raw: Raw, path: str) -> str:
-        text = _not_empty(raw, path, "string")
-        if text not in values:
-            allowed = " or ".join([", ".join(values[:-1]), values[-1]]) if len(values) > 1 else values[0]
-            raise invalid(f"Invalid {path}: must be one of {allowed}", param=path)
-        return text
-
-    return check_enum
-
-
-def _integer(raw: Raw, path: str) -> int:
-    text = _not_empty(raw, path, "integer")
-    if not _INTEGER.fullmatch(text):
-        raise invalid(f"Invalid integer: {text}", code="parameter_invalid_integer", param=path)
-    return int(text)
-
-
-def _boolean(raw: Raw, path: str) -> bool:
-    text = _not_empty(raw, path, "boolean")
-    if text not in {"true", "false"}:
-        raise invalid(f"Invalid boolean: {text}", param=path)
-    return text == "true"
-
-
-def _decimal(raw: Raw, path: str) -> Decimal:
-    text = _not_empty(raw, path, "decimal")
-    if not _DECIMAL.fullmatch(text):
-        raise invalid(f"Invalid decimal: {text}; must contain only digits and at most one point", param=path)
-    if len(text.partition(".")[2]) > DECIMAL_PLACES_MAX:
-        raise invalid(
-            f"Invalid decimal: {text}; must contain at maximum {DECIMAL_PLACES_MAX} decimal places.",
-            param=path,
-        )
-    return Decimal(text)
-
-
-def _float(raw: Raw, path: str) -> float:
-    return float(_decimal(raw, path))
