@@ -32,6 +32,9 @@ def invoice(number: int, customer_id: str, total_minor: int, **changed: Any) -> 
         "reason_code": None,
         "reason": None,
         "stripe_invoice_id": f"in_{customer_id}",
+        "supplement_no": 0,
+        "credited_minor": 0,
+        "adjusted_minor": 0,
         **changed,
     }
 
@@ -170,3 +173,26 @@ def test_a_voided_invoice_at_stripe_is_no_twin():
     month, at_stripe, payments = good()
     at_stripe.append(replace(at_stripe[0], stripe_id="in_void", status="void"))
     assert failed(month, at_stripe, payments) == set()
+
+
+def test_an_adjustment_is_a_part_of_the_total_and_not_of_what_the_price_list_says():
+    month, at_stripe, payments = good()
+    adjusted = changed_invoice(month, 0, adjusted_minor=-500, total_minor=month.invoices[0]["total_minor"] - 500)
+    at_stripe[0] = replace(at_stripe[0], total_minor=at_stripe[0].total_minor - 500)
+    assert failed(adjusted, at_stripe, payments) == set()
+
+
+def test_an_example_that_somebody_left_unbilled_is_no_example_of_a_price():
+    month, at_stripe, payments = good()
+    voided = month.invoices[0]
+    reason = {"customer_id": voided["customer_id"], "invoice_id": None, "reason": "voided and not billed again"}
+    month = replace(month, invoices=month.invoices[1:], lines=month.lines[1:], coverage=[reason, *month.coverage[1:]])
+    at_stripe[0] = replace(at_stripe[0], status="void")
+    assert failed(month, at_stripe, {**payments, "in_00001": 0}) == set()
+
+
+def test_what_was_credited_in_full_is_paid_without_a_card():
+    month, at_stripe, payments = good()
+    credited = changed_invoice(month, 3, status="paid", state="paid", reason_code=None, credited_minor=1_234)
+    at_stripe[-1] = replace(at_stripe[-1], status="paid", amount_due_minor=0)
+    assert failed(credited, at_stripe, payments) == set()

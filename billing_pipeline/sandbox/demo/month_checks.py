@@ -97,15 +97,23 @@ def _totals(month: Month) -> Iterator[str]:
     for line in month.lines:
         sums[line["invoice_id"]] += line["amount_minor"]
     for invoice in month.invoices:
-        if sums.pop(invoice["invoice_id"], None) != invoice["total_minor"]:
+        lines_minor = sums.pop(invoice["invoice_id"], None if not invoice["adjusted_minor"] else 0)
+        if lines_minor is None or lines_minor + invoice["adjusted_minor"] != invoice["total_minor"]:
             yield f"{_name(invoice)}: total {_amount(invoice)} is not the sum of its lines"
     for invoice_id in sums:
         yield f"lines of {invoice_id} have no invoice"
 
 
 def _examples(month: Month) -> Iterator[str]:
+    unbilled = {row["customer_id"] for row in month.coverage if row["invoice_id"] is None and row["reason"] is not None}
     for example in EXAMPLES:
-        found = [row["total_minor"] for row in month.invoices if row["customer_id"] == example.customer_id]
+        if example.customer_id in unbilled:
+            continue
+        found = [
+            row["total_minor"] - row["adjusted_minor"]
+            for row in month.invoices
+            if row["customer_id"] == example.customer_id and not row["supplement_no"]
+        ]
         if found != [example.expected_minor]:
             totals = ", ".join(format_minor(total, example.currency) for total in found) or "no invoice"
             yield f"{example.name}: {totals}, expected {format_minor(example.expected_minor or 0, example.currency)}"
@@ -131,8 +139,9 @@ def _reasons(month: Month) -> Iterator[str]:
     for invoice in month.invoices:
         if invoice["customer_id"] not in seeded:
             continue
-        # an invoice of zero is paid without a card
-        expected = seeded[invoice["customer_id"]] if invoice["total_minor"] else None
+        # an invoice of zero, or credited in full, is paid without a card
+        due_minor = invoice["total_minor"] - invoice["credited_minor"]
+        expected = seeded[invoice["customer_id"]] if due_minor else None
         found = None if invoice["status"] == "paid" else invoice["reason_code"]
         if found != expected:
             yield f"{_name(invoice)}: {found or 'paid'}, expected {expected or 'paid'}"
