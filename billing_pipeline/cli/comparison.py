@@ -24,7 +24,6 @@ from billing_pipeline.comparison.rules.month_diff import (
     unexplained,
     waterfalls,
 )
-from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.pricing.book_file import read_book_file
 from billing_pipeline.settings import load_settings
@@ -66,28 +65,24 @@ def run_shadow(
     from billing_pipeline.comparison.shadow import month_lines, shadow_month
     from billing_pipeline.comparison.shadow_of_code import shadow_by_code
     from billing_pipeline.core.months import month_before
-    from billing_pipeline.pricing.rules.rating import RatingError
 
     path = price_book or load_settings().pricing.price_book
     books, expected = read_book_file(path).books, _expected(reports)
     warehouse = open_database()
     now, notes = datetime.now(UTC), [f"Price book: {path.name}."]
-    try:
-        if code is None:
-            shadow = shadow_month(warehouse, month, books, now, as_of=as_of, carry_forward=carry_forward)
-        else:
-            built = shadow_by_code(warehouse, code, month, path, now, as_of=as_of, carry_forward=carry_forward)
-            shadow = built.shadow
-            notes.append(f"Code: {built.code}.")
-    except RatingError as error:
-        raise UserError(str(error)) from None
+    if code is None:
+        shadow = shadow_month(warehouse, month, books, now, as_of=as_of, carry_forward=carry_forward)
+    else:
+        built = shadow_by_code(warehouse, code, month, path, now, as_of=as_of, carry_forward=carry_forward)
+        shadow = built.shadow
+        notes.append(f"Code: {built.code}.")
     last = month_before(month)
     # a shadow has no adjustments: they are decisions, not usage
     booked, earlier = (month_lines(warehouse, which, RATED) for which in (month, last))
     names = (f"{last:%Y-%m}", f"{month:%Y-%m} (shadow)")
     falls = waterfalls(earlier, shadow.lines, differences(earlier, shadow.lines))
     if shadow.unpriced_snapshots:
-        notes.append(f"{shadow.unpriced_snapshots} snapshot(s) without a price in it would go to quarantine.")
+        notes.append(f"{shadow.unpriced_snapshots} snapshot(s) that it cannot price would go to quarantine.")
     found = differences(booked, shadow.lines)
     title = f"{month:%Y-%m}: the shadow against the books"
     comparison = Comparison(title, "In the books", "Shadow", found, notes)

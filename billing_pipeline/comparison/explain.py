@@ -21,7 +21,7 @@ from billing_pipeline.invoicing.rules.charge_request import BilledInvoice, Bille
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.prices_in_use import read_prices
-from billing_pipeline.pricing.rules.rating import RatingError, rate
+from billing_pipeline.pricing.rules.rating import rate
 from billing_pipeline.pricing.rules.rating_frames import LINE_SCHEMA, SNAPSHOT_SCHEMA
 from billing_pipeline.usage.rules.measuring import Counted, measure
 
@@ -148,7 +148,7 @@ def _rate(found: Sequence[Explained], prices: pd.DataFrame) -> dict[str, list[Ro
     ).to_pandas(types_mapper=pd.ArrowDtype)
     try:
         return _by_invoice(pa.Table.from_pandas(rate(frame, prices).lines, preserve_index=False).to_pylist())
-    except (RatingError, ValueError):  # two rows for one price: the book changed between two invoices
+    except ValueError:  # two rows for one price: the book changed between two invoices
         return defaultdict(list)
 
 

@@ -72,7 +72,6 @@ def shadow_month(
 
     Raises:
         MonthTooFarError: months between this one and those laid out would have to be laid out first.
-        RatingError: a value does not fit; names customer, meter and value.
     """
     unpriced: list[pa.Table] = []
     with _scratch(warehouse) as connection:

@@ -5,7 +5,6 @@ from datetime import date
 import dagster as dg
 
 from billing_pipeline.core.money import format_minor
-from billing_pipeline.defs.failures import explained
 from billing_pipeline.defs.metadata import (
     column_lineage,
     markdown_table,
@@ -19,7 +18,6 @@ from billing_pipeline.defs.remedies import check, what_to_do
 from billing_pipeline.defs.resources import Billing
 from billing_pipeline.defs.stages import BOOKS
 from billing_pipeline.invoicing import billing_drift as build_drift
-from billing_pipeline.pricing.rules.rating import RatingError
 
 IMMATERIAL = "drift_is_immaterial"
 
@@ -56,8 +54,7 @@ def billing_drift(context: dg.AssetExecutionContext, billing: Billing) -> dg.Mat
     Changes no invoice and charges nobody; a difference is settled on purpose, with `billing settle`.
     """
     month = month_of(context)
-    with explained(RatingError):
-        built = build_drift.build(billing.warehouse, month, context.run.run_id)
+    built = build_drift.build(billing.warehouse, month, context.run.run_id)
     return dg.MaterializeResult(
         metadata={
             **table_metadata(billing.warehouse, "billing_drift", built.row_count),

@@ -3,13 +3,11 @@
 import dagster as dg
 
 from billing_pipeline.defs.checks import gate_checks
-from billing_pipeline.defs.failures import explained
 from billing_pipeline.defs.metadata import column_lineage, markdown_table, report, table_metadata, totals_by_currency
 from billing_pipeline.defs.partitions import month_of, monthly_asset
 from billing_pipeline.defs.resources import Billing
 from billing_pipeline.defs.stages import DRAFTS
 from billing_pipeline.invoicing import invoice_line_items as build_lines
-from billing_pipeline.pricing.rules.rating import RatingError
 
 _LINEAGE = column_lineage(
     {
@@ -35,8 +33,7 @@ def invoice_line_items(context: dg.AssetExecutionContext, billing: Billing) -> d
     Lines of invoices that are final stay as they are. Usage without a price is set aside; `quarantine` names it.
     """
     month = month_of(context)
-    with explained(RatingError):
-        built = build_lines.build(billing.warehouse, month, context.run.run_id)
+    built = build_lines.build(billing.warehouse, month, context.run.run_id)
     return dg.MaterializeResult(
         metadata={
             **table_metadata(billing.warehouse, "invoice_line_items", built.row_count),

@@ -30,11 +30,8 @@ class BuiltDrift(Built):
 def build(warehouse: Warehouse, month: date, run_id: str) -> BuiltDrift:
     """Compare the month's finalised invoices that are not void with what the newest snapshots and the prices give.
 
-    Nothing that is billed is touched, and nothing is settled. Usage that came in after the billing and has no price
-    goes to quarantine.
-
-    Raises:
-        RatingError: a value does not fit; names customer, meter and value.
+    Nothing that is billed is touched, and nothing is settled. Usage that came in after the billing and cannot be
+    priced goes to quarantine.
     """
     with owned_month(warehouse, month) as connection:
         scope = {"month": month, "run_id": run_id}

@@ -43,7 +43,7 @@ _UNPRICED = (
 
 @dataclass(frozen=True)
 class BuiltLines(Built):
-    """Also the snapshots that no price covers, now in quarantine."""
+    """Also the snapshots that could not be priced, now in quarantine."""
 
     unpriced_snapshots: int
 
@@ -52,10 +52,7 @@ def build(warehouse: Warehouse, month: date, run_id: str, *, block_bytes: int = 
     """Price the month's snapshots whose period has no finalised invoice.
 
     Invoices whose lines come out as they were are left alone; a draft whose lines differ is dropped with them, and the
-    invoices asset drafts it anew.
-
-    Raises:
-        RatingError: a value does not fit; names customer, meter and value.
+    invoices asset drafts it anew. What has no price, or is too large to be billed, goes to quarantine.
     """
     with owned_month(warehouse, month) as connection:
         scope = {"month": month}
@@ -165,7 +162,7 @@ def _replace_changed(connection: Connection, scope: dict[str, Any]) -> tuple[int
 def quarantine_unpriced(
     connection: Connection, stage: str, scope: str, unpriced: list[pa.Table], month: date, run_id: str
 ) -> None:
-    """Make the quarantine of a stage and month, within `scope`, what rating found no price for."""
+    """Make the quarantine of a stage and month, within `scope`, what rating set aside."""
     connection.execute(
         text("CREATE TEMP TABLE unpriced ON COMMIT DROP AS SELECT * FROM billing.usage_quarantine WITH NO DATA")
     )

@@ -10,7 +10,6 @@ from sqlalchemy.exc import IntegrityError
 
 from billing_pipeline.invoicing import invoice_line_items, invoices
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.pricing.rules.rating import RatingError
 from billing_pipeline.usage import usage_snapshots
 from billing_pipeline_tests.databases import copied_database, filled_database
 from billing_pipeline_tests.month_rows import (
@@ -296,14 +295,19 @@ def test_identifiers_with_any_printable_character_survive(warehouse):
     assert warehouse.scalar("SELECT count(*) FROM billing.invoices") == len(names)
 
 
-def test_an_amount_too_large_to_bill_names_customer_and_meter_and_leaves_the_month_as_it_was(billed):
-    before = checksums(billed)
+def test_an_amount_too_large_to_bill_is_set_aside_and_everything_else_is_billed(billed):
     add_usage(billed, [Event("huge", "ann", "peak", "999999999999999999", at("2025-10-05"))])
     load_book(billed, BOOKS.replace('"3"', '"999999999999999999"'))
-    usage_snapshots.build(billed, OCTOBER, "run")
-    with pytest.raises(RatingError, match=r"customer ann, meter peak: .* does not fit"):
-        invoice_line_items.build(billed, OCTOBER, "run")
-    assert checksums(billed, ["invoice_line_items", "invoices"])["invoices"] == before["invoices"]
+    bill(billed, OCTOBER)
+    aside = billed.rows("SELECT customer_id, meter, reason FROM billing.usage_quarantine WHERE customer_id = 'ann'")
+    assert aside == [{"customer_id": "ann", "meter": "peak", "reason": "an amount larger than can be billed"}]
+    billed_meters = (
+        "SELECT DISTINCT meter FROM billing.invoice_line_items WHERE customer_id = 'ann' AND billing_month = :m"
+    )
+    assert "peak" not in {row["meter"] for row in billed.rows(billed_meters, m=OCTOBER)}
+    assert billed.scalar(
+        "SELECT count(*) FROM billing.invoices WHERE customer_id = 'ann' AND billing_month = :m", m=OCTOBER
+    )
 
 
 def test_two_drafts_of_a_period_cannot_be(billed):

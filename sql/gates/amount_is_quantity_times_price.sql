@@ -1,5 +1,5 @@
 -- Lines whose rate is not that of a price in use and in force at the period's start, or whose amount is not quantity
--- times rate, rounded once.
+-- times rate, rounded once; and the lines of a price with a minimum that do not add up to it, or reach it by a line too many.
 SELECT b.customer_id, b.meter, b.dimensions, b.quantity, b.unit_amount, p.unit_amount AS price, b.amount_minor
 FROM (SELECT * FROM {batch}) AS b
 INNER JOIN billing.billing_periods AS d USING (period_id)
@@ -22,3 +22,31 @@ WHERE NOT EXISTS (SELECT FROM billing.invoices AS i WHERE i.invoice_id = b.invoi
         OR b.exact_amount <> b.quantity * b.unit_amount
         OR b.amount_minor <> billing.to_minor(b.quantity * b.unit_amount, b.currency)
     )
+UNION ALL
+SELECT
+    m.customer_id,
+    m.meter,
+    '{{}}',
+    m.minimum_lines,
+    m.minimum,
+    m.minimum,
+    cast(m.amount_minor AS bigint)
+FROM (
+    SELECT
+        b.invoice_id,
+        b.customer_id,
+        b.meter,
+        max(p.minimum) AS minimum,
+        billing.to_minor(max(p.minimum), b.currency) AS minimum_minor,
+        bool_or(b.usage_quantity > 0) AS used,
+        count(*) FILTER (WHERE b.kind = 'minimum') AS minimum_lines,
+        coalesce(sum(b.amount_minor) FILTER (WHERE b.kind = 'usage'), 0) AS usage_minor,
+        sum(b.amount_minor) AS amount_minor
+    FROM (SELECT * FROM {batch}) AS b
+    INNER JOIN billing.prices AS p USING (price_id)
+    WHERE p.minimum IS NOT NULL
+        AND NOT EXISTS (SELECT FROM billing.invoices AS i WHERE i.invoice_id = b.invoice_id AND i.status <> 'draft')
+    GROUP BY b.invoice_id, b.customer_id, b.meter, b.currency, p.customer_id, p.version_id
+) AS m
+WHERE m.amount_minor <> CASE WHEN m.used THEN greatest(m.usage_minor, m.minimum_minor) ELSE m.usage_minor END
+    OR m.minimum_lines <> (m.used AND m.usage_minor < m.minimum_minor)::integer

@@ -7,13 +7,14 @@ Work per snapshot is done by Arrow and NumPy; Python sees each distinct text and
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from billing_pipeline.core.money import AmountOutOfRangeError, to_minor
+from billing_pipeline.core.money import AMOUNT_MINOR_MAX, AmountOutOfRangeError, exponent, to_minor
 from billing_pipeline.core.money_columns import Array, to_minor_array
 from billing_pipeline.pricing.rules.descriptions import default_description, fill, minimum_description
 from billing_pipeline.pricing.rules.rating_frames import (
@@ -31,19 +32,21 @@ from billing_pipeline.pricing.rules.rating_frames import (
     to_frame,
     values,
 )
-from billing_pipeline.pricing.rules.rating_models import ONE, ZERO, Parts, QuantityOutOfRangeError, split
+from billing_pipeline.pricing.rules.rating_models import ONE, ZERO, DoesNotFitError, Parts, split
 from billing_pipeline.pricing.rules.rating_prices import PriceTable, index_prices, parse_dimensions, resolve
 
-__all__ = ["Rated", "RatingError", "price_frame", "rate"]
+__all__ = ["Rated", "price_frame", "rate"]
 
 NEGATIVE = "negative quantity"
+AMOUNT_TOO_LARGE = "an amount larger than can be billed"
+TOTAL_TOO_LARGE = "an invoice total larger than can be billed"
 
-# Room for the sum of a million amounts of the largest size, and for one subtraction more.
-_SUM = pa.decimal256(75, 24)
-
-
-class RatingError(ValueError):
-    """A quantity or amount too large to be billed; the message names customer, meter and value."""
+# Room for the sum of a million million amounts of the largest size.
+_SUM_MINOR = pa.decimal256(38, 0)
+_MINOR_MAX = pa.scalar(Decimal(AMOUNT_MINOR_MAX), _SUM_MINOR)
+_ZERO_MINOR = pa.scalar(Decimal(0), _SUM_MINOR)
+# What a rate holds before the point: numeric(30,12).
+_MAJOR_MAX = pa.scalar(Decimal(10**18 - 1), _SUM_MINOR)
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,10 @@ def rate(snapshots: pd.DataFrame, prices: pd.DataFrame) -> Rated:
     the book's price before the customer's own, and numbered from 1 within an invoice; how the frames' rows are
     sorted changes only the order of invoices. For every line `exact_amount = quantity * unit_amount`, and
     `amount_minor` is that, rounded once. A price's minimum is reached by one further line of kind `minimum`
-    per invoice.
+    per invoice: what the rounded lines lack of it, so that they add up to it in what the customer reads.
+    What is too large to be billed goes to `unpriced` and leaves the others as they are.
 
-    Raises RatingError for a value that does not fit, ValueError for frames of other columns or types.
+    Raises ValueError for frames of other columns or types.
     """
     columns = read_frame(snapshots, SNAPSHOT_SCHEMA, "snapshots")
     table = index_prices(read_frame(prices, PRICE_SCHEMA, "prices"))
@@ -73,28 +77,33 @@ def rate(snapshots: pd.DataFrame, prices: pd.DataFrame) -> Rated:
     reasons = [*resolution.reasons, NEGATIVE]
     negative = pc.less(columns["quantity"], ZERO).to_numpy(zero_copy_only=False)
     reason_code = np.where(negative & (resolution.price_set >= 0), len(reasons) - 1, resolution.reason_code)
-    billed = np.flatnonzero(reason_code < 0)
+    while True:
+        billed = np.flatnonzero(reason_code < 0)
+        try:
+            parts = split(billed, resolution.price_set[billed], take(columns["quantity"], billed), table)
+            lines = _Lines(columns, table, parts).columns()
+            break
+        except DoesNotFitError as error:  # at least one snapshot fewer is billed the next time
+            reasons.append(error.reason)
+            reason_code[error.snapshots] = len(reasons) - 1
+
     unbilled = np.flatnonzero(reason_code >= 0)
     unpriced = {name: take(column, unbilled) for name, column in columns.items()}
     unpriced["reason"] = take(pa.array(reasons, pa.string()), reason_code[unbilled])
-
-    try:
-        parts = split(billed, resolution.price_set[billed], take(columns["quantity"], billed), table)
-    except QuantityOutOfRangeError as error:
-        raise RatingError(f"{_where(columns, error.snapshot)}: {error}") from None
     return Rated(
-        lines=to_frame(_Lines(columns, table, parts).columns(), LINE_SCHEMA),
+        lines=to_frame(lines, LINE_SCHEMA),
         unpriced=to_frame(unpriced, SNAPSHOT_SCHEMA.append(pa.field("reason", pa.string()))),
     )
 
 
 @dataclass(frozen=True)
 class _Minimums:
-    """The further lines: a snapshot of the invoice, the price's first row, the amount that is missing."""
+    """The further lines: a snapshot of the invoice, the price's first row, what is missing in major and minor units."""
 
     snapshot: Codes
     price: Codes
     missing: Array
+    missing_minor: Array
 
 
 class _Lines:
@@ -107,7 +116,8 @@ class _Lines:
         self.invoice, _ = encode(snapshots["invoice_id"])
         unit_amount = take(self.prices["unit_amount"], parts.price)
         exact = pc.multiply(parts.quantity, unit_amount)
-        minimums = self._minimums(parts, exact)
+        minor = self._amount_minor(exact, parts.snapshot)
+        minimums = self._minimums(parts, minor)
 
         count, further = len(parts.snapshot), len(minimums.snapshot)
         self.snapshot = np.concatenate([parts.snapshot, minimums.snapshot])
@@ -120,6 +130,8 @@ class _Lines:
         self.quantity = pa.concat_arrays([parts.quantity, ones])
         self.unit_amount = pa.concat_arrays([unit_amount, minimums.missing])
         self.exact = pa.concat_arrays([exact, pc.multiply(ones, minimums.missing)])
+        self.minor = pa.concat_arrays([minor, minimums.missing_minor])
+        self._check_totals(parts)
 
     def columns(self) -> dict[str, Array]:
         """Every column of the lines, in their final order."""
@@ -130,7 +142,6 @@ class _Lines:
             for name in ("invoice_id", "customer_id", "meter", "currency", "basis")
         }
         dimensions, description = self._texts(snapshot, price, is_minimum)
-        exact = take(self.exact, order)
         return {
             **of_snapshot,
             "line_no": pa.array(_count_within(self.invoice[snapshot])),
@@ -141,35 +152,55 @@ class _Lines:
             "included_quantity": take(self.included, order),
             "quantity": take(self.quantity, order),
             "unit_amount": take(self.unit_amount, order),
-            "exact_amount": exact,
-            "amount_minor": self._amount_minor(exact, snapshot),
+            "exact_amount": take(self.exact, order),
+            "amount_minor": take(self.minor, order),
             "price_id": take(self.prices["price_id"], price),
             "price_version": take(self.prices["version_id"], price),
         }
 
-    def _minimums(self, parts: Parts, exact: Array) -> _Minimums:
-        """Per invoice and price entry whose usage costs less than the entry's minimum, the difference.
-
-        The difference is rounded to the 12 decimals a rate has, half away from zero.
-        """
+    def _minimums(self, parts: Parts, minor: Array) -> _Minimums:
+        """Per invoice and price entry whose rounded lines come to less than the entry's minimum, the difference."""
         with_minimum = self.prices["minimum"].is_valid().to_numpy(zero_copy_only=False)
         rows = np.flatnonzero(with_minimum[parts.price])
         if not len(rows):
-            return _Minimums(rows, rows, pa.array([], DECIMAL))
+            return _Minimums(rows, rows, pa.array([], DECIMAL), pa.array([], pa.int64()))
         entry = self.table.entry_of_row[parts.price[rows]]
         group, examples = pair(self.invoice[parts.snapshot[rows]], entry, len(self.table.entry_first))
-        own = pa.table({"group": pa.array(group), "exact": take(exact, rows)})
-        sums = own.group_by("group").aggregate([("exact", "sum")]).sort_by("group")
-        total = pc.cast(pa.concat_arrays(sums["exact_sum"].chunks), _SUM)
         used = np.zeros(len(examples), dtype=bool)
         used[group[pc.greater(take(parts.usage, rows), ZERO).to_numpy(zero_copy_only=False)]] = True
 
-        price = self.table.entry_first[entry[examples]]
-        missing = pc.subtract(pc.cast(take(self.prices["minimum"], price), _SUM), total)
-        missing = pc.round(missing, ndigits=12, round_mode="half_towards_infinity")
-        due = np.flatnonzero(pc.greater(missing, ZERO).to_numpy(zero_copy_only=False) & used)
-        snapshot = parts.snapshot[rows][examples][due]
-        return _Minimums(snapshot, price[due], pc.cast(take(missing, due), DECIMAL))
+        missing = pc.subtract(self._minimum_minor(entry[examples]), _sums(group, take(minor, rows)))
+        due = np.flatnonzero(pc.greater(missing, _ZERO_MINOR).to_numpy(zero_copy_only=False) & used)
+        missing, snapshot = take(missing, due), parts.snapshot[rows][examples][due]
+        code, currencies = encode(self.snapshots["currency"])
+        unit = pa.array([Decimal(1).scaleb(-exponent(c)) for c in values(currencies)], pa.decimal256(4, 3))
+        major = pc.multiply(missing, take(unit, code[snapshot]))
+        too_large = pc.or_(pc.greater(missing, _MINOR_MAX), pc.greater(major, _MAJOR_MAX))
+        if pc.any(too_large).as_py():
+            groups = due[np.flatnonzero(too_large.to_numpy(zero_copy_only=False))]
+            raise DoesNotFitError(parts.snapshot[rows][np.isin(group, groups)], AMOUNT_TOO_LARGE)
+        price = self.table.entry_first[entry[examples]][due]
+        return _Minimums(snapshot, price, pc.cast(major, DECIMAL), pc.cast(missing, pa.int64()))
+
+    def _minimum_minor(self, entry: Codes) -> Array:
+        """The entries' minimums, rounded to their currencies' steps as an amount is; too large ones stay so."""
+        distinct, place = np.unique(entry, return_inverse=True)
+        first = self.table.entry_first[distinct]
+        amounts = values(take(self.prices["minimum"], first))
+        currencies = values(take(self.prices["currency"], first))
+        return take(pa.array(map(_minor_or_more, amounts, currencies), _SUM_MINOR), place)
+
+    def _check_totals(self, parts: Parts) -> None:
+        """Raise DoesNotFitError for the invoices whose lines add up to more than 64 bits of minor units."""
+        group, examples = pair(self.invoice[self.snapshot], np.zeros_like(self.snapshot), 1)
+        # halves of the range, added as floats, tell for nearly every month that there is nothing to look at
+        if np.bincount(group, weights=self.minor.to_numpy(), minlength=1).max(initial=0) < AMOUNT_MINOR_MAX / 2:
+            return
+        total = _sums(group, self.minor)
+        too_large = pc.greater(total, _MINOR_MAX).to_numpy(zero_copy_only=False)
+        if too_large.any():
+            invoices = self.invoice[self.snapshot[examples[too_large]]]
+            raise DoesNotFitError(parts.snapshot[np.isin(self.invoice[parts.snapshot], invoices)], TOTAL_TOO_LARGE)
 
     def _order(self) -> Codes:
         position = self.prices["position"].to_numpy()[self.price]
@@ -217,20 +248,31 @@ class _Lines:
             try:
                 amounts[rows] = to_minor_array(own, currency).to_numpy()
             except AmountOutOfRangeError:
-                raise self._too_large(own, snapshot[rows], currency) from None
+                raise DoesNotFitError(snapshot[rows[_too_large(own, currency)]], AMOUNT_TOO_LARGE) from None
         return pa.array(amounts)
 
-    def _too_large(self, exact: Array, snapshot: Codes, currency: str) -> RatingError:
-        row = int(np.argmax(np.abs(pc.cast(exact, pa.float64()).to_numpy())))
-        try:
-            to_minor(exact[row].as_py(), currency)
-        except AmountOutOfRangeError as error:
-            return RatingError(f"{_where(self.snapshots, int(snapshot[row]))}: {error}")
-        raise AssertionError("the largest amount fits, yet the column does not")
+
+def _too_large(exact: Array, currency: str) -> Codes:
+    """The rows whose amounts do not fit, of which there are few."""
+    large = pc.greater(pc.abs(exact), pa.scalar(Decimal(AMOUNT_MINOR_MAX // 2).scaleb(-exponent(currency)), exact.type))
+    rows = np.flatnonzero(large.to_numpy(zero_copy_only=False))
+    fits = [_minor_or_more(exact[row].as_py(), currency) <= AMOUNT_MINOR_MAX for row in rows.tolist()]
+    return rows[~np.array(fits, dtype=bool)]
 
 
-def _where(snapshots: dict[str, Array], row: int) -> str:
-    return f"customer {snapshots['customer_id'][row].as_py()}, meter {snapshots['meter'][row].as_py()}"
+def _minor_or_more(amount: Decimal, currency: str) -> Decimal:
+    """The amount in minor units, or some number above all that fit."""
+    try:
+        return Decimal(to_minor(amount, currency))
+    except AmountOutOfRangeError:
+        return Decimal(10**30)
+
+
+def _sums(group: Codes, minor: Array) -> Array:
+    """The exact sum of each group, in the groups' order."""
+    own = pa.table({"group": pa.array(group), "minor": pc.cast(minor, _SUM_MINOR)})
+    sums = own.group_by("group").aggregate([("minor", "sum")]).sort_by("group")
+    return pc.cast(pa.concat_arrays(sums["minor_sum"].chunks), _SUM_MINOR)
 
 
 def _ranks(texts: Array) -> Codes:

@@ -20,13 +20,16 @@ ONE = pa.scalar(Decimal(1), DECIMAL)
 # Above every quantity that fits: stands for an open-ended tier's missing bound.
 LARGEST = pa.scalar(Decimal("9" * 18 + "." + "9" * 12), DECIMAL)
 
+TOO_MANY_PACKAGES = "more packages than can be billed"
 
-class QuantityOutOfRangeError(ValueError):
-    """A computed quantity that does not fit numeric(30,12); `snapshot` is the row it was computed from."""
 
-    def __init__(self, snapshot: int, text: str) -> None:
-        self.snapshot = snapshot
-        super().__init__(text)
+class DoesNotFitError(ValueError):
+    """What some snapshots come to is too large to be billed; `snapshots` are their rows, `reason` says what it is."""
+
+    def __init__(self, snapshots: Codes, reason: str) -> None:
+        self.snapshots = snapshots
+        self.reason = reason
+        super().__init__(reason)
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class Parts:
 def split(snapshot: Codes, price_set: Codes, usage: Array, table: PriceTable) -> Parts:
     """The lines of priced snapshots, in no particular order.
 
-    `snapshot` numbers the rows, `price_set` and `usage` (not negative) go with it. Raises
-    QuantityOutOfRangeError.
+    `snapshot` numbers the rows, `price_set` and `usage` (not negative) go with it. Raises DoesNotFitError
+    for quantities that numeric(30,12) does not hold.
     """
     models = np.array(values(table.columns["model"]), dtype=object)
     set_model = models[table.set_rows[table.set_first]] if len(table.set_first) else models
@@ -82,9 +85,7 @@ def _package(snapshot: Codes, price_set: Codes, usage: Array, table: PriceTable)
     quotient = pc.floor(pc.divide(part.quantity, size))
     too_many = pc.greater_equal(quotient, pa.scalar(Decimal(10**18 - 1), pa.decimal256(18, 0)))
     if pc.any(too_many).as_py():
-        row = pc.index(too_many, True).as_py()
-        text = f"{part.quantity[row].as_py()} in packages of {size[row].as_py()} is more than 10^18 packages"
-        raise QuantityOutOfRangeError(int(snapshot[row]), text)
+        raise DoesNotFitError(snapshot[np.flatnonzero(too_many.to_numpy(zero_copy_only=False))], TOO_MANY_PACKAGES)
     # Arrow truncates the quotient after 31 decimals, so a remainder shows only in the product.
     whole = pc.cast(quotient, pa.decimal256(18, 0))
     begun = pc.less(pc.multiply(whole, size), part.quantity)

@@ -109,6 +109,19 @@ HUNDREDFOLD = "unit_amount = 100 * unit_amount, exact_amount = 100 * exact_amoun
 LINES = [
     Break(
         "invoice_line_items",
+        "amount_is_quantity_times_price",
+        "UPDATE billing.invoice_line_items SET unit_amount = unit_amount - 0.01, exact_amount = exact_amount - 0.01,"
+        f" amount_minor = amount_minor - 1 WHERE {ANN} AND kind = 'minimum'",
+        {"customer_id": "ann", "meter": "storage", "price": "5", "amount_minor": 499},
+    ),
+    Break(
+        "invoice_line_items",
+        "amount_is_quantity_times_price",
+        f"DELETE FROM billing.invoice_line_items WHERE {ANN} AND kind = 'minimum'",
+        {"customer_id": "ann", "meter": "storage", "quantity": "0", "price": "5"},
+    ),
+    Break(
+        "invoice_line_items",
         "unique_grain",
         f"UPDATE billing.invoice_line_items SET line_no = 1 WHERE {ANN} AND line_no = 2",
         {"line_no": 1, "row_count": 2},

@@ -5,6 +5,7 @@ Written from the rules (design, docstrings), not from `pricing.rules.rating`; it
 
 import decimal
 import json
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -13,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from billing_pipeline.core.money import to_minor
+from billing_pipeline.core.money import AMOUNT_MINOR_MAX, exponent, rounding_step_minor
 from billing_pipeline.pricing.rules.price_book import Price, PriceBook, Version, price_rows
 from billing_pipeline.pricing.rules.rating import Rated, price_frame, rate
 from billing_pipeline.pricing.rules.rating_frames import SNAPSHOT_SCHEMA
@@ -46,12 +47,33 @@ def rated(snapshots: list[Snapshot], books: list[PriceBook]) -> Rated:
 
 def expected(snapshots: list[Snapshot], books: list[PriceBook]) -> tuple[list[dict[str, Any]], list[str]]:
     """Lines (without ids and descriptions) in order, and a reason for each unpriced snapshot."""
+    aside: dict[int, str] = {}
+    while True:
+        try:
+            return _expected(snapshots, books, aside)
+        except _TooLargeError as error:
+            aside |= dict.fromkeys((i for i in error.snapshots if i not in aside), error.reason)
+
+
+Group = tuple[Version, Price, list[tuple[int, Snapshot, int]]]
+
+
+class _TooLargeError(Exception):
+    def __init__(self, snapshots: list[int], reason: str) -> None:
+        self.snapshots, self.reason = snapshots, reason
+
+
+def _expected(
+    snapshots: list[Snapshot], books: list[PriceBook], aside: dict[int, str]
+) -> tuple[list[dict[str, Any]], list[str]]:
     with decimal.localcontext(CONTEXT):
         keyed, reasons = [], []
-        groups: dict[tuple[Any, ...], tuple[Version, Price, list[tuple[Snapshot, Decimal]]]] = {}
+        packages: list[int] = []
+        amounts: list[int] = []
+        groups: dict[tuple[Any, ...], Group] = {}
         invoices = list(dict.fromkeys(s.invoice_id for s in snapshots))
-        for snapshot in snapshots:
-            found = _resolve(snapshot, books)
+        for number, snapshot in enumerate(snapshots):
+            found = aside.get(number) or _resolve(snapshot, books)
             if isinstance(found, str):
                 reasons.append(found)
                 continue
@@ -60,25 +82,68 @@ def expected(snapshots: list[Snapshot], books: list[PriceBook]) -> tuple[list[di
             place = (invoices.index(snapshot.invoice_id), position, snapshot.meter)
             group = groups.setdefault((place, version.id, owner), (version, price, []))
             for tier_no, usage, included, quantity, amount in _lines(price, unit_amount, snapshot.quantity):
-                exact = quantity * amount
-                group[2].append((snapshot, exact))
+                if quantity >= 10**18 - 1 and price.model == "package":
+                    packages.append(number)
+                minor = _minor(quantity * amount, snapshot.currency)
+                if minor > AMOUNT_MINOR_MAX:
+                    amounts.append(number)
+                group[2].append((number, snapshot, minor))
                 sort_key = (*place, False, snapshot.dimensions.encode(), tier_no, owner is not None)
-                line = _line(snapshot, snapshot.dimensions, "usage", usage, included, quantity, amount, version)
+                line = _line(snapshot, snapshot.dimensions, "usage", usage, included, quantity, amount, minor, version)
                 keyed.append((sort_key, line))
-        for (place, _, owner), (version, price, members) in groups.items():
-            if price.minimum is None or not any(s.quantity > 0 for s, _ in members):
-                continue
-            missing = price.minimum - sum((exact for _, exact in members), Decimal(0))
-            missing = missing.quantize(Decimal("1e-12"), rounding=decimal.ROUND_HALF_UP)
-            if missing > 0:
-                line = _line(members[0][0], "{}", "minimum", Decimal(0), Decimal(0), Decimal(1), missing, version)
-                keyed.append(((*place, True, b"", 0, owner is not None), line))
+        if packages:
+            raise _TooLargeError(packages, "more packages than can be billed")
+        if amounts:
+            raise _TooLargeError(amounts, "an amount larger than can be billed")
+        keyed += _minimums(groups)
+        _refuse_large_totals(snapshots, books, [line for _, line in keyed])
         keyed.sort(key=lambda pair: pair[0])
         counts: dict[str, int] = {}
         for _, line in keyed:
             counts[line["invoice_id"]] = counts.get(line["invoice_id"], 0) + 1
             line["line_no"] = counts[line["invoice_id"]]
         return [line for _, line in keyed], reasons
+
+
+def _minimums(groups: dict[tuple[Any, ...], Group]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """The lines, with what they are sorted by, that lift groups of used lines to their price's minimum."""
+    keyed, large = [], []
+    for (place, _, owner), (version, price, members) in groups.items():
+        if price.minimum is None or not any(s.quantity > 0 for _, s, _ in members):
+            continue
+        first = members[0][1]
+        missing = _minor(price.minimum, first.currency) - sum(minor for _, _, minor in members)
+        major = Decimal(missing).scaleb(-exponent(first.currency))
+        if missing > AMOUNT_MINOR_MAX or major >= 10**18:
+            large += [number for number, _, _ in members]
+        elif missing > 0:
+            zero = Decimal(0)
+            line = _line(first, "{}", "minimum", zero, zero, Decimal(1), major, missing, version)
+            keyed.append(((*place, True, b"", 0, owner is not None), line))
+    if large:
+        raise _TooLargeError(large, "an amount larger than can be billed")
+    return keyed
+
+
+def _refuse_large_totals(snapshots: list[Snapshot], books: list[PriceBook], lines: list[dict[str, Any]]) -> None:
+    totals: dict[str, int] = defaultdict(int)
+    for line in lines:
+        totals[line["invoice_id"]] += line["amount_minor"]
+    beyond = {invoice for invoice, total in totals.items() if total > AMOUNT_MINOR_MAX}
+    if beyond:
+        numbers = [i for i, s in enumerate(snapshots) if s.invoice_id in beyond and _is_billed(s, books)]
+        raise _TooLargeError(numbers, "an invoice total larger than can be billed")
+
+
+def _minor(amount: Decimal, currency: str) -> int:
+    """Half away from zero, to the currency's step."""
+    step = Decimal(rounding_step_minor(currency)).scaleb(-exponent(currency))
+    steps = (amount / step).quantize(Decimal(1), rounding=decimal.ROUND_HALF_UP)
+    return int(steps) * rounding_step_minor(currency)
+
+
+def _is_billed(snapshot: Snapshot, books: list[PriceBook]) -> bool:
+    return not isinstance(_resolve(snapshot, books), str)
 
 
 def _resolve(snapshot: Snapshot, books: list[PriceBook]) -> tuple[Version, str | None, Price, Decimal | None] | str:
@@ -153,10 +218,9 @@ def _line(
     included: Decimal,
     quantity: Decimal,
     unit_amount: Decimal,
+    amount_minor: int,
     version: Version,
 ) -> dict[str, Any]:
-    if quantity >= 10**18:
-        raise OverflowError("quantity")
     return {
         "invoice_id": snapshot.invoice_id,
         "customer_id": snapshot.customer_id,
@@ -169,7 +233,7 @@ def _line(
         "unit_amount": unit_amount,
         "exact_amount": quantity * unit_amount,
         "currency": snapshot.currency,
-        "amount_minor": to_minor(quantity * unit_amount, snapshot.currency),
+        "amount_minor": amount_minor,
         "price_version": version.id,
         "basis": snapshot.basis,
     }

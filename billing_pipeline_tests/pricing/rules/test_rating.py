@@ -10,7 +10,7 @@ import pytest
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.pricing.price_books import default_book_text
 from billing_pipeline.pricing.rules.price_book import PriceBook, load_price_books, price_rows
-from billing_pipeline.pricing.rules.rating import RatingError, price_frame, rate
+from billing_pipeline.pricing.rules.rating import price_frame, rate
 from billing_pipeline_tests.pricing.rules.rating_oracle import Snapshot, rated
 
 LYCEUM = list(load_price_books(default_book_text(), "lyceum.yaml"))
@@ -184,6 +184,26 @@ def test_usage_within_the_allowance_owes_the_minimum():
     assert bill([usage(3)], books, "kind", "amount_minor") == [("usage", 0), ("minimum", 500)]
 
 
+@pytest.mark.parametrize("unit_amount", ["0.004", "0.005", "0.0049999"])
+@pytest.mark.parametrize("regions", [1, 2, 7, 1000])
+@pytest.mark.parametrize(("currency", "minimum_minor"), [("usd", 500), ("jpy", 5), ("kwd", 5000), ("isk", 500)])
+def test_what_the_customer_adds_up_is_the_minimum_however_the_lines_were_rounded(
+    unit_amount, regions, currency, minimum_minor
+):
+    books = calls(f"{{meter: calls, model: per_unit, minimum: 5, unit_amount: {unit_amount}}}", currency=currency)
+    lines = rated([usage(1, f"r{number}", currency=currency) for number in range(regions)], books).lines
+    rounded = sum(lines[lines.kind == "usage"].amount_minor)
+    assert sum(lines.amount_minor) == max(rounded, minimum_minor)
+
+
+def test_a_minimum_finer_than_the_currencys_step_is_rounded_as_an_amount_is():
+    books = calls("{meter: calls, model: per_unit, unit_amount: 1, minimum: 5.005}")
+    assert bill([usage(3)], books, "kind", "unit_amount", "amount_minor") == [
+        ("usage", 1, 300),
+        ("minimum", Decimal("2.01"), 201),
+    ]
+
+
 OVERRIDE = """    customers:
       vip:
         - {meter: calls, model: per_unit, rates: {eu: 0.5}}
@@ -275,17 +295,45 @@ def test_a_line_is_rounded_once_to_its_currencys_step(currency, minor):
     assert bill([usage(5, currency=currency)], books, "amount_minor") == [(minor,)]
 
 
-def test_an_amount_that_does_not_fit_names_customer_meter_and_value():
+LARGE = 10**17 - 1
+
+
+def set_aside(snapshots: list[Snapshot], books: list[PriceBook]) -> tuple[list[tuple[str, int]], list[tuple[str, str]]]:
+    """What is billed, and who is set aside for which reason."""
+    result = rated(snapshots, books)
+    lines, aside = result.lines, result.unpriced
+    return (
+        list(zip(lines.customer_id, lines.amount_minor, strict=True)),
+        list(zip(aside.customer_id, aside.reason, strict=True)),
+    )
+
+
+def test_an_amount_that_does_not_fit_is_set_aside_and_the_others_are_billed():
     books = calls("{meter: calls, model: per_unit, unit_amount: 1}")
-    message = r"customer big, meter calls: 99999999999999999\.0+ usd does not fit 64 bits of minor units"
-    with pytest.raises(RatingError, match=message):
-        rated([usage(1), usage("99999999999999999", customer="big")], books)
+    snapshots = [usage(1), usage(LARGE, customer="big"), usage(2, "us", customer="big")]
+    reason = "an amount larger than can be billed"
+    assert set_aside(snapshots, books) == ([("c", 100), ("big", 200)], [("big", reason)])
 
 
-def test_packages_beyond_counting_name_customer_meter_and_value():
-    books = calls("{meter: calls, model: package, package_size: 0.000000000001, amount: 0}")
-    with pytest.raises(RatingError, match=r"customer big, meter calls: 1000000\.0+ in packages of 1E-12 is more than"):
-        rated([usage(1), usage(1000000, customer="big")], books)
+def test_packages_beyond_counting_are_set_aside_and_the_others_are_billed():
+    books = calls("{meter: calls, model: package, package_size: 0.000000000001, amount: 1}")
+    snapshots = [usage("0.000000000001"), usage(1000000, customer="big")]
+    assert set_aside(snapshots, books) == ([("c", 100)], [("big", "more packages than can be billed")])
+
+
+def test_an_invoice_whose_lines_fit_and_whose_total_does_not_is_set_aside_whole():
+    books = calls("{meter: calls, model: per_unit, unit_amount: 1}")
+    snapshots = [usage(6 * 10**16, region, "big") for region in ("eu", "us")] + [usage(1)]
+    reason = "an invoice total larger than can be billed"
+    assert set_aside(snapshots, books) == ([("c", 100)], [("big", reason)] * 2)
+
+
+def test_usage_that_owes_a_minimum_that_does_not_fit_is_set_aside():
+    books = calls("{meter: calls, model: per_unit, unit_amount: 1, minimum: 100000000000000000}")
+    assert set_aside([usage(1), usage(0, customer="idle")], books) == (
+        [("idle", 0)],
+        [("c", "an amount larger than can be billed")],
+    )
 
 
 def test_no_snapshots_make_no_lines_and_no_prices_leave_all_unpriced():

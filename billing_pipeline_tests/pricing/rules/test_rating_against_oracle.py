@@ -14,10 +14,8 @@ import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
-from billing_pipeline.core.money import AmountOutOfRangeError
 from billing_pipeline.pricing.rules.price_book import Meter, Price, PriceBook, Rate, Tier, Version, load_price_books
 from billing_pipeline.pricing.rules.price_book_model import MODELS, Model
-from billing_pipeline.pricing.rules.rating import RatingError
 from billing_pipeline_tests.pricing.rules.rating_oracle import CONTEXT, Snapshot, expected, rated
 
 CURRENCIES = ["usd", "jpy", "kwd", "isk"]
@@ -42,7 +40,7 @@ class Case:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         currencies = self.random.sample(CURRENCIES, self.random.randint(1, 3))
-        # One case in three has quantities and amounts up to the limits, of which some line does not fit.
+        # One case in three has quantities and amounts up to the limits, of which some do not fit.
         self.digits = self.random.choice([3, 6, 18])
         self.books = [PriceBook("book", currency, METERS, self.versions()) for currency in currencies]
         self.snapshots = [
@@ -119,13 +117,9 @@ COLUMNS = [
 def test_vectorised_rating_is_the_plain_loop(seed):
     case = Case(seed)
     snapshots, priced = case.snapshots, case.books
-    try:
-        lines, reasons = expected(snapshots, priced)
-    except (AmountOutOfRangeError, OverflowError):
-        event("does not fit")
-        with pytest.raises(RatingError, match=r"^customer (a|b|00\|7), meter (plain|dim|late): \d"):
-            rated(snapshots, priced)
-        return
+    lines, reasons = expected(snapshots, priced)
+    for reason in {reason for reason in reasons if "can be billed" in reason}:
+        event(reason)
     event(f"lines of kind minimum: {any(line['kind'] == 'minimum' for line in lines)}")
     result = rated(snapshots, priced)
     assert result.lines[COLUMNS].to_dict("records") == [{name: line[name] for name in COLUMNS} for line in lines]
