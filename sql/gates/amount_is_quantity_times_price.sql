@@ -49,4 +49,4 @@ FROM (
     GROUP BY b.invoice_id, b.customer_id, b.meter, b.currency, p.customer_id, p.version_id
 ) AS m
 WHERE m.amount_minor <> CASE WHEN m.used THEN greatest(m.usage_minor, m.minimum_minor) ELSE m.usage_minor END
-    OR m.minimum_lines <> (m.used AND m.usage_minor < m.minimum_minor)::integer
+    OR m.minimum_lines <> cast(m.used AND m.usage_minor < m.minimum_minor AS integer)

@@ -257,7 +257,8 @@ def _too_large(exact: Array, currency: str) -> Codes:
     large = pc.greater(pc.abs(exact), pa.scalar(Decimal(AMOUNT_MINOR_MAX // 2).scaleb(-exponent(currency)), exact.type))
     rows = np.flatnonzero(large.to_numpy(zero_copy_only=False))
     fits = [_minor_or_more(exact[row].as_py(), currency) <= AMOUNT_MINOR_MAX for row in rows.tolist()]
-    return rows[~np.array(fits, dtype=bool)]
+    too_large: Codes = rows[~np.array(fits, dtype=bool)]
+    return too_large
 
 
 def _minor_or_more(amount: Decimal, currency: str) -> Decimal:
@@ -272,7 +273,8 @@ def _sums(group: Codes, minor: Array) -> Array:
     """The exact sum of each group, in the groups' order."""
     own = pa.table({"group": pa.array(group), "minor": pc.cast(minor, _SUM_MINOR)})
     sums = own.group_by("group").aggregate([("minor", "sum")]).sort_by("group")
-    return pc.cast(pa.concat_arrays(sums["minor_sum"].chunks), _SUM_MINOR)
+    total: Array = pc.cast(pa.concat_arrays(sums["minor_sum"].chunks), _SUM_MINOR)
+    return total
 
 
 def _ranks(texts: Array) -> Codes:
