@@ -30,7 +30,7 @@ SELECT
     m.minimum_lines,
     m.minimum,
     m.minimum,
-    cast(m.amount_minor AS bigint)
+    m.amount_minor::bigint
 FROM (
     SELECT
         b.invoice_id,
@@ -49,4 +49,4 @@ FROM (
     GROUP BY b.invoice_id, b.customer_id, b.meter, b.currency, p.customer_id, p.version_id
 ) AS m
 WHERE m.amount_minor <> CASE WHEN m.used THEN greatest(m.usage_minor, m.minimum_minor) ELSE m.usage_minor END
-    OR m.minimum_lines <> cast(m.used AND m.usage_minor < m.minimum_minor AS integer)
+    OR m.minimum_lines <> (m.used AND m.usage_minor < m.minimum_minor)::integer
