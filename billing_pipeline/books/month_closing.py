@@ -12,10 +12,12 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from billing_pipeline.books.catching_up import catch_up
 from billing_pipeline.books.reconciliation import compare_with_stripe
 from billing_pipeline.books.rules.month_proof import NotProven, prove
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import required_author
+from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.postgres.errors import database_reason
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.objects import StripeObjects
@@ -41,9 +43,18 @@ class ClosedMonth:
 
 
 def close_month(
-    warehouse: Warehouse, api: StripeObjects, month: date, *, author: str, run_id: str, now: datetime
+    warehouse: Warehouse,
+    api: StripeObjects,
+    month: date,
+    *,
+    author: str,
+    run_id: str,
+    now: datetime,
+    cipher: EventCipher | None = None,
 ) -> ClosedMonth:
     """Close a month, or show the proof of one that is closed, after checking that our side still has its digest.
+
+    With a `cipher`, events that are not here are fetched and processed before the books are compared.
 
     Raises:
         NotClosed: the books do not agree, something is not settled or changed meanwhile, or there is nothing to close.
@@ -59,14 +70,17 @@ def close_month(
         raise NotClosed(f"{name} is not closed: {waiting['drafts']} draft(s) are not finalised")
     if not waiting["invoices"]:
         raise NotClosed(f"{name} is not closed: it has no invoices")
+    if cipher is not None:
+        catch_up(warehouse, api, cipher, run_id, now)
     before = warehouse.scalar("SELECT billing.month_digest(:month)", month=month)
     compared = compare_with_stripe(warehouse, api, run_id, now, month=month, on_the_way=timedelta())
     if compared.differences:
         first = compared.differences[0]
+        about = f"{first.stripe_id} of {first.invoice_name}" if first.stripe_id else first.invoice_name
         raise NotClosed(
             f"{name} is not closed: {len(compared.differences)} difference(s), such as {first.object_type}"
-            f" {first.stripe_id or first.invoice_id}: {first.kind}, ours {first.ours}, Stripe's {first.theirs};"
-            " see billing.stripe_differences"
+            f" {about}: {first.kind}, ours {first.ours}, Stripe's {first.theirs};"
+            f" `billing reconcile --month {name}` lists them"
         )
     try:
         proof = prove(compared.books)

@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 
 from sqlalchemy import text
 
+from billing_pipeline.books.catching_up import catch_up
 from billing_pipeline.books.rules.reconciliation import Books, Difference, Known, OurCharge, compare, ours_of
 from billing_pipeline.charging.store import listing_start
+from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.objects import CreditNote, Payment, Refund, StripeObjects
 
@@ -41,6 +43,7 @@ def compare_with_stripe(
     month: date | None = None,
     with_events: bool = True,
     on_the_way: timedelta = ON_THE_WAY,
+    cipher: EventCipher | None = None,
 ) -> Comparison:
     """Compare a month, or every month that is not closed, and enter the result.
 
@@ -53,10 +56,13 @@ def compare_with_stripe(
         with_events: whether Stripe's payments must have been told us by events, too. Right after charging they are
             compared with the charges alone.
         on_the_way: how old a payment, refund or credit note must be to be missed.
+        cipher: given: events that are not here are fetched and processed first.
 
     Raises:
         StripeFailure: Stripe could not be asked; nothing was entered.
     """
+    if cipher is not None:
+        catch_up(warehouse, api, cipher, run_id, now)
     months = [month] if month is not None else _open_months(warehouse)
     start = min((listing_start(warehouse, one) for one in months), default=0)
     read = _Reader(warehouse, api, months, month, start, now - on_the_way, with_events)
@@ -164,9 +170,9 @@ def _enter(
 
 
 _CHARGES = """
-SELECT invoice_id::text AS invoice_id, customer_id, billing_month::text AS billing_month, state,
-    amount_minor AS total_minor, currency, stripe_invoice_id
-FROM billing.stripe_charges WHERE billing_month = ANY(:months)
+SELECT c.invoice_id::text AS invoice_id, i.number, c.customer_id, c.billing_month::text AS billing_month, c.state,
+    c.amount_minor AS total_minor, c.currency, c.stripe_invoice_id
+FROM billing.stripe_charges AS c JOIN billing.invoices AS i USING (invoice_id) WHERE c.billing_month = ANY(:months)
 """
 _PAYMENTS = """
 SELECT p.payment_id AS stripe_id, p.invoice_id::text AS invoice_id, p.paid_minor AS amount_minor, p.currency, p.status

@@ -3,6 +3,7 @@
 import sys
 from dataclasses import asdict
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import click
@@ -12,6 +13,10 @@ from billing_pipeline.cli.groups import Group
 from billing_pipeline.cli.options import AUTHOR, JSON, THE_MONTH, Month, signed
 from billing_pipeline.cli.output import print_json
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.settings import load_settings
+
+if TYPE_CHECKING:
+    from billing_pipeline.events.cipher import EventCipher
 
 
 @click.group(cls=Group, invoke_without_command=True)
@@ -21,14 +26,19 @@ from billing_pipeline.core.signature import Signature
 @JSON
 @click.pass_context
 def reconcile(ctx: click.Context, month: date | None, as_json: bool) -> None:
-    """Compare our books with Stripe's and print what differs. Exit status 1 if anything does."""
+    """Compare our books with Stripe's and print what differs. Exit status 1 if anything does.
+
+    Events that are not here are fetched and processed first, as `billing events sweep` and `process` do.
+    """
     if ctx.invoked_subcommand is not None:
         return
     from billing_pipeline.books.reconciliation import compare_with_stripe
 
     warehouse = open_database()
     with open_stripe() as gateway:
-        done = compare_with_stripe(warehouse, gateway, f"billing-{uuid4()}", datetime.now(UTC), month=month)
+        done = compare_with_stripe(
+            warehouse, gateway, f"billing-{uuid4()}", datetime.now(UTC), month=month, cipher=_cipher()
+        )
     books = done.books
     if as_json:
         print_json(
@@ -49,7 +59,7 @@ def reconcile(ctx: click.Context, month: date | None, as_json: bool) -> None:
     )
     for one in done.differences:
         click.echo(
-            f"{one.object_type:<11} {one.kind:<18} {one.stripe_id or '-'}  invoice {one.invoice_id or '-'}"
+            f"{one.object_type:<11} {one.kind:<18} {one.stripe_id or '-'}  invoice {one.invoice_name or '-'}"
             f"  ours {one.ours or 'nothing'}, Stripe's {one.theirs or 'nothing'}  -> {one.proposed_action}"
         )
     click.echo(f"{len(done.differences):,} difference(s)")
@@ -75,14 +85,25 @@ def delete_draft(stripe_invoice_id: str, signature: Signature) -> None:
 @AUTHOR
 @JSON
 def close(month: date, author: str, as_json: bool) -> None:
-    """Close a month whose invoices, Stripe's invoices and payments agree. Its records do not change afterwards."""
+    """Close a month whose invoices, Stripe's invoices and payments agree. Its records do not change afterwards.
+
+    Events that are not here are fetched and processed first.
+    """
     from billing_pipeline.books.month_closing import close_month
     from billing_pipeline.books.rules.month_proof import TOTALS
     from billing_pipeline.core.money import format_minor
 
     warehouse = open_database()
     with open_stripe() as gateway:
-        done = close_month(warehouse, gateway, month, author=author, run_id=f"billing-{uuid4()}", now=datetime.now(UTC))
+        done = close_month(
+            warehouse,
+            gateway,
+            month,
+            author=author,
+            run_id=f"billing-{uuid4()}",
+            now=datetime.now(UTC),
+            cipher=_cipher(),
+        )
     if as_json:
         totals = [
             {"currency": currency, **{f"{name}_minor": amounts[name] for name in TOTALS}}
@@ -107,6 +128,14 @@ def close(month: date, author: str, as_json: bool) -> None:
         click.echo("  " + ", ".join(told))
     for name, digest in done.digests.items():
         click.echo(f"  {name} sha256 {digest}")
+
+
+def _cipher() -> "EventCipher | None":
+    """None: no keys are set, and so no event is ever stored here."""
+    from billing_pipeline.events.cipher import EventCipher
+
+    keys = load_settings().events.keys
+    return EventCipher(keys) if keys else None
 
 
 _PROOF = ("closed_at", "closed_by", "invoice_count", "stripe_invoice_count", "payment_count", "digests")

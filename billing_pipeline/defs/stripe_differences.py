@@ -46,12 +46,13 @@ def agreement(compared: Comparison | StripeFailure, *, waiting: bool = False) ->
     if not found:
         return dg.AssetCheckResult(check_name=AGREE, passed=True, metadata=metadata)
     first = found[0]
+    about = first.stripe_id or first.invoice_name
     sample = [
         {
             "object": one.object_type,
             "kind": one.kind,
             "stripe_id": one.stripe_id or "",
-            "invoice_id": one.invoice_id or "",
+            "invoice": one.invoice_name or "",
             "ours": one.ours or "",
             "theirs": one.theirs or "",
             "proposed_action": one.proposed_action,
@@ -64,7 +65,7 @@ def agreement(compared: Comparison | StripeFailure, *, waiting: bool = False) ->
         severity=dg.AssetCheckSeverity.WARN
         if waiting and all(one.proposed_action == "charge_again" for one in found)
         else dg.AssetCheckSeverity.ERROR,
-        description=f"{len(found):,} difference(s), such as {first.object_type} {first.stripe_id or first.invoice_id}:"
+        description=f"{len(found):,} difference(s), such as {first.object_type} {about}:"
         f" {first.kind}, ours {first.ours}, Stripe's {first.theirs}",
         metadata={**metadata, **what_to_do(AGREE), "sample": sample_table(sample)},
     )

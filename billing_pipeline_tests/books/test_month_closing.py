@@ -56,15 +56,15 @@ def test_a_settled_month_is_closed_with_its_proof_once(world: EventWorld) -> Non
 @pytest.mark.parametrize(
     ("unsettle", "why"),
     [
-        (lambda _: None, r"payment inpay_\w+: missing_here"),
+        (lambda _: None, r"payment inpay_\w+ of INV-00000001: missing_here"),
         (lambda world: world.catch_up(), None),
         (
             lambda world: world.forget("a", claimed=True),
-            "1 difference.*invoice in_.*: status, ours intended, Stripe's paid",
+            "1 difference.*invoice in_.* of INV-00000001: status, ours intended, Stripe's paid",
         ),
         (
             lambda world: (world.catch_up(), world.tamper("UPDATE billing.stripe_payments SET paid_minor = 3999")),
-            "payment inpay_.*: amount_or_currency, ours 3999 usd, Stripe's 4000 usd",
+            "payment inpay_.* of INV-00000001: amount_or_currency, ours 3999 usd, Stripe's 4000 usd",
         ),
     ],
 )
@@ -95,7 +95,7 @@ def test_a_month_with_an_open_invoice_or_none_at_all_is_not_closed(world: EventW
     world.charge()
     world.catch_up()
     with pytest.raises(
-        NotClosed, match=r"1 charge\(s\) are not settled, such as .* of customer broke, which is refused"
+        NotClosed, match=r"1 charge\(s\) are not settled, such as INV-\d+ of customer broke, which is refused"
     ):
         close(world)
 

@@ -42,7 +42,7 @@ def prove(books: Books) -> MonthProof:
     if unsettled:
         first = unsettled[0]
         raise NotProven(
-            f"{len(unsettled)} charge(s) are not settled, such as {first.invoice_id} of customer {first.customer_id},"
+            f"{len(unsettled)} charge(s) are not settled, such as {first.name} of customer {first.customer_id},"
             f" which is {first.state}: expected paid, void or uncollectible"
         )
     there = _standing(books)

@@ -5,7 +5,7 @@ notes by the invoice that they belong to and by their own id.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from billing_pipeline.events.rules.stripe_events import is_our_id
 from billing_pipeline.stripe_gateway.rules.objects import CreditNote, ListedBook, Payment, Refund
@@ -29,7 +29,7 @@ _SUPERFLUOUS = {"draft": "delete_draft", "open": "void_at_stripe", "uncollectibl
 
 @dataclass(frozen=True, slots=True)
 class OurCharge:
-    """A charge and its invoice, as our books have them."""
+    """A charge and its invoice, as our books have them; `number` as printed on it."""
 
     invoice_id: str
     customer_id: str
@@ -38,6 +38,12 @@ class OurCharge:
     total_minor: int
     currency: str
     stripe_invoice_id: str | None
+    number: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call the invoice."""
+        return self.number or self.invoice_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,10 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing in which the books differ: what it is, what either side says, and what could be done."""
+    """One thing in which the books differ: what it is, what either side says, and what could be done.
+
+    `number` is the invoice's as printed; None: no invoice of ours that is compared has the id.
+    """
 
     object_type: str
     kind: str
@@ -83,6 +92,12 @@ class Difference:
     ours: str | None
     theirs: str | None
     proposed_action: str
+    number: str | None = None
+
+    @property
+    def invoice_name(self) -> str | None:
+        """What people call the invoice."""
+        return self.number or self.invoice_id
 
 
 def compare(books: Books) -> list[Difference]:
@@ -96,7 +111,13 @@ def compare(books: Books) -> list[Difference]:
         *_mirrored("refund", books.refunds_here, _refunds_there(books), books.young),
         *_mirrored("credit_note", books.credit_notes_here, _notes_there(books), books.young),
     ]
-    return sorted(found, key=lambda one: (one.object_type, one.kind, str(one.invoice_id), str(one.stripe_id)))
+    found.sort(key=lambda one: (one.object_type, one.kind, str(one.invoice_id), str(one.stripe_id)))
+    return [replace(one, number=_number(books, one)) for one in found]
+
+
+def _number(books: Books, one: Difference) -> str | None:
+    charge = books.charges.get(one.invoice_id or "")
+    return charge.number if charge is not None else None
 
 
 def ours_of(invoices: Iterable[ListedBook]) -> list[ListedBook]:
