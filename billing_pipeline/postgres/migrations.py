@@ -8,13 +8,15 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 
+import psycopg
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.postgres.connections import raw
 from billing_pipeline.postgres.locks import lock_migrations
 from billing_pipeline.postgres.sql_files import sql_files
-from billing_pipeline.postgres.sql_functions import make_functions_that_can_be, replace_functions
+from billing_pipeline.postgres.sql_functions import make_functions_that_can_be, read_functions, replace_functions
 from billing_pipeline.postgres.warehouse import Warehouse
 
 _NAME = re.compile(r"^(\d{4})_[a-z0-9_]+$")
@@ -61,12 +63,14 @@ def migrate(warehouse: Warehouse, migrations: list[Migration] | None = None) -> 
     Raises:
         MigrationError: an applied file was edited, or the database is ahead of this checkout.
     """
+    own = migrations is None
     wanted = read_migrations() if migrations is None else migrations
+    if own and _is_current(warehouse, wanted):
+        return []
     with warehouse.transaction() as connection:
         lock_migrations(connection)
         connection.execute(text(_HISTORY))
         _count_applied(connection, wanted)
-    own = migrations is None
     applied = [m.name for number, m in enumerate(wanted) if _apply(warehouse, wanted, number, with_functions=own)]
     if own:
         with warehouse.transaction() as connection:
@@ -74,6 +78,21 @@ def migrate(warehouse: Warehouse, migrations: list[Migration] | None = None) -> 
             replace_functions(connection)
             _replace_views(connection)
     return applied
+
+
+def _is_current(warehouse: Warehouse, wanted: list[Migration]) -> bool:
+    """Whether nothing is to do: every command asks, so it is one query, and no lock that a command would wait for."""
+    try:
+        rows = warehouse.rows(_STATE)
+    except ProgrammingError as error:
+        if isinstance(error.orig, psycopg.errors.UndefinedTable):
+            return False
+        raise
+    have = {(row["kind"], row["name"]): row["checksum"] for row in rows}
+    want = {("migration", migration.name): migration.checksum for migration in wanted}
+    want |= {("function", file.name): file.checksum for file in read_functions()}
+    want |= {("views", ""): _views_checksum(_read_views())}
+    return want.items() <= have.items() and sum(kind == "migration" for kind, _ in have) == len(wanted)
 
 
 def _count_applied(connection: Connection, wanted: list[Migration]) -> int:
@@ -110,9 +129,17 @@ def _apply(warehouse: Warehouse, wanted: list[Migration], number: int, *, with_f
     return True
 
 
+def _read_views() -> list[str]:
+    return [path.read_text(encoding="utf-8") for path in sql_files("views")]
+
+
+def _views_checksum(bodies: list[str]) -> str:
+    return sha256("\0".join(bodies).encode()).hexdigest()
+
+
 def _replace_views(connection: Connection) -> None:
-    bodies = [path.read_text(encoding="utf-8") for path in sql_files("views")]
-    checksum = sha256("\0".join(bodies).encode()).hexdigest()
+    bodies = _read_views()
+    checksum = _views_checksum(bodies)
     known = connection.execute(text("SELECT checksum FROM billing_migrations.views")).scalar()
     if known == checksum:
         return
@@ -124,6 +151,14 @@ def _replace_views(connection: Connection) -> None:
     connection.execute(text("DELETE FROM billing_migrations.views"))
     connection.execute(text("INSERT INTO billing_migrations.views VALUES (:checksum)"), {"checksum": checksum})
 
+
+_STATE = """
+SELECT 'migration' AS kind, name, checksum FROM billing_migrations.applied
+UNION ALL
+SELECT 'function', name, checksum FROM billing_migrations.functions
+UNION ALL
+SELECT 'views', '', checksum FROM billing_migrations.views
+"""
 
 _HISTORY = """
 CREATE SCHEMA IF NOT EXISTS billing_migrations;

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from billing_pipeline.postgres import embedded_postgres, migrations
+from billing_pipeline.postgres.locks import lock_migrations
 from billing_pipeline.postgres.migrations import Migration, MigrationError, migrate, read_migrations
 from billing_pipeline.postgres.sql_files import sql_files
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -135,6 +136,7 @@ def test_two_threads_that_migrate_at_once_apply_each_file_once(empty: Warehouse)
 _MIGRATE = """
 import sys
 from sqlalchemy import create_engine, make_url
+from billing_pipeline.postgres.locks import lock_migrations
 from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.postgres.warehouse import Warehouse
 url = make_url(sys.argv[1])
@@ -220,3 +222,12 @@ def test_a_broken_view_leaves_the_old_ones(empty: Warehouse, monkeypatch: pytest
     with pytest.raises(Exception, match="nothing"):
         migrate(empty)
     assert empty.rows(query) == old
+
+
+def test_a_database_that_is_current_is_not_locked(empty: Warehouse):
+    """Every command migrates: while one process migrates, a command that needs nothing of it does not wait."""
+    migrate(empty)
+    with empty.transaction() as migrating:
+        lock_migrations(migrating)
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(migrate, empty).result(timeout=20) == []
