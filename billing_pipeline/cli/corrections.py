@@ -68,8 +68,8 @@ def adjust(customer: str, amount: str, description: str | None, signature: Signa
     minor = minor_units("--amount", amount, currency_of(warehouse, customer))
     made = make(warehouse, customer, minor, signature, description=description)
     click.echo(
-        f"{format_minor(made.amount_minor, made.currency)} will be on the next invoice of {customer} that is drafted;"
-        " run its month again if that draft exists already"
+        f"{format_minor(made.amount_minor, made.currency)} will be on the next invoice of {customer} that is drafted"
+        " and that a run will charge; run its month again if that draft exists already"
     )
 
 

@@ -20,6 +20,11 @@ def month_before(month: date) -> date:
     return date(month.year - (month.month == 1), (month.month - 2) % 12 + 1, 1)
 
 
+def days_since_end(month: date, today: date) -> int:
+    """Days since the month ended in UTC; 0 on the first day after it, below zero before."""
+    return (today - month_after(month)).days
+
+
 def months_to(month: date, count: int) -> list[date]:
     """The `count` months that end with `month`, the oldest first."""
     months = [month]

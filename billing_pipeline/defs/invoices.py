@@ -8,6 +8,7 @@ from billing_pipeline.defs.partitions import month_of, monthly_asset
 from billing_pipeline.defs.resources import Billing
 from billing_pipeline.defs.stages import DRAFTS
 from billing_pipeline.invoicing import invoices as build_invoices
+from billing_pipeline.invoicing.rules.adjustments import oldest_charged
 
 _LINEAGE = column_lineage(
     {
@@ -30,7 +31,8 @@ def invoices(context: dg.AssetExecutionContext, billing: Billing) -> dg.Material
     are never touched.
     """
     month = month_of(context)
-    built = build_invoices.build(billing.warehouse, month, context.run.run_id)
+    oldest = oldest_charged(billing.clock().date(), billing.settings.charging.charge_age_max_days)
+    built = build_invoices.build(billing.warehouse, month, context.run.run_id, oldest=oldest)
     return dg.MaterializeResult(
         metadata={
             **table_metadata(billing.warehouse, "invoices", built.row_count),

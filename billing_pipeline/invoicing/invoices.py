@@ -13,15 +13,31 @@ from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
 
-def build(warehouse: Warehouse, month: date, run_id: str) -> Built:
+def build(warehouse: Warehouse, month: date, run_id: str, *, oldest: date = date.min) -> Built:
     """Draft an invoice for every period of the month that has lines or charges waiting, and no invoice yet.
 
     Existing drafts are right by constraint: whoever changes lines drops their draft first. A draft whose adjustments
     are not the ones that it would take now is dropped and drafted anew.
+
+    An adjustment goes to an invoice that a run will charge. A draft of another month that holds one, and that no run
+    will charge any more, is drafted anew without it first, so that this month's may take it.
+
+    Args:
+        warehouse: the billing database.
+        month: the partition.
+        run_id: who builds.
+        oldest: the first month that is not too old to be charged (rules.adjustments.oldest_charged); default: any.
     """
+    query = load_sql("invoicing/passed_over_months.sql")
+    for row in warehouse.rows(query, month=month, oldest=oldest):
+        _build(warehouse, row["billing_month"], run_id, oldest)
+    return _build(warehouse, month, run_id, oldest)
+
+
+def _build(warehouse: Warehouse, month: date, run_id: str, oldest: date) -> Built:
     with owned_month(warehouse, month) as connection:
         parameters = {"month": month, "run_id": run_id}
-        dropped = _adjust(connection, month)
+        dropped = _adjust(connection, month, oldest)
         inserted = connection.execute(text(load_sql("invoicing/invoices.sql")), parameters).rowcount
         built_from = version_of(connection, "invoice_line_items", month)
         record_build(connection, "invoices", month, run_id, built_from=built_from)
@@ -29,12 +45,13 @@ def build(warehouse: Warehouse, month: date, run_id: str) -> Built:
     return Built(inserted, dropped, row_count)
 
 
-def _adjust(connection: Connection, month: date) -> int:
+def _adjust(connection: Connection, month: date, oldest: date) -> int:
     """Put on each period's draft-to-be what it takes of the waiting adjustments; returns drafts that were dropped."""
     if not connection.execute(text("SELECT EXISTS (SELECT FROM billing.adjustments)")).scalar_one():
         return 0
     waiting = _waiting(connection, month)
-    periods = connection.execute(text(load_sql("invoicing/adjustable_periods.sql")), {"month": month}).mappings().all()
+    query = load_sql("invoicing/adjustable_periods.sql")
+    periods = connection.execute(text(query), {"month": month, "oldest": oldest}).mappings().all()
     wanted: list[dict[str, Any]] = []
     for customer_id, own in groupby(periods, key=lambda row: row["customer_id"]):
         for period in own:

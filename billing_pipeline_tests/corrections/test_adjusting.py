@@ -1,6 +1,8 @@
 """Adjustments: on exactly one live invoice, through every rebuild, and no credit makes a total negative."""
 
 import re
+from collections.abc import Callable
+from datetime import date
 from typing import Any
 from uuid import uuid4
 
@@ -11,13 +13,15 @@ from sqlalchemy import Connection
 
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.adjusting import AdjustmentRefused, adjust
+from billing_pipeline.corrections.holds import Subject, customer_subject, invoice_subject, place_hold
 from billing_pipeline.corrections.void_invoice import void_invoice
 from billing_pipeline.gates.data_quality import run_gates
 from billing_pipeline.gates.rules.gates import gates_of
-from billing_pipeline.invoicing.rules.adjustments import Waiting, allocate, left_over
+from billing_pipeline.invoicing import invoices
+from billing_pipeline.invoicing.rules.adjustments import Waiting, allocate, left_over, oldest_charged
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.corrections.platform_world import Platform
-from billing_pipeline_tests.month_rows import BOOK, NOVEMBER, OCTOBER, at, checksums, load_book
+from billing_pipeline_tests.month_rows import BOOK, DECEMBER, NOVEMBER, OCTOBER, at, checksums, load_book
 from billing_pipeline_tests.postgres.invariants import rows
 from billing_pipeline_tests.postgres.invariants.rows import execute, refused, settle, undone
 from billing_pipeline_tests.postgres.invariants.sessions import refusal, two_sessions
@@ -274,3 +278,64 @@ def test_two_months_at_once_do_not_both_take_one_adjustment(warehouse: Warehouse
         )
         first.commit()
         assert re.search("is on invoices with 400|could not serialize", refusal(waiting))
+
+
+def build_again(platform: Platform, month: date, oldest: date = date.min) -> None:
+    invoices.build(platform.warehouse, month, "again", oldest=oldest)
+
+
+def test_a_draft_of_a_month_that_is_too_old_to_be_charged_takes_nothing(platform: Platform) -> None:
+    platform.draft()
+    give(platform, -250)
+    build_again(platform, OCTOBER, oldest=NOVEMBER)
+    assert totals(platform) == {"10": 1300}
+    platform.draft(NOVEMBER)
+    assert totals(platform) == {"10": 1300, "11": 750}
+
+
+def test_a_draft_that_grew_too_old_gives_its_adjustment_to_the_next_one(platform: Platform) -> None:
+    give(platform, -250)
+    platform.draft()
+    assert totals(platform) == {"10": 1050}
+    platform.draft(NOVEMBER)
+    build_again(platform, NOVEMBER, oldest=NOVEMBER)
+    assert totals(platform) == {"10": 1300, "11": 750}
+
+
+def test_a_draft_of_a_month_before_the_one_that_was_charged_takes_nothing(platform: Platform) -> None:
+    platform.draft()
+    platform.bill(NOVEMBER)
+    give(platform, -250)
+    build_again(platform, OCTOBER)
+    assert totals(platform) == {"10": 1300, "11": 1000}
+    platform.draft(DECEMBER)
+    assert totals(platform)["12"] == 750
+
+
+@pytest.mark.parametrize(
+    ("held", "november"),
+    [
+        (lambda _, __: Subject("month", "2025-10-01", "October"), 750),
+        (lambda warehouse, draft: invoice_subject(warehouse, draft), 750),
+        (lambda warehouse, _: customer_subject(warehouse, "ann"), 1000),
+    ],
+    ids=["month", "invoice", "customer"],
+)
+def test_a_draft_on_hold_takes_nothing_and_gives_back_what_it_took(
+    platform: Platform, held: Callable[[Warehouse, str], Subject], november: int
+) -> None:
+    give(platform, -250)
+    platform.draft()
+    assert totals(platform) == {"10": 1050}
+    [draft] = platform.invoices("ann")
+    subject = held(platform.warehouse, str(draft["invoice_id"]))
+    place_hold(platform.warehouse, subject, Signature("ops", "look"))
+    platform.draft(NOVEMBER)
+    assert totals(platform) == {"10": 1300, "11": november}
+
+
+def test_the_oldest_month_that_is_charged_ended_no_longer_ago_than_the_setting_says() -> None:
+    assert oldest_charged(date(2026, 3, 4), 62) == date(2025, 12, 1)
+    assert oldest_charged(date(2026, 3, 3), 61) == date(2025, 12, 1)
+    assert oldest_charged(date(2026, 3, 4), 61) == date(2026, 1, 1)
+    assert oldest_charged(date(2026, 1, 1), 1) == date(2025, 12, 1)

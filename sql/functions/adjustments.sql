@@ -81,3 +81,16 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION billing.refuse_revoked_adjustments IS 'Trigger: no invoice takes a revoked adjustment. Fires after the guards are raised, by the order of the names';
+
+CREATE OR REPLACE FUNCTION billing.is_passed_over(customer text, invoice uuid, month date, revision integer, oldest date)
+RETURNS boolean
+LANGUAGE sql STABLE AS $$
+SELECT month < oldest
+    OR billing.is_held(customer, invoice, month)
+    OR EXISTS (SELECT FROM billing.customers AS c WHERE c.customer_id = customer AND c.status = 'on_hold')
+    OR (revision = 0 AND EXISTS (
+        SELECT FROM billing.invoices AS i
+        WHERE i.customer_id = customer AND i.billing_month > month AND i.supplement_no = 0 AND billing.is_final(i.status)
+    ));
+$$;
+COMMENT ON FUNCTION billing.is_passed_over IS 'Whether no run charges this draft by itself: its month is before the oldest that is charged, it is on hold, or a later month of the customer is final and it replaces no void invoice';

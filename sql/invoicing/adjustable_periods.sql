@@ -1,4 +1,5 @@
--- Grain: one row a period of :month that is drafted or may be, with what its metered lines come to.
+-- Grain: one row a period of :month that is drafted or may be, and that a run will charge, with what its metered lines come
+-- to. :oldest is the first month that is not too old to be charged.
 SELECT
     p.customer_id,
     p.period_id,
@@ -22,11 +23,14 @@ LEFT JOIN (
     WHERE d.billing_month = :month AND d.status = 'void' AND d.supplement_no = 0
     GROUP BY d.period_id
 ) AS v USING (period_id)
+LEFT JOIN billing.invoices AS n
+    ON p.period_id = n.period_id AND n.supplement_no = 0 AND n.status = 'draft'
 WHERE p.billing_month = :month
     AND p.customer_id IN (SELECT a.customer_id FROM billing.adjustments AS a)
     AND NOT EXISTS (
         SELECT FROM billing.invoices AS i
         WHERE i.period_id = p.period_id AND i.supplement_no = 0 AND billing.is_final(i.status)
     )
+    AND NOT billing.is_passed_over(p.customer_id, n.invoice_id, p.billing_month, coalesce(v.revision + 1, 0), :oldest)
     AND NOT EXISTS (SELECT FROM billing.unbilled_periods AS u WHERE u.period_id = p.period_id AND u.lifted_at IS NULL)
 ORDER BY p.customer_id COLLATE "C", p.period_start

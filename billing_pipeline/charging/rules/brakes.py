@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from billing_pipeline.charging.rules.charging import WORKABLE
+from billing_pipeline.core.months import days_since_end
 
 CANARIES_MIN = 10
 CANARY_PERCENT = 1
@@ -148,8 +149,7 @@ def _more(canaries: Sequence[Canary]) -> str:
 
 def month_too_old(month: date, today: date, age_max_days: int) -> Brake | None:
     """The brake on a month that ended longer ago than `age_max_days`."""
-    end = date(month.year + month.month // 12, month.month % 12 + 1, 1)
-    age_days = (today - end).days
+    age_days = days_since_end(month, today)
     if age_days <= age_max_days:
         return None
     return Brake(

@@ -1,7 +1,13 @@
-"""Which adjustments an invoice takes: all charges, then credits as far as the total stays at zero or above. Pure."""
+"""Which adjustments an invoice takes: all charges, then credits as far as the total stays at zero or above. Pure.
+
+They go to the customer's next invoice that a run will charge; which drafts none will is billing.is_passed_over's.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
+
+from billing_pipeline.core.months import days_since_end, month_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +41,11 @@ def left_over(waiting: Sequence[Waiting], taken: Sequence[Waiting]) -> list[Wait
     used = {one.adjustment_id: one.left_minor for one in taken}
     rest = [Waiting(w.adjustment_id, w.left_minor - used.get(w.adjustment_id, 0), w.description) for w in waiting]
     return [one for one in rest if one.left_minor != 0]
+
+
+def oldest_charged(today: date, age_max_days: int) -> date:
+    """The oldest month that is charged without a person: it ended at most `age_max_days` ago."""
+    month = today.replace(day=1)
+    while month > date.min.replace(month=2) and days_since_end(month_before(month), today) <= age_max_days:
+        month = month_before(month)
+    return month
