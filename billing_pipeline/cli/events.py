@@ -140,6 +140,15 @@ def contradictions(as_json: bool) -> None:
 
 
 @events.command()
+@JSON
+def foreign(as_json: bool) -> None:
+    """Count the events of other accounts and modes that came to our receiver; their bodies are not kept."""
+    from billing_pipeline.events.queue import foreign_events
+
+    print_rows("foreign_events", foreign_events(open_database()), as_json=as_json, empty="no events of others")
+
+
+@events.command()
 @click.argument("event_id")
 @signed
 def acknowledge(event_id: str, signature: Signature) -> None:

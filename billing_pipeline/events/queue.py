@@ -142,6 +142,11 @@ def listed(warehouse: Warehouse, chosen: EventFilter, row_count: int) -> list[di
     return warehouse.rows(load_sql("events/list.sql"), row_count=row_count, **chosen.parameters())
 
 
+def foreign_events(warehouse: Warehouse) -> list[dict[str, Any]]:
+    """What came to our receiver and is not ours: a row an account and mode, with its events and when they came."""
+    return warehouse.rows(_FOREIGN)
+
+
 def history(warehouse: Warehouse, event_id: str) -> list[dict[str, Any]]:
     """What people did about an event, by the audit log: logged_at, actor, action, reason; the oldest first."""
     return warehouse.rows(
@@ -170,4 +175,8 @@ _DUE = """
 SELECT (count(*) OVER ())::integer AS count, event_id, attempts FROM billing.stripe_event_work
 WHERE state IN ('pending', 'waiting') AND due_at <= :now
 ORDER BY due_at, event_id LIMIT 1
+"""
+_FOREIGN = """
+SELECT account, livemode, count(*) AS events, min(received_at) AS first_at, max(received_at) AS last_at
+FROM billing.stripe_foreign_events GROUP BY 1, 2 ORDER BY 1 NULLS FIRST, 2
 """

@@ -1,6 +1,6 @@
 """The one door through which Stripe's events come in, for the webhook receiver and for the sweep.
 
-It needs no more than INSERT on two tables and runs on a bare psycopg connection, so that the receiver stays small.
+It needs no more than INSERT on three tables and runs on a bare psycopg connection, so that the receiver stays small.
 Nothing is interpreted here.
 """
 
@@ -11,10 +11,10 @@ import psycopg
 from billing_pipeline.events.cipher import EventCipher, EventCipherError
 from billing_pipeline.events.rules.received_event import ReceivedEvent, parse_event
 
-__all__ = ["Outcome", "Source", "parse_event", "read_body", "store_event"]
+__all__ = ["Outcome", "Source", "keep_foreign", "parse_event", "read_body", "store_event"]
 
 Source = Literal["webhook", "sweep"]
-Outcome = Literal["stored", "known", "conflict"]
+Outcome = Literal["stored", "known", "conflict", "not ours"]
 
 _COLUMNS = (
     "event_id, type, object_id, created, livemode, account, api_version, source, body, key_id, body_sha256,"
@@ -26,6 +26,11 @@ _VALUES = (
 )
 # without a conflict target, which would need the right to read
 _STORE = f"INSERT INTO billing.stripe_events ({_COLUMNS}) VALUES ({_VALUES}) ON CONFLICT DO NOTHING"
+_ENVELOPE = ("event_id", "type", "created", "livemode", "account")
+_KEEP_FOREIGN = (
+    f"INSERT INTO billing.stripe_foreign_events ({', '.join(_ENVELOPE)})"
+    f" VALUES ({', '.join(f'%({name})s' for name in _ENVELOPE)}) ON CONFLICT DO NOTHING"
+)
 _KEEP_ASIDE = f"INSERT INTO billing.stripe_event_conflicts ({_COLUMNS}) VALUES ({_VALUES}) ON CONFLICT DO NOTHING"
 
 
@@ -66,6 +71,15 @@ def store_event(
     if connection.execute(_KEEP_ASIDE, values).rowcount == 1:
         return "conflict"
     return "known"
+
+
+def keep_foreign(connection: psycopg.Connection[Any], event: ReceivedEvent) -> Outcome:
+    """Keep the envelope of an event of another account or mode, once; nothing of its body, and it is never processed.
+
+    Stripe is answered all the same: an endpoint that refuses what it is sent is tried for days and then switched off.
+    """
+    connection.execute(_KEEP_FOREIGN, {name: getattr(event, name) for name in _ENVELOPE})
+    return "not ours"
 
 
 def read_body(connection: psycopg.Connection[Any], event_id: str, cipher: EventCipher) -> bytes:

@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.rules.received_event import ReceivedEvent
-from billing_pipeline.events.store import Outcome, Source, store_event
+from billing_pipeline.events.store import Outcome, Source, keep_foreign, store_event
 from billing_pipeline.settings import SettingsError
 
 CONNECT_WITHIN_S = 3
@@ -27,6 +27,7 @@ _OTHER_ROLE = "SELECT pg_has_role(session_user, oid, 'MEMBER') FROM pg_roles WHE
 _MAY_STORE = (
     "SELECT has_table_privilege('billing.stripe_events', 'INSERT')"
     " AND has_table_privilege('billing.stripe_event_conflicts', 'INSERT')"
+    " AND has_table_privilege('billing.stripe_foreign_events', 'INSERT')"
 )
 
 
@@ -49,6 +50,14 @@ class EventWriter:
             DatabaseAway: whether it was stored is not known; storing it again is safe.
         """
         return self._attempt(lambda connection: store_event(connection, event, source, self._cipher))
+
+    def keep_foreign(self, event: ReceivedEvent) -> Outcome:
+        """Keep the envelope of an event that is not ours, and commit.
+
+        Raises:
+            DatabaseAway: whether it was kept is not known; keeping it again is safe.
+        """
+        return self._attempt(lambda connection: keep_foreign(connection, event))
 
     def check(self) -> None:
         """Whether events could be stored right now.

@@ -179,7 +179,7 @@ def test_the_receivers_role_can_store_all_three_ways(as_receiver):
     assert one(as_receiver, "SELECT count(*) FROM billing.stripe_event_work") == 1
 
 
-def test_the_receivers_role_has_insert_on_the_two_event_tables_and_no_other_right(connection):
+def test_the_receivers_role_has_insert_on_the_three_event_tables_and_no_other_right(connection):
     granted = connection.execute(
         "SELECT c.relname, p.privilege FROM pg_class AS c"
         " CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER'])"
@@ -188,7 +188,7 @@ def test_the_receivers_role_has_insert_on_the_two_event_tables_and_no_other_righ
         " AND c.relnamespace::regnamespace::text IN ('billing', 'billing_migrations')"
         " AND has_table_privilege('billing_receiver', c.oid, p.privilege) ORDER BY 1"
     ).fetchall()
-    assert granted == [("stripe_event_conflicts", "INSERT"), ("stripe_events", "INSERT")]
+    assert granted == [(f"stripe_{name}", "INSERT") for name in ("event_conflicts", "events", "foreign_events")]
     columns = one(
         connection,
         "SELECT count(*) FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid"

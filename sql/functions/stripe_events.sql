@@ -67,7 +67,9 @@ CREATE OR REPLACE FUNCTION billing.grant_receiver(role_name text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA billing TO %I', role_name);
-    EXECUTE format('GRANT INSERT ON billing.stripe_events, billing.stripe_event_conflicts TO %I', role_name);
+    EXECUTE format(
+        'GRANT INSERT ON billing.stripe_events, billing.stripe_event_conflicts, billing.stripe_foreign_events TO %I', role_name
+    );
 END;
 $$;
 COMMENT ON FUNCTION billing.grant_receiver IS 'Lets a role store events and nothing else: no reading, no changing';

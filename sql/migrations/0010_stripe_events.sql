@@ -75,6 +75,25 @@ FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('contradicting copies 
 CREATE TRIGGER stripe_event_conflicts_differ BEFORE INSERT ON billing.stripe_event_conflicts
 FOR EACH ROW EXECUTE FUNCTION billing.skip_same_event();
 
+CREATE TABLE billing.stripe_foreign_events (
+    event_id text PRIMARY KEY CHECK (event_id ~ '^[!-~]{1,255}$'),
+    type text NOT NULL CHECK (type ~ '^[!-~]{1,255}$'),
+    created timestamptz CHECK (isfinite(created)),
+    received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    livemode boolean,
+    account text CHECK (account ~ '^[!-~]{1,255}$')
+);
+COMMENT ON TABLE billing.stripe_foreign_events IS 'One row a validly signed event of another account or mode than the receiver''s: its envelope without the body; never processed, append-only';
+COMMENT ON COLUMN billing.stripe_foreign_events.event_id IS 'As in stripe_events';
+COMMENT ON COLUMN billing.stripe_foreign_events.type IS 'As in stripe_events';
+COMMENT ON COLUMN billing.stripe_foreign_events.created IS 'As in stripe_events';
+COMMENT ON COLUMN billing.stripe_foreign_events.received_at IS 'When it first came';
+COMMENT ON COLUMN billing.stripe_foreign_events.livemode IS 'As in stripe_events; STRIPE_WEBHOOK_LIVEMODE says which are ours';
+COMMENT ON COLUMN billing.stripe_foreign_events.account IS 'As in stripe_events; STRIPE_WEBHOOK_ACCOUNT says which is ours';
+CREATE TRIGGER stripe_foreign_events_append_only
+BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.stripe_foreign_events
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('the record of others'' events is append-only');
+
 CREATE TABLE billing.stripe_event_work (
     event_id text PRIMARY KEY REFERENCES billing.stripe_events (event_id),
     state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'waiting', 'applied', 'ignored', 'dead')),

@@ -79,10 +79,6 @@ BAD: dict[str, tuple[bytes, str | bytes, str]] = {
     "no ASCII": (BODY, signature(BODY).encode() + b",\xff\xe9=1", "malformed Stripe-Signature header"),
     "signed, but no UTF-8": (b'{"id": "\xff"}', signature(b'{"id": "\xff"}'), "body is not UTF-8"),
     "signed, but UTF-16": ("{}ä".encode("utf-16"), signature("{}ä".encode("utf-16")), "body is not UTF-8"),
-    "of live mode": (event_body(livemode=True), signature(event_body(livemode=True)), "livemode is True, expected False"),
-    "of another account": (
-        event_body(account="acct_9"), signature(event_body(account="acct_9")), "event of another account",
-    ),
 }  # fmt: skip
 
 
@@ -134,9 +130,48 @@ def test_live_events_and_those_of_a_named_account_are_taken_where_configured(war
     with receiving(warehouse, livemode=True, account="acct_1") as running:
         assert running.send(event_body("evt_1", livemode=True, account="acct_1"))[0] == 200
         assert running.send(event_body("evt_2", livemode=True))[0] == 200
-        assert running.send(event_body("evt_3", livemode=False))[0] == 400
-        assert running.send(event_body("evt_4", livemode=True, account="acct_2"))[0] == 400
+        assert running.send(event_body("evt_3", livemode=False)) == (200, "not ours")
+        assert running.send(event_body("evt_4", livemode=True, account="acct_2")) == (200, "not ours")
         assert running.stored() == ["evt_1", "evt_2"]
+
+
+FOREIGN = {
+    "of live mode": event_body(livemode=True),
+    "of another account": event_body(account="acct_9"),
+    "of a connected account, in the thin form that names no object": json.dumps(
+        {
+            "id": "evt_1",
+            "object": "v2.core.event",
+            "type": "v1.billing.meter.error",
+            "livemode": True,
+            "context": "acct_9",
+        }
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("body", FOREIGN.values(), ids=FOREIGN.keys())
+def test_what_is_not_ours_is_acknowledged_its_envelope_kept_once_and_never_processed(
+    receiver: Receiving, caplog: pytest.LogCaptureFixture, body: bytes
+):
+    caplog.set_level(logging.DEBUG)
+    assert [receiver.send(body) for _ in range(2)] == [(200, "not ours")] * 2
+    assert receiver.stored() == []
+    assert receiver.warehouse.scalar("SELECT count(*) FROM billing.stripe_event_work") == 0
+    [kept] = receiver.warehouse.rows("SELECT * FROM billing.stripe_foreign_events")
+    said = json.loads(body)
+    assert (kept["event_id"], kept["type"], kept["livemode"], kept["account"]) == (
+        "evt_1", said["type"], said["livemode"], said.get("account"),
+    )  # fmt: skip
+    logged = "\n".join(record.getMessage() for record in caplog.records)
+    assert "not ours" in logged
+    for piece in ("evt_1", "acct_9"):
+        assert piece not in logged
+
+
+def test_what_is_not_ours_and_not_signed_is_refused_like_anything_else(receiver: Receiving):
+    assert receiver.send(event_body(livemode=True), signature(b"{}"))[0] == 400
+    assert receiver.warehouse.scalar("SELECT count(*) FROM billing.stripe_foreign_events") == 0
 
 
 def test_a_body_of_1_mib_is_stored_and_a_larger_one_is_413(receiver: Receiving):
