@@ -57,7 +57,8 @@ def at(instant: str) -> datetime:
 
 @dataclass(frozen=True)
 class Event:
-    """A usage event; received as it occurred unless said otherwise. `adds`: a correction that adds a missing event."""
+    """A usage event; received as it occurred unless said otherwise. `adds`: a correction that adds a missing event; `removes`: what it
+    corrects never was."""
 
     event_id: str
     customer_id: str
@@ -68,6 +69,7 @@ class Event:
     received_at: datetime | None = None
     corrects: str | None = None
     adds: bool = False
+    removes: bool = False
 
 
 def event_of_ann(event_id: str, meter: str, quantity: int | str, occurred_at: str, **more: Any) -> Event:
@@ -110,6 +112,7 @@ def add_usage(warehouse: Warehouse, events: Iterable[Event]) -> None:
             "occurred_at": event.occurred_at,
             "received_at": event.received_at or event.occurred_at,
             "corrects": event.corrects,
+            "removes": event.removes,
             "is_correction": event.adds or event.corrects is not None,
         }
         for event in events
@@ -125,7 +128,9 @@ def add_usage(warehouse: Warehouse, events: Iterable[Event]) -> None:
         )
         if corrections := [row for row in rows if row["is_correction"]]:
             connection.execute(
-                text("INSERT INTO billing.usage_corrections VALUES (:event_id, :corrects, 'ann', 'counted wrong')"),
+                text(
+                    "INSERT INTO billing.usage_corrections VALUES (:event_id, :corrects, 'ann', 'counted wrong', :removes)"
+                ),
                 corrections,
             )
 

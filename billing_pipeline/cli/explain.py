@@ -127,6 +127,16 @@ def _print(explained: "Explained", events_max: int) -> None:
         click.echo("     reproduced byte for byte: events, snapshots, lines, total, request and seal agree")
 
 
+def _correction_notes(event: dict[str, Any]) -> list[str]:
+    corrects, corrected_by = event["corrects_event_id"], event["corrected_by"]
+    if corrected_by == event["event_id"]:
+        return [f"removes {corrects}"]
+    return [
+        f"corrects {corrects}" if corrects else "",
+        f"corrected by {corrected_by}, does not count" if corrected_by else "",
+    ]
+
+
 def _print_snapshot(snapshot: dict[str, Any], events: list[dict[str, Any]], events_max: int) -> None:
     click.echo(
         f"     snapshot: version {snapshot['snapshot_version']} as of {snapshot['as_of'].isoformat()},"
@@ -140,8 +150,7 @@ def _print_snapshot(snapshot: dict[str, Any], events: list[dict[str, Any]], even
     for event in events[:events_max]:
         notes = [
             "before the period" if event["occurred_at"] < snapshot["period_start"] else "",
-            f"corrects {event['corrects_event_id']}" if event["corrects_event_id"] else "",
-            f"corrected by {event['corrected_by']}, does not count" if event["corrected_by"] else "",
+            *_correction_notes(event),
         ]
         note = "; ".join(part for part in notes if part)
         click.echo(

@@ -47,6 +47,11 @@ def import_usage_command(file: Path, complete_through: datetime | None) -> None:
         f"{done.rows} usage events: {done.new_events} new, {done.known_events} known already;"
         f" the feed is complete through {reach}"
     )
+    if done.repeated_rows:
+        click.echo(
+            f"  {done.repeated_rows} of the rows repeat the event_id of an earlier row, content and all, and count"
+            " once: right for events that were sent twice; a spreadsheet that cut off long ids looks like this too"
+        )
 
 
 @click.group(cls=Group)
@@ -60,7 +65,10 @@ def correct() -> None:
 @click.option("--meter", help="Which meter, when an event was missing.")
 @click.option("--dimensions", help="A JSON object, when an event was missing.")
 @click.option("--occurred-at", type=Instant(), help="When, when an event was missing.")
-@click.option("--quantity", required=True, help="The right quantity.")
+@click.option("--quantity", help="The right quantity.")
+@click.option(
+    "--remove", is_flag=True, help="Take --event-id away: it never was. A quantity of 0 would be a level of 0."
+)
 @signed
 def correct_usage_command(
     event_id: str | None,
@@ -68,14 +76,23 @@ def correct_usage_command(
     meter: str | None,
     dimensions: str | None,
     occurred_at: datetime | None,
-    quantity: str,
+    quantity: str | None,
+    remove: bool,
     signature: Signature,
 ) -> None:
-    """Write a correcting event, which stands in for --event-id or adds a missing one."""
+    """Write a correcting event, which stands in for --event-id, takes it away, or adds a missing one."""
     import json
 
-    from billing_pipeline.usage.correction import correct_usage
+    from billing_pipeline.usage.correction import correct_usage, remove_usage
 
+    if remove:
+        if event_id is None or (quantity, customer, meter, dimensions, occurred_at) != (None, None, None, None, None):
+            raise click.UsageError("--remove takes an --event-id and nothing but it")
+        written = remove_usage(open_database(), signature, event_id=event_id)
+        click.echo(f"event {event_id} removed by {written}; run the month again to bill without it")
+        return
+    if quantity is None:
+        raise click.UsageError("expected --quantity, or --remove")
     try:
         values = json.loads(dimensions) if dimensions else None
     except json.JSONDecodeError:

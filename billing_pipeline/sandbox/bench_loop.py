@@ -164,9 +164,11 @@ SELECT e.meter, cast(e.dimensions AS text) AS dimensions, m.aggregation, e.quant
 FROM billing.usage_series AS s
 JOIN billing.usage_events AS e USING (series_id)
 JOIN billing.meters AS m ON m.meter = s.meter
+LEFT JOIN billing.usage_corrections AS k ON k.event_id = e.event_id
 WHERE s.customer_id = :customer AND e.occurred_at < :until
-    AND NOT EXISTS (SELECT FROM billing.usage_corrections AS c WHERE c.corrects_event_id = e.event_id)
-ORDER BY e.meter, e.dimensions, e.occurred_at, e.received_at, e.event_id
+    AND NOT EXISTS (SELECT FROM billing.corrected_events AS c WHERE c.event_id = e.event_id)
+ORDER BY e.meter, e.dimensions, e.occurred_at, coalesce(k.place_received_at, e.received_at),
+    coalesce(k.place_event_id, e.event_id) COLLATE "C"
 """
 
 _INSERT_LINE = """

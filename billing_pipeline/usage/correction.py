@@ -30,9 +30,12 @@ SELECT c.customer_id, array(
 FROM billing.customers AS c WHERE c.customer_id = :customer_id
 """
 _EVENT = """
-SELECT e.event_id, e.customer_id, e.meter, e.dimensions, e.quantity, e.occurred_at, c.event_id AS corrected_by
+SELECT
+    e.event_id, e.customer_id, e.meter, e.dimensions, e.quantity, e.occurred_at, c.event_id AS corrected_by,
+    coalesce(c.removes, FALSE) AS removed, coalesce(o.removes, FALSE) AS removes
 FROM billing.usage_events AS e
 LEFT JOIN billing.usage_corrections AS c ON c.corrects_event_id = e.event_id
+LEFT JOIN billing.usage_corrections AS o ON o.event_id = e.event_id
 WHERE e.event_id = :event_id
 """
 
@@ -47,15 +50,15 @@ ON CONFLICT (event_id) DO NOTHING
 """
 
 _INSERT_CORRECTION = """
-INSERT INTO billing.usage_corrections (event_id, corrects_event_id, author, reason)
-VALUES (:event_id, :corrects_event_id, :author, :reason)
+INSERT INTO billing.usage_corrections (event_id, corrects_event_id, author, reason, removes)
+VALUES (:event_id, :corrects_event_id, :author, :reason, :removes)
 """
 
 _LOG = """
 SELECT billing.log_action(
-    :author, 'usage.correct', 'usage_event', coalesce(CAST(:corrects_event_id AS text), n.event_id), :reason,
+    :author, :action, 'usage_event', coalesce(CAST(:corrects_event_id AS text), n.event_id), :reason,
     (SELECT to_jsonb(b) - 'series_id' FROM billing.usage_events AS b WHERE b.event_id = :corrects_event_id),
-    to_jsonb(n) - 'series_id'
+    CASE WHEN NOT :removes THEN to_jsonb(n) - 'series_id' END
 )
 FROM billing.usage_events AS n
 WHERE n.event_id = :event_id
@@ -121,6 +124,20 @@ def correct_usage(
         return _write(connection, event, exact, event_id, signature)
 
 
+def remove_usage(warehouse: Warehouse, signature: Signature, *, event_id: str) -> str:
+    """Take an event away, as if it had never been sent: a level before it holds on, which a quantity of 0 would end.
+
+    Returns:
+        The id of the event that says so.
+
+    Raises:
+        CorrectionRefused: the event is unknown, or was corrected or removed already.
+    """
+    with warehouse.transaction() as connection:
+        lock_usage(connection)
+        return _write(connection, _stored_event(connection, event_id)[0], "0", event_id, signature, removes=True)
+
+
 def _checked(name: str, value: str, rule: Any) -> str:
     try:
         checked: str = rule(value)
@@ -155,20 +172,41 @@ def _require_known(connection: Connection, event: _Event) -> None:
 
 
 def _event_to_correct(connection: Connection, event_id: str, quantity: str) -> _Event:
+    event, known = _stored_event(connection, event_id)
+    if known == Decimal(quantity):
+        raise CorrectionRefused(f'event_id "{event_id}": its quantity is {quantity} already')
+    return event
+
+
+def _stored_event(connection: Connection, event_id: str) -> tuple[_Event, Decimal]:
+    """An event that counts, and its quantity."""
     _checked("event_id", event_id, import_rules.key)
     found = connection.execute(text(_EVENT), {"event_id": event_id}).mappings().one_or_none()
     if found is None:
         raise CorrectionRefused(f'event_id "{event_id}": expected a stored event, found none')
+    if found["removed"]:
+        raise CorrectionRefused(
+            f'event_id "{event_id}": removed already by {found["corrected_by"]}; add it again as a missing event'
+        )
+    if found["removes"]:
+        raise CorrectionRefused(f'event_id "{event_id}": it removes another event and counts nothing itself')
     if found["corrected_by"] is not None:
         raise CorrectionRefused(
             f'event_id "{event_id}": already corrected by {found["corrected_by"]}, correct that one instead'
         )
-    if found["quantity"] == Decimal(quantity):
-        raise CorrectionRefused(f'event_id "{event_id}": its quantity is {quantity} already')
-    return _Event(found["customer_id"], found["meter"], json.dumps(found["dimensions"]), found["occurred_at"])
+    event = _Event(found["customer_id"], found["meter"], json.dumps(found["dimensions"]), found["occurred_at"])
+    return event, found["quantity"]
 
 
-def _write(connection: Connection, event: _Event, quantity: str, corrects: str | None, signature: Signature) -> str:
+def _write(
+    connection: Connection,
+    event: _Event,
+    quantity: str,
+    corrects: str | None,
+    signature: Signature,
+    *,
+    removes: bool = False,
+) -> str:
     content = [
         corrects,
         event.customer_id,
@@ -177,8 +215,9 @@ def _write(connection: Connection, event: _Event, quantity: str, corrects: str |
         format(Decimal(quantity).normalize(), "f"),
         event.occurred_at.timestamp(),
         signature.reason,
+        *(["removes"] if removes else []),
     ]
-    event_id = f"correction:{uuid5(_NAMESPACE, json.dumps(content))}"
+    event_id = f"{'removal' if removes else 'correction'}:{uuid5(_NAMESPACE, json.dumps(content))}"
     received_at: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     row = {
         "event_id": event_id,
@@ -196,6 +235,8 @@ def _write(connection: Connection, event: _Event, quantity: str, corrects: str |
         "corrects_event_id": corrects,
         "author": signature.author,
         "reason": signature.reason,
+        "removes": removes,
+        "action": "usage.remove" if removes else "usage.correct",
     }
     connection.execute(text(_INSERT_CORRECTION), known)
     connection.execute(text(_LOG), known)

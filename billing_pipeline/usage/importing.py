@@ -60,6 +60,8 @@ VALUES (
 class UsageImport:
     """What an import of usage did: `rows` = `new_events` + `known_events` (stored before, or twice in the file).
 
+    `repeated_rows`: rows with the event_id, and the content, of an earlier row of the file.
+
     `complete_through`: before this instant the feed is complete; None for a file without rows that declares
     nothing.
     """
@@ -72,6 +74,7 @@ class UsageImport:
     complete_through: datetime | None
     received_at: datetime
     content_sha256: str
+    repeated_rows: int = 0
 
 
 def import_usage(
@@ -126,9 +129,12 @@ def _store(connection: Connection, file: ImportFile, complete_through: datetime 
     received_at: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     at = {"received_at": received_at}
     new_events = connection.execute(text(_INSERT), at).rowcount
+    repeated = 0
     if new_events < file.row_count:
         _add_conflicts(connection, file, received_at)
         file.problems.raise_if_any()
+        distinct = text("SELECT count(DISTINCT event_id) FROM pg_temp.staged_usage")
+        repeated = file.row_count - connection.execute(distinct).scalar_one()
     extremes = text("SELECT min(occurred_at), max(occurred_at) FROM pg_temp.staged_usage")
     oldest_at, newest_at = connection.execute(extremes).one()
     if new_events == 0:
@@ -146,6 +152,7 @@ def _store(connection: Connection, file: ImportFile, complete_through: datetime 
         complete_through,
         received_at,
         file.sha256,
+        repeated,
     )
     record_import(connection, file.name, done)
     if new_events >= ANALYZE_FROM_ROWS:

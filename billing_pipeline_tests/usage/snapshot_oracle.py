@@ -19,11 +19,20 @@ class Measured:
 
 
 def counting(events: Sequence[Event], as_of: datetime) -> list[Event]:
-    """Events received until the cut-off that no event received until then corrects, in order of effect."""
+    """Events received until the cut-off that no event received until then corrects or removes, in order of effect."""
     received = [event for event in events if _received(event) <= as_of]
     corrected = {event.corrects for event in received}
-    left = [event for event in received if event.event_id not in corrected]
-    return sorted(left, key=lambda event: (event.occurred_at, _received(event), event.event_id))
+    left = [event for event in received if event.event_id not in corrected and not event.removes]
+    by_id = {event.event_id: event for event in events}
+
+    def place(event: Event) -> tuple[datetime, datetime, str, datetime, str]:
+        """A correction stands where the first event of its chain stands."""
+        first = event
+        while first.corrects is not None:
+            first = by_id[first.corrects]
+        return event.occurred_at, _received(first), first.event_id, _received(event), event.event_id
+
+    return sorted(left, key=place)
 
 
 def measure(events: Sequence[Event], aggregation: str, start: datetime, end: datetime) -> Measured | None:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.usage.correction import CorrectionRefused, correct_usage
+from billing_pipeline.usage.correction import CorrectionRefused, correct_usage, remove_usage
 from billing_pipeline.usage.importing import import_usage
-from billing_pipeline_tests.month_rows import add_customer, load_book
+from billing_pipeline_tests.month_rows import Event, add_customer, add_usage, execute, load_book
 
 AT = datetime(2026, 10, 5, tzinfo=UTC)
 BY: dict[str, Any] = {"signature": Signature("ada", "meter was stuck")}
@@ -62,9 +63,11 @@ def test_a_correction_takes_the_place_of_its_event_in_the_same_series_at_the_sam
     assert [right[name] for name in same] == [wrong[name] for name in same]
     assert right["quantity"] == Decimal("7.5")
     assert event(imported, "wrong") == wrong
-    assert imported.rows("SELECT * FROM billing.usage_corrections") == [
-        {"event_id": event_id, "corrects_event_id": "wrong", "author": "ada", "reason": "meter was stuck"}
-    ]
+    [written] = imported.rows("SELECT * FROM billing.usage_corrections")
+    assert written == {
+        "event_id": event_id, "corrects_event_id": "wrong", "author": "ada", "reason": "meter was stuck",
+        "removes": False, "place_event_id": "wrong", "place_received_at": wrong["received_at"],
+    }  # fmt: skip
     (record,) = imported.rows("SELECT * FROM billing.usage_imports WHERE source = 'correction'")
     assert (record["row_count"], record["new_event_count"], record["content_sha256"]) == (1, 1, None)
     assert (record["oldest_new_at"], record["newest_at"], record["complete_through"]) == (AT, AT, None)
@@ -86,6 +89,42 @@ def test_a_correction_is_corrected_by_correcting_the_correction(imported: Wareho
     assert said == f'event_id "wrong": already corrected by {first}, correct that one instead'
     second = correct_usage(imported, **BY, event_id=first, quantity="5")
     assert event(imported, second)["quantity"] == 5
+
+
+def test_a_correction_of_a_correction_keeps_the_place_of_the_first_event(imported: Warehouse) -> None:
+    wrong = event(imported, "wrong")
+    first = correct_usage(imported, **BY, event_id="wrong", quantity="7")
+    correct_usage(imported, **BY, event_id=first, quantity="8")
+    places = imported.rows("SELECT DISTINCT place_event_id, place_received_at FROM billing.usage_corrections")
+    assert places == [{"place_event_id": "wrong", "place_received_at": wrong["received_at"]}]
+
+
+def test_an_event_is_removed_once_and_the_log_says_by_whom(imported: Warehouse) -> None:
+    removal = remove_usage(imported, BY["signature"], event_id="wrong")
+    gone = imported.rows("SELECT event_id, corrected_by FROM billing.corrected_events ORDER BY event_id")
+    assert gone == [{"event_id": removal, "corrected_by": removal}, {"event_id": "wrong", "corrected_by": removal}]
+    (entry,) = imported.rows("SELECT * FROM billing.automation_log")
+    assert (entry["actor"], entry["action"], entry["object_id"]) == ("ada", "usage.remove", "wrong")
+    assert (entry["state_before"]["quantity"], entry["state_after"]) == (5, None)
+    again = f'event_id "wrong": removed already by {removal}; add it again as a missing event'
+    assert refusal(imported, event_id="wrong", quantity="3") == again
+    with pytest.raises(CorrectionRefused, match="removed already"):
+        remove_usage(imported, BY["signature"], event_id="wrong")
+    assert "it removes another event" in refusal(imported, event_id=removal, quantity="3")
+
+
+def test_a_correction_can_be_removed_and_what_it_corrected_stays_away(imported: Warehouse) -> None:
+    correction = correct_usage(imported, **BY, event_id="wrong", quantity="7")
+    remove_usage(imported, BY["signature"], event_id=correction)
+    left = "SELECT event_id FROM billing.usage_events WHERE event_id NOT IN (SELECT event_id FROM billing.corrected_events)"
+    assert imported.rows(left) == []
+
+
+def test_the_database_takes_no_correction_of_a_removal(imported: Warehouse) -> None:
+    removal = remove_usage(imported, BY["signature"], event_id="wrong")
+    add_usage(imported, [Event("x", "0042", "licenses", 1, AT, {"tier": "basic"})])
+    with pytest.raises(IntegrityError, match="a removal is not corrected"):
+        execute(imported, "INSERT INTO billing.usage_corrections VALUES ('x', :removal, 'ada', 'why')", removal=removal)
 
 
 def test_a_missing_event_is_added(imported: Warehouse) -> None:

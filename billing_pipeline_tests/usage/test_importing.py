@@ -101,6 +101,7 @@ def test_the_same_file_again_adds_nothing_but_is_recorded(warehouse: Warehouse, 
     before = warehouse.rows("SELECT * FROM billing.usage_events ORDER BY event_id")
     again = import_usage(warehouse, file, at("2026-11-01T00:00:00Z"))
     assert (again.new_events, again.known_events, again.oldest_new_at) == (0, 10, None)
+    assert again.repeated_rows == 0, "stored before is not twice in the file"
     assert warehouse.rows("SELECT * FROM billing.usage_events ORDER BY event_id") == before
     assert [row["complete_through"] for row in imports(warehouse)] == [at(MIDNIGHT), at("2026-11-01T00:00:00Z")]
 
@@ -113,7 +114,7 @@ def test_a_longer_file_adds_only_what_is_new_and_says_how_far_back_it_reaches(wa
         event("y"),
     ]
     done = import_usage(warehouse, write(file, rows))
-    assert (done.rows, done.new_events, done.known_events) == (3, 2, 1)
+    assert (done.rows, done.new_events, done.known_events, done.repeated_rows) == (3, 2, 1, 0)
     assert (done.oldest_new_at, done.newest_at) == (at("2026-05-01T00:00:00Z"), at(MIDNIGHT))
 
 
@@ -129,7 +130,7 @@ def test_an_event_is_the_same_by_its_values_not_by_their_spelling(warehouse: War
         ),
     ]
     done = import_usage(warehouse, write(file, same))
-    assert (done.rows, done.new_events, done.known_events) == (3, 1, 2)
+    assert (done.rows, done.new_events, done.known_events, done.repeated_rows) == (3, 1, 2, 2)
     assert import_usage(warehouse, write(file, [same[2]])).new_events == 0
 
 

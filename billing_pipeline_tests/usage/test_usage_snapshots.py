@@ -12,6 +12,7 @@ from billing_pipeline_tests.month_rows import (
     OCTOBER,
     SEPTEMBER,
     SMALL,
+    Event,
     add_usage,
     at,
     change_customer,
@@ -71,6 +72,52 @@ def test_of_two_levels_at_one_instant_the_later_received_holds_then_the_higher_e
         ],
     )
     assert _measured(billed, OCTOBER) == {"peak": 4}, "9 and 2 were replaced at the instant they began"
+
+
+def _measured_as_peak_and_last(warehouse: Warehouse, month: date) -> tuple[Decimal, Decimal]:
+    return _measured(warehouse, month)["peak"], _measured(warehouse, month)["clusters"]
+
+
+def _pair(noon: str, *, first: int, second: int) -> list[Event]:
+    """Two levels at one instant, of a peak and of a last level, in one import; the second is in force."""
+    return [
+        event_of_ann(f"{meter}-{name}", meter, quantity, noon, received_at=at("2025-10-06"), dimensions=dimensions)
+        for meter, dimensions in (("peak", {}), ("clusters", SMALL))
+        for name, quantity in (("A", first), ("b", second))
+    ]
+
+
+def test_correcting_an_event_that_was_never_in_force_changes_nothing(billed):
+    noon = "2025-10-05T12:00"
+    add_usage(billed, _pair(noon, first=5, second=7))
+    assert _measured_as_peak_and_last(billed, OCTOBER) == (7, 7)
+    more = {"received_at": at("2025-10-08")}
+    add_usage(billed, [event_of_ann("p2", "peak", 6, noon, corrects="peak-A", **more)])
+    add_usage(billed, [event_of_ann("c2", "clusters", 6, noon, corrects="clusters-A", dimensions=SMALL, **more)])
+    assert _measured_as_peak_and_last(billed, OCTOBER) == (7, 7)
+    add_usage(billed, [event_of_ann("p3", "peak", 1, noon, corrects="p2", **more)])
+    add_usage(billed, [event_of_ann("c3", "clusters", 1, noon, corrects="c2", dimensions=SMALL, **more)])
+    assert _measured_as_peak_and_last(billed, OCTOBER) == (7, 7)
+    assert _measured_as_peak_and_last(billed, NOVEMBER) == (7, 7), "nor as the level before the period"
+    add_usage(billed, [event_of_ann("p4", "peak", 9, noon, corrects="peak-b", **more)])
+    add_usage(billed, [event_of_ann("c4", "clusters", 9, noon, corrects="clusters-b", dimensions=SMALL, **more)])
+    assert _measured_as_peak_and_last(billed, OCTOBER) == (9, 9)
+    assert _measured_as_peak_and_last(billed, NOVEMBER) == (9, 9)
+
+
+def test_a_removed_event_never_was_so_the_level_before_it_holds_on(billed):
+    add_usage(billed, [event_of_ann("before", "peak", 5, "2025-10-01"), event_of_ann("wrong", "peak", 9, "2025-10-10")])
+    add_usage(billed, [event_of_ann("a", "calls", 100, "2025-10-05"), event_of_ann("b", "calls", 7, "2025-10-06")])
+    assert _measured(billed, OCTOBER) == {"peak": 9, "calls": 107}
+    gone = {"removes": True, "received_at": at("2025-10-12")}
+    add_usage(billed, [event_of_ann("x", "peak", 0, "2025-10-10", corrects="wrong", **gone)])
+    add_usage(billed, [event_of_ann("y", "calls", 0, "2025-10-05", corrects="a", **gone)])
+    assert _measured(billed, OCTOBER) == {"peak": 5, "calls": 7}
+    assert _measured(billed, NOVEMBER) == {"peak": 5}
+    assert _measured(billed, OCTOBER, as_of=at("2025-10-11")) == {"peak": 9, "calls": 107}
+    counted = "SELECT meter, event_count FROM billing.usage_snapshots WHERE billing_month = :m AND meter = 'calls'"
+    _measured(billed, OCTOBER)
+    assert billed.rows(counted, m=OCTOBER) == [{"meter": "calls", "event_count": 1}]
 
 
 def test_the_opening_level_does_not_count_for_the_peak_if_it_changes_as_the_period_begins(billed):

@@ -3,6 +3,7 @@
 import json
 import random
 from collections import defaultdict
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -79,7 +80,7 @@ class _Histories:
         return bound + self.random.choice([*near, timedelta(seconds=self.random.randrange(86400 * 9))])
 
     def add_series(self, meter: str, region: str) -> None:
-        instants = [self.instant() for _ in range(3)]
+        instants = [self.instant() for _ in range(self.random.choice([1, 3]))]
         for _ in range(self.random.randrange(7)):
             self._add(meter, region, self.random.choice([*instants, self.instant()]), None)
         own = [event for event in self.events if (event.meter, event.dimensions["region"]) == (meter, region)]
@@ -88,6 +89,9 @@ class _Histories:
             while self.random.random() < 0.25:  # a correction, a correction of the correction, …
                 when = corrected.occurred_at if self.random.random() < 0.7 else self.instant()
                 corrected = self._add(meter, region, when, corrected.event_id)
+                if self.random.random() < 0.2:
+                    self.events[-1] = replace(corrected, removes=True, quantity=0)
+                    break
 
     def _add(self, meter: str, region: str, occurred_at: datetime, corrects: str | None) -> Event:
         sign = "-" if self.random.random() < 0.1 else ""

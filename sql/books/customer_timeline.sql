@@ -100,7 +100,7 @@ happened AS (
     SELECT
         e.received_at,
         'correction',
-        'usage of ' || e.meter || ' corrected: ' || trim_scale(e.quantity),
+        'usage of ' || e.meter || CASE WHEN u.removes THEN ' removed' ELSE ' corrected: ' || trim_scale(e.quantity) END,
         NULL, NULL, NULL, u.author, u.reason
     FROM billing.usage_corrections AS u
     INNER JOIN billing.usage_events AS e USING (event_id)

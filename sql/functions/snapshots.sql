@@ -90,7 +90,18 @@ WHERE b.status = 'void';
 $$;
 COMMENT ON FUNCTION billing.billed_snapshots IS 'One row a snapshot that the invoices were billed from, of the version that their lines name; those of void invoices were kept, and supplementary ones have none';
 
--- One index probe a series, whatever the length of history: two unions inside a lateral join made the planner read all events
+CREATE OR REPLACE FUNCTION billing.counts_as_of(event text, as_of timestamptz) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+SELECT NOT EXISTS (SELECT FROM billing.usage_corrections AS r WHERE r.event_id = event AND r.removes)
+    AND coalesce((
+        SELECT (SELECT ce.received_at FROM billing.usage_events AS ce WHERE ce.event_id = c.event_id)
+        FROM billing.usage_corrections AS c
+        WHERE c.corrects_event_id = event
+    ) > as_of, TRUE);
+$$;
+COMMENT ON FUNCTION billing.counts_as_of IS 'Whether an event that was received by then was not corrected by then, and is no removal: corrected_events for a few events';
+
+-- Two index probes a series, whatever the length of history: two unions inside a lateral join made the planner read all events
 -- of the time for each series, and sealing and explaining took the square of a month.
 CREATE OR REPLACE FUNCTION billing.billed_events(ids uuid[])
 RETURNS TABLE (
@@ -115,29 +126,37 @@ events AS (
     SELECT s.invoice_id, s.meter, s.dimensions, s.as_of, u.event_id, u.quantity, u.occurred_at, u.received_at
     FROM series AS s
     CROSS JOIN LATERAL (
-        SELECT e.event_id, e.quantity, e.occurred_at, e.received_at FROM billing.usage_events AS e
-        WHERE e.series_id = s.series_id AND e.occurred_at < s.period_start AND e.received_at <= s.as_of
-            AND coalesce((
-                SELECT (SELECT ce.received_at FROM billing.usage_events AS ce WHERE ce.event_id = c.event_id)
-                FROM billing.usage_corrections AS c
-                WHERE c.corrects_event_id = e.event_id
-            ) > s.as_of, TRUE)
-        ORDER BY e.occurred_at DESC, e.received_at DESC, e.event_id DESC
+        SELECT l.event_id, l.quantity, l.occurred_at, l.received_at FROM billing.usage_events AS l
+        WHERE l.series_id = s.series_id AND l.occurred_at = (
+            SELECT e.occurred_at FROM billing.usage_events AS e
+            WHERE e.series_id = s.series_id AND e.occurred_at < s.period_start AND e.received_at <= s.as_of
+                AND billing.counts_as_of(e.event_id, s.as_of)
+            ORDER BY e.occurred_at DESC
+            LIMIT 1
+        )
+            AND l.received_at <= s.as_of AND billing.counts_as_of(l.event_id, s.as_of)
+        ORDER BY coalesce((
+            SELECT p.place_received_at FROM billing.usage_corrections AS p WHERE p.event_id = l.event_id
+        ), l.received_at) DESC, coalesce((
+            SELECT p.place_event_id FROM billing.usage_corrections AS p WHERE p.event_id = l.event_id
+        ), l.event_id) COLLATE "C" DESC, l.received_at DESC, l.event_id COLLATE "C" DESC
         LIMIT 1
     ) AS u
     WHERE s.aggregation IN ('last', 'max', 'time_weighted')
 )
 SELECT e.invoice_id, e.meter, e.dimensions,
     row_number() OVER (
-        PARTITION BY e.invoice_id, e.meter, e.dimensions ORDER BY e.occurred_at, e.received_at, e.event_id
+        PARTITION BY e.invoice_id, e.meter, e.dimensions
+        ORDER BY e.occurred_at, coalesce(x.place_received_at, e.received_at),
+            coalesce(x.place_event_id, e.event_id) COLLATE "C", e.received_at, e.event_id COLLATE "C"
     ),
-    e.event_id, e.quantity, e.occurred_at, e.received_at, x.corrects_event_id, (
+    e.event_id, e.quantity, e.occurred_at, e.received_at, x.corrects_event_id, CASE WHEN x.removes THEN e.event_id ELSE (
         SELECT c.event_id FROM billing.usage_corrections AS c JOIN billing.usage_events AS ce USING (event_id)
         WHERE c.corrects_event_id = e.event_id AND ce.received_at <= e.as_of
-    )
+    ) END
 FROM events AS e LEFT JOIN billing.usage_corrections AS x ON x.event_id = e.event_id;
 $$;
-COMMENT ON FUNCTION billing.billed_events IS 'One row an event behind a billed snapshot: those of the period known at its cut-off, corrected ones too, and the level in force before the period';
+COMMENT ON FUNCTION billing.billed_events IS 'One row an event behind a billed snapshot: those of the period known at its cut-off, corrected ones too, and the level in force before the period, in the order in which they count. A removal is corrected by itself';
 
 CREATE OR REPLACE FUNCTION billing.keep_voided_snapshots() RETURNS trigger
 LANGUAGE plpgsql AS $$

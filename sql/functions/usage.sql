@@ -16,6 +16,18 @@ END;
 $$;
 COMMENT ON FUNCTION billing.register_usage_series IS 'Trigger: no event without its series, however it was inserted';
 
+CREATE OR REPLACE FUNCTION billing.place_correction() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT coalesce(c.place_received_at, e.received_at), coalesce(c.place_event_id, e.event_id)
+    INTO new.place_received_at, new.place_event_id
+    FROM billing.usage_events AS e LEFT JOIN billing.usage_corrections AS c ON c.event_id = e.event_id
+    WHERE e.event_id = new.corrects_event_id;
+    RETURN new;
+END;
+$$;
+COMMENT ON FUNCTION billing.place_correction IS 'Trigger: a correction takes the place in the order of the first event of its chain';
+
 -- Two events that correct each other would both stop counting, and their usage would be gone without a trace.
 CREATE OR REPLACE FUNCTION billing.check_correction() RETURNS trigger
 LANGUAGE plpgsql AS $$
@@ -25,6 +37,11 @@ BEGIN
         SELECT FROM new_rows AS n JOIN billing.usage_corrections AS c ON c.corrects_event_id = n.event_id
     ) THEN
         RAISE EXCEPTION 'an event that was corrected corrects no other' USING ERRCODE = 'restrict_violation';
+    END IF;
+    IF EXISTS (
+        SELECT FROM new_rows AS n JOIN billing.usage_corrections AS c ON c.event_id = n.corrects_event_id WHERE c.removes
+    ) THEN
+        RAISE EXCEPTION 'a removal is not corrected: add the event again' USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NULL;
 END;

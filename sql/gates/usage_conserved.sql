@@ -26,6 +26,7 @@ counting AS (
             SELECT greatest(max(p.period_end), (timestamp '{month}' + interval '1 month') AT TIME ZONE 'UTC')
             FROM open_periods AS p
         )
+        AND NOT EXISTS (SELECT FROM billing.usage_corrections AS r WHERE r.event_id = e.event_id AND r.removes)
         AND NOT EXISTS (
             SELECT FROM billing.usage_corrections AS c
             WHERE c.corrects_event_id = e.event_id AND (

@@ -115,13 +115,25 @@ CREATE TABLE billing.usage_corrections (
     corrects_event_id billing.platform_key UNIQUE REFERENCES billing.usage_events (event_id),
     author text NOT NULL CHECK (author <> ''),
     reason text NOT NULL CHECK (reason <> ''),
-    CHECK (corrects_event_id <> event_id)
+    removes boolean NOT NULL DEFAULT FALSE CHECK (NOT removes OR corrects_event_id IS NOT NULL),
+    place_received_at timestamptz,
+    place_event_id text,
+    CHECK (corrects_event_id <> event_id),
+    CHECK (place_event_id IS NULL OR corrects_event_id IS NOT NULL),
+    CHECK ((place_event_id IS NULL) = (place_received_at IS NULL))
 );
-COMMENT ON TABLE billing.usage_corrections IS 'One row a correcting event: it stands in for the event that it corrects, or adds one that was missing';
+CREATE INDEX usage_corrections_removals ON billing.usage_corrections (event_id) WHERE removes;
+COMMENT ON TABLE billing.usage_corrections IS 'One row a correcting event: it stands in for the event that it corrects, takes it away, or adds one that was missing';
 COMMENT ON COLUMN billing.usage_corrections.event_id IS 'The correcting event';
 COMMENT ON COLUMN billing.usage_corrections.corrects_event_id IS 'The event that no longer counts; null when the correction adds one. Unique: to correct again, correct the correction';
 COMMENT ON COLUMN billing.usage_corrections.author IS 'Who corrected';
 COMMENT ON COLUMN billing.usage_corrections.reason IS 'Why';
+COMMENT ON COLUMN billing.usage_corrections.removes IS 'The event that it corrects never was, and this one counts no more than that one: neither as a quantity nor as a level';
+COMMENT ON COLUMN billing.usage_corrections.place_received_at IS 'received_at of the first event of its chain, by which events of one instant are ordered; a trigger finds it';
+COMMENT ON COLUMN billing.usage_corrections.place_event_id IS 'event_id of the first event of its chain: a correction takes the place of what it corrects; a trigger finds it';
+CREATE TRIGGER usage_corrections_take_their_place
+BEFORE INSERT ON billing.usage_corrections
+FOR EACH ROW EXECUTE FUNCTION billing.place_correction();
 CREATE TRIGGER usage_corrections_form_chains
 AFTER INSERT ON billing.usage_corrections REFERENCING NEW TABLE AS new_rows
 FOR EACH STATEMENT EXECUTE FUNCTION billing.check_correction();

@@ -6,9 +6,7 @@ WITH events AS (
     INNER JOIN billing.billing_periods AS p
         ON p.customer_id = e.customer_id AND e.occurred_at >= p.period_start AND e.occurred_at < p.period_end
     WHERE p.billing_month = :month
-        AND e.event_id NOT IN (
-            SELECT c.corrects_event_id FROM billing.usage_corrections AS c WHERE c.corrects_event_id IS NOT NULL
-        )
+        AND e.event_id NOT IN (SELECT c.event_id FROM billing.corrected_events AS c)
     GROUP BY e.customer_id, e.meter
     UNION ALL
     SELECT e.customer_id, e.meter, count(*)

@@ -24,22 +24,42 @@ WITH series AS MATERIALIZED (
         ORDER BY s.series_id -- the order of usage_events_level: probes that follow each other find their page in memory
     ) AS k
     LEFT JOIN LATERAL (
+        -- of the events of the last instant that has one: the one that stands last in the order
         SELECT u.quantity
         FROM billing.usage_events AS u
-        WHERE k.aggregation IN ('last', 'max', 'time_weighted')
-            AND u.series_id = k.series_id
-            AND u.occurred_at < CASE k.aggregation WHEN 'last' THEN k.period_end ELSE k.period_start END
+        WHERE u.series_id = k.series_id
+            AND u.occurred_at = (
+                SELECT i.occurred_at
+                FROM billing.usage_events AS i
+                WHERE k.aggregation IN ('last', 'max', 'time_weighted')
+                    AND i.series_id = k.series_id
+                    AND i.occurred_at < CASE k.aggregation WHEN 'last' THEN k.period_end ELSE k.period_start END
+                    AND i.received_at <= :as_of
+                    -- a scalar, not EXISTS: as a join it would read the series' whole history before the first row comes
+                    AND coalesce((
+                        SELECT c.corrected_at FROM billing.corrected_events AS c WHERE c.event_id = i.event_id
+                    ) > :as_of, TRUE)
+                ORDER BY i.occurred_at DESC
+                LIMIT 1
+            )
             AND u.received_at <= :as_of
-            -- a scalar, not EXISTS: as a join it would read the series' whole history before the first row comes out
             AND coalesce((
                 SELECT c.corrected_at FROM billing.corrected_events AS c WHERE c.event_id = u.event_id
             ) > :as_of, TRUE)
-        ORDER BY u.occurred_at DESC, u.received_at DESC, u.event_id DESC
+        ORDER BY
+            coalesce((
+                SELECT p.place_received_at FROM billing.usage_corrections AS p WHERE p.event_id = u.event_id
+            ), u.received_at) DESC,
+            coalesce((
+                SELECT p.place_event_id FROM billing.usage_corrections AS p WHERE p.event_id = u.event_id
+            ), u.event_id) COLLATE "C" DESC, -- noqa: RF03
+            u.received_at DESC,
+            u.event_id COLLATE "C" DESC -- noqa: RF03
         LIMIT 1
     ) AS e ON TRUE
 ),
 
--- a corrected event no longer counts; the event that corrects it does
+-- a corrected event no longer counts; the event that corrects it does, in the place of the first event of its chain
 events AS MATERIALIZED (
     SELECT
         s.period_id,
@@ -47,9 +67,11 @@ events AS MATERIALIZED (
         s.aggregation,
         s.period_end,
         e.event_id,
+        coalesce(k.place_event_id, e.event_id) AS place_event_id,
         e.quantity,
         e.occurred_at,
         e.received_at,
+        coalesce(k.place_received_at, e.received_at) AS place_received_at,
         k.event_id IS NOT NULL AS corrects
     FROM series AS s
     INNER JOIN billing.usage_events AS e USING (series_id)
@@ -81,14 +103,26 @@ steps AS (
         quantity,
         occurred_at AS since,
         lead(occurred_at, 1, period_end) OVER (
-            PARTITION BY period_id, series_id ORDER BY occurred_at, received_at, event_id
+            PARTITION BY period_id, series_id
+            ORDER BY
+                occurred_at, place_received_at, place_event_id COLLATE "C", received_at, event_id COLLATE "C"
         ) AS until
     FROM (
-        SELECT period_id, series_id, aggregation, period_end, quantity, occurred_at, received_at, event_id
+        SELECT
+            period_id,
+            series_id,
+            aggregation,
+            period_end,
+            quantity,
+            occurred_at,
+            place_received_at,
+            place_event_id,
+            received_at,
+            event_id
         FROM events
         WHERE aggregation IN ('max', 'time_weighted')
         UNION ALL
-        SELECT period_id, series_id, aggregation, period_end, level, period_start, '-infinity', ''
+        SELECT period_id, series_id, aggregation, period_end, level, period_start, '-infinity', '', '-infinity', ''
         FROM series
         WHERE aggregation IN ('max', 'time_weighted') AND level IS NOT NULL
     ) AS changes
