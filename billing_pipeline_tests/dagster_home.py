@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,3 +48,13 @@ def dagster_home(
     finally:
         for one in opened:
             one.engine.dispose()
+
+
+class BillingAt(resources.Billing):
+    """The billing resource at another time, for decisions that only a test may try ahead of it."""
+
+    at: str
+
+    def clock(self) -> datetime:
+        """The instant that the test says."""
+        return datetime.fromisoformat(self.at)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TypeVar
 
+from sqlalchemy import text
+
 from billing_pipeline.charging.brakes import PAUSED, limits_of, read_brakes
 from billing_pipeline.charging.circuit_breaker import guarded, utc_now
 from billing_pipeline.charging.month import ChargeReport, RunOptions, charge_invoices_of_month
@@ -44,13 +46,14 @@ class MonthCharged:
     """What the run did.
 
     `verified`: what is wrong with the month's invoices beside Stripe's list; the failure, if Stripe did not say.
-    `brakes`: those that held anything back, finalising included.
+    `brakes`: those that held anything back, finalising included. `released_from`: those that the run was let past.
     """
 
     finalised: Finalised
     charged: ChargeReport
     verified: list[Discrepancy] | StripeFailure
     brakes: tuple[Brake, ...]
+    released_from: tuple[Brake, ...] = ()
 
     @property
     def is_pending(self) -> bool:
@@ -72,7 +75,9 @@ def finalise_and_charge(
         StripeFailure: Stripe does not accept the key.
     """
     api = guarded(api, warehouse, run.clock)
-    held_back = _not_to_be_finalised(warehouse, run, settings)
+    held_back, released_from = _not_to_be_finalised(warehouse, run, settings)
+    for brake in released_from:
+        _log_release(warehouse, run, brake)
     finalised = Finalised(0)
     if not held_back:
         if settings.require_approval is not None:
@@ -85,16 +90,39 @@ def finalise_and_charge(
     )
     charged = charge_invoices_of_month(warehouse, api, run.month, run.run_id, options)
     verified = unless_unanswered(lambda: verify_month(warehouse, api, run.month))
-    return MonthCharged(finalised, charged, verified, tuple(distinct([*held_back, *charged.brakes])))
+    return MonthCharged(
+        finalised, charged, verified, tuple(distinct([*held_back, *charged.brakes])), tuple(released_from)
+    )
 
 
-def _not_to_be_finalised(warehouse: Warehouse, run: MonthRun, settings: ChargingSettings) -> list[Brake]:
-    """The brakes that keep drafts from being finalised: the month's age, or a pause of all charging."""
-    if not run.charge_old_month:
-        too_old = month_too_old(run.month, run.clock().date(), settings.charge_age_max_days)
-        if too_old is not None:
-            return [too_old]
-    return [brake for brake in read_brakes(warehouse).on() if brake.code == PAUSED]
+def _not_to_be_finalised(
+    warehouse: Warehouse, run: MonthRun, settings: ChargingSettings
+) -> tuple[list[Brake], list[Brake]]:
+    """The brakes that keep drafts from being finalised (the month's age, a pause of all charging), and those that the
+    run was let past."""
+    too_old = month_too_old(run.month, run.clock().date(), settings.charge_age_max_days)
+    if too_old is not None and not run.charge_old_month:
+        return [too_old], []
+    paused = [brake for brake in read_brakes(warehouse).on() if brake.code == PAUSED]
+    return paused, [too_old] if too_old is not None else []
+
+
+def _log_release(warehouse: Warehouse, run: MonthRun, brake: Brake) -> None:
+    """Write into the audit log what the run was let past, and by whom."""
+    with warehouse.transaction() as connection:
+        connection.execute(
+            text(
+                "SELECT billing.log_action(:actor, 'month.release', 'month', CAST(:month AS text), :reason,"
+                " run_id => :run_id, state_after => jsonb_build_object('released_from', CAST(:code AS text)))"
+            ),
+            {
+                "actor": run.started_by or "unknown",
+                "month": run.month,
+                "reason": brake.says,
+                "run_id": run.run_id,
+                "code": brake.code,
+            },
+        )
 
 
 def unless_unanswered(question: Callable[[], _Answer]) -> _Answer | StripeFailure:

@@ -23,10 +23,8 @@ def _open(settings: Settings) -> Warehouse:
 
 
 class Billing(dg.ConfigurableResource[None]):
-    """The billing database and settings, from the environment."""
-
-    now: str | None = None
-    """An ISO instant that stands in for the clock, for rehearsals; unset: the real time."""
+    """The billing database and settings, from the environment. No run's config sets its clock: a rehearsal is a shadow
+    (`billing run --shadow`), in scratch tables."""
 
     @property
     def settings(self) -> Settings:
@@ -40,7 +38,7 @@ class Billing(dg.ConfigurableResource[None]):
 
     def clock(self) -> datetime:
         """What time it is."""
-        return datetime.fromisoformat(self.now) if self.now else datetime.now(UTC)
+        return datetime.now(UTC)
 
 
 class Stripe(dg.ConfigurableResource[None]):

@@ -104,6 +104,7 @@ def stripe_charges(
         metadata={
             **table_metadata(warehouse, "stripe_charges", sum(part.count for part in charged.by_state)),
             **_totals(charged),
+            "released_from": ", ".join(brake.code for brake in done.released_from) or "nothing",
             "finalised_now": finalised.count,
             "on_hold": ", ".join(finalised.skipped.get("on_hold", ())) or "nobody",
             "kept_as_drafts": {reason: len(customers) for reason, customers in finalised.skipped.items()},

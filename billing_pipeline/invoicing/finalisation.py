@@ -51,7 +51,8 @@ class ApprovalMissing(RuntimeError):  # noqa: N818 - reads as what happened
 class Finalised:
     """What finalising a month did: invoices made final, and by reason the customers whose drafts stay.
 
-    The reasons are on_hold (the customer, by status or by a hold), invoice_on_hold and month_on_hold.
+    The reasons are on_hold (the customer, by status or by a hold), invoice_on_hold, month_on_hold and not_ended (the
+    period has not, by the clock of Postgres).
     """
 
     count: int
@@ -78,7 +79,8 @@ def finalise_month(warehouse: Warehouse, month: date, run_id: str, *, started_by
     with warehouse.transaction() as connection:
         connection.execute(text("SET LOCAL work_mem = '128MB'; SET LOCAL jit = off"))
         lock_month(connection, month)
-        held = _on_hold(connection, parameters)
+        connection.execute(text(load_sql("invoicing/drafts_waiting.sql")), parameters)
+        held = _kept_back(connection, parameters)
         # after a restore an invoice may be final without its charge: it is written again, from the same lines
         _write_intents(connection, parameters)
         if not _needs_gates(connection, parameters):
@@ -101,10 +103,13 @@ def finalise_month(warehouse: Warehouse, month: date, run_id: str, *, started_by
         return Finalised(count, held)
 
 
-def _on_hold(connection: Connection, parameters: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+def _kept_back(connection: Connection, parameters: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Customers whose drafts stay drafts, by reason: those on hold, and what waits by itself."""
     held: dict[str, tuple[str, ...]] = {}
-    for reason, customer_id in connection.execute(text(load_sql("invoicing/drafts_on_hold.sql")), parameters):
-        held[reason] = (*held.get(reason, ()), str(customer_id))
+    waiting = "SELECT reason, customer_id FROM pg_temp.waiting_drafts ORDER BY 1, 2"
+    for statement in (load_sql("invoicing/drafts_on_hold.sql"), waiting):
+        for reason, customer_id in connection.execute(text(statement), parameters):
+            held[reason] = (*held.get(reason, ()), str(customer_id))
     return held
 
 
@@ -122,7 +127,8 @@ def _drafts_wait(connection: Connection, parameters: dict[str, Any]) -> bool:
             text(
                 "SELECT EXISTS (SELECT FROM billing.invoices AS i JOIN billing.customers AS c USING (customer_id)"
                 " WHERE i.billing_month = :month AND i.status = 'draft' AND c.status <> 'on_hold'"
-                " AND NOT billing.is_held(i.customer_id, i.invoice_id, i.billing_month))"
+                " AND NOT billing.is_held(i.customer_id, i.invoice_id, i.billing_month)"
+                " AND NOT EXISTS (SELECT FROM pg_temp.waiting_drafts AS w WHERE w.invoice_id = i.invoice_id))"
             ),
             parameters,
         ).scalar_one()

@@ -9,6 +9,7 @@ from datetime import date, datetime
 
 from sqlalchemy import text
 
+from billing_pipeline.core.errors import UserError
 from billing_pipeline.postgres.asset_months import Built, count_rows, owned_month, record_build
 from billing_pipeline.postgres.locks import keep_usage_still
 from billing_pipeline.postgres.replace_rows import replace_rows
@@ -55,11 +56,19 @@ def build(
         as_of: count events received until then, and let every open row say so; default: now, and open rows whose
             content is unchanged keep theirs.
         carry_forward: bill what the feed does not cover at the quantities of the period before.
+
+    Raises:
+        UserError: `as_of` has no offset, or lies ahead: drafts would claim to know what nobody has sent yet.
     """
+    if as_of is not None and as_of.tzinfo is None:
+        raise UserError(f"as_of {as_of.isoformat()}: expected an offset, such as Z")
     with owned_month(warehouse, month) as connection:
         # imports hold this lock exclusively: no event can appear later with a received_at before the cut-off
         keep_usage_still(connection)
-        cut_off = as_of or connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        now = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        if as_of is not None and as_of > now:
+            raise UserError(f"as_of {as_of.isoformat()} lies ahead: expected an instant that has passed")
+        cut_off = as_of or now
         span = bounds(connection, month)
         reach = feed_reach(connection, cut_off, span["last_end"])
         carried_from = reach if carry_forward else None
@@ -86,8 +95,11 @@ def build(
             key=QUARANTINE_KEY,
         )
         record_build(connection, "usage_snapshots", month, run_id, as_of=cut_off, carried_forward_from=carried_from)
+        released = {"month": month, "run_id": run_id}
         if carried_from is not None:
-            connection.execute(text(_LOG_RELEASE), {"month": month, "run_id": run_id, "reach": carried_from})
+            connection.execute(text(_LOG_RELEASE), {**released, "reach": carried_from})
+        if as_of is not None:
+            connection.execute(text(_LOG_AS_OF), {**released, "as_of": as_of})
         quarantine = connection.execute(
             text(
                 "SELECT count(*) AS series, coalesce(sum(event_count), 0) AS events FROM billing.usage_quarantine"
@@ -119,5 +131,11 @@ _LOG_RELEASE = """
 SELECT billing.log_action(
     'bill_month', 'month.carry_forward', 'month', CAST(:month AS text), 'released in the run''s config',
     run_id => :run_id, state_after => jsonb_build_object('feed_complete_through', CAST(:reach AS timestamptz))
+)
+"""
+_LOG_AS_OF = """
+SELECT billing.log_action(
+    'bill_month', 'month.as_of', 'month', CAST(:month AS text), 'a cut-off in the run''s config: later usage is not counted',
+    run_id => :run_id, state_after => jsonb_build_object('as_of', CAST(:as_of AS timestamptz))
 )
 """

@@ -16,10 +16,10 @@ from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.credit_notes import issue_credit_note
 from billing_pipeline.definitions import defs
 from billing_pipeline.defs.charge_follow_ups import charges_to_follow_up
-from billing_pipeline.defs.resources import Billing
 from billing_pipeline.defs.running import charge_month
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import MONTH, Bill, Emulated, World, invoice_id_of
+from billing_pipeline_tests.dagster_home import BillingAt
 
 # Dagster reads pydantic's old attribute of a resource that has no fields
 pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")
@@ -49,7 +49,7 @@ def follow_up(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
 
 def tick(instance: dg.DagsterInstance, **ahead: float) -> Any:
     now = (datetime.now(UTC) + timedelta(**ahead)).isoformat()
-    context = dg.build_sensor_context(instance, resources={"billing": Billing(now=now)})
+    context = dg.build_sensor_context(instance, resources={"billing": BillingAt(at=now)})
     return charges_to_follow_up(context)
 
 

@@ -15,6 +15,7 @@ from billing_pipeline.events.queue import claim
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import EMULATOR_KEY, load_settings
 from billing_pipeline_tests.charging.world import Bill, Emulated
+from billing_pipeline_tests.dagster_home import BillingAt
 from billing_pipeline_tests.events.world import EventWorld
 
 # Dagster reads pydantic's old attribute of a resource that has no fields
@@ -28,7 +29,7 @@ def world(warehouse: Warehouse, stripe_of_commands: Emulated, monkeypatch: pytes
 
 
 def tick(instance: dg.DagsterInstance, now: datetime | None = None) -> list[dg.RunRequest]:
-    billing = Billing(now=now.isoformat() if now else None)
+    billing = BillingAt(at=now.isoformat()) if now else Billing()
     context = dg.build_sensor_context(instance, resources={"billing": billing})
     return list(stripe_events_due.evaluate_tick(context).run_requests or ())
 

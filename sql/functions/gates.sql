@@ -51,6 +51,7 @@ DECLARE
     unmet record;
     held text;
     missing text;
+    running record;
 BEGIN
     FOR month IN
         SELECT DISTINCT n.billing_month
@@ -74,6 +75,14 @@ BEGIN
         IF FOUND THEN
             RAISE EXCEPTION 'customer % is on hold', held USING ERRCODE = 'restrict_violation';
         END IF;
+        SELECT n.customer_id, p.period_end INTO running
+        FROM new_rows AS n JOIN old_rows AS o USING (invoice_id) JOIN billing.billing_periods AS p ON p.period_id = n.period_id
+        WHERE o.status = 'draft' AND n.status <> 'draft' AND n.billing_month = month AND p.period_end > clock_timestamp()
+        LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION 'the period of customer % ends at %: nothing of it is final before', running.customer_id,
+                running.period_end USING ERRCODE = 'restrict_violation';
+        END IF;
         SELECT billing.missing_approval(month, f.finalised_by) INTO missing
         FROM (
             SELECT DISTINCT n.finalised_by
@@ -89,4 +98,4 @@ BEGIN
     RETURN NULL;
 END;
 $$;
-COMMENT ON FUNCTION billing.check_finalisation IS 'Trigger: the line of no return. Locks the month''s rows, then refuses unless every gate passed for exactly these rows, nothing is on hold and, where that is needed, somebody else approved them';
+COMMENT ON FUNCTION billing.check_finalisation IS 'Trigger: the line of no return. Locks the month''s rows, then refuses unless every gate passed for exactly these rows, every period has ended by the clock of Postgres, nothing is on hold and, where that is needed, somebody else approved them';

@@ -1,4 +1,4 @@
--- Grain: one row a draft of :month that becomes final; what is on hold stays a draft. Numbers go on from :last_number,
+-- Grain: one row a draft of :month that becomes final; what is on hold or in pg_temp.waiting_drafts stays a draft. Numbers go on from :last_number,
 -- in the order of customers and periods, so that the same drafts always get the same numbers.
 WITH numbered AS (
     SELECT
@@ -9,6 +9,7 @@ WITH numbered AS (
     INNER JOIN billing.customers AS c ON i.customer_id = c.customer_id
     WHERE i.billing_month = :month AND i.status = 'draft' AND c.status <> 'on_hold'
         AND NOT billing.is_held(i.customer_id, i.invoice_id, i.billing_month)
+        AND NOT EXISTS (SELECT FROM pg_temp.waiting_drafts AS w WHERE w.invoice_id = i.invoice_id)
 )
 
 UPDATE billing.invoices AS i

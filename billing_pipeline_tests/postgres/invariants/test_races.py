@@ -208,11 +208,11 @@ def test_two_invoices_do_not_get_one_number(warehouse: Warehouse, level: str):
 
 
 def test_a_number_that_may_be_given_back_has_no_successor_yet(warehouse: Warehouse):
-    november = date(2026, 11, 1)
+    september = date(2026, 9, 1)
     with warehouse.transaction() as db:
-        ours, theirs = rows.draft(db, "c1"), rows.draft(db, "c2", november)
+        ours, theirs = rows.draft(db, "c1"), rows.draft(db, "c2", september)
         rows.pass_gates(db)
-        rows.pass_gates(db, november)
+        rows.pass_gates(db, september)
     with two_sessions(warehouse) as (first, second):
         first.do(finalise(ours, 1))
         assert re.search("foreign key", refusal(second.begin(finalise(theirs, 2))))
@@ -230,15 +230,15 @@ def test_two_runs_that_finalise_one_month_give_each_invoice_one_number_and_one_i
 
 
 def test_two_months_finalised_at_once_share_one_row_of_numbers(warehouse: Warehouse):
-    november = date(2026, 11, 1)
+    september = date(2026, 9, 1)
     with warehouse.transaction() as db:
         for number in range(4):
             rows.draft(db, f"c{number}")
-            rows.draft(db, f"d{number}", november)
+            rows.draft(db, f"d{number}", september)
         rows.pass_gates(db)
-        rows.pass_gates(db, november)
+        rows.pass_gates(db, september)
     with ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(lambda month: finalise_month(warehouse, month, "run"), [MONTH, november]))
+        results = list(pool.map(lambda month: finalise_month(warehouse, month, "run"), [MONTH, september]))
     assert [result.count for result in results] == [4, 4]
     assert_numbered(warehouse, 8)
 
