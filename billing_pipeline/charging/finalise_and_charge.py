@@ -98,8 +98,7 @@ def finalise_and_charge(
 def _not_to_be_finalised(
     warehouse: Warehouse, run: MonthRun, settings: ChargingSettings
 ) -> tuple[list[Brake], list[Brake]]:
-    """The brakes that keep drafts from being finalised (the month's age, a pause of all charging), and those that the
-    run was let past."""
+    """The brakes that keep drafts from being finalised (age, a pause), and those that the run was let past."""
     too_old = month_too_old(run.month, run.clock().date(), settings.charge_age_max_days)
     if too_old is not None and not run.charge_old_month:
         return [too_old], []

@@ -23,8 +23,10 @@ def _open(settings: Settings) -> Warehouse:
 
 
 class Billing(dg.ConfigurableResource[None]):
-    """The billing database and settings, from the environment. No run's config sets its clock: a rehearsal is a shadow
-    (`billing run --shadow`), in scratch tables."""
+    """The billing database and settings, from the environment.
+
+    No run's config sets the clock: a rehearsal is a shadow (`billing run --shadow`), in scratch tables.
+    """
 
     @property
     def settings(self) -> Settings:

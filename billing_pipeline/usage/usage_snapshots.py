@@ -135,7 +135,7 @@ SELECT billing.log_action(
 """
 _LOG_AS_OF = """
 SELECT billing.log_action(
-    'bill_month', 'month.as_of', 'month', CAST(:month AS text), 'a cut-off in the run''s config: later usage is not counted',
+    'bill_month', 'month.as_of', 'month', CAST(:month AS text), 'a cut-off in the run''s config',
     run_id => :run_id, state_after => jsonb_build_object('as_of', CAST(:as_of AS timestamptz))
 )
 """

@@ -55,8 +55,13 @@ def test_what_a_draft_run_was_released_from_is_in_its_metadata_and_in_the_log(bi
     done = bill(instance, "2025-10-01", {"carry_forward": True, "as_of": "2026-01-01T00:00:00Z"})
     assert done.success
     [told] = done.asset_materializations_for_node("usage_snapshots")
-    assert told.metadata["released_from"].value == "feed_reaches_period_end (carry_forward), usage received after 2026-01-01T00:00:00Z (as_of)"
-    logged = billed.rows("SELECT action, run_id FROM billing.automation_log WHERE action LIKE 'month.%' ORDER BY log_id")
+    assert (
+        told.metadata["released_from"].value
+        == "feed_reaches_period_end (carry_forward), usage received after 2026-01-01T00:00:00Z (as_of)"
+    )
+    logged = billed.rows(
+        "SELECT action, run_id FROM billing.automation_log WHERE action LIKE 'month.%' ORDER BY log_id"
+    )
     assert [(row["action"], row["run_id"]) for row in logged] == [
         ("month.carry_forward", done.run_id),
         ("month.as_of", done.run_id),

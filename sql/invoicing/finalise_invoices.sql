@@ -1,5 +1,5 @@
--- Grain: one row a draft of :month that becomes final; what is on hold or in pg_temp.waiting_drafts stays a draft. Numbers go on from :last_number,
--- in the order of customers and periods, so that the same drafts always get the same numbers.
+-- Grain: one row a draft of :month that becomes final; what is on hold or in pg_temp.waiting_drafts stays a draft.
+-- Numbers go on from :last_number, in the order of customers and periods, so that the same drafts always get the same numbers.
 WITH numbered AS (
     SELECT
         i.invoice_id,
