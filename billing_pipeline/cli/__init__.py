@@ -21,6 +21,7 @@ SECTIONS = {
         "customers": "customers:customers",
         "explain": "explain:explain",
         "diff": "diff:diff",
+        "months": "months:months",
         "reconcile": "books:reconcile",
         "sql": "database:sql",
     },

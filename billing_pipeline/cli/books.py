@@ -32,6 +32,7 @@ def reconcile(ctx: click.Context, month: date | None, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
+    from billing_pipeline.books.months import overdue_months
     from billing_pipeline.books.reconciliation import compare_with_stripe
 
     warehouse = open_database()
@@ -40,6 +41,7 @@ def reconcile(ctx: click.Context, month: date | None, as_json: bool) -> None:
             warehouse, gateway, f"billing-{uuid4()}", datetime.now(UTC), month=month, cipher=_cipher()
         )
     books = done.books
+    overdue = overdue_months(warehouse, datetime.now(UTC), load_settings().charging.charged_within_days)
     if as_json:
         print_json(
             {
@@ -49,6 +51,7 @@ def reconcile(ctx: click.Context, month: date | None, as_json: bool) -> None:
                     name: len(getattr(books, name)) for name in ("invoices", "payments", "refunds", "credit_notes")
                 },
                 "differences": [asdict(one) for one in done.differences],
+                "overdue_months": [asdict(month) for month in overdue],
             }
         )
         sys.exit(1 if done.differences else 0)
@@ -62,6 +65,8 @@ def reconcile(ctx: click.Context, month: date | None, as_json: bool) -> None:
             f"{one.object_type:<11} {one.kind:<18} {one.stripe_id or '-'}  invoice {one.invoice_name or '-'}"
             f"  ours {one.ours or 'nothing'}, Stripe's {one.theirs or 'nothing'}  -> {one.proposed_action}"
         )
+    for late in overdue:
+        click.echo(f"month {late}; `billing months list`")
     click.echo(f"{len(done.differences):,} difference(s)")
     if done.differences:
         sys.exit(1)

@@ -1,6 +1,7 @@
 """`billing charges`: what became of each charge, and which brakes are on. What a person does: charge_decisions."""
 
-from datetime import date
+from dataclasses import asdict
+from datetime import UTC, date, datetime
 from typing import Any
 
 import click
@@ -115,11 +116,14 @@ def show(invoice: str, as_json: bool) -> None:
 @JSON
 def status(as_json: bool) -> None:
     """Say which brakes are on, and what is waiting."""
+    from billing_pipeline.books.months import overdue_months
     from billing_pipeline.charging.brakes import read_brakes
     from billing_pipeline.charging.reading import count_charges
+    from billing_pipeline.settings import load_settings
 
     warehouse = open_database()
     brakes, rows = read_brakes(warehouse), count_charges(warehouse)
+    overdue = overdue_months(warehouse, datetime.now(UTC), load_settings().charging.charged_within_days)
     if as_json:
         print_json(
             {
@@ -129,6 +133,7 @@ def status(as_json: bool) -> None:
                 "changed_at": brakes.changed_at,
                 "reason": brakes.reason,
                 "charges": rows,
+                "overdue_months": [asdict(month) for month in overdue],
             }
         )
         return
@@ -139,4 +144,6 @@ def status(as_json: bool) -> None:
     if brakes.needs_reconciliation:
         click.echo("`billing charges reconcile` compares with Stripe and resumes when all is well")
     click.echo(f"switched last by {brakes.changed_by} at {instant(brakes.changed_at)}: {brakes.reason}")
+    for month in overdue:
+        click.echo(f"month {month}; `billing months list`")
     table([{"state": r["state"], "reason": r["reason_code"], "charges": r["charges"]} for r in rows], "no charges")

@@ -1,6 +1,7 @@
-"""`billing run`: a month's jobs in this process, or its shadow beside the books."""
+"""`billing run`: a month's jobs in this process, or its shadow beside the books. `billing months`: where each is."""
 
 import getpass
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,27 @@ from typing import Any
 import click
 
 from billing_pipeline.cli.common import open_database
+from billing_pipeline.cli.groups import Group
 from billing_pipeline.cli.options import JSON, THE_MONTH, Instant
 from billing_pipeline.cli.reports import Reports, report_options
 from billing_pipeline.core.months import require_billable
 from billing_pipeline.settings import load_settings
+
+
+@click.group(cls=Group)
+def months() -> None:
+    """Say where each month stands."""
+
+
+@months.command(name="list")
+@JSON
+def list_command(as_json: bool) -> None:
+    """List the months that have ended: billed, charged, or what is missing."""
+    from billing_pipeline.books.months import month_states
+    from billing_pipeline.cli.output import print_rows
+
+    rows = [asdict(month) for month in month_states(open_database(), datetime.now(UTC))]
+    print_rows("months", rows, as_json=as_json, empty="no month has been billed")
 
 
 @click.command()

@@ -1,9 +1,11 @@
 """Asset `stripe_differences`: our books compared with Stripe's, every day and after every charge run."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
+from billing_pipeline.books.months import MonthState, overdue_months
 from billing_pipeline.books.reconciliation import Comparison, compare_with_stripe
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.corrections.failed_refunds import failed_refunds
@@ -17,6 +19,7 @@ from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
 AGREE = "books_agree_with_stripe"
 REPAID = "failed_refunds_are_repaid"
+NONE_MISSED = "every_month_is_billed_and_charged"
 SHOWN = 20
 
 
@@ -88,6 +91,21 @@ def repayment(warehouse: Warehouse) -> dg.AssetCheckResult:
     )
 
 
+def none_missed(overdue: Sequence[MonthState]) -> dg.AssetCheckResult:
+    """Whether every month that has ended is billed, and charged, in time."""
+    metadata: dict[str, Any] = {"failing_rows": len(overdue)}
+    if overdue:
+        sample = [{"month": f"{month.billing_month:%Y-%m}", "state": month.state} for month in overdue[:SHOWN]]
+        metadata |= {**what_to_do(NONE_MISSED, overdue[0].billing_month), "sample": sample_table(sample)}
+    return dg.AssetCheckResult(
+        check_name=NONE_MISSED,
+        passed=not overdue,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(map(str, overdue[:SHOWN])) or None,
+        metadata=metadata,
+    )
+
+
 @dg.asset(
     group_name=BOOKS,
     owners=OWNERS,
@@ -99,6 +117,11 @@ def repayment(warehouse: Warehouse) -> dg.AssetCheckResult:
             " Stripe.",
             asset="stripe_differences",
         ),
+        check(
+            NONE_MISSED,
+            "Every month that has ended is billed, and charged within BILLING_CHARGED_WITHIN_DAYS of its end.",
+            asset="stripe_differences",
+        ),
         check(REPAID, "Nobody waits for the money of a refund that failed at Stripe.", asset="stripe_differences"),
     ],
 )
@@ -108,11 +131,12 @@ def stripe_differences(context: dg.AssetExecutionContext, billing: Billing, stri
     Each difference is a row with a proposed action; what to do about it is an operator's decision.
     """
     warehouse = billing.warehouse
+    overdue = overdue_months(warehouse, billing.clock(), billing.settings.charging.charged_within_days)
     with stripe_explained():
         compared = compare_with_stripe(warehouse, stripe.gateway(), context.run.run_id, billing.clock())
     return dg.MaterializeResult(
         metadata=table_metadata(warehouse, "stripe_differences", len(compared.differences)),
-        check_results=[agreement(compared), repayment(warehouse)],
+        check_results=[agreement(compared), none_missed(overdue), repayment(warehouse)],
     )
 
 

@@ -19,6 +19,8 @@ class ChargingSettings:
     """BILLING_CANARY_REFUSALS_MAX_PERCENT: more refusals among a month's first charges keep the rest back."""
     charge_age_max_days: int
     """BILLING_CHARGE_AGE_MAX_DAYS: a month that ended longer ago is charged only when a run's config says so."""
+    charged_within_days: int
+    """BILLING_CHARGED_WITHIN_DAYS: a month whose drafts are not charged so many days after its end fails a check."""
     retry_days: tuple[int, ...]
     """BILLING_RETRY_DAYS: days after a refusal on which the payment is tried again; `none`: never by itself."""
     require_approval: bool | None
@@ -33,6 +35,7 @@ class ChargingSettings:
             run_cap_minor=positive("BILLING_RUN_CAP_MINOR", 100_000_000),
             canary_refusals_max_percent=percent("BILLING_CANARY_REFUSALS_MAX_PERCENT", 50),
             charge_age_max_days=positive("BILLING_CHARGE_AGE_MAX_DAYS", 62),
+            charged_within_days=positive("BILLING_CHARGED_WITHIN_DAYS", 5),
             retry_days=rising_days("BILLING_RETRY_DAYS", (1, 3, 7, 14)),
             require_approval=yes_or_no("BILLING_REQUIRE_APPROVAL"),
         )

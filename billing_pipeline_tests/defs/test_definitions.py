@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 
 from billing_pipeline.definitions import defs
 from billing_pipeline.defs.partitions import MONTHS
-from billing_pipeline.defs.schedules import month_to_bill, schedules
+from billing_pipeline.defs.schedules import schedules
 from billing_pipeline.gates.rules.gates import GATES
 from billing_pipeline.postgres.sql_files import sql_files
 from billing_pipeline.settings import ROOT, SettingsError
@@ -173,14 +173,6 @@ def test_a_charging_run_carries_the_tag_that_the_run_queue_limits():
     assert tags["billing/charging_month"] == "2025-10-01"
 
 
-@pytest.mark.parametrize(
-    ("tick", "month"),
-    [("2026-11-01T12:00", "2026-10-01"), ("2026-01-02T12:00", "2025-12-01"), ("2026-03-31T23:59", "2026-02-01")],
-)
-def test_a_tick_bills_the_month_that_ended_last(tick, month):
-    assert month_to_bill(datetime.fromisoformat(tick).replace(tzinfo=UTC)) == month
-
-
 def _schedules() -> dict[str, dg.ScheduleDefinition]:
     return {schedule.job_name: schedule for schedule in schedules().schedules}  # type: ignore[union-attr, misc]
 
@@ -214,20 +206,3 @@ def test_a_cron_that_is_none_is_named(monkeypatch, variable):
     monkeypatch.setenv(variable, "at noon")
     with pytest.raises(SettingsError, match=f"{variable}='at noon': expected a cron schedule"):
         schedules()
-
-
-def test_ticks_ask_for_one_run_a_month():
-    with dg.DagsterInstance.ephemeral() as instance:
-        for schedule in (_schedules()[name] for name in ("bill_month", "charge_month")):
-            ticks = [datetime(2026, 11, 2, hour, tzinfo=UTC) for hour in (12, 13)]
-            requests = [
-                request
-                for tick in ticks
-                for request in schedule.evaluate_tick(
-                    dg.build_schedule_context(
-                        instance, scheduled_execution_time=tick, repository_def=defs.get_repository_def()
-                    )
-                ).run_requests  # type: ignore[union-attr]
-            ]
-            assert [request.partition_key for request in requests] == ["2026-10-01"] * 2
-            assert requests[0].run_key == requests[1].run_key == "2026-10-01"

@@ -100,6 +100,7 @@ CREATE TABLE billing.invoices (
 );
 CREATE UNIQUE INDEX invoices_one_live ON billing.invoices (period_id, supplement_no) WHERE status <> 'void';
 CREATE INDEX invoices_month ON billing.invoices (billing_month);
+CREATE INDEX invoices_drafts ON billing.invoices (billing_month) WHERE status = 'draft';
 CREATE INDEX invoices_customer ON billing.invoices (customer_id);
 COMMENT ON TABLE billing.invoices IS 'One row an invoice. A draft is rebuilt with its month; from finalisation on only its status moves';
 COMMENT ON COLUMN billing.invoices.invoice_id IS 'Derived from customer, period and revision';

@@ -70,6 +70,15 @@ REMEDIES: Mapping[str, Remedy] = {
         " only on its way is gone then. Each difference that stays has a proposed action, which the page explains.",
         ("billing reconcile",),
     ),
+    "every_month_is_billed_and_charged": Remedy(
+        "A month has ended and was never billed, or was billed and never charged: the daemon was down, its schedule is"
+        " off, or its run failed. List the months, look at the run that failed, then run what is missing.",
+        (
+            "billing months list",
+            "billing run --month {month} --through invoices",
+            "billing run --month {month}",
+        ),
+    ),
     "failed_refunds_are_repaid": Remedy(
         "Stripe could not deliver a refund, so the customer still waits for the money. Decide where it goes: to the"
         " balance, to the card once more, or elsewhere.",
