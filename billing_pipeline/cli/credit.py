@@ -28,10 +28,10 @@ def credit() -> None:
 @click.option("--line", "lines", multiple=True, metavar="NO=AMOUNT", help="How much off a line of it; may be repeated.")
 @click.option(
     "--to",
-    type=click.Choice(["refund", "balance"]),
+    type=click.Choice(["refund", "balance", "elsewhere"]),
     default="refund",
     show_default=True,
-    help="Where paid money goes: back to the card, or to the customer's balance.",
+    help="Where paid money goes: back to the card, to the customer's balance, or back outside Stripe, by you.",
 )
 @signed
 def issue(invoice: str, amount: str | None, lines: tuple[str, ...], to: str, signature: Signature) -> None:
@@ -58,6 +58,7 @@ def issue(invoice: str, amount: str | None, lines: tuple[str, ...], to: str, sig
         "less to pay": done.parts.reduction_minor,
         "refunded": done.parts.refund_minor,
         "to the balance": done.parts.balance_minor,
+        "to be paid back outside Stripe": done.parts.elsewhere_minor,
     }
     shown = ", ".join(f"{format_minor(value, currency)} {name}" for name, value in parts.items() if value)
     click.echo(f"{done.number} credits {done.invoice.label} with {format_minor(done.amount_minor, currency)}: {shown}")

@@ -68,6 +68,7 @@ def insert_credit_note(connection: Connection, new: NewCreditNote) -> str:
         "reduction_minor": new.parts.reduction_minor,
         "refund_minor": new.parts.refund_minor,
         "balance_minor": new.parts.balance_minor,
+        "elsewhere_minor": new.parts.elsewhere_minor,
         "paid_minor": new.paid_minor,
         "credit_note_number": last + 1,
         "reason": new.reason,
@@ -153,7 +154,7 @@ SELECT billing.log_action(
         'number', CAST(:number AS text), 'invoice_id', CAST(:invoice_id AS text),
         'amount_minor', CAST(:amount_minor AS bigint), 'reduction_minor', CAST(:reduction_minor AS bigint),
         'refund_minor', CAST(:refund_minor AS bigint), 'balance_minor', CAST(:balance_minor AS bigint),
-        'settlement_id', CAST(:settlement_id AS bigint)
+        'elsewhere_minor', CAST(:elsewhere_minor AS bigint), 'settlement_id', CAST(:settlement_id AS bigint)
     )
 )
 """

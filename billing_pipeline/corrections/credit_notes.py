@@ -17,7 +17,16 @@ from billing_pipeline.core.money import format_minor
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.credit_note_sending import Sent, send_and_follow
 from billing_pipeline.corrections.credit_note_store import NewCreditNote, insert_credit_note
-from billing_pipeline.corrections.rules.crediting import BALANCE, REFUND, CreditLine, Split, credit_note_id, split
+from billing_pipeline.corrections.rules.crediting import (
+    BALANCE,
+    DESTINATIONS,
+    ELSEWHERE,
+    REFUND,
+    CreditLine,
+    Split,
+    credit_note_id,
+    split,
+)
 from billing_pipeline.invoicing.invoice_reference import NamedInvoice, find_invoice
 from billing_pipeline.postgres.errors import database_reason
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -41,17 +50,32 @@ class IssuedNote:
 
 @dataclass(frozen=True, slots=True)
 class Creditable:
-    """What may be taken back of an invoice right now, by our books and Stripe's word; in minor units."""
+    """What may be taken back of an invoice right now, by our books and Stripe's word; in minor units.
+
+    `off_stripe_minor` is the part of `paid_minor` that never came through Stripe, and is not refundable there.
+    """
 
     invoice: NamedInvoice
     left_minor: int
     remaining_minor: int
     paid_minor: int
     stripe_invoice_id: str
+    off_stripe_minor: int = 0
 
     def parts(self, amount_minor: int, to: str) -> Split:
-        """Where an amount would go."""
-        refundable = max(0, self.paid_minor - self.invoice.refunded_minor)
+        """Where an amount would go.
+
+        Raises:
+            CreditRefused: it is to be refunded, and Stripe never had it.
+        """
+        refundable = max(0, self.paid_minor - self.off_stripe_minor - self.invoice.refunded_minor)
+        to_refund = amount_minor - self.remaining_minor
+        if to == REFUND and self.off_stripe_minor and to_refund > refundable:
+            wanted, there = (format_minor(minor, self.invoice.currency) for minor in (to_refund, refundable))
+            raise CreditRefused(
+                f"{self.invoice.label} was paid outside Stripe: of {wanted} only {there} can be refunded there;"
+                " `--to balance` keeps it for the next invoice, `--to elsewhere` records that you pay it back yourself"
+            )
         return split(amount_minor, remaining_minor=self.remaining_minor, refundable_minor=refundable, to=to)
 
 
@@ -67,17 +91,18 @@ def issue_credit_note(
 ) -> IssuedNote:
     """Take back `amount_minor`, or `lines`, or all that is left of an invoice.
 
-    What is still due falls first; what was paid goes back to the card or to the customer's balance. The credit note's
-    id is derived from invoice, amount, reason and destination: the same command again goes on with the same credit
-    note, and a second one needs a reason of its own.
+    What is still due falls first; what was paid goes back to the card, to the customer's balance, or outside Stripe.
+    The credit note's id is derived from invoice, amount, reason and destination: the same command again goes on with
+    the same credit note, and a second one needs a reason of its own.
 
     Raises:
-        CreditRefused: the invoice is a draft, void, not at Stripe yet, or has not so much left.
+        CreditRefused: the invoice is a draft, void, not at Stripe yet, or has not so much left; or the money never came
+            through Stripe and is to be refunded there.
         InvoiceBusy: somebody else is at work on it.
         StripeFailure: Stripe could not be asked; nothing was issued.
     """
-    if to not in (REFUND, BALANCE):
-        raise CreditRefused(f'to "{to}": expected {REFUND} or {BALANCE}')
+    if to not in DESTINATIONS:
+        raise CreditRefused(f'to "{to}": expected {REFUND}, {BALANCE} or {ELSEWHERE}')
     invoice = find_invoice(warehouse, reference)
     with exclusive(warehouse, invoice.invoice_id, signature.author, label=invoice.label) as charges:
         asked = [[line.invoice_line_no, line.amount_minor, line.description] for line in lines]
@@ -120,6 +145,7 @@ def creditable(warehouse: Warehouse, charges: ChargeStore, api: CreditNoteApi, r
         seen.remaining_minor if seen.status != "paid" else 0,
         min(seen.paid_minor, invoice.total_minor) if seen.status == "paid" else 0,
         invoice.stripe_invoice_id or "",
+        seen.off_stripe_minor,
     )
 
 
@@ -180,11 +206,11 @@ def freeze(warehouse: Warehouse, new: NewCreditNote) -> str:
 
 def _known(warehouse: Warehouse, note_id: str) -> tuple[int, Split] | None:
     rows = warehouse.rows(
-        "SELECT amount_minor, reduction_minor, refund_minor, balance_minor FROM billing.credit_notes"
+        "SELECT amount_minor, reduction_minor, refund_minor, balance_minor, elsewhere_minor FROM billing.credit_notes"
         " WHERE credit_note_id = :id",
         id=UUID(note_id),
     )
     if not rows:
         return None
     row = rows[0]
-    return row["amount_minor"], Split(row["reduction_minor"], row["refund_minor"], row["balance_minor"])
+    return row.pop("amount_minor"), Split(**row)

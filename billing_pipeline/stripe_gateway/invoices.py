@@ -97,6 +97,7 @@ def _invoice(body: dict[str, Any]) -> StripeInvoice:
         refusal=refusal,
         remaining_minor=body["amount_remaining"],
         paid_minor=body["amount_paid"],
+        off_stripe_minor=body.get("amount_paid_off_stripe") or 0,
     )
 
 

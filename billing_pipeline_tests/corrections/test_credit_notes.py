@@ -207,3 +207,23 @@ def test_a_key_that_stripe_does_not_accept_issues_nothing(world: CorrectingWorld
     with pytest.raises(StripeFailure):
         world.credit(name)
     assert world.notes(name) == []
+
+
+def test_what_never_came_through_stripe_is_not_refunded_there_and_uses_up_no_number(
+    world: CorrectingWorld, name: str
+) -> None:
+    world.charged(Bill(name, card=None))
+    invoice = world.stripe_invoice(name).id
+    world.stripe.control("POST", f"/dashboard/invoices/{invoice}/mark_paid")
+    numbered = "SELECT last_number FROM billing.credit_note_numbering"
+    before = world.warehouse.scalar(numbered)
+    with pytest.raises(CreditRefused, match=r"paid outside Stripe: of 15.00 USD only 0.00 USD can be refunded there"):
+        world.credit(name, 1500)
+    assert (world.notes(name), world.warehouse.scalar(numbered)) == ([], before)
+    assert world.states()[name] == ("paid", None)
+    elsewhere = world.credit(name, 1500, to="elsewhere")
+    assert (elsewhere.sent.state, elsewhere.parts) == ("issued", Split(0, 0, 0, 1500))
+    assert [note.out_of_band_amount for note in world.stripe_notes(name)] == [1500]
+    assert (world.refunded_minor(name), world.balance_minor(name)) == (0, 0)
+    assert world.credit(name, to="balance", reason="the rest").parts == Split(0, 0, 2500)
+    assert verify_month(world.warehouse, world.gateway(), MONTH) == []

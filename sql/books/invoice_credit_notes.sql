@@ -7,6 +7,7 @@ SELECT
     reduction_minor,
     refund_minor,
     balance_minor,
+    elsewhere_minor,
     currency,
     author,
     reason,

@@ -8,6 +8,7 @@ SELECT
     n.reduction_minor,
     n.refund_minor,
     n.balance_minor,
+    n.elsewhere_minor,
     n.currency,
     n.state,
     n.reason_code,

@@ -41,7 +41,7 @@ BEGIN
         RAISE EXCEPTION 'invoice % is % and is not credited', new.invoice_id, coalesce(credited, 'unknown')
             USING ERRCODE = 'restrict_violation';
     END IF;
-    IF (credited = 'paid' AND new.reduction_minor > 0) OR (credited <> 'paid' AND new.refund_minor > 0) THEN
+    IF (credited = 'paid' AND new.reduction_minor > 0) OR (credited <> 'paid' AND new.refund_minor + new.elsewhere_minor > 0) THEN
         RAISE EXCEPTION 'invoice % is %: what is paid is refunded or goes to the balance, what is not paid is reduced',
             new.invoice_id, credited USING ERRCODE = 'restrict_violation';
     END IF;

@@ -34,6 +34,7 @@ CREATE TABLE billing.credit_notes (
     reduction_minor bigint NOT NULL CHECK (reduction_minor >= 0),
     refund_minor bigint NOT NULL CHECK (refund_minor >= 0),
     balance_minor bigint NOT NULL CHECK (balance_minor >= 0),
+    elsewhere_minor bigint NOT NULL DEFAULT 0 CHECK (elsewhere_minor >= 0),
     paid_minor bigint NOT NULL CHECK (paid_minor BETWEEN 0 AND invoice_total_minor),
     credit_note_number bigint NOT NULL UNIQUE CHECK (credit_note_number > 0),
     previous_number bigint GENERATED ALWAYS AS (nullif(credit_note_number - 1, 0)) STORED
@@ -55,7 +56,9 @@ CREATE TABLE billing.credit_notes (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     settlement_id bigint REFERENCES billing.settlements (settlement_id),
-    CONSTRAINT every_minor_unit_goes_somewhere CHECK (reduction_minor + refund_minor + balance_minor = amount_minor),
+    CONSTRAINT every_minor_unit_goes_somewhere CHECK (
+        reduction_minor + refund_minor + balance_minor + elsewhere_minor = amount_minor
+    ),
     CHECK ((state = 'issued') <= (stripe_credit_note_id IS NOT NULL)),
     CHECK ((state IN ('refused', 'parked')) <= (reason_code IS NOT NULL)),
     UNIQUE (credit_note_id, invoice_id),
@@ -77,6 +80,7 @@ COMMENT ON COLUMN billing.credit_notes.line_count IS 'Number of lines';
 COMMENT ON COLUMN billing.credit_notes.reduction_minor IS 'Part that lowers what is still to be paid (Stripe''s pre_payment_amount)';
 COMMENT ON COLUMN billing.credit_notes.refund_minor IS 'Part that goes back to the card';
 COMMENT ON COLUMN billing.credit_notes.balance_minor IS 'Part that goes to the customer''s balance, which Stripe applies to the next invoice';
+COMMENT ON COLUMN billing.credit_notes.elsewhere_minor IS 'Part that the customer gets back outside Stripe (out_of_band_amount there); the reason says how';
 COMMENT ON COLUMN billing.credit_notes.paid_minor IS 'What had been paid of the invoice, as Stripe said just before';
 COMMENT ON COLUMN billing.credit_notes.credit_note_number IS 'Without gaps, because each number needs the one before';
 COMMENT ON COLUMN billing.credit_notes.previous_number IS 'The number before, which must exist';

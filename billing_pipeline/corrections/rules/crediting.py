@@ -26,6 +26,8 @@ MEMO_MAX = 500
 
 REFUND = "refund"
 BALANCE = "balance"
+ELSEWHERE = "elsewhere"
+DESTINATIONS = (REFUND, BALANCE, ELSEWHERE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +41,36 @@ class CreditLine:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Where the amount goes, in minor units: off what is due, back to the card, to the customer's balance."""
+    """Where the amount goes, in minor units: off what is due, back to the card, to the customer's balance.
+
+    `elsewhere_minor`: to the customer outside Stripe, which is only told of it.
+    """
 
     reduction_minor: int
     refund_minor: int
     balance_minor: int
+    elsewhere_minor: int = 0
+
+    @property
+    def amount_minor(self) -> int:
+        """All of it."""
+        return self.reduction_minor + self.refund_minor + self.balance_minor + self.elsewhere_minor
 
 
 def split(amount_minor: int, *, remaining_minor: int, refundable_minor: int, to: str) -> Split:
     """First what is still due falls; then, with `to` refund, what was paid by card goes back; the rest is balance.
 
+    With `to` elsewhere all that was paid goes back outside Stripe.
+
     Args:
         amount_minor: of the credit note.
         remaining_minor: what Stripe says is still to be paid.
         refundable_minor: what was paid and not refunded yet.
-        to: REFUND or BALANCE.
+        to: REFUND, BALANCE or ELSEWHERE.
     """
     reduction = min(amount_minor, remaining_minor)
+    if to == ELSEWHERE:
+        return Split(reduction, 0, 0, amount_minor - reduction)
     refund = min(amount_minor - reduction, refundable_minor) if to == REFUND else 0
     return Split(reduction, refund, amount_minor - reduction - refund)
 
@@ -85,7 +100,7 @@ def frozen_request(
     Raises:
         ValueError: they do not.
     """
-    if sum(line.amount_minor for line in lines) != parts.reduction_minor + parts.refund_minor + parts.balance_minor:
+    if sum(line.amount_minor for line in lines) != parts.amount_minor:
         raise ValueError(f"credit note {note_id}: the lines do not add up to its parts")
     body: dict[str, object] = {
         "invoice": stripe_invoice_id,
@@ -105,6 +120,8 @@ def frozen_request(
         body["refund_amount"] = parts.refund_minor
     if parts.balance_minor:
         body["credit_amount"] = parts.balance_minor
+    if parts.elsewhere_minor:
+        body["out_of_band_amount"] = parts.elsewhere_minor
     return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 

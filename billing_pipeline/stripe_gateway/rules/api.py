@@ -14,7 +14,7 @@ class StripeInvoice:
 
     `payment_status` is that of the newest payment intent (None without one, or when it was not asked for);
     `refusal` is (kind, code, decline code) of that intent's last refused attempt. `remaining_minor` is still to be
-    paid, `paid_minor` was.
+    paid, `paid_minor` was; `off_stripe_minor` is the part of that which never came through Stripe.
     """
 
     id: str
@@ -28,6 +28,7 @@ class StripeInvoice:
     refusal: tuple[str, str | None, str | None] | None = None
     remaining_minor: int = 0
     paid_minor: int = 0
+    off_stripe_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,11 +28,11 @@ FOUND = StripeCreditNote("cn_1", "n", "in_1", "issued", "usd", 400, 100)
 minor = st.integers(0, 10**12)
 
 
-@given(minor, minor, minor, st.sampled_from([crediting.REFUND, crediting.BALANCE]))
+@given(minor, minor, minor, st.sampled_from(crediting.DESTINATIONS))
 def test_every_minor_unit_goes_somewhere_and_nothing_beyond_its_limit(amount, remaining, refundable, to):
     parts = split(amount, remaining_minor=remaining, refundable_minor=refundable, to=to)
-    assert parts.reduction_minor + parts.refund_minor + parts.balance_minor == amount
-    assert min(parts.reduction_minor, parts.refund_minor, parts.balance_minor) >= 0
+    assert parts.amount_minor == amount
+    assert min(parts.reduction_minor, parts.refund_minor, parts.balance_minor, parts.elsewhere_minor) >= 0
     assert parts.reduction_minor == min(amount, remaining)
     assert parts.refund_minor <= (refundable if to == crediting.REFUND else 0)
 
