@@ -57,8 +57,10 @@ def at(instant: str) -> datetime:
 
 @dataclass(frozen=True)
 class Event:
-    """A usage event; received as it occurred unless said otherwise. `adds`: a correction that adds a missing event; `removes`: what it
-    corrects never was."""
+    """A usage event; received as it occurred unless said otherwise.
+
+    `adds`: a correction that adds a missing event; `removes`: what it corrects never was.
+    """
 
     event_id: str
     customer_id: str

@@ -22,7 +22,7 @@ from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.rules.price_book import PriceBook, price_rows
 from billing_pipeline.pricing.rules.rating_frames import price_frame
-from billing_pipeline.usage.measuring import bounds, feed_reach, measurement
+from billing_pipeline.usage.measuring import TOO_MUCH_OR_LITTLE, bounds, feed_reach, measurement
 
 
 class MonthTooFarError(UserError):
@@ -93,7 +93,10 @@ def shadow_month(
         cut_off = as_of or connection.execute(text("SELECT clock_timestamp()")).scalar_one()
         reach = feed_reach(connection, cut_off, span["last_end"])
         connection.execute(
-            text(f"INSERT INTO pg_temp.measured {measurement()}"),
+            text(
+                f"INSERT INTO pg_temp.measured SELECT * FROM ({measurement()}) AS m"
+                f" WHERE {TOO_MUCH_OR_LITTLE} IS NOT TRUE"
+            ),
             {**span, "run_id": "shadow", "as_of": cut_off, "carried_forward_from": reach},
         )
         connection.execute(text("ANALYZE pg_temp.measured"))

@@ -13,6 +13,9 @@ FINALISED = """EXISTS (
     WHERE i.period_id = p.period_id AND i.billing_month = p.billing_month AND billing.is_final(i.status)
 )"""
 
+TOO_MUCH_OR_LITTLE = "(quantity < 0 OR quantity >= 1e18)"
+"""Measured quantities that cannot be billed: below zero, or beyond what numeric(30,12) holds."""
+
 
 def measure_open_periods(connection: Connection, month: date) -> None:
     """Cover the month's periods that may still be drafted anew. Any of them may be released with carry-forward."""
@@ -63,8 +66,26 @@ def feed_reach(connection: Connection, as_of: datetime, default: datetime) -> da
 
 
 def measurement() -> str:
-    """The SELECT that measures what is covered."""
+    """The SELECT that measures what is covered. It may give quantities that cannot be billed: TOO_MUCH_OR_LITTLE."""
     return load_sql("usage/usage_snapshots.sql")
+
+
+def start_setting_aside(connection: Connection) -> None:
+    """Make the empty pg_temp.unmeasurable, which sql/usage/usage_quarantine.sql takes into quarantine."""
+    connection.execute(text("DROP TABLE IF EXISTS pg_temp.unmeasurable"))
+    connection.execute(text(load_sql("usage/unmeasurable.sql")))
+
+
+def set_aside_unmeasurable(connection: Connection, table: str) -> int:
+    """Note the rows of pg_temp.`table` whose quantity cannot be billed; returns how many there are."""
+    return connection.execute(
+        text(
+            "INSERT INTO pg_temp.unmeasurable"
+            " SELECT period_id, customer_id, meter, dimensions, quantity, event_count,"
+            "   CASE WHEN quantity < 0 THEN 'negative quantity' ELSE 'a quantity larger than can be billed' END"
+            f" FROM pg_temp.{table} WHERE {TOO_MUCH_OR_LITTLE}"
+        )
+    ).rowcount
 
 
 def _cover(connection: Connection, month: date, may_carry: str, which: str) -> int:

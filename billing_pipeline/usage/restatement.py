@@ -6,7 +6,7 @@ from sqlalchemy import Connection, text
 
 from billing_pipeline.postgres.connections import joined_in_bulk
 from billing_pipeline.postgres.sql_files import load_sql
-from billing_pipeline.usage.measuring import measurement
+from billing_pipeline.usage.measuring import TOO_MUCH_OR_LITTLE, measurement, set_aside_unmeasurable
 
 COLUMNS = "period_id, meter, dimensions, customer_id, billing_month, currency, quantity, event_count, as_of, basis"
 
@@ -19,6 +19,9 @@ def restate(connection: Connection, parameters: dict[str, Any]) -> int:
     connection.execute(text("DROP TABLE IF EXISTS pg_temp.measured, pg_temp.restated_periods"))
     with joined_in_bulk(connection):
         connection.execute(text(f"CREATE TEMP TABLE measured ON COMMIT DROP AS {measurement()}"), parameters)
+        if set_aside_unmeasurable(connection, "measured"):
+            connection.execute(text(_AS_KNOWN))
+            connection.execute(text(f"DELETE FROM pg_temp.measured WHERE {TOO_MUCH_OR_LITTLE}"))
         connection.execute(text("ANALYZE pg_temp.measured"))
         restated = connection.execute(
             text(f"CREATE TEMP TABLE restated_periods ON COMMIT DROP AS {load_sql('usage/restated_periods.sql')}"),
@@ -30,6 +33,13 @@ def restate(connection: Connection, parameters: dict[str, Any]) -> int:
     return restated
 
 
+# what cannot be measured is unknown, not nothing: the period keeps what it says, and its usage goes to quarantine
+_AS_KNOWN = """
+UPDATE pg_temp.measured AS m SET quantity = c.quantity, event_count = c.event_count, basis = c.basis
+FROM billing.current_snapshots AS c, pg_temp.unmeasurable AS u
+WHERE (c.period_id, c.meter, c.dimensions) = (m.period_id, m.meter, m.dimensions)
+    AND (u.period_id, u.meter, u.dimensions) = (m.period_id, m.meter, m.dimensions)
+"""
 _VERSIONS = """
 INSERT INTO billing.snapshot_versions
 (period_id, snapshot_version, customer_id, billing_month, currency, as_of, run_id)

@@ -11,16 +11,20 @@ from sqlalchemy import text
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.postgres.asset_months import Built, count_rows, owned_month, record_build
+from billing_pipeline.postgres.connections import joined_in_bulk
 from billing_pipeline.postgres.locks import keep_usage_still
 from billing_pipeline.postgres.replace_rows import replace_rows
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.usage.measuring import (
+    TOO_MUCH_OR_LITTLE,
     bounds,
     feed_reach,
     measure_billed_periods,
     measure_open_periods,
     measurement,
+    set_aside_unmeasurable,
+    start_setting_aside,
 )
 from billing_pipeline.usage.restatement import restate
 
@@ -73,11 +77,15 @@ def build(
         reach = feed_reach(connection, cut_off, span["last_end"])
         carried_from = reach if carry_forward else None
         parameters = {**span, "run_id": run_id, "as_of": cut_off, "carried_forward_from": carried_from}
+        start_setting_aside(connection)
         measure_open_periods(connection, month)
+        with joined_in_bulk(connection):
+            connection.execute(text(f"CREATE TEMP TABLE measured_open ON COMMIT DROP AS {measurement()}"), parameters)
+        set_aside_unmeasurable(connection, "measured_open")
         change = replace_rows(
             connection,
             "billing.usage_snapshots",
-            measurement(),
+            f"SELECT * FROM pg_temp.measured_open WHERE {TOO_MUCH_OR_LITTLE} IS NOT TRUE",
             OPEN_PERIODS,
             parameters,
             key=("period_id", "meter", "dimensions"),

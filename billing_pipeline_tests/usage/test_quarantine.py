@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
+from billing_pipeline.gates.data_quality import run_gates
+from billing_pipeline.gates.rules.gates import gates_of
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.month_rows import (
+    ASSETS,
     BOOK,
     NOVEMBER,
     OCTOBER,
@@ -13,11 +17,15 @@ from billing_pipeline_tests.month_rows import (
     Event,
     add_customer,
     add_usage,
+    at,
     bill,
     change_customer,
     event_of_ann,
+    finalise_customer,
     load_book,
 )
+
+PARAMETERS = {"invoice_cap_minor": 10**9, "price_factor_max": 10}
 
 QUARANTINED: list[tuple[str, Event, dict[str, Any], str]] = [
     ("unknown customer", event_of_ann("q", "calls", 7, "2025-10-05", customer_id="stranger"), {}, "unknown customer"),
@@ -146,3 +154,60 @@ def test_a_level_from_before_the_first_billed_day_is_in_force_on_it(billed):
     bill(billed, OCTOBER)
     assert billed.scalar("SELECT quantity FROM billing.usage_snapshots WHERE meter = 'clusters'") == 3
     assert billed.rows("SELECT reason FROM billing.usage_quarantine") == []
+
+
+HUGE = "600000000000000000"
+
+
+def _billed(warehouse: Warehouse) -> dict[str, int]:
+    rows = warehouse.rows(
+        "SELECT customer_id, total_minor FROM billing.invoices WHERE billing_month = :m ORDER BY 1", m=OCTOBER
+    )
+    return {row["customer_id"]: row["total_minor"] for row in rows}
+
+
+@pytest.mark.parametrize("meter", ["calls", "peak", "storage"])
+@pytest.mark.parametrize(
+    ("quantities", "reason"),
+    [(["-1"], "negative quantity"), ([HUGE, HUGE], "a quantity larger than can be billed")],
+    ids=["negative", "too large"],
+)
+def test_one_customers_impossible_usage_is_set_aside_and_all_else_is_billed(warehouse, meter, quantities, reason):
+    if meter != "calls" and len(quantities) > 1:
+        quantities = ["-600000000000000000"]  # a level has no sum
+        reason = "negative quantity"
+    load_book(warehouse)
+    for customer in ("ann", "bob"):
+        add_customer(warehouse, customer)
+    add_usage(
+        warehouse, [Event("ok", "bob", "calls", 100, at("2025-10-05")), event_of_ann("k", "calls", 3, "2025-11-05")]
+    )
+    add_usage(warehouse, [event_of_ann(f"bad{i}", meter, q, "2025-10-01") for i, q in enumerate(quantities)])
+    bill(warehouse, OCTOBER)
+    aside = warehouse.rows("SELECT customer_id, meter, reason, event_count FROM billing.usage_quarantine")
+    assert aside == [{"customer_id": "ann", "meter": meter, "reason": reason, "event_count": len(quantities)}]
+    assert _billed(warehouse) == {"ann": 1000, "bob": 1000 + 135}, "ann's fee is billed, and everything of bob"
+    failed = [
+        result.gate.name
+        for asset in ASSETS
+        for result in run_gates(warehouse, gates_of(asset), OCTOBER, "run", PARAMETERS)
+        if not result.passed and result.gate.blocking
+    ]
+    assert failed == ["feed_reaches_period_end"], "the test declared no feed"
+
+
+def test_late_usage_that_cannot_be_measured_leaves_the_billed_period_as_it_is(warehouse):
+    load_book(warehouse)
+    add_customer(warehouse, "ann")
+    add_usage(warehouse, [event_of_ann("a", "calls", 100, "2025-10-05")])
+    bill(warehouse, OCTOBER)
+    finalise_customer(warehouse, "ann", OCTOBER)
+    add_usage(warehouse, [event_of_ann("late", "calls", -500, "2025-10-06", received_at=at("2025-11-03"))])
+    bill(warehouse, OCTOBER)
+    assert warehouse.scalar("SELECT count(*) FROM billing.restated_snapshots") == 0
+    [aside] = warehouse.rows("SELECT reason, quantity, event_count FROM billing.usage_quarantine")
+    assert aside == {"reason": "negative quantity", "quantity": -400, "event_count": 2}
+    add_usage(warehouse, [event_of_ann("b", "calls", 600, "2025-10-07", received_at=at("2025-11-04"))])
+    bill(warehouse, OCTOBER)
+    assert warehouse.rows("SELECT * FROM billing.usage_quarantine") == []
+    assert warehouse.scalar("SELECT quantity FROM billing.restated_snapshots WHERE meter = 'calls'") == 200

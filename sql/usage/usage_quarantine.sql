@@ -1,7 +1,7 @@
 -- Grain: one row a customer, meter and dimensions of :month whose events no meter of the customer's book counts.
 -- The same conditions as in usage_snapshots.sql, turned round; the gate usage_conserved counts both against the events.
 -- Billed periods are looked at again too: usage that arrives late must not vanish because it cannot be billed. A customer
--- who left since then does not matter there.
+-- who left since then does not matter there. What was measured and cannot be billed is in pg_temp.unmeasurable.
 WITH suspects AS MATERIALIZED (
     SELECT
         s.series_id,
@@ -74,3 +74,16 @@ SELECT
 FROM placed
 WHERE reason IS NOT NULL
 GROUP BY customer_id, meter, dimensions, period_id, reason
+UNION ALL
+SELECT
+    cast(:month AS date),
+    'usage_snapshots',
+    customer_id,
+    meter,
+    dimensions,
+    period_id,
+    reason,
+    quantity,
+    event_count,
+    cast(:run_id AS text)
+FROM pg_temp.unmeasurable
