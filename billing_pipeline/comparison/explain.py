@@ -180,7 +180,9 @@ def _request_again(explained: Explained) -> list[str]:
     names = BilledInvoice.__slots__
     header = BilledInvoice(**{name: invoice[name] for name in names} | {"invoice_id": str(invoice["invoice_id"])})
     body = frozen_request(
-        header, [BilledLine(*(line[name] for name in BilledLine.__slots__)) for line in explained.lines]
+        header,
+        [BilledLine(*(line[name] for name in BilledLine.__slots__)) for line in explained.lines],
+        version=invoice["request_version"],
     )
     if body != bytes(invoice["request_body"]):
         problems.append("the request that these rows give is not, byte for byte, the one that was frozen")

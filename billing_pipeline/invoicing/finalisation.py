@@ -6,6 +6,7 @@ Everything is one transaction. What Stripe is sent is invoicing/rules/charge_req
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -13,15 +14,29 @@ from uuid import UUID
 from psycopg import sql
 from sqlalchemy import Connection, text
 
-from billing_pipeline.invoicing.rules.charge_request import BilledInvoice, BilledLine, frozen_request
+from billing_pipeline.invoicing.rules.charge_request import (
+    REQUEST_VERSION,
+    BilledInvoice,
+    BilledLine,
+    frozen_request,
+)
 from billing_pipeline.postgres.connections import raw
 from billing_pipeline.postgres.locks import lock_month
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
 BATCH = 5_000
-_INTENTS = ("invoice_id", "billing_month", "customer_id", "amount_minor", "currency", "request_body", "run_id")
-_INTENT_TYPES = ("uuid", "date", "text", "int8", "text", "bytea", "text")
+_INTENTS = (
+    "invoice_id",
+    "billing_month",
+    "customer_id",
+    "amount_minor",
+    "currency",
+    "request_body",
+    "run_id",
+    "request_version",
+)
+_INTENT_TYPES = ("uuid", "date", "text", "int8", "text", "bytea", "text", "int2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +170,19 @@ def _write_intents(connection: Connection, parameters: dict[str, Any]) -> None:
 def _intents(rows: Iterator[tuple[Any, ...]], run_id: str) -> Iterator[tuple[Any, ...]]:
     for *header, found in rows:
         invoice = BilledInvoice(*header)
-        lines = [BilledLine(*line) for line in found or ()]
+        lines = [_line(*line) for line in found or ()]
         body = frozen_request(invoice, lines)
         yield (
             UUID(invoice.invoice_id), invoice.billing_month, invoice.customer_id, invoice.total_minor, invoice.currency,
-            body, run_id,
+            body, run_id, REQUEST_VERSION,
         )  # fmt: skip
+
+
+def _line(
+    number: int, meter: str, description: str, amount_minor: int, kind: str, priced: dict[str, Any]
+) -> BilledLine:
+    """A line of the query; exact decimals come as text, because a JSON number would be read as a float."""
+    exact: dict[str, Any] = {
+        name: Decimal(value) if isinstance(value, str) and name != "model" else value for name, value in priced.items()
+    }
+    return BilledLine(number, meter, description, amount_minor, kind, **exact)

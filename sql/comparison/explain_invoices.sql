@@ -19,6 +19,7 @@ SELECT
     p.end_date,
     p.timezone,
     s.request_body,
+    s.request_version,
     encode(s.request_sha256, 'hex') AS request_sha256,
     array_remove(ARRAY[
         CASE WHEN k.invoice_id IS NULL THEN 'seal' END,

@@ -20,7 +20,11 @@ SELECT
     l.snapshot_version,
     l.code_version,
     l.run_id,
-    p.model
+    p.model,
+    p.tier_no,
+    p.tier_from,
+    p.tier_up_to,
+    p.package_size
 FROM billing.invoice_line_items AS l
 LEFT JOIN billing.prices AS p ON l.price_id = p.price_id
 WHERE l.invoice_id IN (SELECT unnest(cast(:ids AS uuid[])))
@@ -43,6 +47,10 @@ SELECT
     NULL,
     NULL,
     'adjustment',
+    NULL,
+    NULL,
+    NULL,
+    NULL,
     NULL,
     NULL,
     NULL,

@@ -15,10 +15,10 @@ BEGIN
         RETURN new;
     END IF;
     IF (new.invoice_id, new.billing_month, new.customer_id, new.amount_minor, new.currency, new.request_body,
-        new.created_at, new.run_id)
+        new.request_version, new.created_at, new.run_id)
         IS DISTINCT FROM
         (old.invoice_id, old.billing_month, old.customer_id, old.amount_minor, old.currency, old.request_body,
-        old.created_at, old.run_id)
+        old.request_version, old.created_at, old.run_id)
     THEN
         RAISE EXCEPTION 'charge %: the intent is frozen', old.invoice_id USING ERRCODE = 'restrict_violation';
     END IF;

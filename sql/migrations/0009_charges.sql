@@ -34,6 +34,7 @@ CREATE TABLE billing.stripe_charges (
     amount_minor bigint NOT NULL,
     currency billing.currency_code NOT NULL,
     request_body bytea NOT NULL,
+    request_version smallint NOT NULL DEFAULT 1 CHECK (request_version > 0),
     request_sha256 bytea NOT NULL GENERATED ALWAYS AS (sha256(request_body)) STORED,
     state text NOT NULL DEFAULT 'intended' CHECK (
         state IN (
@@ -73,6 +74,7 @@ COMMENT ON COLUMN billing.stripe_charges.customer_id IS 'Who pays, the invoice''
 COMMENT ON COLUMN billing.stripe_charges.amount_minor IS 'The invoice''s total, by foreign key';
 COMMENT ON COLUMN billing.stripe_charges.currency IS 'The invoice''s currency, by foreign key';
 COMMENT ON COLUMN billing.stripe_charges.request_body IS 'What Stripe is sent, as canonical JSON bytes, frozen with the intent';
+COMMENT ON COLUMN billing.stripe_charges.request_version IS 'Which rules made request_body: invoicing/rules/charge_request.py can compute each version again';
 COMMENT ON COLUMN billing.stripe_charges.request_sha256 IS 'Digest of request_body';
 COMMENT ON COLUMN billing.stripe_charges.state IS 'intended, drafted, lines_added, finalized, refused, parked, paid, void or uncollectible';
 COMMENT ON COLUMN billing.stripe_charges.reason_code IS 'Why it is refused or parked: a code of the closed error table';

@@ -8,8 +8,15 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
+from billing_pipeline.invoicing.rules.line_text import Priced, line_text
+
+REQUEST_VERSION = 2
+"""Stored with each request, so that an earlier one can be computed again as it was.
+
+1: lines have their description alone; 2: quantity, tier and unit price stand in their text (line_text)."""
 LINES_MAX = 250
 """Stripe's limit of lines on an invoice: https://docs.stripe.com/api/invoices/add_lines."""
 DESCRIPTION_MAX = 500
@@ -17,12 +24,40 @@ DESCRIPTION_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class BilledLine:
-    """A line item as it stands in Postgres; `amount_minor` in minor units of the invoice's currency."""
+    """A line item as it stands in Postgres; `amount_minor` in minor units of the invoice's currency.
+
+    The rest says how a metered line was priced (line_text.Priced); an adjustment has no model.
+    """
 
     line_no: int
     meter: str
     description: str
     amount_minor: int
+    kind: str = "adjustment"
+    quantity: Decimal | None = None
+    included_quantity: Decimal | None = None
+    unit_amount: Decimal | None = None
+    model: str | None = None
+    tier_no: int | None = None
+    tier_from: Decimal | None = None
+    tier_up_to: Decimal | None = None
+    package_size: Decimal | None = None
+
+    @property
+    def priced(self) -> Priced | None:
+        """How it was priced; None: its description says all."""
+        if self.kind != "usage" or self.model is None or self.quantity is None or self.unit_amount is None:
+            return None
+        return Priced(
+            self.model,
+            self.quantity,
+            self.included_quantity or Decimal(0),
+            self.unit_amount,
+            self.tier_no or 0,
+            self.tier_from or Decimal(0),
+            self.tier_up_to,
+            self.package_size,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +76,12 @@ class BilledInvoice:
     end_date: date
 
 
-def frozen_request(invoice: BilledInvoice, lines: Sequence[BilledLine]) -> bytes:
+def frozen_request(invoice: BilledInvoice, lines: Sequence[BilledLine], *, version: int = REQUEST_VERSION) -> bytes:
     """`{"invoice": …, "lines": […]}` as canonical JSON: keys sorted, no spaces, UTF-8.
 
     The lines' amounts add up to the invoice's total; an invoice without lines gets one of 0, because Stripe adds no
     empty list of lines. With more than 250 lines those of one meter are merged (and, with more than 250 meters, the
-    last ones), so that the total stays.
+    last ones), so that the total stays. `version` is REQUEST_VERSION, or that of a request that is computed again.
 
     Raises:
         ValueError: the lines do not add up to the total.
@@ -79,7 +114,7 @@ def frozen_request(invoice: BilledInvoice, lines: Sequence[BilledLine]) -> bytes
                 "metadata": {"line_no": numbers},
                 "period": period,
             }
-            for amount_minor, description, numbers in _at_most_250(lines)
+            for amount_minor, description, numbers in _at_most_250(lines, invoice.currency, version)
         ],
     }
     return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -91,11 +126,11 @@ def parse_request(body: bytes) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return request["invoice"], request["lines"]
 
 
-def _at_most_250(lines: Sequence[BilledLine]) -> Iterable[tuple[int, str, str]]:
+def _at_most_250(lines: Sequence[BilledLine], currency: str, version: int) -> Iterable[tuple[int, str, str]]:
     if not lines:
         return [(0, "No usage", "0")]
     if len(lines) <= LINES_MAX:
-        return [(line.amount_minor, line.description, str(line.line_no)) for line in lines]
+        return [(line.amount_minor, _text(line, currency, version), str(line.line_no)) for line in lines]
     by_meter: dict[str, list[BilledLine]] = {}
     for line in lines:
         by_meter.setdefault(line.meter, []).append(line)
@@ -103,13 +138,17 @@ def _at_most_250(lines: Sequence[BilledLine]) -> Iterable[tuple[int, str, str]]:
     if len(groups) > LINES_MAX:
         rest = [line for _, own in groups[LINES_MAX - 1 :] for line in own]
         groups = [*groups[: LINES_MAX - 1], ("other meters", rest)]
-    return [_merged(meter, own) for meter, own in groups]
+    return [_merged(meter, own, currency, version) for meter, own in groups]
 
 
-def _merged(meter: str, lines: list[BilledLine]) -> tuple[int, str, str]:
+def _text(line: BilledLine, currency: str, version: int) -> str:
+    return line.description if version == 1 else line_text(line.description, line.priced, currency)
+
+
+def _merged(meter: str, lines: list[BilledLine], currency: str, version: int) -> tuple[int, str, str]:
     first, last = lines[0], lines[-1]
     if len(lines) == 1:
-        return first.amount_minor, first.description, str(first.line_no)
+        return first.amount_minor, _text(first, currency, version), str(first.line_no)
     numbers = f"{first.line_no}-{last.line_no}"
     return sum(line.amount_minor for line in lines), f"{meter}: {len(lines)} lines", numbers
 

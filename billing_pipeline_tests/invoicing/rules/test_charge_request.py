@@ -2,6 +2,8 @@
 
 import json
 from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -80,3 +82,28 @@ def test_the_total_survives_and_the_lines_fit(parts: list[tuple[int, int]]) -> N
     assert sum(line["amount"] for line in sent) == sum(amount for _, amount in parts)
     assert all(len(line["description"]) <= 500 for line in sent)
     assert body == json.dumps(json.loads(body), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def graduated(line_no: int, quantity: str, unit_amount: str, amount_minor: int, *tier: Any) -> BilledLine:
+    price = Decimal(unit_amount)
+    return BilledLine(
+        line_no, "tokens", "Tokens", amount_minor, "usage", Decimal(quantity), Decimal(0), price, "graduated", *tier
+    )
+
+
+def test_lines_of_one_graduated_price_can_be_told_apart() -> None:
+    lines = [
+        graduated(1, "500", "0.03", 1500, 0, Decimal(0), Decimal(500)),
+        graduated(2, "1500", "0.02", 3000, 1, Decimal(500), None),
+    ]
+    _, sent = parse_request(frozen_request(invoice(4500), lines))
+    assert [(line["amount"], line["description"]) for line in sent] == [
+        (1500, "Tokens: 500 \N{MULTIPLICATION SIGN} 0.03 USD (tier 1: up to 500)"),
+        (3000, "Tokens: 1,500 \N{MULTIPLICATION SIGN} 0.02 USD (tier 2: above 500)"),
+    ]
+
+
+def test_a_request_of_the_first_version_is_computed_again_as_it_was() -> None:
+    lines = [graduated(1, "500", "0.03", 1500, 0, Decimal(0), Decimal(500))]
+    _, sent = parse_request(frozen_request(invoice(1500), lines, version=1))
+    assert [line["description"] for line in sent] == ["Tokens"]
