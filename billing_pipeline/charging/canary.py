@@ -60,7 +60,13 @@ def compare(
     charges = charges_of(warehouse, month)
     try:
         seen = [
-            Canary(charge.number, charge.state, charge.reason_code, _differs(warehouse, api, charge))
+            Canary(
+                charge.number,
+                charge.state,
+                charge.reason_code,
+                _differs(warehouse, api, charge),
+                waits_for_bank=charge.waits_for_bank,
+            )
             for charge in charges
             if charge.invoice_id in canaries
         ]
@@ -93,12 +99,13 @@ def release_month(warehouse: Warehouse, month: date, signature: Signature) -> in
     return len(waiting)
 
 
-_COMPARED = frozenset({"paid", "refused"})
+_EXPECTED = {"paid": ("paid",), "refused": ("open", "paid"), "finalized": ("open", "paid")}
+"""State of a charge -> states of Stripe's invoice: one that is refused, or waits for a bank, may be paid meanwhile."""
 
 
 def _differs(warehouse: Warehouse, api: StripeApi, charge: MonthCharge) -> str | None:
     """How Stripe's invoice is not as our charge says; None where they agree or ours has no answer to compare."""
-    if charge.state not in _COMPARED:
+    if charge.state not in _EXPECTED or (charge.state == "finalized" and not charge.waits_for_bank):
         return None
     stripe_id = warehouse.scalar(
         "SELECT stripe_invoice_id FROM billing.stripe_charges WHERE invoice_id = :id", id=charge.invoice_id
@@ -109,8 +116,7 @@ def _differs(warehouse: Warehouse, api: StripeApi, charge: MonthCharge) -> str |
         return f"{invoice.id} has a total of {invoice.total_minor} {invoice.currency}, ours is {ours}"
     if invoice.invoice_id != charge.invoice_id:
         return f"{invoice.id} is of invoice {invoice.invoice_id}"
-    # a refused one may have been paid there meanwhile
-    if invoice.status not in (("paid",) if charge.state == "paid" else ("open", "paid")):
+    if invoice.status not in _EXPECTED[charge.state]:
         return f"{invoice.id} is {invoice.status} at Stripe, ours is {charge.state}"
     return None
 

@@ -142,6 +142,10 @@ class GuardedStripe:
         """A customer with our key in its metadata."""
         return self._call(lambda: self._api.create_customer(customer_id, name, email, key=key))
 
+    def customer_is_used(self, stripe_customer_id: str) -> bool:
+        """Whether there is anything of the customer's: an invoice or a payment method."""
+        return self._call(lambda: self._api.customer_is_used(stripe_customer_id))
+
     def retrieve_customer(self, stripe_customer_id: str) -> StripeCustomer:
         """A customer as it is now."""
         return self._call(lambda: self._api.retrieve_customer(stripe_customer_id))

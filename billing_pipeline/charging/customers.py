@@ -76,10 +76,12 @@ def ensure_customers(
 def _ensure(
     warehouse: Warehouse, api: StripeApi, customer: _Missing, found: Sequence[StripeCustomer], run_id: str
 ) -> CustomerProblem | None:
-    if len(found) > 1:
-        ids = ", ".join(sorted(one.id for one in found))
-        return CustomerProblem("customer_ambiguous", f"several customers at Stripe are this one: {ids}", True)
     try:
+        if len(found) > 1:
+            found = _used(api, found)
+        if len(found) > 1:
+            ids = ", ".join(sorted(one.id for one in found))
+            return CustomerProblem("customer_ambiguous", f"several customers at Stripe are this one: {ids}", True)
         action = "stripe.customer.adopt" if found else "stripe.customer.create"
         at_stripe = found[0] if found else _create(warehouse, api, customer)
     except StripeFailure as failure:
@@ -102,11 +104,19 @@ def _ensure(
     return None
 
 
+def _used(api: StripeApi, found: Sequence[StripeCustomer]) -> list[StripeCustomer]:
+    """Those that anything was ever made for: nobody misses the others. Of several that are all unused, the oldest."""
+    used = [one for one in found if one.has_payment_method or api.customer_is_used(one.id)]
+    return used or [found[-1]]  # they are listed newest first
+
+
 def _create(warehouse: Warehouse, api: StripeApi, customer: _Missing) -> StripeCustomer:
     """Create the customer, walking along its keys.
 
-    A key is left behind only when it will never create anything: Stripe repeats a stored 5xx under it, or stored
-    another name or address with it. Everybody walks the same keys, so two at once get the same customer.
+    What was lost is looked for before it is sent again, so that two come of it only if Stripe had forgotten the key
+    within a day, or showed the first one to nobody meanwhile. A key is left behind only when it will never create
+    anything: Stripe repeats a stored 5xx under it, or stored another name or address with it. Everybody walks the same
+    keys, so two at once get the same customer.
     """
     attempt = 1
     for sends in range(SENDS_MAX):
@@ -120,12 +130,12 @@ def _create(warehouse: Warehouse, api: StripeApi, customer: _Missing) -> StripeC
             evidence = failure.evidence
             if failure.outcome is not Outcome.UNKNOWN and evidence.kind != "idempotency":
                 raise
+            # the other that used the key may have written another address
+            address = None if evidence.kind == "idempotency" else customer.email
+            existing = [one for one in api.list_customers(address) if one.customer_id == customer.customer_id]
+            if existing:
+                return existing[0] if len(existing) == 1 else _used(api, existing)[0]
             if evidence.replayed or evidence.kind == "idempotency":
-                existing = [
-                    one for one in api.list_customers(customer.email) if one.customer_id == customer.customer_id
-                ]
-                if existing:
-                    return existing[0]
                 attempt += 1
             if attempt > KEYS_MAX or sends == SENDS_MAX - 1:
                 raise

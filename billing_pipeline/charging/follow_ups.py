@@ -83,7 +83,7 @@ def _planned(row: dict[str, Any], retry_days: Sequence[int]) -> dict[str, Any]:
         question = next_question(row["since"], 0, unknown=row["outcome_unknown"])
         due_at, cause = question.due_at, question.cause
     else:
-        retry = next_retry(row["reason_code"], row["since"], row["retries_made"], retry_days)
+        retry = next_retry(row["reason_code"], row["since"], row["retries_made"], retry_days, by_bank=row["by_bank"])
         due_at, cause = retry.due_at, retry.cause
     return {
         "invoice_id": row["invoice_id"],

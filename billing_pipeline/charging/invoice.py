@@ -7,7 +7,7 @@ lock, and the error ends the work on the invoice.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from billing_pipeline.charging.brakes import LockLost
+from billing_pipeline.charging.brakes import PAUSED, UNAVAILABLE, LockLost
 from billing_pipeline.charging.rules.charge_change import ChargeChange
 from billing_pipeline.charging.rules.charging import WORKABLE
 from billing_pipeline.charging.rules.next_step import Seen
@@ -108,6 +108,10 @@ class InvoiceCharger:
     def _without_customer(self, stored: StoredCharge, problem: CustomerProblem | None) -> Result:
         if problem is None or not problem.definite:
             code = problem.reason_code if problem else "customer_missing"
+            if problem is not None and code not in (PAUSED, UNAVAILABLE, stored.reason_code):
+                # nobody could even begin with it: whoever looks finds the reason with the charge
+                waits = ChargeChange("charge.wait", reason_code=code, reason=problem.reason)
+                self._store.change(stored.charge, waits)
             return Result(stored.charge.state, code, pending=True)
         parked = ChargeChange("charge.park", "parked", reason_code=problem.reason_code, reason=problem.reason)
         self._store.change(stored.charge, parked)

@@ -24,6 +24,7 @@ class Discrepancy:
 
 
 _WAITING = "is not charged yet"
+_NEVER_BEGUN = "was finalised more than a day ago and no run could begin to charge it"
 
 
 def verify_month(warehouse: Warehouse, api: StripeApi, month: date) -> list[Discrepancy]:
@@ -52,7 +53,7 @@ def _problems(row: dict[str, Any], listed: Sequence[ListedInvoice]) -> Iterator[
     if state is None:
         yield "has no charge intent"
     elif state in WORKABLE and not row["held"]:
-        yield f"{_WAITING}: {state}"
+        yield _waits(row)
     live = [invoice for invoice in listed if invoice.is_live]
     if len(live) > 1:
         yield f"has more than one invoice at Stripe: {', '.join(sorted(invoice.id for invoice in live))}"
@@ -66,9 +67,18 @@ def _problems(row: dict[str, Any], listed: Sequence[ListedInvoice]) -> Iterator[
             yield f"{invoice.id} is {invoice.status} at Stripe, ours is {state}"
 
 
+def _waits(row: dict[str, Any]) -> str:
+    if row["never_begun"]:
+        return f"{_NEVER_BEGUN}: {row['reason_code'] or 'no run has come to it'} ({row['reason'] or row['state']})"
+    return f"{_WAITING}: {'it waits for a bank' if row['waits_for_bank'] else row['state']}"
+
+
 _FINAL = """
 SELECT i.invoice_id::text AS invoice_id, i.number, i.customer_id, i.total_minor, i.currency,
-    c.state, c.stripe_invoice_id, billing.is_held(i.customer_id, i.invoice_id, i.billing_month) AS held
+    c.state, c.stripe_invoice_id, c.state = 'finalized' AND c.bank_payment_id IS NOT NULL AS waits_for_bank,
+    c.state = 'intended' AND c.stripe_customer_id IS NULL AND c.created_at < clock_timestamp() - interval '1 day'
+        AS never_begun, c.reason_code, c.reason,
+    billing.is_held(i.customer_id, i.invoice_id, i.billing_month) AS held
 FROM billing.invoices AS i LEFT JOIN billing.stripe_charges AS c USING (invoice_id)
 WHERE i.billing_month = :month AND i.status <> 'draft'
 ORDER BY i.invoice_number

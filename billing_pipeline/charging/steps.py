@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from billing_pipeline.charging.rules.charge_at_stripe import bank_payment_of
 from billing_pipeline.charging.rules.charge_change import ChargeChange, evidence_of
 from billing_pipeline.charging.rules.charging import Operation, idempotency_key
 from billing_pipeline.charging.rules.decisions import Look, Park, RaiseAttempt, Refuse, Stop
@@ -89,8 +90,8 @@ class Steps:
         match step:
             case Stop():
                 return Result(self._charge.state)
-            case Wait(reason_code):
-                self._record(ChargeChange(self._action(), note=reason_code))
+            case Wait(reason_code, payment_intent_id):
+                self._record(ChargeChange(self._action(), note=reason_code, bank_payment_id=payment_intent_id))
                 return self._pending(reason_code)
             case Look() | Ask():
                 return self._ask(step)
@@ -202,7 +203,14 @@ class Steps:
     def _end(
         self, state: str, reason_code: str, reason: str, evidence: Evidence | None = None, action: str | None = None
     ) -> Result:
-        change = ChargeChange(action or self._action(), state, reason_code=reason_code, reason=reason)
+        bank_payment_id = None
+        if evidence is not None and evidence.kind == "debit":
+            bank_payment_id = evidence.payment_intent_id
+        elif state == "refused" and self._seen.invoice is not None:
+            bank_payment_id = bank_payment_of(self._seen.invoice)
+        change = ChargeChange(
+            action or self._action(), state, reason_code=reason_code, reason=reason, bank_payment_id=bank_payment_id
+        )
         self._record(self._with_total_seen(change), evidence)
         return Result(state, reason_code)
 

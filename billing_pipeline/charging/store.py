@@ -85,7 +85,7 @@ class ChargeStore:
     def find(self, invoice_id: str) -> StoredCharge | None:
         """The charge as it is now; None: the invoice is no final one."""
         row = self._connection.execute(text(_READ), {"invoice_id": invoice_id}).one_or_none()
-        return StoredCharge(Charge(*row[:8]), bytes(row[8]), *row[9:]) if row is not None else None
+        return StoredCharge(Charge(*row[:10]), bytes(row[10]), *row[11:]) if row is not None else None
 
     def is_held(self, invoice_id: str) -> bool:
         """Whether an active hold on the invoice, its customer or its month keeps it from being charged."""
@@ -117,13 +117,16 @@ class ChargeStore:
 
 _WRITTEN_AS_GIVEN = (
     "reason_code", "reason", "stripe_customer_id", "stripe_invoice_id", "stripe_total_minor", "stripe_currency",
-    "outcome_unknown", "action", "note",
+    "outcome_unknown", "bank_payment_id", "action", "note",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class MonthCharge:
-    """A charge of a month as a run plans with it. `released`: its canaries went before it."""
+    """A charge of a month as a run plans with it.
+
+    `released`: its canaries went before it. `waits_for_bank`: a payment of it is under way, which may take days.
+    """
 
     invoice_id: str
     invoice_number: int
@@ -133,6 +136,7 @@ class MonthCharge:
     amount_minor: int
     currency: str
     released: bool
+    waits_for_bank: bool = False
 
 
 def charges_of(warehouse: Warehouse, month: date) -> list[MonthCharge]:
@@ -161,14 +165,16 @@ _MONTH = """
 SELECT c.invoice_id::text AS invoice_id, i.invoice_number, i.number, c.state, c.reason_code, c.amount_minor, c.currency,
     i.invoice_number <= coalesce((
         SELECT max(r.through_number) FROM billing.charge_releases AS r WHERE r.billing_month = :month
-    ), 0) AS released
+    ), 0) AS released,
+    c.state = 'finalized' AND c.bank_payment_id IS NOT NULL AS waits_for_bank
 FROM billing.stripe_charges AS c JOIN billing.invoices AS i USING (invoice_id)
 WHERE c.billing_month = :month
 ORDER BY i.invoice_number
 """
 _READ = """
 SELECT c.invoice_id::text, c.customer_id, c.amount_minor, c.currency, c.state, c.attempt, c.stripe_customer_id,
-    c.stripe_invoice_id, c.request_body, cu.stripe_customer_id, c.reason_code, c.billing_month::date
+    c.stripe_invoice_id, c.bank_payment_id, billing.key_may_be_gone(c.attempt_began_at),
+    c.request_body, cu.stripe_customer_id, c.reason_code, c.billing_month::date
 FROM billing.stripe_charges AS c JOIN billing.customers AS cu USING (customer_id)
 WHERE c.invoice_id = :invoice_id
 """

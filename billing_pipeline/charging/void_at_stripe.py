@@ -18,6 +18,7 @@ from billing_pipeline.charging.rules.charge_change import ChargeChange
 from billing_pipeline.charging.rules.charging import Charge, void_key
 from billing_pipeline.charging.store import ChargeStore, listing_start
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.money import format_minor
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.api import StripeInvoice, VoidingApi
@@ -170,7 +171,9 @@ def retrieve(api: VoidingApi, stripe_id: str) -> StripeInvoice | None:
 
 
 def refuse_paid(store: ChargeStore, charge: Charge, invoice: StripeInvoice) -> None:
-    """Refuse to take back what is paid or being paid; what the charge's own paid invoice means for it is recorded.
+    """Refuse to take back what is paid, in part or in full, or being paid.
+
+    What the charge's own paid invoice means for it is recorded.
 
     Raises:
         VoidRefused: it is.
@@ -178,6 +181,13 @@ def refuse_paid(store: ChargeStore, charge: Charge, invoice: StripeInvoice) -> N
     if invoice.status == "paid":
         follow_stripe(store, charge, invoice)
         _refuse(charge, f"{invoice.id} is paid at Stripe: refund or credit it, a paid invoice is not voided")
+    if invoice.paid_minor:
+        paid, total = (format_minor(amount, invoice.currency) for amount in (invoice.paid_minor, invoice.total_minor))
+        _refuse(
+            charge,
+            f"{paid} of the {total} of {invoice.id} is paid: what is paid in part is not voided;"
+            " credit the rest, or write it off at Stripe",
+        )
     if payment_under_way(invoice):
         _refuse(charge, f"a payment of {invoice.id} is {invoice.payment_status}: try again when it has ended")
 

@@ -39,6 +39,16 @@ def read_invoice(reading: Reading) -> Write:
     return lambda connection: _apply_invoice(connection, reading, facts)
 
 
+def read_invoice_payment(reading: Reading) -> Write:
+    """Ask for the payment and for the invoice that it pays, in part or in full."""
+    payment = reading.api.retrieve_payment(reading.object_id)
+    facts = reading.api.retrieve_invoice_facts(payment.stripe_invoice_id)
+    if payment.payment_id not in {one.payment_id for one in facts.payments}:
+        # an invoice embeds its newest payments only
+        facts = replace(facts, payments=(*facts.payments, payment))
+    return lambda connection: _apply_invoice(connection, reading, facts)
+
+
 def _were_drafts(reading: Reading) -> bool:
     """Whether every event spoke of a draft: nothing else can be deleted at Stripe."""
     return all(((body.get("data") or {}).get("object") or {}).get("status") == "draft" for body in reading.bodies())
@@ -52,7 +62,7 @@ def _apply_invoice(connection: Connection, reading: Reading, facts: InvoiceFacts
     ).first()
     if row is None:
         return Awaited(f"no charge of invoice {ours} is here") if ours else Ignored("an invoice that is not ours")
-    charge = Charge(*row[:8])
+    charge = Charge(*row[:10])
     if _is_being_charged(connection, charge.invoice_id):
         return Busy()
     step = invoice_step(charge, row.reason_code, row.customer_at_stripe, facts)

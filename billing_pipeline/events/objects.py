@@ -7,13 +7,14 @@ one transaction that also finishes the events. Steps are decided in events/rules
 from collections.abc import Callable
 
 from billing_pipeline.events.customers import read_customer, read_payment_method, read_subscription
-from billing_pipeline.events.invoices import read_invoice
+from billing_pipeline.events.invoices import read_invoice, read_invoice_payment
 from billing_pipeline.events.reading import Reading, Write
 from billing_pipeline.events.refunds_and_disputes import read_charge, read_credit_note, read_dispute, read_refund
 from billing_pipeline.events.rules.stripe_events import Kind
 
 _READERS: dict[Kind, Callable[[Reading], Write]] = {
     Kind.INVOICE: read_invoice,
+    Kind.INVOICE_PAYMENT: read_invoice_payment,
     Kind.CHARGE: read_charge,
     Kind.REFUND: read_refund,
     Kind.DISPUTE: read_dispute,

@@ -16,10 +16,12 @@ from stripe import RequestOptions
 
 from billing_pipeline.settings import SettingsError, is_live_key
 from billing_pipeline.stripe_gateway.limits import RateLimits
+from billing_pipeline.stripe_gateway.rules.api import takes_days
 from billing_pipeline.stripe_gateway.rules.errors import Evidence, Outcome, StripeFailure, classify, without_secrets
 
 _T = TypeVar("_T")
 PAGE = 100
+KEY_MAX = 255
 RETRIES_MAX = 6
 BACKOFF_FIRST_S = 0.25
 BACKOFF_MAX_S = 8.0
@@ -124,6 +126,9 @@ class StripeCalls:
                 self._calls += 1
             try:
                 return send()
+            except (ValueError, TypeError) as error:
+                # the SDK's own: it could not make a request of what it was given
+                raise _local(error) from None
             except stripe.StripeError as error:
                 evidence = _evidence(error)
                 verdict = classify(evidence)
@@ -134,8 +139,21 @@ class StripeCalls:
 
 
 def options(key: str) -> RequestOptions:
-    """A request's idempotency key."""
+    """A request's idempotency key.
+
+    Raises:
+        StripeFailure: no header can carry it; nothing was sent.
+    """
+    if not key.isascii() or len(key) > KEY_MAX:
+        raise _local(f"expected an idempotency key of at most {KEY_MAX} ASCII characters, got {key[:40]!r}…")
     return {"idempotency_key": key}
+
+
+def _local(why: object) -> StripeFailure:
+    """A mistake on this side: nothing was lost on the way, and the same call would end like this again."""
+    said = f"{type(why).__name__}: {why}" if isinstance(why, Exception) else str(why)
+    evidence = Evidence("local", message=without_secrets(said))
+    return StripeFailure(classify(evidence), evidence)
 
 
 def id_of(value: Any) -> str:
@@ -145,6 +163,7 @@ def id_of(value: Any) -> str:
 
 def _evidence(error: stripe.StripeError) -> Evidence:
     detail = error.error
+    intent = getattr(detail, "payment_intent", None)
     return Evidence(
         kind=_kind(error),
         code=getattr(detail, "code", None) or error.code,
@@ -154,10 +173,16 @@ def _evidence(error: stripe.StripeError) -> Evidence:
         request_id=error.request_id,
         message=without_secrets(error.user_message or ""),
         replayed=(error.headers or {}).get("idempotent-replayed") == "true",
+        payment_intent_id=getattr(intent, "id", None),
     )
 
 
 def _kind(error: stripe.StripeError) -> str:
+    if isinstance(error, stripe.APIConnectionError) and isinstance(error.__cause__, ValueError | TypeError):
+        return "local"  # the SDK says "connection" of whatever its HTTP client raises, encodings included
+    method = getattr(error.error, "payment_method", None)
+    if error.http_status == 402 and takes_days(getattr(method, "type", None)):
+        return "debit"
     for cls, kind in _KINDS:
         if isinstance(error, cls):
             return kind

@@ -26,6 +26,14 @@ class CustomerCalls(StripeCalls):
             ),
         )
 
+    def customer_is_used(self, stripe_customer_id: str) -> bool:
+        """Whether there is anything of the customer's: an invoice or a payment method."""
+        return any(
+            True
+            for path in ("/v1/invoices", "/v1/payment_methods")
+            for _ in self.pages(path, {"customer": stripe_customer_id})
+        )
+
     def retrieve_customer(self, stripe_customer_id: str) -> StripeCustomer:
         """A customer as it is now; a deleted one is marked so."""
         return self.retrieve("customers", _customer, stripe_customer_id)

@@ -1,15 +1,24 @@
 """Invoices at Stripe, with what became of their payment."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import stripe
 
 from billing_pipeline.stripe_gateway.calls import StripeCalls, id_of, options
 from billing_pipeline.stripe_gateway.payments import payment_of
-from billing_pipeline.stripe_gateway.rules.api import ListedInvoice, StripeInvoice
+from billing_pipeline.stripe_gateway.rules.api import PAYMENT_UNDER_WAY, ListedInvoice, StripeInvoice, takes_days
 from billing_pipeline.stripe_gateway.rules.objects import InvoiceFacts
 
+_WAITS_FOR_TRANSFER = frozenset(
+    {
+        "boleto_display_details", "display_bank_transfer_instructions", "konbini_display_details",
+        "multibanco_display_details", "oxxo_display_details", "verify_with_microdeposits",
+    }
+)  # fmt: skip
+"""What a customer was told to do in a bank or a shop, which takes days
+(https://docs.stripe.com/api/payment_intents/object#payment_intent_object-next_action-type)."""
 # Without the payment intent the answer would not say what became of the last attempt to pay.
 _EXPAND_PAYMENT = ["payments.data.payment.payment_intent"]
 
@@ -84,7 +93,7 @@ class InvoiceCalls(StripeCalls):
 
 
 def _invoice(body: dict[str, Any]) -> StripeInvoice:
-    status, refusal = _payment(body)
+    payment = _payment(body)
     return StripeInvoice(
         id=body["id"],
         invoice_id=(body["metadata"] or {}).get("invoice_id"),
@@ -93,32 +102,59 @@ def _invoice(body: dict[str, Any]) -> StripeInvoice:
         currency=body["currency"],
         total_minor=body["total"],
         has_lines=bool(body["lines"]["data"]),
-        payment_status=status,
-        refusal=refusal,
+        payment_status=payment.status,
+        refusal=payment.refusal,
         remaining_minor=body["amount_remaining"],
         paid_minor=body["amount_paid"],
         off_stripe_minor=body.get("amount_paid_off_stripe") or 0,
+        payment_intent_id=payment.intent_id,
+        payments=tuple(payment_of(one) for one in _payments(body)),
     )
 
 
 def _facts(body: dict[str, Any]) -> InvoiceFacts:
-    payments = (body.get("payments") or {}).get("data") or []
-    return InvoiceFacts(
-        _invoice(body), body["attempt_count"], body["amount_paid"], tuple(payment_of(one) for one in payments)
-    )
+    invoice = _invoice(body)
+    return InvoiceFacts(invoice, body["attempt_count"], body["amount_paid"], invoice.payments)
 
 
-def _payment(body: dict[str, Any]) -> tuple[str | None, tuple[str, str | None, str | None] | None]:
-    """Status and refusal of the newest payment intent, where the answer was expanded to hold it."""
-    payments = (body.get("payments") or {}).get("data") or []
-    intents = [(p["created"], p["payment"].get("payment_intent")) for p in payments if p["status"] != "canceled"]
-    expanded = [(created, intent) for created, intent in intents if isinstance(intent, dict)]
+def _payments(body: dict[str, Any]) -> list[dict[str, Any]]:
+    return (body.get("payments") or {}).get("data") or []
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """The payment intent that money is expected from, and its last refusal."""
+
+    intent_id: str | None = None
+    status: str | None = None
+    refusal: tuple[str, str | None, str | None] | None = None
+
+
+def _payment(body: dict[str, Any]) -> _Expected:
+    """What is expected, where the answer was expanded to hold payment intents: one under way, or else the newest.
+
+    A payment that is paid counts once the invoice is: before that it is a part of the money.
+    """
+    done = ("canceled",) if body["status"] == "paid" else ("canceled", "paid")
+    opened = [
+        (one["created"], one["payment"].get("payment_intent")) for one in _payments(body) if one["status"] not in done
+    ]
+    expanded = [(created, _expected(intent)) for created, intent in opened if isinstance(intent, dict)]
     if not expanded:
-        return None, None
-    intent = max(expanded, key=lambda pair: pair[0])[1]
+        return _Expected()
+    return max(expanded, key=lambda pair: (pair[1].status in PAYMENT_UNDER_WAY, pair[0]))[1]
+
+
+def _expected(intent: dict[str, Any]) -> _Expected:
+    status = intent["status"]
     error = intent.get("last_payment_error")
-    if error is not None:
-        return intent["status"], ("card", error.get("code"), error.get("decline_code"))
-    if intent["status"] == "requires_action":
-        return intent["status"], ("card", "authentication_required", None)
-    return intent["status"], None
+    if status == "requires_action":
+        action = (intent.get("next_action") or {}).get("type") or ""
+        if action in _WAITS_FOR_TRANSFER:
+            return _Expected(intent["id"], "awaiting_transfer")
+        if error is None:
+            return _Expected(intent["id"], status, ("card", "authentication_required", None))
+    if error is None:
+        return _Expected(intent["id"], status)
+    kind = "debit" if takes_days((error.get("payment_method") or {}).get("type")) else "card"
+    return _Expected(intent["id"], status, (kind, error.get("code"), error.get("decline_code")))

@@ -15,6 +15,10 @@ class PaymentCalls(StripeCalls):
         """A charge as it is now."""
         return self.retrieve("charges", _charge, charge_id)
 
+    def retrieve_payment(self, payment_id: str) -> Payment:
+        """A payment of an invoice as it is now."""
+        return self.retrieve("invoice_payments", payment_of, payment_id)
+
     def invoice_of_payment_intent(self, payment_intent_id: str) -> str | None:
         """Id at Stripe of the invoice that a payment intent pays; None if it pays none."""
         params = {"payment": {"type": "payment_intent", "payment_intent": payment_intent_id}}

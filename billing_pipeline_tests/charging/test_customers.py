@@ -1,5 +1,11 @@
 """Customers at Stripe: adopted, created, ambiguous or gone."""
 
+from collections.abc import Iterator
+from typing import Any
+
+from billing_pipeline.charging.rules.charging import customer_key
+from billing_pipeline.stripe_gateway.gateway import StripeGateway
+from billing_pipeline.stripe_gateway.rules.api import StripeCustomer
 from billing_pipeline_tests.charging.world import Bill, World
 
 
@@ -26,6 +32,58 @@ def test_two_customers_with_our_key_park_the_invoice(world: World) -> None:
     world.charge()
     assert world.states() == {"twin": ("parked", "customer_ambiguous")}
     assert not world.stripe.invoices()
+
+
+def test_of_two_customers_with_our_key_the_one_that_was_ever_used_is_taken(world: World) -> None:
+    used = world.stripe.customer(Bill("twin"))
+    world.stripe.customer(Bill("twin", card=None))
+    world.bill(Bill("twin", at_stripe=False))
+    world.charge()
+    assert world.states() == {"twin": ("paid", None)}
+    assert world.charges()["twin"]["stripe_customer_id"] == used
+
+
+def test_of_two_customers_that_nobody_used_the_oldest_is_taken(world: World) -> None:
+    oldest = world.stripe.customer(Bill("twin", card=None))
+    world.stripe.control("POST", "/clock", {"advance_s": 60})
+    world.stripe.customer(Bill("twin", card=None))
+    world.bill(Bill("twin", at_stripe=False))
+    world.charge()
+    assert world.states() == {"twin": ("refused", "no_payment_method")}
+    assert world.charges()["twin"]["stripe_customer_id"] == oldest
+
+
+def test_a_customer_whose_answer_was_lost_is_looked_for_before_it_is_created_again(world: World) -> None:
+    """Even where the key was forgotten meanwhile, there is one customer."""
+    world.bill(Bill("new", at_stripe=False))
+    world.stripe.fault("drop_after_effect", "POST /v1/customers", times=1)
+    world.stripe.fault("expire_key", "POST /v1/customers", skip=1, times=1)
+    world.charge()
+    assert world.states() == {"new": ("refused", "no_payment_method")}
+    assert len(list(world.gateway().list_customers())) == 1
+
+
+def test_a_customer_that_another_run_creates_with_another_address_is_not_created_twice(world: World) -> None:
+    world.bill(Bill("new", at_stripe=False))
+
+    class Behind:
+        """Between our listing and our call another run creates it, with the address of before."""
+
+        def __init__(self, gateway: StripeGateway) -> None:
+            self._gateway = gateway
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._gateway, name)
+
+        def list_customers(self, email: str | None = None) -> Iterator[StripeCustomer]:
+            found = list(self._gateway.list_customers(email))
+            if not found:
+                self._gateway.create_customer("new", "Old name", "old@example.com", key=customer_key("new"))
+            return iter(found)
+
+    world.charge(Behind(world.gateway()))  # type: ignore[arg-type]
+    assert world.states() == {"new": ("refused", "no_payment_method")}
+    assert len(list(world.gateway().list_customers())) == 1
 
 
 def test_a_customer_that_was_deleted_at_stripe_parks_the_invoice(world: World) -> None:

@@ -12,7 +12,8 @@ WITH given AS (
         cast(:stripe_invoice_id AS text) AS stripe_invoice_id,
         cast(:stripe_total_minor AS bigint) AS stripe_total_minor,
         cast(:stripe_currency AS text) AS stripe_currency,
-        cast(:outcome_unknown AS boolean) AS outcome_unknown
+        cast(:outcome_unknown AS boolean) AS outcome_unknown,
+        cast(:bank_payment_id AS text) AS bank_payment_id
 ),
 
 changed AS (
@@ -29,7 +30,9 @@ changed AS (
         outcome_unknown_since = CASE
             WHEN g.outcome_unknown IS NULL THEN c.outcome_unknown_since
             WHEN g.outcome_unknown THEN coalesce(c.outcome_unknown_since, clock_timestamp())
-        END
+        END,
+        -- another attempt has no payment yet
+        bank_payment_id = coalesce(g.bank_payment_id, CASE WHEN g.attempt = c.attempt THEN c.bank_payment_id END)
     FROM given AS g
     WHERE c.invoice_id = g.invoice_id AND c.state = g.from_state AND c.attempt = g.from_attempt
     RETURNING g.*

@@ -1,5 +1,6 @@
 -- Grain: one row a charge that lacks a follow-up: without a definite answer and never asked about, or refused in an
--- attempt that no retry is planned for. `since` is when it was left, `retries_made` how many retries came before.
+-- attempt that no retry is planned for. `since` is when it was left, `retries_made` how many retries came before,
+-- `by_bank` whether a bank refused it.
 SELECT
     c.invoice_id::text AS invoice_id,
     'ask' AS kind,
@@ -7,7 +8,8 @@ SELECT
     c.reason_code,
     c.updated_at AS since,
     c.outcome_unknown_since IS NOT NULL AS outcome_unknown,
-    0 AS retries_made
+    0 AS retries_made,
+    FALSE AS by_bank
 FROM billing.stripe_charges AS c
 WHERE
     c.state IN ('intended', 'drafted', 'lines_added', 'finalized')
@@ -21,7 +23,8 @@ SELECT
     c.reason_code,
     c.updated_at,
     FALSE,
-    coalesce(f.step + 1, 0)
+    coalesce(f.step + 1, 0),
+    c.bank_payment_id IS NOT NULL
 FROM billing.stripe_charges AS c
 LEFT JOIN billing.charge_follow_ups AS f ON c.invoice_id = f.invoice_id AND f.kind = 'pay'
 WHERE c.state = 'refused' AND f.attempt IS DISTINCT FROM c.attempt

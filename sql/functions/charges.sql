@@ -1,5 +1,12 @@
 -- How a charge may move. charging/rules names the same.
 
+-- Stripe keeps a key for 24 hours at least; clocks differ.
+CREATE OR REPLACE FUNCTION billing.key_may_be_gone(attempt_began_at timestamptz) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+SELECT coalesce(attempt_began_at < clock_timestamp() - interval '23 hours', FALSE)
+$$;
+COMMENT ON FUNCTION billing.key_may_be_gone IS 'Whether Stripe may have forgotten the key of an attempt that began then: the same call would be executed again';
+
 CREATE OR REPLACE FUNCTION billing.check_charge() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -37,6 +44,12 @@ BEGIN
             USING ERRCODE = 'restrict_violation';
     END IF;
     new.updated_at = clock_timestamp();
+    IF new.state = 'finalized' AND (old.state <> 'finalized' OR new.attempt > old.attempt) THEN
+        new.attempt_began_at = new.updated_at;
+    END IF;
+    IF new.bank_payment_id IS DISTINCT FROM old.bank_payment_id THEN
+        new.bank_payment_since = CASE WHEN new.bank_payment_id IS NOT NULL THEN new.updated_at END;
+    END IF;
     IF new.state <> old.state AND new.state IN ('paid', 'void', 'uncollectible') THEN
         UPDATE billing.invoices SET status = new.state WHERE invoice_id = new.invoice_id;
     END IF;
@@ -55,6 +68,10 @@ BEGIN
     ) THEN
         RAISE EXCEPTION 'charge %: an attempt rises only after a definite answer to the one before', old.invoice_id
             USING ERRCODE = 'restrict_violation';
+    END IF;
+    IF new.attempt > old.attempt AND old.state = 'finalized' AND old.bank_payment_id IS NOT NULL THEN
+        RAISE EXCEPTION 'charge %: payment % waits for a bank, nothing else is asked for meanwhile',
+            old.invoice_id, old.bank_payment_id USING ERRCODE = 'restrict_violation';
     END IF;
     IF old.state = 'refused' AND new.state = 'finalized' AND new.attempt = old.attempt THEN
         RAISE EXCEPTION 'charge %: what was refused is tried again as another attempt', old.invoice_id

@@ -52,6 +52,9 @@ CREATE TABLE billing.stripe_charges (
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     run_id text NOT NULL,
     stripe_currency billing.currency_code,
+    bank_payment_id text CHECK (bank_payment_id <> ''),
+    bank_payment_since timestamptz,
+    attempt_began_at timestamptz,
     UNIQUE (invoice_id, stripe_invoice_id),
     FOREIGN KEY (invoice_id, customer_id, billing_month, amount_minor, currency)
     REFERENCES billing.invoices (invoice_id, customer_id, billing_month, total_minor, currency),
@@ -61,7 +64,8 @@ CREATE TABLE billing.stripe_charges (
         state IN ('intended', 'drafted', 'parked', 'void')
         OR coalesce(stripe_total_minor = amount_minor AND stripe_currency = currency, FALSE)
     ),
-    CHECK ((state IN ('refused', 'parked')) <= (reason_code IS NOT NULL))
+    CHECK ((state IN ('refused', 'parked')) <= (reason_code IS NOT NULL)),
+    CHECK ((bank_payment_id IS NULL) = (bank_payment_since IS NULL))
 );
 CREATE INDEX stripe_charges_month ON billing.stripe_charges (billing_month, state);
 CREATE INDEX stripe_charges_customer ON billing.stripe_charges (customer_id);
@@ -88,6 +92,9 @@ COMMENT ON COLUMN billing.stripe_charges.created_at IS 'When the intent was writ
 COMMENT ON COLUMN billing.stripe_charges.updated_at IS 'Last change';
 COMMENT ON COLUMN billing.stripe_charges.run_id IS 'Run that finalised the invoice';
 COMMENT ON COLUMN billing.stripe_charges.stripe_currency IS 'Currency of Stripe''s total; finalised there only when it is ours';
+COMMENT ON COLUMN billing.stripe_charges.bank_payment_id IS 'Payment intent (pi_…) of this attempt whose answer takes days: while the charge is finalized it is waited for, whatever the answer; null: none';
+COMMENT ON COLUMN billing.stripe_charges.bank_payment_since IS 'When it was first seen; null: there is none';
+COMMENT ON COLUMN billing.stripe_charges.attempt_began_at IS 'From when the attempt''s payment may have been asked for; null: not yet';
 CREATE TRIGGER stripe_charges_change BEFORE INSERT OR UPDATE ON billing.stripe_charges
 FOR EACH ROW EXECUTE FUNCTION billing.check_charge();
 CREATE TRIGGER stripe_charges_keep BEFORE DELETE OR TRUNCATE ON billing.stripe_charges

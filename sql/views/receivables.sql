@@ -1,4 +1,4 @@
--- Grain: one row an invoice that is finalised and not paid or void.
+-- Grain: one row an invoice that is finalised and not paid or void. It may be paid in part.
 CREATE VIEW billing.receivables AS
 SELECT
     i.billing_month,
@@ -7,6 +7,8 @@ SELECT
     c.name AS customer_name,
     i.total_minor,
     coalesce(k.credited_minor, 0) AS credited_minor,
+    coalesce(p.paid_minor, 0) AS paid_minor,
+    greatest(i.total_minor - coalesce(k.credited_minor, 0) - coalesce(p.paid_minor, 0), 0) AS remaining_minor,
     i.currency,
     i.status,
     s.state AS charge_state,
@@ -19,6 +21,14 @@ FROM billing.invoices AS i
 INNER JOIN billing.customers AS c USING (customer_id)
 LEFT JOIN billing.stripe_charges AS s USING (invoice_id)
 LEFT JOIN billing.invoice_credits AS k USING (invoice_id)
+LEFT JOIN (
+    SELECT
+        invoice_id,
+        sum(paid_minor)::bigint AS paid_minor
+    FROM billing.stripe_payments
+    WHERE status = 'paid'
+    GROUP BY invoice_id
+) AS p USING (invoice_id)
 WHERE i.status IN ('open', 'uncollectible');
 
 COMMENT ON VIEW billing.receivables IS 'One row a finalised invoice that is not paid, and why';
@@ -28,6 +38,8 @@ COMMENT ON COLUMN billing.receivables.customer_id IS 'Who owes';
 COMMENT ON COLUMN billing.receivables.customer_name IS 'Name on the invoice';
 COMMENT ON COLUMN billing.receivables.total_minor IS 'Amount in minor units';
 COMMENT ON COLUMN billing.receivables.credited_minor IS 'Credit notes against it, in minor units: what is due is less by them';
+COMMENT ON COLUMN billing.receivables.paid_minor IS 'What has come by payments at Stripe, in minor units: an invoice may be paid in parts';
+COMMENT ON COLUMN billing.receivables.remaining_minor IS 'What is due: the total without credit notes and payments, in minor units';
 COMMENT ON COLUMN billing.receivables.currency IS 'Currency of the amount';
 COMMENT ON COLUMN billing.receivables.status IS 'open or uncollectible';
 COMMENT ON COLUMN billing.receivables.charge_state IS 'State of the charge';

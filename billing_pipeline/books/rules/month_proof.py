@@ -18,7 +18,8 @@ class MonthProof:
     """What is recorded when a month is closed. `totals` by currency, in its minor units.
 
     `invoiced` = `paid` + `written_off`; `voided` stands apart. `paid` = `collected` (by payments at Stripe) +
-    `otherwise` (credit balance, amounts below the minimum charge, credit notes, payments out of band).
+    `otherwise` (credit balance, amounts below the minimum charge, credit notes, payments out of band). What was paid in
+    part before the rest was written off counts as paid.
     """
 
     stripe_invoice_count: int
@@ -61,7 +62,7 @@ def prove(books: Books) -> MonthProof:
     return MonthProof(
         stripe_invoice_count=len(there),
         payment_count=len(payments),
-        totals=_totals(ours, payments),
+        totals=_totals(ours, payments, [one for one in there if one.status == "uncollectible"]),
         stripe_invoices_sha256=_digest(
             f"{one.stripe_invoice_id}|{one.invoice_id}|{one.currency}|{one.total_minor}|{one.paid_minor}|{one.status}"
             for one in there
@@ -80,13 +81,19 @@ def _standing(books: Books) -> list[ListedBook]:
     return [one for one in found if one is not None]
 
 
-def _totals(ours: Counter[tuple[str, str]], payments: Sequence[Payment]) -> dict[str, dict[str, int]]:
+def _totals(
+    ours: Counter[tuple[str, str]], payments: Sequence[Payment], given_up: Sequence[ListedBook]
+) -> dict[str, dict[str, int]]:
     collected: Counter[str] = Counter()
     for payment in payments:
         collected[payment.currency] += payment.paid_minor
+    paid_in_part: Counter[str] = Counter()
+    for one in given_up:
+        paid_in_part[one.currency] += one.paid_minor
     totals = {}
     for currency in sorted({currency for currency, _ in ours} | set(collected)):
-        paid, written_off = ours[currency, "paid"], ours[currency, "uncollectible"]
+        paid = ours[currency, "paid"] + paid_in_part[currency]
+        written_off = ours[currency, "uncollectible"] - paid_in_part[currency]
         totals[currency] = {
             "invoiced": paid + written_off,
             "paid": paid,

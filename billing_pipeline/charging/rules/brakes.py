@@ -109,19 +109,24 @@ def canary_count(charges: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """Where a charge that went first has ended; `differs`: how Stripe's invoice is not as ours says, if it is not."""
+    """Where a charge that went first has ended.
+
+    `differs`: how Stripe's invoice is not as ours says, if it is not. `waits_for_bank`: its payment was accepted, and
+    the bank's word takes days.
+    """
 
     number: str
     state: str
     reason_code: str | None
     differs: str | None = None
+    waits_for_bank: bool = False
 
 
 def canary_verdict(canaries: Collection[Canary], limits: Limits) -> Brake | None:
     """The brake that keeps the rest back; None: the canaries ended as expected.
 
-    Expected: each has an answer, none is parked, Stripe's invoice is ours in total, currency and state, and no more
-    are refused than the limit.
+    Expected: each has an answer or waits for a bank, which is no bad sign; none is parked, Stripe's invoice is ours in
+    total, currency and state, and no more are refused than the limit.
     """
     differing = [canary for canary in canaries if canary.differs]
     if differing:
@@ -137,7 +142,7 @@ def canary_verdict(canaries: Collection[Canary], limits: Limits) -> Brake | None
             f"{len(refused)} of the first {len(canaries)} charges are refused ({reasons}), expected at most"
             f" {limits.canary_refusals_max_percent} %",
         )
-    unsettled = [canary for canary in canaries if canary.state in WORKABLE]
+    unsettled = [canary for canary in canaries if canary.state in WORKABLE and not canary.waits_for_bank]
     if unsettled:
         return Brake("canary_unsettled", f"{len(unsettled)} of the first {len(canaries)} charges have no answer yet")
     return None

@@ -9,11 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from billing_pipeline.charging.rules.charging import STAGES, Charge
-from billing_pipeline.stripe_gateway.rules.api import StripeInvoice
+from billing_pipeline.stripe_gateway.rules.api import PAYMENT_UNDER_WAY, StripeInvoice
 from billing_pipeline.stripe_gateway.rules.errors import Evidence, Outcome, classify
-
-_UNDER_WAY = ("processing", "requires_capture", "succeeded")
-"""States of a payment intent whose money may still come or has come, while the invoice is not paid yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +20,13 @@ class Agrees:
 
 @dataclass(frozen=True, slots=True)
 class PaymentUnderWay:
-    """A payment of the open invoice waits for Stripe's word: neither refused nor unknown, and not to be repeated."""
+    """A payment of the open invoice waits for Stripe's word: neither refused nor unknown, and not to be repeated.
+
+    That may take days; `payment_intent_id` is kept with the charge, so that its end is known for this attempt's.
+    """
 
     payment_status: str
+    payment_intent_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +151,13 @@ def _open(charge: Charge, invoice: StripeInvoice, refusal_is_of_this_attempt: bo
         return Reached("finalized")
     if charge.state != "finalized":
         return Agrees()
-    if invoice.payment_status in _UNDER_WAY:
-        return PaymentUnderWay(str(invoice.payment_status))
-    if refusal_is_of_this_attempt and invoice.refusal is not None:
+    if invoice.payment_status in PAYMENT_UNDER_WAY:
+        return PaymentUnderWay(str(invoice.payment_status), invoice.payment_intent_id)
+    if charge.bank_payment_id is not None and charge.bank_payment_id not in invoice.paid_intents:
+        # it was under way and is not any more: whatever is said of it, or nothing, this attempt is refused
+        _, code, decline_code = invoice.refusal or ("debit", None, None)
+        return _refused(("debit", code, decline_code))
+    if (refusal_is_of_this_attempt or charge.key_may_be_gone) and invoice.refusal is not None:
         return _refused(invoice.refusal)
     return Agrees()
 
@@ -176,4 +181,9 @@ def _refused(refusal: tuple[str, str | None, str | None]) -> Reached | Contradic
 
 def payment_under_way(invoice: StripeInvoice) -> bool:
     """Whether money of the invoice may be on its way: it is neither taken back nor asked for again meanwhile."""
-    return invoice.status != "paid" and invoice.payment_status in _UNDER_WAY
+    return invoice.status != "paid" and invoice.payment_status in PAYMENT_UNDER_WAY
+
+
+def bank_payment_of(invoice: StripeInvoice) -> str | None:
+    """The payment intent that a bank was asked for, if it is one whose answer takes days and it was refused."""
+    return invoice.payment_intent_id if invoice.refusal is not None and invoice.refusal[0] == "debit" else None

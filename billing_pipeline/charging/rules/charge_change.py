@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from billing_pipeline.charging.rules.charge_at_stripe import Contradicts, Foreign, Meaning, Reached
+from billing_pipeline.charging.rules.charge_at_stripe import (
+    Contradicts,
+    Foreign,
+    Meaning,
+    PaymentUnderWay,
+    Reached,
+    bank_payment_of,
+)
 from billing_pipeline.charging.rules.charging import Charge
 from billing_pipeline.stripe_gateway.rules.api import StripeInvoice
 
@@ -31,6 +38,7 @@ class ChargeChange:
     stripe_total_minor: int | None = None
     stripe_currency: str | None = None
     outcome_unknown: bool | None = False
+    bank_payment_id: str | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
     note: str | None = None
 
@@ -40,12 +48,15 @@ class ChargeChange:
 
     def applied_to(self, charge: Charge) -> Charge:
         """The charge after it."""
+        begins_attempt = self.attempt not in (None, charge.attempt)
         return replace(
             charge,
             state=self.state or charge.state,
             attempt=self.attempt or charge.attempt,
             stripe_customer_id=self.stripe_customer_id or charge.stripe_customer_id,
             stripe_invoice_id=self.stripe_invoice_id or charge.stripe_invoice_id,
+            bank_payment_id=self.bank_payment_id or (None if begins_attempt else charge.bank_payment_id),
+            key_may_be_gone=charge.key_may_be_gone and not begins_attempt,
         )
 
 
@@ -57,8 +68,13 @@ def evidence_of(invoice: StripeInvoice) -> dict[str, Any]:
 def change_by(meaning: Meaning, charge: Charge, invoice: StripeInvoice, action: str) -> ChargeChange | None:
     """The change that Stripe's invoice makes to the charge; None: nothing is to be recorded."""
     match meaning:
+        case PaymentUnderWay(_, str(payment_intent_id)) if payment_intent_id != charge.bank_payment_id:
+            change = ChargeChange(action, bank_payment_id=payment_intent_id, note="payment_processing")
         case Reached(state, reason_code, reason):
-            change = ChargeChange(action, state, reason_code=reason_code, reason=reason)
+            bank_payment_id = bank_payment_of(invoice) if state == "refused" else None
+            change = ChargeChange(
+                action, state, reason_code=reason_code, reason=reason, bank_payment_id=bank_payment_id
+            )
         case Foreign(reason_code, reason) | Contradicts(reason_code, reason) if charge.state not in _LEFT_ALONE:
             change = ChargeChange(action, "parked", reason_code=reason_code, reason=reason)
         case _:

@@ -27,6 +27,7 @@ give anything else) and the object shows no trace of it. Postgres holds it to th
 
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 
 STAGES = {
     "intended": 0,
@@ -77,13 +78,22 @@ def void_key(invoice_id: str, stripe_invoice_id: str, attempt: int) -> str:
 
 
 def customer_key(customer_id: str, attempt: int = 1) -> str:
-    """The key under which a customer is created."""
-    return f"customer:{customer_id}:create" + (f":{attempt}" if attempt > 1 else "")
+    """The key under which a customer is created.
+
+    It has a digest in the place of the platform's id, which may be of any script and as long as a key may be.
+    """
+    digest = sha256(customer_id.encode()).hexdigest()
+    return f"customer:{digest}:create" + (f":{attempt}" if attempt > 1 else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """Our row: the intent and what is known of it. `amount_minor` in minor units of `currency`."""
+    """Our row: the intent and what is known of it. `amount_minor` in minor units of `currency`.
+
+    `bank_payment_id`: the payment intent of this attempt whose answer takes days (a bank debit, a transfer); None:
+    there is none. `key_may_be_gone`: the attempt began so long ago that Stripe may have forgotten its key, and would
+    execute the same call again.
+    """
 
     invoice_id: str
     customer_id: str
@@ -93,3 +103,5 @@ class Charge:
     attempt: int
     stripe_customer_id: str | None
     stripe_invoice_id: str | None
+    bank_payment_id: str | None = None
+    key_may_be_gone: bool = False

@@ -69,9 +69,10 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Stripe is at it: leave it for the next pass."""
+    """Stripe is at it: leave it for the next pass. `payment_intent_id`: the payment that is waited for."""
 
     reason_code: str
+    payment_intent_id: str | None = None
 
 
 Step: TypeAlias = Look | Ask | Adopt | Call | Move | Refuse | Park | RaiseAttempt | Wait | Stop
@@ -100,8 +101,8 @@ def next_step(charge: Charge, seen: Seen) -> Step:
             return Move(state)
         case Foreign(code, reason) | Contradicts(code, reason):
             return Park(code, reason)
-        case PaymentUnderWay():
-            return Wait("payment_processing")
+        case PaymentUnderWay(_, payment_intent_id):
+            return Wait("payment_processing", payment_intent_id)
         case Agrees():
             return _call(_NEXT_CALL[charge.state], seen)
 

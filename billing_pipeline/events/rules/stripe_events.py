@@ -20,6 +20,7 @@ class Kind(StrEnum):
     """Which object an event's `object_id` names."""
 
     INVOICE = "invoice"
+    INVOICE_PAYMENT = "invoice_payment"
     CHARGE = "charge"
     REFUND = "refund"
     DISPUTE = "dispute"
@@ -38,6 +39,8 @@ HANDLED: dict[str, Kind] = {
     "invoice.payment_action_required": Kind.INVOICE,
     "invoice.voided": Kind.INVOICE,
     "invoice.marked_uncollectible": Kind.INVOICE,
+    # an invoice may be paid in parts, each with a payment of its own
+    "invoice_payment.paid": Kind.INVOICE_PAYMENT,
     "customer.subscription.created": Kind.SUBSCRIPTION,
     "customer.subscription.updated": Kind.SUBSCRIPTION,
     "customer.subscription.deleted": Kind.SUBSCRIPTION,

@@ -5,16 +5,52 @@ No HTTP and no type of Stripe's SDK belongs here. stripe_gateway/gateway.py is t
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
+
+PAYMENT_UNDER_WAY = ("processing", "requires_capture", "succeeded", "awaiting_transfer")
+"""States of a payment intent whose money may still come or has come, while its payment is not done. `awaiting_transfer`
+is ours: Stripe's `requires_action` where the action is a transfer or a voucher, which may take days."""
+
+TAKE_DAYS = frozenset(
+    {
+        "acss_debit", "au_becs_debit", "bacs_debit", "boleto", "customer_balance", "konbini", "multibanco",
+        "nz_bank_account", "oxxo", "sepa_debit", "sofort", "us_bank_account",
+    }
+)  # fmt: skip
+"""Types of payment methods whose success or failure Stripe learns days later
+(https://docs.stripe.com/payments/payment-methods, "delayed notification")."""
+
+
+def takes_days(payment_method_type: str | None) -> bool:
+    """Whether the answer to a payment with such a method may take days."""
+    return payment_method_type in TAKE_DAYS
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A payment of an invoice (invoice_payment)."""
+
+    payment_id: str
+    stripe_invoice_id: str
+    payment_intent_id: str | None
+    requested_minor: int
+    paid_minor: int
+    currency: str
+    status: str
+    created_at: datetime
+    paid_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class StripeInvoice:
     """An invoice at Stripe. `invoice_id` is its metadata, `total_minor` in minor units of `currency`.
 
-    `payment_status` is that of the newest payment intent (None without one, or when it was not asked for);
-    `refusal` is (kind, code, decline code) of that intent's last refused attempt. `remaining_minor` is still to be
-    paid, `paid_minor` was; `off_stripe_minor` is the part of that which never came through Stripe.
+    `payment_status` is that of the payment intent that money is expected from: one that is under way, or else the
+    newest of the open payments (None without one, or when it was not asked for); `payment_intent_id` is its id and
+    `refusal` (kind, code, decline code) its last refused attempt, kind `debit` where the answer takes days.
+    `payments` are those that the answer held: the invoice may be paid in parts. `remaining_minor` is still to be paid,
+    `paid_minor` was; `off_stripe_minor` is the part of that which never came through Stripe.
     """
 
     id: str
@@ -29,6 +65,14 @@ class StripeInvoice:
     remaining_minor: int = 0
     paid_minor: int = 0
     off_stripe_minor: int = 0
+    payment_intent_id: str | None = None
+    payments: tuple[Payment, ...] = ()
+
+    @property
+    def paid_intents(self) -> frozenset[str]:
+        """Payment intents whose payments are paid."""
+        paid = (one.payment_intent_id for one in self.payments if one.status == "paid")
+        return frozenset(intent for intent in paid if intent is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +136,10 @@ class StripeApi(Protocol):
 
     def create_customer(self, customer_id: str, name: str, email: str, *, key: str) -> StripeCustomer:
         """A customer with our key in its metadata."""
+        ...
+
+    def customer_is_used(self, stripe_customer_id: str) -> bool:
+        """Whether there is anything of the customer's: an invoice or a payment method."""
         ...
 
     def retrieve_customer(self, stripe_customer_id: str) -> StripeCustomer:

@@ -5,7 +5,8 @@ SDK raises it (stripe_gateway/calls.py), and what is done about it (charging/ste
 corrections/credit_note_sending.py).
 
 Sources: https://docs.stripe.com/error-codes, https://docs.stripe.com/declines/codes,
-https://docs.stripe.com/error-low-level (a 5xx may have taken effect; it is stored under its key and replayed).
+https://docs.stripe.com/error-low-level (a 5xx may have taken effect; it is stored under its key and replayed),
+https://docs.stripe.com/payments/ach-direct-debit/blocked-bank-accounts (codes of debits).
 """
 
 import re
@@ -35,9 +36,10 @@ class Outcome(StrEnum):
 class Evidence:
     """An answer as it came, without secrets.
 
-    `kind`: card, invalid_request, not_found, idempotency, conflict, rate_limit, server, connection, unreadable,
-    authentication, permission, or the SDK's class name. `status` is None without an answer. `replayed`: Stripe repeated
-    the stored answer of an earlier request with this idempotency key, so that request is over.
+    `kind`: card, debit (a bank's refusal, at once or days later), local (nothing was sent), invalid_request, not_found,
+    idempotency, conflict, rate_limit, server, connection, unreadable, authentication, permission, or the SDK's class
+    name. `status` is None without an answer. `replayed`: Stripe repeated the stored answer of an earlier request with
+    this idempotency key, so that request is over. `payment_intent_id`: the payment that was refused.
     """
 
     kind: str
@@ -48,6 +50,7 @@ class Evidence:
     request_id: str | None = None
     message: str = ""
     replayed: bool = False
+    payment_intent_id: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The fields that say something, for the audit log."""
@@ -94,6 +97,14 @@ def _codes(kind: str, outcome: Outcome, reason: str, codes: str) -> dict[_Key, V
     return _rows(kind, outcome, reason, *((code, ANY) for code in codes.split()))
 
 
+def _debits(reason: str, codes: str) -> dict[_Key, Verdict]:
+    named = codes.split()
+    return {
+        **_codes("debit", Outcome.REFUSED, reason, codes),
+        **_rows("debit", Outcome.REFUSED, reason, *((None, code) for code in named)),
+    }
+
+
 TABLE: dict[_Key, Verdict] = {
     # refusals of the card, by decline code; the customer may pay later
     **_rows("card", Outcome.REFUSED, "declined", ("card_declined", None)),
@@ -135,6 +146,20 @@ TABLE: dict[_Key, Verdict] = {
         "authentication_required invoice_payment_intent_requires_action",
     ),
     **_codes("invalid_request", Outcome.REFUSED, "action_required", "invoice_payment_intent_requires_action"),
+    # refusals by a bank that was asked for a debit or a transfer, whatever the code, and without one
+    **_rows("debit", Outcome.REFUSED, "declined", (ANY, ANY)),
+    **_debits("insufficient_funds", "insufficient_funds"),
+    **_debits(
+        "debit_not_authorized",
+        "debit_not_authorized payment_intent_mandate_invalid authorization_revoked",
+    ),
+    **_debits(
+        "account_closed",
+        "account_closed bank_account_closed bank_account_restricted bank_account_frozen bank_account_unusable "
+        "bank_ownership_changed invalid_account_number account_number_invalid no_account "
+        "payment_method_bank_account_blocked recipient_deceased routing_number_invalid",
+    ),
+    **_codes("invalid_request", Outcome.REFUSED, "debit_not_authorized", "payment_intent_mandate_invalid"),
     # no card to charge: `missing` is the code of customers with sources, `resource_missing` that of payment methods
     **_codes("card", Outcome.REFUSED, "no_payment_method", "missing"),
     **_codes("invalid_request", Outcome.REFUSED, "no_payment_method", "missing resource_missing"),
@@ -154,7 +179,9 @@ TABLE: dict[_Key, Verdict] = {
         "invalid_request",
         Outcome.ASK,
         "not_as_believed",
-        "invoice_already_paid invoice_already_finalized invoice_not_editable invoice_not_open",
+        "invoice_already_paid invoice_already_finalized invoice_not_editable invoice_not_open "
+        # somebody else's payment of it is under way
+        "payment_intent_unexpected_state",
     ),
     **_rows("invalid_request", Outcome.ASK, "not_as_believed", (None, ANY)),
     # mistakes of ours, or of the account's set-up
@@ -176,6 +203,7 @@ TABLE: dict[_Key, Verdict] = {
     ),
     **_rows("not_found", Outcome.PARK, "missing_at_stripe", (ANY, ANY)),
     **_rows("idempotency", Outcome.PARK, "key_reused", (ANY, ANY)),
+    **_rows("local", Outcome.PARK, "request_unsendable", (ANY, ANY)),
     # no invoice's fault
     **_rows("authentication", Outcome.STOP, "key_not_accepted", (ANY, ANY)),
     **_rows("permission", Outcome.STOP, "key_not_allowed", (ANY, ANY)),

@@ -9,22 +9,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Protocol
 
-from billing_pipeline.stripe_gateway.rules.api import StripeInvoice
+from billing_pipeline.stripe_gateway.rules.api import Payment, StripeInvoice
 
-
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """A payment of an invoice (invoice_payment)."""
-
-    payment_id: str
-    stripe_invoice_id: str
-    payment_intent_id: str | None
-    requested_minor: int
-    paid_minor: int
-    currency: str
-    status: str
-    created_at: datetime
-    paid_at: datetime | None
+__all__ = [
+    "CreditNote", "CustomerFacts", "Dispute", "InvoiceFacts", "ListedBook", "Payment", "PaymentMethod", "Refund",
+    "StripeCharge", "StripeObjects", "Subscription",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +144,10 @@ class StripeObjects(Protocol):
 
     def retrieve_invoice_facts(self, stripe_id: str) -> InvoiceFacts:
         """An invoice as it is now, with its payments."""
+        ...
+
+    def retrieve_payment(self, payment_id: str) -> Payment:
+        """A payment of an invoice as it is now."""
         ...
 
     def retrieve_charge(self, charge_id: str) -> StripeCharge:

@@ -147,4 +147,14 @@ def test_keys_are_derived_and_count_the_attempt() -> None:
         "I:finalize:2",
         "I:pay:2",
     ]
-    assert (customer_key("c-1"), customer_key("c-1", 2)) == ("customer:c-1:create", "customer:c-1:create:2")
+    assert customer_key("c-1", 2) == f"{customer_key('c-1')}:2"
+
+
+@pytest.mark.parametrize("customer_id", ["c-1", "Zoë", "顧客1", "emoji😀", 'a"b', "a b", "L" * 255, "客" * 255])
+def test_a_customers_key_is_short_and_ascii_and_its_own_whatever_the_platform_calls_the_customer(
+    customer_id: str,
+) -> None:
+    key = customer_key(customer_id, 5)
+    assert key.isascii()
+    assert len(key) <= 255
+    assert key == customer_key(customer_id, 5) != customer_key(f"{customer_id[:-1]}x", 5)
