@@ -34,7 +34,6 @@ def acknowledge(warehouse: Warehouse, event_id: str, signature: Signature) -> in
 
 
 _LOG = """
-INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason, state_after)
-VALUES (:author, 'stripe_event.acknowledge', 'stripe_event', :event_id, :reason,
-    jsonb_build_object('contradicting_copies', CAST(:count AS integer)))
+SELECT billing.log_action(:author, 'stripe_event.acknowledge', 'stripe_event', :event_id, :reason,
+    state_after => jsonb_build_object('contradicting_copies', CAST(:count AS integer)))
 """

@@ -160,7 +160,7 @@ def replay(warehouse: Warehouse, chosen: EventFilter, signature: Signature) -> i
     """Put the chosen events back to be processed again, and say so in the audit log. Returns how many."""
     with warehouse.transaction() as connection:
         parameters = {**chosen.parameters(), **asdict(signature)}
-        return connection.execute(text(load_sql("events/replay.sql")), parameters).rowcount
+        return len(connection.execute(text(load_sql("events/replay.sql")), parameters).all())
 
 
 def _storable(error: str | None) -> str | None:

@@ -6,12 +6,10 @@ WITH changed AS (
     RETURNING c.customer_id, c.stripe_customer_id
 )
 
-INSERT INTO billing.automation_log (actor, run_id, action, object_type, object_id, state_after)
 SELECT
-    'stripe-charger',
-    :run_id,
-    :action,
-    'customer',
-    changed.customer_id,
-    jsonb_build_object('stripe_customer_id', changed.stripe_customer_id)
+    billing.log_action(
+        'stripe-charger', :action, 'customer', customer_id,
+        state_after => jsonb_build_object('stripe_customer_id', stripe_customer_id),
+        run_id => :run_id
+    )
 FROM changed

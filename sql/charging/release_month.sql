@@ -5,8 +5,10 @@ WITH released AS (
     RETURNING *
 )
 
-INSERT INTO billing.automation_log (actor, run_id, action, object_type, object_id, reason, state_after)
 SELECT
-    r.author, r.run_id, 'charges.release', 'month', to_char(r.billing_month, 'YYYY-MM'), r.reason,
-    jsonb_build_object('through_number', r.through_number, 'canaries', r.canaries, 'refused', r.refused)
-FROM released AS r
+    billing.log_action(
+        author, 'charges.release', 'month', to_char(billing_month, 'YYYY-MM'), reason,
+        state_after => jsonb_build_object('through_number', through_number, 'canaries', canaries, 'refused', refused),
+        run_id => run_id
+    )
+FROM released

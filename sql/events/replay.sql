@@ -29,8 +29,9 @@ replayed AS (
     RETURNING chosen.event_id, chosen.state, chosen.last_error
 )
 
-INSERT INTO billing.automation_log (actor, action, object_type, object_id, reason, state_before, state_after)
 SELECT
-    :author, 'stripe_event.replay', 'stripe_event', r.event_id, :reason,
-    jsonb_build_object('state', r.state, 'last_error', r.last_error), jsonb_build_object('state', 'pending')
-FROM replayed AS r
+    billing.log_action(
+        :author, 'stripe_event.replay', 'stripe_event', event_id, :reason,
+        jsonb_build_object('state', state, 'last_error', last_error), jsonb_build_object('state', 'pending')
+    )
+FROM replayed
