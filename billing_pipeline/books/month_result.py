@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from billing_pipeline.charging.rules.brakes import LETS_GO_BY_ITSELF
-from billing_pipeline.corrections.holds import active_holds
+from billing_pipeline.corrections.holds import ActiveHold, active_holds
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
@@ -24,7 +24,7 @@ class MonthResult:
 
     invoices: list[Row]
     quarantined: list[Row]
-    holds: list[Row]
+    holds: list[ActiveHold]
     held_back: Mapping[str, int]
 
     def count(self, state: str) -> int:
@@ -37,7 +37,7 @@ class MonthResult:
         return bool(
             any(self.count(state) for state in ("refused", "parked"))
             or self.quarantined
-            or any(row["drafts"] or row["uncharged"] for row in self.holds)
+            or any(hold.drafts or hold.uncharged for hold in self.holds)
             or self.held_back.keys() - LETS_GO_BY_ITSELF
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import groupby
 
-from billing_pipeline.charging import follow_ups as queue
+from billing_pipeline.charging import follow_ups
 from billing_pipeline.charging.brakes import PAUSED, UNAVAILABLE
 from billing_pipeline.charging.circuit_breaker import guarded, utc_now
 from billing_pipeline.charging.exclusive import InvoiceBusy, exclusive
@@ -88,8 +88,8 @@ def follow_up(
     Raises:
         StripeFailure: Stripe does not accept the key.
     """
-    queue.plan(warehouse, retry_days)
-    all_due = queue.due(warehouse, clock())
+    follow_ups.plan(warehouse, retry_days)
+    all_due = follow_ups.due(warehouse, clock())
     guard = guarded(api, warehouse, clock)
     months: dict[date, ChargeReport] = {}
     parked: list[str] = []
@@ -106,7 +106,7 @@ def follow_up(
         report = charge_invoices_of_month(warehouse, guard, month, run_id, options)
         months[month] = report
         parked += _after(warehouse, follow_ups, report, run_id, clock())
-    queue.plan(warehouse, retry_days)
+    follow_ups.plan(warehouse, retry_days)
     retried = sum(due.kind == "pay" for due in all_due)
     return FollowUpReport(len(all_due) - retried, retried, tuple(parked), months)
 
@@ -137,13 +137,13 @@ def _after(
                 # nobody was asked, or nobody answered: what only waits goes on as soon as Stripe does
                 later.append(due)
             elif question.due_at is not None:
-                queue.count_question(warehouse, due, question.due_at, question.cause)
+                follow_ups.count_question(warehouse, due, question.due_at, question.cause)
             elif _park(warehouse, due, charge.outcome_unknown_since, question.cause, run_id):
                 parked.append(due.invoice_id)
             else:
                 later.append(due)
     why = "; ".join(map(str, report.brakes)) or ", ".join(report.pending) or "in other hands"
-    queue.postpone(warehouse, later, now + HELD_BACK_FOR, f"held back: {why}")
+    follow_ups.postpone(warehouse, later, now + HELD_BACK_FOR, f"held back: {why}")
     return parked
 
 

@@ -61,12 +61,11 @@ def void(invoice: str, rebill: bool | None, signature: Signature) -> None:
 def adjust(customer: str, amount: str, description: str | None, signature: Signature) -> None:
     """Add a one-off amount to CUSTOMER's next invoice, or take it off."""
     from billing_pipeline.core.money import format_minor
-    from billing_pipeline.corrections.adjusting import adjust as make
-    from billing_pipeline.corrections.adjusting import currency_of
+    from billing_pipeline.corrections import adjusting
 
     warehouse = open_database()
-    minor = minor_units("--amount", amount, currency_of(warehouse, customer))
-    made = make(warehouse, customer, minor, signature, description=description)
+    minor = minor_units("--amount", amount, adjusting.currency_of(warehouse, customer))
+    made = adjusting.adjust(warehouse, customer, minor, signature, description=description)
     click.echo(
         f"{format_minor(made.amount_minor, made.currency)} will be on the next invoice of {customer} that is drafted"
         " and that a run will charge; run its month again if that draft exists already"
@@ -95,7 +94,7 @@ def list_(customer: str | None, as_json: bool) -> None:
 @signed
 def revoke(adjustment: str, signature: Signature) -> None:
     """Revoke ADJUSTMENT, an id of `billing adjustments list` that no invoice has taken up, drafts included."""
-    from billing_pipeline.corrections.adjusting import revoke as do
+    from billing_pipeline.corrections import adjusting
 
-    do(open_database(), adjustment, signature)
+    adjusting.revoke(open_database(), adjustment, signature)
     click.echo(f"adjustment {adjustment} is revoked: no invoice takes it")

@@ -1,6 +1,7 @@
 """`billing credit`: take back a part of a final invoice."""
 
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -125,9 +126,9 @@ def refunds(settled: bool, as_json: bool) -> None:
     """Show refunds that failed at Stripe, whose money the customer does not have yet. Exit status 1 if there are."""
     from billing_pipeline.corrections.failed_refunds import failed_refunds
 
-    rows = failed_refunds(open_database(), settled=settled)
-    print_rows("refunds", rows, as_json=as_json, empty="no refund failed")
-    if any(row["state"] != "settled" for row in rows):
+    found = failed_refunds(open_database(), settled=settled)
+    print_rows("refunds", [asdict(one) for one in found], as_json=as_json, empty="no refund failed")
+    if any(one.state != "settled" for one in found):
         click.echo("`billing credit repay REFUND` gives the customer the money", err=True)
         sys.exit(1)
 
@@ -144,11 +145,11 @@ def refunds(settled: bool, as_json: bool) -> None:
 def repay(refund: str, to: str, signature: Signature) -> None:
     """Give the customer the money of REFUND (re_…), which failed."""
     from billing_pipeline.core.money import format_minor
-    from billing_pipeline.corrections.failed_refunds import repay as do
+    from billing_pipeline.corrections import failed_refunds
 
     warehouse = open_database()
     with open_stripe() as api:
-        done = do(warehouse, api, refund, to=to, signature=signature)
+        done = failed_refunds.repay(warehouse, api, refund, to=to, signature=signature)
     made = f": {done.stripe_id}" if done.stripe_id else ""
     click.echo(f"{format_minor(done.amount_minor, done.currency)} of {refund} repaid to {done.method}{made}")
 

@@ -1,6 +1,7 @@
 """`billing hold` and `release`: what people keep from being finalised and charged."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ def list_(month: date | None, as_json: bool) -> None:
     """Show the active holds and what they keep back."""
     from billing_pipeline.corrections.holds import active_holds
 
-    rows = active_holds(open_database(), month)
+    rows = [asdict(hold) for hold in active_holds(open_database(), month)]
     print_rows("holds", rows, as_json=as_json, empty="nothing is on hold")
 
 

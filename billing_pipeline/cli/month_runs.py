@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ def _shape(result: MonthResult) -> dict[str, Any]:
     return {
         "invoices": result.invoices,
         "quarantined": result.quarantined,
-        "holds": result.holds,
+        "holds": [asdict(hold) for hold in result.holds],
         "held_back": result.held_back,
         "waits_for_a_person": result.waits_for_a_person,
     }
@@ -114,8 +115,8 @@ def _print_result(result: MonthResult, month: date) -> None:
         )
     if result.quarantined:
         click.echo(f"  more: billing sql -c \"SELECT * FROM billing.usage_quarantine WHERE billing_month = '{month}'\"")
-    for row in result.holds:
-        click.echo(f"on hold: {row['kind']} {row['subject']}, by {row['author']}: {row['reason']}")
+    for hold in result.holds:
+        click.echo(f"on hold: {hold.kind} {hold.subject}, by {hold.author}: {hold.reason}")
     if result.holds:
         click.echo(f"  more: billing hold list --month {name}")
     for code, count in result.held_back.items():

@@ -6,7 +6,6 @@ Stripe gives the money back to the account, not to the customer, and does not tr
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -40,11 +39,28 @@ class Repaid:
 
 
 @dataclass(frozen=True, slots=True)
-class _FailedRefund:
-    """A refund that failed, what was decided about it, and what it went back to.
+class FailedRefund:
+    """A refund that failed at Stripe, as people look at it, and what was decided about it.
 
-    `state`: open, intended or settled. While it is open, `method`, `author` and `reason` are empty.
+    `invoice` is a number, `status` what Stripe says of the refund. `state`: open, intended or settled. While it is
+    open, `method`, `author` and `reason` are empty.
     """
+
+    refund_id: str
+    invoice: str
+    customer: str
+    amount_minor: int
+    currency: str
+    status: str
+    state: str
+    method: str
+    author: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Repaying:
+    """A failed refund as it is carried out: what was decided about it, and what it went back to at Stripe."""
 
     refund_id: str
     amount_minor: int
@@ -59,9 +75,9 @@ class _FailedRefund:
     payment_intent_id: str | None
 
 
-def failed_refunds(warehouse: Warehouse, *, settled: bool = False) -> list[dict[str, Any]]:
+def failed_refunds(warehouse: Warehouse, *, settled: bool = False) -> list[FailedRefund]:
     """The refunds that failed, those that wait for a person first; `settled`: the others too."""
-    return warehouse.rows(_LIST, settled=settled)
+    return [FailedRefund(**row) for row in warehouse.rows(_LIST, settled=settled)]
 
 
 def repay(warehouse: Warehouse, api: RepayingApi, refund_id: str, signature: Signature, *, to: str) -> Repaid:
@@ -94,7 +110,7 @@ def repay(warehouse: Warehouse, api: RepayingApi, refund_id: str, signature: Sig
     return Repaid(refund_id, refund.amount_minor, refund.currency, refund.method, refund.stripe_id)
 
 
-def _carry_out(connection: Connection, api: RepayingApi, refund: _FailedRefund, author: str) -> None:
+def _carry_out(connection: Connection, api: RepayingApi, refund: _Repaying, author: str) -> None:
     key = f"{refund.refund_id}:repay:{refund.attempt}"
     look, make = _calls(api, refund, key)
     for _ in range(UNKNOWN_MAX):
@@ -123,7 +139,7 @@ def _nothing_came_of_it(look: Callable[[], str | None]) -> bool:
         return failure.evidence.kind == "not_found"
 
 
-def _calls(api: RepayingApi, refund: _FailedRefund, key: str) -> tuple[Callable[[], str | None], Callable[[], str]]:
+def _calls(api: RepayingApi, refund: _Repaying, key: str) -> tuple[Callable[[], str | None], Callable[[], str]]:
     refund_id, amount = refund.refund_id, refund.amount_minor
     if refund.method == BALANCE:
         customer = str(refund.stripe_customer_id)
@@ -138,17 +154,17 @@ def _calls(api: RepayingApi, refund: _FailedRefund, key: str) -> tuple[Callable[
     )
 
 
-def _how_it_was_settled(refund: _FailedRefund) -> str:
+def _how_it_was_settled(refund: _Repaying) -> str:
     return refund.reason if refund.method == ELSEWHERE else f"{refund.method}, {refund.stripe_id}"
 
 
-def _read(connection: Connection, refund_id: str) -> _FailedRefund:
-    return _FailedRefund(**connection.execute(text(_READ), {"id": refund_id}).mappings().one())
+def _read(connection: Connection, refund_id: str) -> _Repaying:
+    return _Repaying(**connection.execute(text(_READ), {"id": refund_id}).mappings().one())
 
 
 def _move(
     connection: Connection,
-    refund: _FailedRefund,
+    refund: _Repaying,
     action: str,
     signature: Signature,
     *,

@@ -1,8 +1,7 @@
 """Holds on customers, invoices and months: placed and released by people, obeyed by Postgres and the charger."""
 
 from dataclasses import dataclass
-from datetime import date
-from typing import Any
+from datetime import date, datetime
 
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -26,6 +25,22 @@ class Subject:
     kind: str
     key: str
     label: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveHold:
+    """A hold that nobody has released, with the drafts and the uncharged invoices that it keeps back.
+
+    `kind`: customer, invoice or month; `subject`: its key, as Subject has it.
+    """
+
+    kind: str
+    subject: str
+    author: str
+    reason: str
+    placed_at: datetime
+    drafts: int
+    uncharged: int
 
 
 def customer_subject(warehouse: Warehouse, customer_id: str) -> Subject:
@@ -68,8 +83,8 @@ def place_hold(warehouse: Warehouse, subject: Subject, signature: Signature) -> 
     except IntegrityError as error:
         if violated(error) != "holds_one_active":
             raise
-        known = [row for row in active_holds(warehouse) if (row["kind"], row["subject"]) == (subject.kind, subject.key)]
-        by = f" by {known[0]['author']}: {known[0]['reason']}" if known else ""
+        known = [hold for hold in active_holds(warehouse) if (hold.kind, hold.subject) == (subject.kind, subject.key)]
+        by = f" by {known[0].author}: {known[0].reason}" if known else ""
         raise HoldRefused(f"{subject.label} is on hold already{by}") from None
 
 
@@ -90,9 +105,9 @@ def release_hold(warehouse: Warehouse, subject: Subject, signature: Signature) -
             raise HoldRefused(f"{subject.label} is not on hold")
 
 
-def active_holds(warehouse: Warehouse, month: date | None = None) -> list[dict[str, Any]]:
+def active_holds(warehouse: Warehouse, month: date | None = None) -> list[ActiveHold]:
     """Active holds, oldest first, with the invoices of the month (or of all) that each keeps back."""
-    return warehouse.rows(load_sql("corrections/active_holds.sql"), month=month)
+    return [ActiveHold(**row) for row in warehouse.rows(load_sql("corrections/active_holds.sql"), month=month)]
 
 
 _PLACE = """

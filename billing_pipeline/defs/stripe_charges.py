@@ -167,8 +167,8 @@ def _totals(charged: ChargeReport) -> dict[str, str]:
 
 def _holds(warehouse: Warehouse, month: date) -> list[dict[str, object]]:
     return [
-        {name: row[name] for name in ("kind", "subject", "drafts", "uncharged", "author", "reason")}
-        for row in active_holds(warehouse, month)
+        {name: getattr(hold, name) for name in ("kind", "subject", "drafts", "uncharged", "author", "reason")}
+        for hold in active_holds(warehouse, month)
     ]
 
 

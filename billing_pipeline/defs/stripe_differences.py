@@ -1,6 +1,7 @@
 """Asset `stripe_differences`: our books compared with Stripe's, every day and after every charge run."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -84,10 +85,14 @@ def repayment(warehouse: Warehouse) -> dg.AssetCheckResult:
         check_name=REPAID,
         passed=False,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{len(waiting):,} refund(s) failed, such as {first['refund_id']} of"
-        f" {format_minor(first['amount_minor'], first['currency'])} to customer {first['customer']}:"
+        description=f"{len(waiting):,} refund(s) failed, such as {first.refund_id} of"
+        f" {format_minor(first.amount_minor, first.currency)} to customer {first.customer}:"
         " `billing credit repay`",
-        metadata={"failing_rows": len(waiting), **what_to_do(REPAID), "sample": sample_table(waiting[:SHOWN])},
+        metadata={
+            "failing_rows": len(waiting),
+            **what_to_do(REPAID),
+            "sample": sample_table([asdict(one) for one in waiting[:SHOWN]]),
+        },
     )
 
 

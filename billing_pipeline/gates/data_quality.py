@@ -23,6 +23,8 @@ from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
 
+FailingRow = dict[str, str | int | None]
+"""A failing row by column; each check has columns of its own."""
 SAMPLE_ROWS = 20
 """Failing rows that are shown to the operator."""
 
@@ -34,7 +36,7 @@ class GateResult:
     gate: Gate
     version: int
     failing_rows: int
-    sample: list[dict[str, Any]]
+    sample: list[FailingRow]
 
     @property
     def passed(self) -> bool:
@@ -162,7 +164,7 @@ def _expectations(gate: Gate, values: Mapping[str, object], batch: str) -> list[
             return [gxe.UnexpectedRowsExpectation(unexpected_rows_query=query, meta=meta)]
 
 
-def _sample(warehouse: Warehouse, gate: Gate, batch: str, values: Mapping[str, object]) -> list[dict[str, Any]]:
+def _sample(warehouse: Warehouse, gate: Gate, batch: str, values: Mapping[str, object]) -> list[FailingRow]:
     match gate.rule:
         case Unique(columns):
             names = ", ".join(columns)

@@ -31,7 +31,7 @@ def world(world: EventWorld) -> EventWorld:
 def _give(world: EventWorld, to: str = "balance", **over: str) -> Any:
     [row] = failed_refunds(world.warehouse)
     signature = Signature(**{"author": "ann", "reason": "the card was closed", **over})
-    return repay(world.warehouse, world.gateway(), row["refund_id"], signature, to=to)
+    return repay(world.warehouse, world.gateway(), row.refund_id, signature, to=to)
 
 
 def _balance_minor(world: EventWorld) -> int:
@@ -41,7 +41,7 @@ def _balance_minor(world: EventWorld) -> int:
 
 def test_a_refund_that_failed_waits_for_a_person_and_its_events_again_change_nothing(world: EventWorld) -> None:
     [row] = failed_refunds(world.warehouse)
-    assert (row["customer"], row["amount_minor"], row["status"], row["state"]) == ("a", 1500, "failed", "open")
+    assert (row.customer, row.amount_minor, row.status, row.state) == ("a", 1500, "failed", "open")
     world.catch_up()
     assert failed_refunds(world.warehouse) == [row]
 
@@ -72,7 +72,7 @@ def test_without_an_answer_the_decision_stands_and_the_next_goes_on_with_it(worl
     with pytest.raises(RepaymentRefused, match="no definite answer"):
         _give(world)
     [row] = failed_refunds(world.warehouse)
-    assert (row["state"], row["method"]) == ("intended", "balance")
+    assert (row.state, row.method) == ("intended", "balance")
     world.stripe.heal()
     done = _give(world, to="elsewhere", author="bob")
     assert (done.method, _balance_minor(world)) == ("balance", 1500)
@@ -83,7 +83,7 @@ def test_another_refund_is_tried_and_fails_as_a_refund_of_its_own(world: EventWo
     assert str(done.stripe_id).startswith("re_")
     world.catch_up()
     [row] = failed_refunds(world.warehouse)
-    assert (row["refund_id"], row["amount_minor"], row["state"]) == (done.stripe_id, 1500, "open")
+    assert (row.refund_id, row.amount_minor, row.state) == (done.stripe_id, 1500, "open")
 
 
 def test_what_was_paid_outside_stripe_is_recorded_without_a_call(world: EventWorld) -> None:
@@ -91,7 +91,7 @@ def test_what_was_paid_outside_stripe_is_recorded_without_a_call(world: EventWor
     done = _give(world, to="elsewhere", reason="bank transfer 17")
     assert (done.method, done.stripe_id, world.stripe.writes()) == ("elsewhere", None, writes)
     [row] = failed_refunds(world.warehouse, settled=True)
-    assert (row["author"], row["reason"]) == ("ann", "bank transfer 17")
+    assert (row.author, row.reason) == ("ann", "bank transfer 17")
 
 
 def test_two_people_at_once_repay_once(world: EventWorld) -> None:
@@ -115,7 +115,7 @@ def test_what_stripe_refuses_waits_for_another_decision(world: EventWorld) -> No
     with pytest.raises(RepaymentRefused, match="waits for another decision"):
         _give(world)
     [row] = failed_refunds(world.warehouse)
-    assert row["state"] == "open"
+    assert row.state == "open"
     assert _give(world, to="elsewhere").method == "elsewhere"
 
 
@@ -127,7 +127,7 @@ def test_where_the_customer_is_gone_for_good_another_decision_is_possible(world:
 
     [row] = failed_refunds(world.warehouse)
     with pytest.raises(RepaymentRefused, match="waits for another decision"):
-        repay(world.warehouse, Gone(KEY, world.stripe.base_url), row["refund_id"], to="balance", signature=WHY)
+        repay(world.warehouse, Gone(KEY, world.stripe.base_url), row.refund_id, to="balance", signature=WHY)
     assert _give(world, to="elsewhere").method == "elsewhere"
 
 

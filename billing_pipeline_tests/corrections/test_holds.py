@@ -54,7 +54,7 @@ def test_what_is_held_stays_a_draft_and_is_named_with_what_holds_it(warehouse: W
     assert done == Finalised(1, {"on_hold": ("a",), "invoice_on_hold": ("b",)})
     assert status(warehouse) == {"a": "draft", "b": "draft", "c": "open"}
     shown = active_holds(warehouse, MONTH)
-    assert [(row["kind"], row["drafts"], row["author"], row["reason"]) for row in shown] == [
+    assert [(hold.kind, hold.drafts, hold.author, hold.reason) for hold in shown] == [
         ("customer", 1, "ann", "disputed"),
         ("invoice", 1, "ann", "disputed"),
     ]
