@@ -94,18 +94,18 @@ def follow_up(
     months: dict[date, ChargeReport] = {}
     parked: list[str] = []
     for month, rows in groupby(sorted(all_due, key=_month_of), key=_month_of):
-        follow_ups = list(rows)
+        of_month = list(rows)
         options = RunOptions(
             log=log,
             workers=workers,
             limits=limits,
             clock=clock,
-            only=frozenset(due.invoice_id for due in follow_ups),
-            retries={due.invoice_id: Retry(due.attempt, due.cause) for due in follow_ups if due.kind == "pay"},
+            only=frozenset(due.invoice_id for due in of_month),
+            retries={due.invoice_id: Retry(due.attempt, due.cause) for due in of_month if due.kind == "pay"},
         )
         report = charge_invoices_of_month(warehouse, guard, month, run_id, options)
         months[month] = report
-        parked += _after(warehouse, follow_ups, report, run_id, clock())
+        parked += _after(warehouse, of_month, report, run_id, clock())
     follow_ups.plan(warehouse, retry_days)
     retried = sum(due.kind == "pay" for due in all_due)
     return FollowUpReport(len(all_due) - retried, retried, tuple(parked), months)
@@ -116,16 +116,16 @@ def _month_of(due: FollowUp) -> date:
 
 
 def _after(
-    warehouse: Warehouse, follow_ups: Sequence[FollowUp], report: ChargeReport, run_id: str, now: datetime
+    warehouse: Warehouse, worked: Sequence[FollowUp], report: ChargeReport, run_id: str, now: datetime
 ) -> list[str]:
     """Plan what comes next for those that are where they were; returns the ids of those that were parked."""
-    rows = warehouse.rows(_PRESENT, invoices=[due.invoice_id for due in follow_ups])
+    rows = warehouse.rows(_PRESENT, invoices=[due.invoice_id for due in worked])
     present = {row["invoice_id"]: _Present(**row) for row in rows}
     held = any(report.pending.get(code) for code in (PAUSED, UNAVAILABLE))
     unanswered = any(code.removeprefix("customer_") in _UNANSWERED for code in report.pending)
     later: list[FollowUp] = []
     parked = []
-    for due in follow_ups:
+    for due in worked:
         charge = present[due.invoice_id]
         if due.kind == "pay":
             if charge.state == "refused" and charge.attempt == due.attempt:

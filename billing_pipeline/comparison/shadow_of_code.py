@@ -40,7 +40,7 @@ class CodeError(UserError):
 
 @dataclass(frozen=True)
 class CodeShadow:
-    """What the other version built, and which one it is."""
+    """What the other version built; and in words, which one it is and where the database's functions are not its own."""
 
     shadow: Shadow
     code: str
@@ -64,6 +64,7 @@ def shadow_by_code(
     """
     with _unpacked(code) as (folder, name), TemporaryDirectory(prefix="billing-shadow-") as scratch:
         _require_schema(warehouse, code, folder)
+        functions = _other_functions(warehouse, code, folder)
         answer = Path(scratch) / "answer.jsonl"
         arguments = (
             *(str(folder), month.isoformat(), now.isoformat()),
@@ -86,7 +87,10 @@ def shadow_by_code(
             if "error" in header:
                 raise CodeError(f"--code {code}: {header['error']}")
             built = [_line(code, row) for row in rows]
-    return CodeShadow(Shadow(built, int(header["unpriced_snapshots"])), f"{name}, {header['code_version']}")
+    said = f"{name}, {header['code_version']}"
+    if functions:
+        said += f"; run with the database's functions, whose text is another in {', '.join(functions)}"
+    return CodeShadow(Shadow(built, int(header["unpriced_snapshots"])), said)
 
 
 @contextmanager
@@ -122,16 +126,33 @@ def _require_schema(warehouse: Warehouse, code: str, folder: Path) -> None:
     files = sorted((folder / "sql" / "migrations").glob("*.sql"))
     if not files:
         raise CodeError(f"--code {code}: it has no sql/migrations")
-    applied = {
-        row["name"]: row["checksum"] for row in warehouse.rows("SELECT name, checksum FROM billing_migrations.applied")
-    }
+    applied = _digests(warehouse, "applied")
     for path in files:
-        # the digest that postgres/migrations.py records
-        if applied.get(path.stem) != sha256(path.read_text(encoding="utf-8").encode()).hexdigest():
+        if applied.get(path.stem) != _digest(path):
             has = "another text of" if path.stem in applied else "no"
             raise CodeError(
                 f"--code {code}: it needs another schema version: the database has {has} migration {path.stem}"
             )
+
+
+def _other_functions(warehouse: Warehouse, code: str, folder: Path) -> list[str]:
+    """The version's files of functions of which the database has another text: it runs with the database's."""
+    known = _digests(warehouse, "functions")
+    files = sorted((folder / "sql" / "functions").glob("*.sql"))
+    for path in files:
+        if path.name not in known:
+            raise CodeError(f"--code {code}: it needs functions that the database does not have: {path.name}")
+    return [path.name for path in files if known[path.name] != _digest(path)]
+
+
+def _digests(warehouse: Warehouse, table: str) -> dict[str, str]:
+    """By name, what postgres/migrations.py and postgres/sql_functions.py record of the files that they applied."""
+    rows = warehouse.rows(f"SELECT name, checksum FROM billing_migrations.{table}")
+    return {row["name"]: row["checksum"] for row in rows}
+
+
+def _digest(path: Path) -> str:
+    return sha256(path.read_text(encoding="utf-8").encode()).hexdigest()
 
 
 def _environment(warehouse: Warehouse, folder: Path, price_book: Path) -> dict[str, str]:

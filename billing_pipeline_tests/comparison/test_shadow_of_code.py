@@ -113,6 +113,14 @@ def test_a_git_revision_is_unpacked_run_and_removed(
         _shadow(warehouse, "HEAD", book)
 
 
+def test_functions_that_are_not_the_versions_own_are_named(warehouse: Warehouse, book: Path, checkout: Path) -> None:
+    """A shadow changes nothing, so it runs with the functions that the database has: whoever reads it must know."""
+    _change(checkout, "sql/functions/audit_log.sql", "The one way", "The only way")
+    assert _shadow(warehouse, checkout, book).code.endswith(
+        "; run with the database's functions, whose text is another in audit_log.sql"
+    )
+
+
 def test_code_that_cannot_build_the_shadow_says_why_in_one_line(
     warehouse: Warehouse, book: Path, checkout: Path, tmp_path: Path
 ) -> None:
@@ -128,6 +136,11 @@ def test_code_that_cannot_build_the_shadow_says_why_in_one_line(
     with pytest.raises(CodeError, match="the database has another text of migration 0001_schema"):
         _shadow(warehouse, checkout, book)
     _change(checkout, "sql/migrations/0001_schema.sql", "CREATE ", "CREATE")
+    functions = checkout / "sql/functions/more.sql"
+    functions.write_text("SELECT 1;")
+    with pytest.raises(CodeError, match=r"it needs functions that the database does not have: more\.sql"):
+        _shadow(warehouse, checkout, book)
+    functions.unlink()
     _change(checkout, "sql/comparison/shadow_periods.sql", "p.start_date", "p.gone")
     with pytest.raises(CodeError, match=r"UndefinedColumn.* p\.gone"):
         _shadow(warehouse, checkout, book)

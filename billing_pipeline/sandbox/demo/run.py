@@ -31,6 +31,7 @@ from billing_pipeline.sandbox.demo.usage import usage_file
 from billing_pipeline.sandbox.demo.webhooks import check_webhooks, follow_events, receiving
 from billing_pipeline.sandbox.stripe_emulator import running_emulator
 from billing_pipeline.settings import Settings, SettingsError, is_live_key, load_settings
+from billing_pipeline.settings.environment import IS_INSTALLED
 from billing_pipeline.stripe_gateway.local_emulator import stripe_for
 
 if TYPE_CHECKING:
@@ -290,5 +291,6 @@ def _charged(warehouse: Warehouse, month: date) -> tuple[int, int]:
 def _print_whereabouts(console: Console, settings: Settings, month: date) -> None:
     folder = short(settings.state_dir / "demo")
     console.print(f"What the platform sent and the price book are in {folder}, the tables in schema billing:")
-    console.print("  .venv/bin/billing sql -c 'SELECT * FROM billing.receivables'")
-    console.print(f"`make up` opens the Dagster UI on http://127.0.0.1:3000: look at partition {month}.")
+    billing, up = ("billing", "billing up") if IS_INSTALLED else (".venv/bin/billing", "make up")
+    console.print(f"  {billing} sql -c 'SELECT * FROM billing.receivables'")
+    console.print(f"`{up}` opens the Dagster UI on http://127.0.0.1:3000: look at partition {month}.")
