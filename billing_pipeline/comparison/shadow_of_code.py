@@ -40,7 +40,10 @@ class CodeError(UserError):
 
 @dataclass(frozen=True)
 class CodeShadow:
-    """What the other version built; and in words, which one it is and where the database's functions are not its own."""
+    """What the other version built.
+
+    `code` says in words which one it is, and where the database's functions are not its own.
+    """
 
     shadow: Shadow
     code: str

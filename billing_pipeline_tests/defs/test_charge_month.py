@@ -7,11 +7,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from click.testing import CliRunner, Result
 from sqlalchemy import text
 
 from billing_pipeline.charging.brakes import pause_charging, resume_charging
-from billing_pipeline.cli import main
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.credit_notes import issue_credit_note
 from billing_pipeline.definitions import defs
@@ -19,6 +17,7 @@ from billing_pipeline.defs.charge_follow_ups import charges_to_follow_up
 from billing_pipeline.defs.running import charge_month
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import MONTH, Bill, Emulated, World, invoice_id_of
+from billing_pipeline_tests.commands import billing
 from billing_pipeline_tests.dagster_home import BillingAt
 
 # Dagster reads pydantic's old attribute of a resource that has no fields
@@ -29,10 +28,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is de
 def world(warehouse: Warehouse, stripe_of_commands: Emulated) -> World:
     """A month that is charged by jobs and commands."""
     return World(warehouse, stripe_of_commands)
-
-
-def billing(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments)
 
 
 def logged(instance: dg.DagsterInstance, run_id: str) -> list[str]:

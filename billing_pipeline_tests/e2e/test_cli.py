@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from billing_pipeline.cli import main
 from billing_pipeline.defs.running import STARTED_BY, dagster_instance
 from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline_tests.commands import billing
 from billing_pipeline_tests.dagster_home import dagster_home
 from billing_pipeline_tests.databases import dagster_database
 from billing_pipeline_tests.month_rows import BOOK, Event, add_customer, add_usage, at, complete_feed, execute
@@ -29,10 +29,6 @@ def book(
     """The environment of the commands; the price book's path."""
     with dagster_home(postgres_server, warehouse, tmp_path, monkeypatch) as path:
         yield path
-
-
-def _billing(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments)
 
 
 def _refused(result: Result, exit_code: int) -> str:
@@ -70,7 +66,7 @@ def _refused(result: Result, exit_code: int) -> str:
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else None,
 )
 def test_a_wrong_argument_is_named_with_what_was_expected(arguments, says):
-    assert says in _refused(_billing(*arguments), 2)
+    assert says in _refused(billing(*arguments), 2)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +81,7 @@ def test_a_wrong_argument_is_named_with_what_was_expected(arguments, says):
 )
 @pytest.mark.usefixtures("book")
 def test_what_the_commands_cannot_do_is_one_line(arguments, says):
-    assert says in _refused(_billing(*arguments), 1)
+    assert says in _refused(billing(*arguments), 1)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +98,7 @@ def test_what_the_commands_cannot_do_is_one_line(arguments, says):
 @pytest.mark.usefixtures("book")
 def test_a_setting_that_cannot_work_is_named(monkeypatch, setting, value, says):
     monkeypatch.setenv(setting, value)
-    result = _billing("run", "--month", "2025-10", "--through", "invoices")
+    result = billing("run", "--month", "2025-10", "--through", "invoices")
     assert result.exit_code == 1, result.output
     [line] = result.stderr.strip().splitlines()
     assert line.startswith("Error: ")
@@ -114,7 +110,7 @@ def test_a_setting_that_cannot_work_is_named(monkeypatch, setting, value, says):
 def test_a_live_key_never_works_with_the_emulator(monkeypatch):
     monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_live_1234567890")
     monkeypatch.setenv("STRIPE_API_BASE", "http://127.0.0.1:12111")
-    line = _refused(_billing("migrate"), 1)
+    line = _refused(billing("migrate"), 1)
     assert "refusing to start" in line
     assert "1234567890" not in line
 
@@ -123,9 +119,9 @@ def test_a_live_key_never_works_with_the_emulator(monkeypatch):
 def test_sql_runs_psql_on_the_configured_database(warehouse, capfd):
     add_customer(warehouse, "007", name='Quote " comma ,')
     query = "SELECT customer_id, name FROM customers"
-    assert _billing("sql", "-c", query, "--csv").exit_code == 0
+    assert billing("sql", "-c", query, "--csv").exit_code == 0
     assert capfd.readouterr().out == 'customer_id,name\n007,"Quote "" comma ,"\n'
-    assert _billing("sql", "-c", "SELECT nothing FROM nowhere").exit_code == 1
+    assert billing("sql", "-c", "SELECT nothing FROM nowhere").exit_code == 1
     assert 'relation "nowhere" does not exist' in capfd.readouterr().err
 
 
@@ -140,7 +136,7 @@ def usage(book: Path, warehouse: Warehouse) -> Warehouse:  # noqa: ARG001
 
 
 def test_a_run_says_what_it_made(usage):
-    result = _billing("run", "--month", "2025-10", "--through", "invoices")
+    result = billing("run", "--month", "2025-10", "--through", "invoices")
     assert (result.exit_code, result.stderr) == (0, "")
     assert "bill_month: passed" in result.stdout
     assert "  invoices: 2 rows, 24.20 USD" in result.stdout
@@ -149,12 +145,12 @@ def test_a_run_says_what_it_made(usage):
 
 def test_what_is_set_aside_is_said_with_the_command_that_shows_more_and_is_exit_status_3(usage):
     add_usage(usage, [Event("odd", "ann", "mystery", 1, at("2025-10-15"))])
-    result = _billing("run", "--month", "2025-10", "--through", "invoices")
+    result = billing("run", "--month", "2025-10", "--through", "invoices")
     assert (result.exit_code, result.stderr) == (3, "")
     assert "set aside: " in result.stdout
     assert "1 event(s) of 1 customer(s), such as ann" in result.stdout
     assert "  more: billing sql -c" in result.stdout
-    told = json.loads(_billing("run", "--month", "2025-10", "--through", "invoices", "--json").stdout)
+    told = json.loads(billing("run", "--month", "2025-10", "--through", "invoices", "--json").stdout)
     assert (told["month"], told["waits_for_a_person"], told["holds"]) == ("2025-10", True, [])
     assert [run["job"] for run in told["runs"]] == ["bill_month"]
     assert [(row["events"], row["for_example"]) for row in told["quarantined"]] == [(1, "ann")]
@@ -163,29 +159,29 @@ def test_what_is_set_aside_is_said_with_the_command_that_shows_more_and_is_exit_
 
 
 def test_a_held_draft_is_exit_status_3(usage):  # noqa: ARG001
-    assert _billing("hold", "place", "--customer", "ann", "--author", "bob", "--reason", "asked to").exit_code == 0
-    result = _billing("run", "--month", "2025-10", "--through", "invoices")
+    assert billing("hold", "place", "--customer", "ann", "--author", "bob", "--reason", "asked to").exit_code == 0
+    result = billing("run", "--month", "2025-10", "--through", "invoices")
     assert (result.exit_code, result.stderr) == (3, "")
     assert "on hold: customer ann, by bob: asked to" in result.stdout
     assert "  more: billing hold list --month 2025-10" in result.stdout
 
 
 def test_refused_charges_are_exit_status_3_until_a_card_pays_them(usage, postgres_server):
-    result = _billing("run", "--month", "2025-10", "--author", "bob")
+    result = billing("run", "--month", "2025-10", "--author", "bob")
     assert (result.exit_code, result.stderr) == (3, "")
     assert "refused: 2 charge(s)" in result.stdout
     assert "  more: billing charges list --month 2025-10 --state refused" in result.stdout
-    told = _billing("emulator", "card", "ann")
+    told = billing("emulator", "card", "ann")
     assert (told.exit_code, told.stderr) == (0, "")
     assert "pays by pm_card_visa" in told.stdout
-    assert _billing("emulator", "card", "bob", "--declined").exit_code == 0
+    assert billing("emulator", "card", "bob", "--declined").exit_code == 0
     numbers = {
         row["customer_id"]: row["number"] for row in usage.rows("SELECT customer_id, number FROM billing.invoices")
     }
     who = ("--author", "ann", "--reason", "has a card now")
-    paid = _billing("charges", "retry", numbers["ann"], *who)
+    paid = billing("charges", "retry", numbers["ann"], *who)
     assert (paid.exit_code, paid.stdout) == (0, f"{numbers['ann']} is paid, attempt 2\n"), paid.output
-    refused = _billing("charges", "retry", numbers["bob"], *who, "--json")
+    refused = billing("charges", "retry", numbers["bob"], *who, "--json")
     assert (refused.exit_code, json.loads(refused.stdout)["state"]) == (3, "refused"), refused.output
     with dagster_instance(dagster_database(postgres_server, usage)) as instance:
         tags = {run.job_name: run.tags for run in instance.get_runs()}
@@ -196,18 +192,18 @@ def test_refused_charges_are_exit_status_3_until_a_card_pays_them(usage, postgre
 
 def test_the_emulators_cards_are_not_for_a_real_account(usage, monkeypatch):  # noqa: ARG001
     monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_test_1234567890")
-    line = _refused(_billing("emulator", "card", "ann"), 1)
+    line = _refused(billing("emulator", "card", "ann"), 1)
     assert "only the emulator's customers get cards" in line
     assert "1234567890" not in line
 
 
 @pytest.mark.usefixtures("book")
 def test_a_month_that_has_not_begun_is_one_line():
-    assert "month 2199-01 has not begun" in _refused(_billing("run", "--month", "2199-01"), 1)
+    assert "month 2199-01 has not begun" in _refused(billing("run", "--month", "2199-01"), 1)
 
 
 def _duplicate_grain(warehouse: Warehouse, _book: Path) -> None:
-    _billing("run", "--month", "2025-10", "--through", "invoices")
+    billing("run", "--month", "2025-10", "--through", "invoices")
     execute(warehouse, "ALTER TABLE billing.usage_snapshots DROP CONSTRAINT usage_snapshots_pkey")
     execute(
         warehouse, "INSERT INTO billing.usage_snapshots SELECT * FROM billing.usage_snapshots WHERE meter = 'calls'"
@@ -238,7 +234,7 @@ def _hundredfold_price(_warehouse: Warehouse, book: Path) -> None:
 def test_a_broken_month_is_not_charged_and_the_reason_is_named(usage, book, monkeypatch, inject, says):
     monkeypatch.setenv("BILLING_INVOICE_CAP_MINOR", "1000000")
     inject(usage, book)
-    result = _billing("run", "--month", "2025-10")
+    result = billing("run", "--month", "2025-10")
     assert result.exit_code == 1
     assert "bill_month: FAILED" in result.stdout
     assert "charge_month" not in result.stdout

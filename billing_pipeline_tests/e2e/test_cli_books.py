@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline_tests.charging.world import Bill, invoice_id_of
-from billing_pipeline_tests.e2e.commands import refused, said, started
+from billing_pipeline_tests.commands import refused, said, started
 from billing_pipeline_tests.events.world import EventWorld
 from billing_pipeline_tests.postgres.invariants.rows import reason_of
 

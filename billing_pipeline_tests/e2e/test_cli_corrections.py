@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner, Result
 
-from billing_pipeline.cli import main
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import Bill, insert_drafts, invoice_id_of, pass_gates
+from billing_pipeline_tests.commands import billing, said
 from billing_pipeline_tests.dagster_home import dagster_home
 from billing_pipeline_tests.month_rows import add_customer, load_book
 
@@ -30,16 +29,6 @@ def platform(
     add_customer(warehouse, "yen", currency="jpy")
     with dagster_home(postgres_server, warehouse, tmp_path, monkeypatch):
         yield warehouse
-
-
-def _billing(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments)
-
-
-def _said(*arguments: str) -> str:
-    result = _billing(*arguments)
-    assert result.exit_code == 0, result.output
-    return str(result.stdout).strip()
 
 
 @pytest.mark.parametrize(
@@ -75,7 +64,7 @@ def _said(*arguments: str) -> str:
 )
 @pytest.mark.usefixtures("platform")
 def test_what_cannot_be_done_is_one_line_and_changes_nothing(arguments, says):
-    result = _billing(*arguments)
+    result = billing(*arguments)
     assert (result.exit_code, "Traceback" in result.output) == (1, False), result.output
     assert result.stderr.strip().startswith("Error: ")
     assert len(result.stderr.strip().splitlines()) == 1
@@ -83,17 +72,17 @@ def test_what_cannot_be_done_is_one_line_and_changes_nothing(arguments, says):
 
 
 def test_holds_adjustments_and_policies_are_made_shown_and_logged(platform):
-    assert "is on hold" in _said("hold", "place", "--customer", "c1", *WHO)
-    assert "customer  c1       ann     because" in _said("hold", "list")
-    assert _said("release", "--customer", "c1", *WHO) == "customer c1 is released"
-    assert _said("hold", "list") == "nothing is on hold"
-    assert "-12.50 USD will be on the next invoice" in _said("adjust", "c1", "--amount", "-12.50", *WHO)
-    assert "1 drafts over 40.00 USD" in _said("approve", "--month", "2026-10", "--show")
-    assert "approved by bob" in _said("approve", "--month", "2026-10", "--author", "bob")
+    assert "is on hold" in said("hold", "place", "--customer", "c1", *WHO)
+    assert "customer  c1       ann     because" in said("hold", "list")
+    assert said("release", "--customer", "c1", *WHO) == "customer c1 is released"
+    assert said("hold", "list") == "nothing is on hold"
+    assert "-12.50 USD will be on the next invoice" in said("adjust", "c1", "--amount", "-12.50", *WHO)
+    assert "1 drafts over 40.00 USD" in said("approve", "--month", "2026-10", "--show")
+    assert "approved by bob" in said("approve", "--month", "2026-10", "--author", "bob")
     policy = ("settle", "policy", "--customer", "c1", "--method", "at_once", "--two-people-above", "50")
-    assert "two people above 50" in _said(*policy, "--author", "ops")
-    assert _said("settle", "list") == "no settlements are open"
-    assert _said("credit", "list") == "no credit notes"
+    assert "two people above 50" in said(*policy, "--author", "ops")
+    assert said("settle", "list") == "no settlements are open"
+    assert said("credit", "list") == "no credit notes"
     actions = platform.rows("SELECT action FROM billing.automation_log ORDER BY log_id")
     assert [row["action"] for row in actions] == [
         "hold.place",

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from billing_pipeline_tests.charging.world import Bill
-from billing_pipeline_tests.e2e.commands import billing, refused, said
+from billing_pipeline_tests.commands import billing, refused, said
 from billing_pipeline_tests.events.world import EventWorld
 
 WHO = ("--author", "ann", "--reason", "the code is mended")
@@ -89,7 +89,7 @@ def test_a_contradicting_copy_is_an_alarm_until_somebody_has_looked(told: EventW
 
 
 def test_processing_that_gives_an_event_up_says_so_with_its_exit_status(told: EventWorld) -> None:
-    assert said("events", "process") == "nothing was due; 0 objects in 0.0 s"
+    assert re.fullmatch(r"nothing was due; 0 objects in \d+\.\d s", said("events", "process"))
     said("events", "replay", "evt_dead", *WHO)
     told.execute("UPDATE billing.stripe_event_work SET failures = 5 WHERE event_id = 'evt_dead'")
     assert said("events", "process", exit_code=1).startswith("1 dead")

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from billing_pipeline.cli import main
-from billing_pipeline_tests.e2e.commands import said
+from billing_pipeline_tests.commands import said
 
 HEAVY = ("sqlalchemy", "psycopg", "pandas", "pyarrow", "dagster", "great_expectations", "stripe")
 

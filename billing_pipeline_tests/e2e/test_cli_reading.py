@@ -8,7 +8,7 @@ import pytest
 
 from billing_pipeline.settings import ROOT
 from billing_pipeline_tests.charging.world import Bill, insert_drafts, invoice_id_of
-from billing_pipeline_tests.e2e.commands import billing, refused, said
+from billing_pipeline_tests.commands import billing, refused, said
 from billing_pipeline_tests.events.world import EventWorld
 from billing_pipeline_tests.month_rows import BOOK
 

@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner, Result
 from sqlalchemy import text
 
-from billing_pipeline.cli import main
 from billing_pipeline.comparison.shadow_of_code import PARTS
 from billing_pipeline.invoicing.finalisation import finalise_month
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.code_version import code_version
 from billing_pipeline.settings import ROOT
+from billing_pipeline_tests.commands import billing
 from billing_pipeline_tests.dagster_home import dagster_home
 from billing_pipeline_tests.month_rows import (
     BOOK,
@@ -53,16 +52,9 @@ def book(
         yield path
 
 
-def _billing(*arguments: str) -> Result:
-    result = CliRunner().invoke(main, arguments)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    assert "Traceback" not in result.output
-    return result
-
-
 @pytest.mark.usefixtures("book")
 def test_an_invoice_is_explained_to_the_event_and_tampering_with_it_is_exit_status_1(warehouse: Warehouse):
-    result = _billing("explain", "INV-00000002")
+    result = billing("explain", "INV-00000002")
     assert (result.exit_code, result.stderr) == (0, "")
     for part in (
         "INV-00000002  Customer bob (bob)  open",
@@ -75,14 +67,14 @@ def test_an_invoice_is_explained_to_the_event_and_tampering_with_it_is_exit_stat
         "reproduced byte for byte",
     ):
         assert part in result.stdout
-    assert "4 of 4 invoices (8 lines) reproduced byte for byte" in _billing("explain", "--all").stdout
+    assert "4 of 4 invoices (8 lines) reproduced byte for byte" in billing("explain", "--all").stdout
     with warehouse.transaction() as connection:
         connection.execute(text("SET LOCAL session_replication_role = replica"))
         connection.execute(text("UPDATE billing.usage_events SET quantity = 151 WHERE event_id = 'bob-9'"))
-    result = _billing("explain", "2")
+    result = billing("explain", "2")
     assert result.exit_code == 1
     assert "its events give 151, 150 is recorded" in result.stderr
-    result = _billing("explain", "--all")
+    result = billing("explain", "--all")
     assert result.exit_code == 1
     assert "INV-00000002: seal broken: events" in result.stderr
     assert "3 of 4 invoices" in result.stdout
@@ -106,21 +98,21 @@ def test_an_invoice_is_explained_to_the_event_and_tampering_with_it_is_exit_stat
 )
 @pytest.mark.usefixtures("book")
 def test_what_cannot_be_compared_is_one_line(arguments: list[str], exit_code: int, says: str):
-    result = _billing(*arguments)
+    result = billing(*arguments)
     assert result.exit_code == exit_code, result.output
     assert says in result.stderr.strip().splitlines()[-1]
 
 
 def test_a_mistake_in_the_other_price_book_is_named_by_its_path(book: Path, tmp_path: Path):
     (tmp_path / "wrong.yaml").write_text(book.read_text().replace('"160"', '"a lot"'))
-    result = _billing("run", "--month", "2025-10", "--shadow", "--price-book", str(tmp_path / "wrong.yaml"))
+    result = billing("run", "--month", "2025-10", "--shadow", "--price-book", str(tmp_path / "wrong.yaml"))
     assert result.exit_code == 1
     assert "wrong.yaml: versions[0].prices[2].rates.large.production" in result.stderr
 
 
 @pytest.mark.usefixtures("book")
 def test_two_months_are_compared(tmp_path: Path):
-    result = _billing("diff", "2025-09", "2025-10", "--html", str(tmp_path / "d.html"), "--fail-on-difference")
+    result = billing("diff", "2025-09", "2025-10", "--html", str(tmp_path / "d.html"), "--fail-on-difference")
     assert result.exit_code == 1
     assert "2025-09 24.20 USD -> 2025-10 26.00 USD: volume +1.80 USD" in result.stdout
     assert "calls: 2.10 USD -> 3.00 USD  (volume +0.90 USD)" in result.stdout
@@ -133,18 +125,18 @@ def test_a_price_change_is_tested_in_ci_by_the_differences_that_were_agreed(tmp_
     dearer, agreed = tmp_path / "dearer.yaml", tmp_path / "agreed.csv"
     dearer.write_text(BOOK.replace('"0.015"', '"0.02"'))
     shadow = ["run", "--month", "2025-10", "--shadow", "--price-book", str(dearer)]
-    first = _billing(*shadow, "--csv", str(agreed), "--parquet", str(tmp_path / "a.parquet"))
+    first = billing(*shadow, "--csv", str(agreed), "--parquet", str(tmp_path / "a.parquet"))
     assert (first.exit_code, first.stderr) == (0, "")
     assert "calls: 3.00 USD -> 4.00 USD  (price +1.00 USD)" in first.stdout
-    assert _billing(*shadow, "--fail-on-difference").exit_code == 1
-    passed = _billing(*shadow, "--expect", str(agreed))
+    assert billing(*shadow, "--fail-on-difference").exit_code == 1
+    passed = billing(*shadow, "--expect", str(agreed))
     assert passed.exit_code == 0
     assert "2 differences, 0 unexplained" in passed.stdout
     dearer.write_text(BOOK.replace('"0.015"', '"0.025"'))
-    failed = _billing(*shadow, "--expect", str(agreed))
+    failed = billing(*shadow, "--expect", str(agreed))
     assert failed.exit_code == 1
     assert "ann calls usage usd: a difference of 200 is expected to be 100" in failed.stderr
-    same = _billing("run", "--month", "2025-10", "--shadow", "--fail-on-difference")
+    same = billing("run", "--month", "2025-10", "--shadow", "--fail-on-difference")
     assert same.exit_code == 0
     assert "0 differences, 0 unexplained" in same.stdout
 
@@ -154,7 +146,7 @@ def test_other_code_is_tested_in_ci_by_the_differences_that_were_agreed(tmp_path
     for part in PARTS:
         shutil.copytree(ROOT / part, tmp_path / "checkout" / part, ignore=shutil.ignore_patterns("__pycache__"))
     shadow = ["run", "--month", "2025-10", "--shadow", "--code", str(tmp_path / "checkout"), "--fail-on-difference"]
-    same = _billing(*shadow)
+    same = billing(*shadow)
     assert (same.exit_code, same.stderr) == (0, "")
     assert f"Code: {tmp_path / 'checkout'}, {code_version()}." in same.stdout
     assert "0 differences, 0 unexplained" in same.stdout
@@ -162,8 +154,8 @@ def test_other_code_is_tested_in_ci_by_the_differences_that_were_agreed(tmp_path
     text = rule.read_text()
     assert "if_else(exceeded, over," in text
     rule.write_text(text.replace("if_else(exceeded, over,", "if_else(exceeded, usage,"))
-    other = _billing(*shadow, "--csv", str(tmp_path / "agreed.csv"))
+    other = billing(*shadow, "--csv", str(tmp_path / "agreed.csv"))
     assert other.exit_code == 1
     assert "calls: 3.00 USD -> 3.15 USD  (price +0.15 USD)" in other.stdout
     assert "ann calls usage usd: a difference of 15 is not expected" in other.stderr
-    assert _billing(*shadow, "--expect", str(tmp_path / "agreed.csv")).exit_code == 0
+    assert billing(*shadow, "--expect", str(tmp_path / "agreed.csv")).exit_code == 0

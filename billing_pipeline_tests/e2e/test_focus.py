@@ -2,15 +2,13 @@
 
 import csv
 import io
-import os
-import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from billing_pipeline.settings import ROOT
+from billing_pipeline_tests.commands import run_apart
 
 DATA = ROOT.parent / "shared" / "data" / "focus"
 
@@ -24,18 +22,7 @@ GROUP BY customer_id, i.total_minor ORDER BY customer_id
 
 
 def _billing(state: Path, *arguments: str) -> str:
-    outside = {
-        name: value for name, value in os.environ.items() if not name.startswith(("BILLING_", "DAGSTER_", "STRIPE_"))
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "billing_pipeline.cli", *arguments],
-        cwd=state,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={**outside, "BILLING_STATE_DIR": str(state), "BILLING_PRICE_BOOK": str(DATA / "price_book.yaml")},
-    )
+    done = run_apart(state, *arguments, BILLING_PRICE_BOOK=str(DATA / "price_book.yaml"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     return done.stdout

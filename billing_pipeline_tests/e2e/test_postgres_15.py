@@ -5,13 +5,14 @@ import pwd
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from billing_pipeline_tests.commands import run_apart
 
 BIN = Path(os.environ.get("BILLING_TEST_POSTGRES_15", "/usr/lib/postgresql/15/bin"))
 USER = "nobody"  # PostgreSQL refuses to run as root
@@ -46,18 +47,7 @@ def database_url() -> Iterator[str]:
 
 
 def _billing(url: str, state: Path, *arguments: str, status: int = 0) -> str:
-    outside = {
-        name: value for name, value in os.environ.items() if not name.startswith(("BILLING_", "DAGSTER_", "STRIPE_"))
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "billing_pipeline.cli", *arguments],
-        cwd=state,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={**outside, "BILLING_DATABASE_URL": url, "BILLING_STATE_DIR": str(state)},
-    )
+    done = run_apart(state, *arguments, BILLING_DATABASE_URL=url)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout
 

@@ -17,15 +17,11 @@ from billing_pipeline.pricing.rules.price_book import (
     price_rows,
     version_in_force,
 )
+from billing_pipeline_tests.pricing.rules.books import METERS
 
-BOOK = """
-name: test
-currency: eur
-meters:
-  fee: {aggregation: constant}
-  calls: {aggregation: sum, unit: call}
-  clusters: {aggregation: last, dimensions: [size, environment]}
-versions:
+BOOK = (
+    METERS
+    + """\
   - id: "1"
     effective_from: 2025-01-01
     prices:
@@ -48,6 +44,7 @@ versions:
     effective_from: 2026-01-01
     prices: [{meter: calls, model: volume, tiers: [{up_to: ~, unit_amount: 1}]}]
 """
+)
 
 
 def test_the_default_book_is_lyceums_price_list():
@@ -153,7 +150,7 @@ def test_the_same_number_spelled_differently_is_the_same_price():
 
 
 def test_several_documents_are_several_books_one_a_currency():
-    books = load_price_books(BOOK + "---" + BOOK.replace("eur", "jpy"), "test")
+    books = load_price_books(BOOK + "---\n" + BOOK.replace("eur", "jpy"), "test")
     assert [book.currency for book in books] == ["eur", "jpy"]
 
 

@@ -3,15 +3,11 @@
 import pytest
 
 from billing_pipeline.pricing.rules.price_book import PriceBookError, load_price_books
+from billing_pipeline_tests.pricing.rules.books import METERS
 
-BOOK = """\
-name: test
-currency: eur
-meters:
-  fee: {aggregation: constant}
-  calls: {aggregation: sum, unit: call}
-  clusters: {aggregation: last, dimensions: [size, environment]}
-versions:
+BOOK = (
+    METERS
+    + """\
   - id: "1"
     effective_from: 2025-01-01
     prices:
@@ -21,6 +17,7 @@ versions:
     customers:
       c1: [{meter: calls, model: package, package_size: 100, amount: 7}]
 """
+)
 
 FLAT = '{meter: fee, model: flat, amount: "10"}'
 TIERS = "[{up_to: 10, unit_amount: 2}, {up_to: null, unit_amount: 1}]"

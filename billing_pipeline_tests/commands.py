@@ -1,8 +1,9 @@
-"""The `billing` command in this process, and what it said."""
+"""The `billing` command as tests run it, in this process or in one of its own, and what it said."""
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from click.testing import CliRunner, Result
 
@@ -11,15 +12,17 @@ from billing_pipeline.settings import ROOT
 
 
 def billing(*arguments: str) -> Result:
-    """Run it."""
-    return CliRunner().invoke(main, arguments)
+    """Run it; it ends by itself or by an exit status, never by an error that nobody caught."""
+    result = CliRunner().invoke(main, arguments)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert "Traceback" not in result.output
+    return result
 
 
 def said(*arguments: str, exit_code: int = 0) -> str:
     """What it printed on stdout."""
     result = billing(*arguments)
     assert result.exit_code == exit_code, result.output
-    assert "Traceback" not in result.output
     return str(result.stdout).strip()
 
 
@@ -32,6 +35,22 @@ def refused(*arguments: str, exit_code: int = 1) -> str:
     if exit_code == 1:
         assert result.stderr.strip() == line
     return line.removeprefix("Error: ")
+
+
+def run_apart(state: Path, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """The same to its end in a process of its own, in this state folder and with these settings and no others."""
+    outside = {
+        name: value for name, value in os.environ.items() if not name.startswith(("BILLING_", "DAGSTER_", "STRIPE_"))
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "billing_pipeline.cli", *arguments],
+        cwd=state,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**outside, "BILLING_STATE_DIR": str(state), **settings},
+    )
 
 
 def started(*arguments: str) -> "subprocess.Popen[str]":
