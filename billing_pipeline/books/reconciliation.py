@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from sqlalchemy import text
 
 from billing_pipeline.books.catching_up import catch_up
-from billing_pipeline.books.rules.reconciliation import Books, Difference, Known, OurCharge, compare, ours_of
+from billing_pipeline.books.rules.both_books import Books, Difference, Known, OurCharge
+from billing_pipeline.books.rules.reconciliation import compare, ours_of
 from billing_pipeline.charging.store import listing_start
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.postgres.warehouse import Warehouse

@@ -3,7 +3,6 @@
 Imported by the commands when they run: it loads Arrow, which the others do without.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -13,25 +12,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from billing_pipeline.cli.common import open_database
-from billing_pipeline.cli.output import print_json
+from billing_pipeline.cli.comparison_output import print_comparison, say_lines, say_waterfalls
 from billing_pipeline.cli.reports import Reports
 from billing_pipeline.comparison.rules.month_diff import (
-    CAUSES,
     RATED,
-    Difference,
     Waterfall,
     differences,
     unexplained,
     waterfalls,
 )
-from billing_pipeline.core.money import format_minor
 from billing_pipeline.pricing.book_file import read_book_file
 from billing_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
     from billing_pipeline.comparison.html import Comparison
-
-LINES_SHOWN = 40
 
 
 def run_diff(first: date, second: date, reports: Reports, *, as_json: bool) -> None:
@@ -111,12 +105,12 @@ def _report(
     found = comparison.found
     problems = unexplained(found, expected or {})
     if as_json:
-        _print_json(falls, names, comparison, problems)
+        print_comparison(falls, names, comparison, problems)
     else:
-        _say_waterfalls(falls, names)
+        say_waterfalls(falls, names)
         for note in comparison.notes:
             click.echo(note)
-        _say_lines(comparison.title, found)
+        say_lines(comparison.title, found)
     if reports.csv is not None:
         files.write_csv(found, reports.csv)
     if reports.parquet is not None:
@@ -132,84 +126,3 @@ def _report(
         click.echo(f"{len(found)} differences, {len(problems)} unexplained")
     if problems:
         sys.exit(1)
-
-
-def _print_json(
-    falls: Sequence[Waterfall], names: tuple[str, str], comparison: "Comparison", problems: Sequence[str]
-) -> None:
-    print_json(
-        {
-            "title": comparison.title,
-            "notes": list(comparison.notes),
-            "revenue": [
-                {
-                    "currency": fall.currency,
-                    "from": names[0],
-                    "to": names[1],
-                    "before_minor": fall.before_minor,
-                    "after_minor": fall.after_minor,
-                    "causes": [
-                        {"cause": cause, "amount_minor": fall.causes[cause]} for cause in CAUSES if fall.causes[cause]
-                    ],
-                }
-                for fall in falls
-            ],
-            "differences": [
-                {
-                    "customer_id": each.customer_id,
-                    "meter": each.meter,
-                    "dimensions": json.loads(each.dimensions),
-                    "kind": each.kind,
-                    "currency": each.currency,
-                    "before_minor": each.before_minor,
-                    "after_minor": each.after_minor,
-                    "difference_minor": each.difference_minor,
-                    "causes": [
-                        {"cause": cause, "amount_minor": amount}
-                        for cause in CAUSES
-                        if (amount := getattr(each, f"{cause}_minor"))
-                    ],
-                }
-                for each in comparison.found
-            ],
-            "unexplained": list(problems),
-        }
-    )
-
-
-def _say_waterfalls(falls: Sequence[Waterfall], names: tuple[str, str]) -> None:
-    for fall in falls:
-        steps = ", ".join(
-            f"{cause} {_signed(fall.causes[cause], fall.currency)}" for cause in CAUSES if fall.causes[cause]
-        )
-        click.echo(
-            f"{names[0]} {format_minor(fall.before_minor, fall.currency)} -> {names[1]}"
-            f" {format_minor(fall.after_minor, fall.currency)}: {steps or 'no change'}"
-        )
-
-
-def _say_lines(title: str, found: Sequence[Difference]) -> None:
-    click.echo(f"{title}: {len(found)} line(s) differ")
-    customer = None
-    for each in found[:LINES_SHOWN]:
-        if customer != (each.currency, each.customer_id):
-            customer = (each.currency, each.customer_id)
-            own = [d for d in found if (d.currency, d.customer_id) == customer]
-            click.echo(f"  {each.customer_id}  {_signed(sum(d.difference_minor for d in own), each.currency)}")
-        before, after = (format_minor(amount, each.currency) for amount in (each.before_minor, each.after_minor))
-        values = ", ".join(str(value) for value in json.loads(each.dimensions).values())
-        causes = [
-            f"{cause} {_signed(amount, each.currency)}"
-            for cause in CAUSES
-            if (amount := getattr(each, f"{cause}_minor"))
-        ]
-        click.echo(
-            f"    {each.meter}{f' ({values})' if values else ''}{'' if each.kind == 'usage' else f' {each.kind}'}:"
-            f" {before} -> {after}  ({', '.join(causes)})"
-        )
-    if len(found) > LINES_SHOWN:
-        click.echo(f"  … and {len(found) - LINES_SHOWN} more; --csv, --parquet and --html have all of them")
-
-
-def _signed(amount_minor: int, currency: str) -> str:
-    return f"{'+' if amount_minor > 0 else ''}{format_minor(amount_minor, currency)}"

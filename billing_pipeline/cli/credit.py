@@ -14,7 +14,7 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 
 if TYPE_CHECKING:
-    from billing_pipeline.corrections.credit_note_sending import Sent
+    from billing_pipeline.corrections.credit_note_pass import Sent
     from billing_pipeline.corrections.rules.crediting import CreditLine
 
 

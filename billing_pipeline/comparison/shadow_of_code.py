@@ -90,10 +90,10 @@ def shadow_by_code(
             if "error" in header:
                 raise CodeError(f"--code {code}: {header['error']}")
             built = [_line(code, row) for row in rows]
-    said = f"{name}, {header['code_version']}"
+    version = f"{name}, {header['code_version']}"
     if functions:
-        said += f"; run with the database's functions, whose text is another in {', '.join(functions)}"
-    return CodeShadow(Shadow(built, int(header["unpriced_snapshots"])), said)
+        version += f"; run with the database's functions, whose text is another in {', '.join(functions)}"
+    return CodeShadow(Shadow(built, int(header["unpriced_snapshots"])), version)
 
 
 @contextmanager

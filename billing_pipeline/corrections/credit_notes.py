@@ -15,7 +15,8 @@ from billing_pipeline.charging.store import ChargeStore
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.core.signature import Signature
-from billing_pipeline.corrections.credit_note_sending import Sent, send_and_follow
+from billing_pipeline.corrections.credit_note_pass import Sent
+from billing_pipeline.corrections.credit_note_sending import send_and_follow
 from billing_pipeline.corrections.credit_note_store import NewCreditNote, insert_credit_note
 from billing_pipeline.corrections.rules.crediting import (
     BALANCE,

@@ -17,7 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from billing_pipeline.charging.exclusive import exclusive
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import required_author
-from billing_pipeline.corrections.credit_note_sending import Sent, send_pending
+from billing_pipeline.corrections.credit_note_pass import Sent
+from billing_pipeline.corrections.credit_note_sending import send_pending
 from billing_pipeline.corrections.credit_note_store import NewCreditNote, insert_credit_note
 from billing_pipeline.corrections.credit_notes import Creditable, creditable
 from billing_pipeline.corrections.rules.crediting import CreditLine, credit_note_id

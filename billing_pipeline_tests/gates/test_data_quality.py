@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from billing_pipeline.gates import data_quality
-from billing_pipeline.gates.data_quality import GateBrokenError, GateResult, run_gates
+from billing_pipeline.gates import failing_rows
+from billing_pipeline.gates.data_quality import GateResult, run_gates
+from billing_pipeline.gates.expectations import GateBrokenError
 from billing_pipeline.gates.rules.gates import GATES, gates_of
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -198,7 +199,7 @@ def test_more_failing_rows_than_the_operator_can_read_are_counted_and_sampled(cl
     execute(clean, "ALTER TABLE billing.usage_imports DISABLE TRIGGER USER; DELETE FROM billing.usage_imports")
     bill(clean, OCTOBER)
     result = _run(clean, "usage_snapshots")["feed_reaches_period_end"]
-    assert (result.failing_rows, len(result.sample)) == (33, data_quality.SAMPLE_ROWS)
+    assert (result.failing_rows, len(result.sample)) == (33, failing_rows.SAMPLE_ROWS)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +207,7 @@ def test_more_failing_rows_than_the_operator_can_read_are_counted_and_sampled(cl
 )
 def test_a_check_that_cannot_be_evaluated_is_no_pass(clean, monkeypatch, statement):
     monkeypatch.setattr(
-        data_quality, "load_sql", lambda path: statement if "no_invoice_over_cap" in path else load_sql(path)
+        failing_rows, "load_sql", lambda path: statement if "no_invoice_over_cap" in path else load_sql(path)
     )
     with pytest.raises(GateBrokenError, match="check no_invoice_over_cap did not run"):
         _run(clean, "invoices")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from billing_pipeline.books.rules.reconciliation import Books, standing_for
+from billing_pipeline.books.rules.both_books import Books, standing_for
 from billing_pipeline.stripe_gateway.rules.objects import ListedBook, Payment
 
 FINAL = frozenset({"paid", "void", "uncollectible"})

@@ -1,7 +1,7 @@
 """Credit notes: how an amount is taken back, the request to Stripe, and the next step. Pure decisions.
 
 Here: what follows from our row and from what Stripe says. Not here: what an error means (stripe_errors.py), doing it
-(corrections/credit_note_sending.py).
+(corrections/credit_note_pass.py).
 
 States of billing.credit_notes: intended (frozen, nothing is known to exist at Stripe), issued (it exists there),
 refused (Stripe said no: it counts for nothing), parked (a person decides).

@@ -2,7 +2,7 @@
 
 A row a case; whatever is not in the table parks the invoice with its evidence. Here: the meaning. Not here: how the
 SDK raises it (stripe_gateway/calls.py), and what is done about it (charging/steps.py, and
-corrections/credit_note_sending.py).
+corrections/credit_note_pass.py).
 
 Sources: https://docs.stripe.com/error-codes, https://docs.stripe.com/declines/codes,
 https://docs.stripe.com/error-low-level (a 5xx may have taken effect; it is stored under its key and replayed),

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from billing_pipeline.books.rules.reconciliation import Books, OurCharge
+from billing_pipeline.books.rules.both_books import Books, OurCharge
 from billing_pipeline.stripe_gateway.rules.objects import CreditNote, ListedBook, Payment, Refund
 
 OCTOBER = "2026-10-01"

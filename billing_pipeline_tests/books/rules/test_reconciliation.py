@@ -7,15 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_pipeline.books.rules.reconciliation import (
-    AT_STRIPE,
-    Books,
-    Known,
-    OurCharge,
-    compare,
-    ours_of,
-    standing_for,
-)
+from billing_pipeline.books.rules.both_books import Books, Known, OurCharge, standing_for
+from billing_pipeline.books.rules.reconciliation import AT_STRIPE, compare, ours_of
 from billing_pipeline.stripe_gateway.rules.objects import ListedBook, Payment
 from billing_pipeline_tests.books.rules.both_sides import (
     books,
