@@ -46,6 +46,10 @@ versions:
 
 SMALL = {"size": "small", "environment": "production"}
 ASSETS = ("usage_snapshots", "invoice_line_items", "invoices")
+BILLED = (*ASSETS, "billing_periods", "stripe_charges", "invoice_seals")
+"""Tables that a month which is charged never changes again."""
+BESIDE = ("billing_drift", "snapshot_versions", "restated_snapshots", "usage_quarantine")
+"""Tables in which it is said what is known of such a month since."""
 TABLES = ("price_books", "meters", "price_versions", "prices", "billing_periods", "usage_quarantine", *ASSETS)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,9 +12,10 @@ from billing_pipeline.cli.options import JSON
 from billing_pipeline.cli.output import plain, print_json
 
 if TYPE_CHECKING:
-    from billing_pipeline.comparison.explain import Explained
+    from billing_pipeline.comparison.explained import Explained, StoredEvent, StoredSnapshot
 
 EVENTS_SHOWN = 20
+NOT_SHOWN = ("request_body", "broken_seals")
 
 
 @click.command()
@@ -86,50 +88,48 @@ def _print(explained: "Explained", events_max: int) -> None:
     from billing_pipeline.core.money import format_minor
 
     invoice = explained.invoice
-    currency = invoice["currency"]
-    click.echo(f"{invoice['number']}  {invoice['customer_name']} ({invoice['customer_id']})  {invoice['status']}")
+    currency = invoice.currency
+    click.echo(f"{invoice.number}  {invoice.customer_name} ({invoice.customer_id})  {invoice.status}")
     click.echo(
-        f"  {invoice['start_date']} to {invoice['end_date']}, exclusive, in {invoice['timezone']};"
-        f" billed with {invoice['billing_month']:%Y-%m}"
+        f"  {invoice.start_date} to {invoice.end_date}, exclusive, in {invoice.timezone};"
+        f" billed with {invoice.billing_month:%Y-%m}"
     )
-    click.echo(
-        f"  finalised {invoice['finalised_at'].isoformat(timespec='seconds')}, drafted by run {invoice['run_id']}"
-    )
-    of_usage = {(row["meter"], row["dimensions"]): row for row in explained.snapshots}
+    click.echo(f"  finalised {invoice.finalised_at.isoformat(timespec='seconds')}, drafted by run {invoice.run_id}")
+    of_usage = {snapshot.series: snapshot for snapshot in explained.snapshots}
     shown: set[tuple[str, str]] = set()
     for line in explained.lines:
-        click.echo(f"\n{line['line_no']:>3}  {line['description']}  {format_minor(line['amount_minor'], currency)}")
-        if line["kind"] == "adjustment":
+        click.echo(f"\n{line.line_no:>3}  {line.description}  {format_minor(line.amount_minor, currency)}")
+        if line.unit_amount is None or line.exact_amount is None:
             click.echo("     an adjustment: not metered, made by a person or a settlement")
             continue
         click.echo(
-            f"     {plain(line['quantity'])} x {plain(line['unit_amount'])} = {plain(line['exact_amount'])},"
-            f" rounded once to {line['amount_minor']} minor units"
+            f"     {plain(line.quantity)} x {plain(line.unit_amount)} = {plain(line.exact_amount)},"
+            f" rounded once to {line.amount_minor} minor units"
         )
-        if line["price_id"] is not None:
-            click.echo(f"     price: version {line['price_version']}, {line['model']}, {line['price_id']}")
-        click.echo(f"     run {line['run_id']}, code {line['code_version']}")
-        key = (line["meter"], line["dimensions"])
+        if line.price_id is not None:
+            click.echo(f"     price: version {line.price_version}, {line.model}, {line.price_id}")
+        click.echo(f"     run {line.run_id}, code {line.code_version}")
+        key = (line.meter, line.dimensions)
         snapshot = of_usage.get(key)
-        if line["kind"] == "usage" and snapshot is not None:
+        if line.kind == "usage" and snapshot is not None:
             click.echo(
-                f"     usage: {plain(line['usage_quantity'])} {line['meter']}{_dimensions(line['dimensions'])},"
-                f" of which {plain(line['included_quantity'])} included"
+                f"     usage: {plain(line.usage_quantity)} {line.meter}{_dimensions(line.dimensions)},"
+                f" of which {plain(line.included_quantity)} included"
             )
             if key not in shown:
                 shown.add(key)
                 _print_snapshot(snapshot, explained.events.get(key, []), events_max)
-    click.echo(f"\n     total {format_minor(invoice['total_minor'], currency)} = sum of {len(explained.lines)} lines")
-    click.echo(f"     request to Stripe: sha256 {invoice['request_sha256']}")
+    click.echo(f"\n     total {format_minor(invoice.total_minor, currency)} = sum of {len(explained.lines)} lines")
+    click.echo(f"     request to Stripe: sha256 {invoice.request_sha256}")
     for problem in explained.problems:
         click.echo(f"Error: {_name(explained)}: {problem}", err=True)
     if not explained.problems:
         click.echo("     reproduced byte for byte: events, snapshots, lines, total, request and seal agree")
 
 
-def _correction_notes(event: dict[str, Any]) -> list[str]:
-    corrects, corrected_by = event["corrects_event_id"], event["corrected_by"]
-    if corrected_by == event["event_id"]:
+def _correction_notes(event: "StoredEvent") -> list[str]:
+    corrects, corrected_by = event.corrects_event_id, event.corrected_by
+    if corrected_by == event.event_id:
         return [f"removes {corrects}"]
     return [
         f"corrects {corrects}" if corrects else "",
@@ -137,24 +137,24 @@ def _correction_notes(event: dict[str, Any]) -> list[str]:
     ]
 
 
-def _print_snapshot(snapshot: dict[str, Any], events: list[dict[str, Any]], events_max: int) -> None:
+def _print_snapshot(snapshot: "StoredSnapshot", events: "list[StoredEvent]", events_max: int) -> None:
     click.echo(
-        f"     snapshot: version {snapshot['snapshot_version']} as of {snapshot['as_of'].isoformat()},"
-        f" {plain(snapshot['quantity'])} ({snapshot['aggregation']}, {snapshot['basis']}), run {snapshot['run_id']}"
+        f"     snapshot: version {snapshot.snapshot_version} as of {snapshot.as_of.isoformat()},"
+        f" {plain(snapshot.quantity)} ({snapshot.aggregation}, {snapshot.basis}), run {snapshot.run_id}"
     )
-    if snapshot["basis"] == "carried_forward":
+    if snapshot.basis == "carried_forward":
         final = (
-            "final by then, and computed again" if snapshot["source_final"] else "not final by then: not computed again"
+            "final by then, and computed again" if snapshot.source_final else "not final by then: not computed again"
         )
         click.echo(f"     carried forward from the period before, which was {final}")
     for event in events[:events_max]:
         notes = [
-            "before the period" if event["occurred_at"] < snapshot["period_start"] else "",
+            "before the period" if event.occurred_at < snapshot.period_start else "",
             *_correction_notes(event),
         ]
         note = "; ".join(part for part in notes if part)
         click.echo(
-            f"       {event['occurred_at'].isoformat()}  {plain(event['quantity']):>12}  {event['event_id']}"
+            f"       {event.occurred_at.isoformat()}  {plain(event.quantity):>12}  {event.event_id}"
             f"{f'  ({note})' if note else ''}"
         )
     if len(events) > events_max:
@@ -162,7 +162,7 @@ def _print_snapshot(snapshot: dict[str, Any], events: list[dict[str, Any]], even
 
 
 def _name(explained: "Explained") -> str:
-    return str(explained.invoice["number"])
+    return explained.invoice.number
 
 
 def _dimensions(text: str) -> str:
@@ -173,15 +173,15 @@ def _dimensions(text: str) -> str:
 def _shape(explained: "Explained") -> dict[str, Any]:
     """An explanation as JSON has it: each quantity with its events."""
     return {
-        **{name: value for name, value in explained.invoice.items() if name not in ("request_body", "broken_seals")},
-        "lines": [{**line, "dimensions": json.loads(line["dimensions"])} for line in explained.lines],
+        **{name: value for name, value in asdict(explained.invoice).items() if name not in NOT_SHOWN},
+        "lines": [{**asdict(line), "dimensions": json.loads(line.dimensions)} for line in explained.lines],
         "snapshots": [
             {
-                **row,
-                "dimensions": json.loads(row["dimensions"]),
-                "events": explained.events.get((row["meter"], row["dimensions"]), []),
+                **asdict(snapshot),
+                "dimensions": json.loads(snapshot.dimensions),
+                "events": [asdict(event) for event in explained.events.get(snapshot.series, [])],
             }
-            for row in explained.snapshots
+            for snapshot in explained.snapshots
         ],
         "problems": list(explained.problems),
     }

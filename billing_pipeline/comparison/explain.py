@@ -6,16 +6,23 @@ Nothing is written.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import pandas as pd
 import pyarrow as pa
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, RowMapping, text
 
+from billing_pipeline.comparison.explained import (
+    Explained,
+    Series,
+    StoredEvent,
+    StoredInvoice,
+    StoredLine,
+    StoredSnapshot,
+)
 from billing_pipeline.invoicing.invoice_reference import find_final_invoice
 from billing_pipeline.invoicing.rules.charge_request import BilledInvoice, BilledLine, frozen_request
 from billing_pipeline.postgres.sql_files import load_sql
@@ -26,21 +33,10 @@ from billing_pipeline.pricing.rules.rating_frames import LINE_SCHEMA, SNAPSHOT_S
 from billing_pipeline.usage.rules.measuring import Counted, measure
 
 BATCH = 2_000
-Row = dict[str, Any]
 RATED = ("usage", "minimum")
 """Kinds of lines that rating makes; others have no snapshot and no price to be computed from."""
-
-
-@dataclass
-class Explained:
-    """A finalised invoice as it is stored, and in `problems` all that does not fit, in words; empty if all does."""
-
-    invoice: Row
-    lines: list[Row]
-    snapshots: list[Row]
-    events: dict[tuple[str, str], list[Row]]
-    """By meter and dimensions, in order of effect."""
-    problems: list[str] = field(default_factory=list)
+RatedLine = Mapping[str, Any]
+"""A line that rating gives, by the columns of LINE_SCHEMA."""
 
 
 def explain_invoice(warehouse: Warehouse, number_or_id: str) -> Explained:
@@ -77,51 +73,48 @@ def _one_state_of(warehouse: Warehouse) -> Connection:
 
 
 def _explain(connection: Connection, ids: list[UUID]) -> list[Explained]:
-    invoices = _rows(connection, "comparison/explain_invoices.sql", ids)
-    lines, snapshots = (
-        _by_invoice(_rows(connection, f"comparison/explain_{name}.sql", ids)) for name in ("lines", "snapshots")
-    )
-    events: dict[str, dict[tuple[str, str], list[Row]]] = defaultdict(lambda: defaultdict(list))
-    for event in _rows(connection, "comparison/explain_events.sql", ids):
-        events[event["invoice_id"]][event["meter"], event["dimensions"]].append(event)
+    lines = _by_invoice(StoredLine(**row) for row in _rows(connection, "lines", ids))
+    snapshots = _by_invoice(StoredSnapshot(**row) for row in _rows(connection, "snapshots", ids))
+    events: dict[str, dict[Series, list[StoredEvent]]] = defaultdict(lambda: defaultdict(list))
+    for row in _rows(connection, "events", ids):
+        event = StoredEvent(**row)
+        events[event.invoice_id][event.meter, event.dimensions].append(event)
     found = [
-        Explained(row, lines[key], snapshots[key], dict(events[key]))
-        for row in invoices
+        Explained(StoredInvoice(**row), lines[key], snapshots[key], dict(events[key]))
+        for row in _rows(connection, "invoices", ids)
         for key in [str(row["invoice_id"])]
     ]
     rated = _rate_again(connection, found)
     for explained in found:
-        explained.problems += [f"seal broken: {part}" for part in explained.invoice["broken_seals"]]
+        explained.problems += [f"seal broken: {part}" for part in explained.invoice.broken_seals]
         for snapshot in explained.snapshots:
-            explained.problems += _measure_again(snapshot, explained.events)
-        explained.problems += _compare_lines(explained, rated[str(explained.invoice["invoice_id"])])
+            explained.problems += _measure_again(snapshot, explained.events.get(snapshot.series, []))
+        explained.problems += _compare_lines(explained, rated[str(explained.invoice.invoice_id)])
         explained.problems += _request_again(explained)
     return found
 
 
-def _measure_again(snapshot: Row, events: dict[tuple[str, str], list[Row]]) -> list[str]:
-    where = f"snapshot {snapshot['meter']} {snapshot['dimensions']}"
-    start, end = snapshot["period_start"], snapshot["period_end"]
-    of_series = events.get((snapshot["meter"], snapshot["dimensions"]), [])
-    counting = [Counted(e["quantity"], e["occurred_at"]) for e in of_series if e["corrected_by"] is None]
+def _measure_again(snapshot: StoredSnapshot, events: Sequence[StoredEvent]) -> list[str]:
+    where = f"snapshot {snapshot.meter} {snapshot.dimensions}"
+    start, end = snapshot.period_start, snapshot.period_end
+    counting = [Counted(event.quantity, event.occurred_at) for event in events if event.corrected_by is None]
     problems = []
     count = sum(start <= event.occurred_at < end for event in counting)
-    if count != snapshot["event_count"]:
-        problems.append(f"{where}: {count} events count, {snapshot['event_count']} are recorded")
-    if snapshot["basis"] == "carried_forward":
+    if count != snapshot.event_count:
+        problems.append(f"{where}: {count} events count, {snapshot.event_count} are recorded")
+    checked, quantity = False, None
+    source = "its events give"
+    if snapshot.basis == "carried_forward":
         # the quantity of a period that was not final at that time may have changed since: only the seal can be checked
-        checked, quantity, source = snapshot["source_final"], snapshot["source_quantity"], "the period before gives"
-    else:
-        # old rows do not record how they were measured
-        checked, source = snapshot["aggregation"] is not None, "its events give"
-        quantity = measure(counting, snapshot["aggregation"], start, end) if checked else None
-    if checked and quantity != snapshot["quantity"]:
-        given, recorded = (_shown(value) for value in (quantity, snapshot["quantity"]))
-        problems.append(f"{where}: {source} {given}, {recorded} is recorded")
+        checked, quantity, source = snapshot.source_final, snapshot.source_quantity, "the period before gives"
+    elif snapshot.aggregation is not None:  # old rows do not record how they were measured
+        checked, quantity = True, measure(counting, snapshot.aggregation, start, end)
+    if checked and quantity != snapshot.quantity:
+        problems.append(f"{where}: {source} {_shown(quantity)}, {_shown(snapshot.quantity)} is recorded")
     return problems
 
 
-def _rate_again(connection: Connection, found: Sequence[Explained]) -> dict[str, list[Row]]:
+def _rate_again(connection: Connection, found: Sequence[Explained]) -> dict[str, list[RatedLine]]:
     """Lines by invoice, from the snapshots and the price rows that the lines name.
 
     All invoices are rated at once with the prices of all. Where the book changed between two of them that can give
@@ -130,7 +123,7 @@ def _rate_again(connection: Connection, found: Sequence[Explained]) -> dict[str,
     prices = read_prices(connection, "price_id = ANY(:ids)", {"ids": sorted({UUID(p) for p in _price_ids(found)})})
     together = _rate(found, prices)
     for explained in found:
-        key = str(explained.invoice["invoice_id"])
+        key = str(explained.invoice.invoice_id)
         if _compare_lines(explained, together[key]):
             own = prices[prices["price_id"].isin(_price_ids([explained]))]
             together[key] = _rate([explained], own)[key]
@@ -138,28 +131,32 @@ def _rate_again(connection: Connection, found: Sequence[Explained]) -> dict[str,
 
 
 def _price_ids(found: Sequence[Explained]) -> set[str]:
-    return {line["price_id"] for each in found for line in each.lines if line["price_id"] is not None}
+    return {line.price_id for each in found for line in each.lines if line.price_id is not None}
 
 
-def _rate(found: Sequence[Explained], prices: pd.DataFrame) -> dict[str, list[Row]]:
+def _rate(found: Sequence[Explained], prices: pd.DataFrame) -> dict[str, list[RatedLine]]:
     rows = [snapshot for each in found for snapshot in each.snapshots]
     frame = pa.Table.from_pylist(
-        [{name: row[name] for name in SNAPSHOT_SCHEMA.names} for row in rows], schema=SNAPSHOT_SCHEMA
+        [{name: getattr(row, name) for name in SNAPSHOT_SCHEMA.names} for row in rows], schema=SNAPSHOT_SCHEMA
     ).to_pandas(types_mapper=pd.ArrowDtype)
     try:
-        return _by_invoice(pa.Table.from_pandas(rate(frame, prices).lines, preserve_index=False).to_pylist())
+        lines = pa.Table.from_pandas(rate(frame, prices).lines, preserve_index=False).to_pylist()
     except ValueError:  # two rows for one price: the book changed between two invoices
-        return defaultdict(list)
+        lines = []
+    rated: dict[str, list[RatedLine]] = defaultdict(list)
+    for line in lines:
+        rated[line["invoice_id"]].append(line)
+    return rated
 
 
-def _compare_lines(explained: Explained, rated: list[Row]) -> list[str]:
+def _compare_lines(explained: Explained, rated: list[RatedLine]) -> list[str]:
     problems = []
-    stored = [line for line in explained.lines if line["kind"] in RATED]
+    stored = [line for line in explained.lines if line.kind in RATED]
     for line, again in zip(stored, rated, strict=False):
-        wrong = [name for name in LINE_SCHEMA.names if line[name] != again[name]]
+        wrong = [name for name in LINE_SCHEMA.names if getattr(line, name) != again[name]]
         if wrong:
-            said = ", ".join(f"{name} is {line[name]}, expected {again[name]}" for name in wrong)
-            problems.append(f"line {line['line_no']}: {said}")
+            said = ", ".join(f"{name} is {getattr(line, name)}, expected {again[name]}" for name in wrong)
+            problems.append(f"line {line.line_no}: {said}")
     if len(stored) != len(rated):
         problems.append(f"{len(stored)} lines are stored, its snapshots and prices give {len(rated)}")
     return problems
@@ -168,23 +165,23 @@ def _compare_lines(explained: Explained, rated: list[Row]) -> list[str]:
 def _request_again(explained: Explained) -> list[str]:
     invoice = explained.invoice
     problems = []
-    total = sum(line["amount_minor"] for line in explained.lines)
-    if (total, len(explained.lines)) != (invoice["total_minor"], invoice["line_count"]):
+    total = sum(line.amount_minor for line in explained.lines)
+    if (total, len(explained.lines)) != (invoice.total_minor, invoice.line_count):
         problems.append(
-            f"its {len(explained.lines)} lines add up to {total}, the invoice says {invoice['total_minor']}"
-            f" in {invoice['line_count']} lines"
+            f"its {len(explained.lines)} lines add up to {total}, the invoice says {invoice.total_minor}"
+            f" in {invoice.line_count} lines"
         )
         return problems
-    if invoice["request_body"] is None or invoice["period_start"] is None:
+    if invoice.request_body is None or invoice.request_version is None or invoice.period_start is None:
         return [*problems, "its charge intent or period is missing"]
     names = BilledInvoice.__slots__
-    header = BilledInvoice(**{name: invoice[name] for name in names} | {"invoice_id": str(invoice["invoice_id"])})
+    header = BilledInvoice(**{name: getattr(invoice, name) for name in names} | {"invoice_id": str(invoice.invoice_id)})
     body = frozen_request(
         header,
-        [BilledLine(*(line[name] for name in BilledLine.__slots__)) for line in explained.lines],
-        version=invoice["request_version"],
+        [BilledLine(*(getattr(line, name) for name in BilledLine.__slots__)) for line in explained.lines],
+        version=invoice.request_version,
     )
-    if body != bytes(invoice["request_body"]):
+    if body != bytes(invoice.request_body):
         problems.append("the request that these rows give is not, byte for byte, the one that was frozen")
     return problems
 
@@ -195,12 +192,16 @@ def _shown(quantity: Decimal | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _rows(connection: Connection, path: str, ids: Sequence[UUID]) -> list[Row]:
-    return [dict(row) for row in connection.execute(text(load_sql(path)), {"ids": list(ids)}).mappings()]
+def _rows(connection: Connection, what: str, ids: Sequence[UUID]) -> list[RowMapping]:
+    query = text(load_sql(f"comparison/explain_{what}.sql"))
+    return list(connection.execute(query, {"ids": list(ids)}).mappings())
 
 
-def _by_invoice(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    grouped: dict[str, list[Row]] = defaultdict(list)
+_OfInvoice = TypeVar("_OfInvoice", StoredLine, StoredSnapshot)
+
+
+def _by_invoice(rows: Iterable[_OfInvoice]) -> dict[str, list[_OfInvoice]]:
+    grouped: dict[str, list[_OfInvoice]] = defaultdict(list)
     for row in rows:
-        grouped[row["invoice_id"]].append(row)
+        grouped[row.invoice_id].append(row)
     return grouped

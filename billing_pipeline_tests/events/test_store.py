@@ -18,23 +18,10 @@ from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import EventKey
 from billing_pipeline_tests.postgres.invariants.sessions import two_sessions
+from billing_pipeline_tests.web.receiver.receiving import event_body
 
 OLD, NEW = EventKey("2026a", b"a" * 32), EventKey("2026b", b"b" * 32)
 CIPHER = EventCipher([OLD])
-
-
-def body(event_id: str = "evt_1", **over: Any) -> bytes:
-    event = {
-        "id": event_id,
-        "object": "event",
-        "api_version": "2026-10-28.endive",
-        "created": 1_790_000_000,
-        "type": "invoice.paid",
-        "livemode": False,
-        "pending_webhooks": 1,
-        "data": {"object": {"id": "in_1", "object": "invoice", "total": 500}},
-    }
-    return json.dumps(event | over).encode()
 
 
 @pytest.fixture
@@ -54,20 +41,20 @@ def one(connection: psycopg.Connection[Any], query: str) -> Any:
 
 
 def test_an_event_is_stored_once_with_its_columns_in_the_clear_and_its_work(connection):
-    assert store(connection, body()) == "stored"
-    assert store(connection, body()) == "known"
+    assert store(connection, event_body()) == "stored"
+    assert store(connection, event_body()) == "known"
     row = connection.execute(
         "SELECT event_id, type, object_id, created, livemode, account, api_version, source, key_id"
         " FROM billing.stripe_events"
     ).fetchall()
     created = datetime.fromtimestamp(1_790_000_000, UTC)
-    assert row == [("evt_1", "invoice.paid", "in_1", created, False, None, "2026-10-28.endive", "webhook", "2026a")]
+    assert row == [("evt_1", "invoice.paid", "in_evt_1", created, False, None, "2026-10-28.endive", "webhook", "2026a")]
     work = connection.execute("SELECT event_id, state, attempts, replays FROM billing.stripe_event_work").fetchall()
     assert work == [("evt_1", "pending", 0, 0)]
 
 
 def test_the_body_comes_back_byte_for_byte_and_is_not_there_in_the_clear(connection):
-    content = b" " + body() + b"\n"
+    content = b" " + event_body() + b"\n"
     store(connection, content)
     assert read_body(connection, "evt_1", CIPHER) == content
     stored = one(connection, "SELECT body FROM billing.stripe_events")
@@ -75,11 +62,11 @@ def test_the_body_comes_back_byte_for_byte_and_is_not_there_in_the_clear(connect
 
 
 def test_after_a_rotation_the_old_key_still_opens_and_the_new_one_writes(connection):
-    store(connection, body("evt_old"))
+    store(connection, event_body("evt_old"))
     rotated = EventCipher([NEW, OLD])
-    store_event(connection, parse_event(body("evt_new")), "webhook", rotated)
-    assert read_body(connection, "evt_old", rotated) == body("evt_old")
-    assert read_body(connection, "evt_new", rotated) == body("evt_new")
+    store_event(connection, parse_event(event_body("evt_new")), "webhook", rotated)
+    assert read_body(connection, "evt_old", rotated) == event_body("evt_old")
+    assert read_body(connection, "evt_new", rotated) == event_body("evt_new")
     with pytest.raises(EventCipherError, match="encrypted with key '2026b'"):
         read_body(connection, "evt_new", CIPHER)
 
@@ -105,16 +92,16 @@ def test_an_event_that_is_not_stored_is_named(connection):
 @pytest.mark.parametrize(
     "again",
     [
-        pytest.param(body(pending_webhooks=0), id="the count of open deliveries moves"),
-        pytest.param(json.dumps(json.loads(body()), indent=2, sort_keys=True).encode(), id="spaced otherwise"),
+        pytest.param(event_body(pending_webhooks=0), id="the count of open deliveries moves"),
+        pytest.param(json.dumps(json.loads(event_body()), indent=2, sort_keys=True).encode(), id="spaced otherwise"),
         pytest.param(
-            body(api_version="2025-01-01.acacia", data={"object": {"id": "in_1", "paid": True}}),
+            event_body(api_version="2025-01-01.acacia", data={"object": {"id": "in_evt_1", "paid": True}}),
             id="written in another API version",
         ),
     ],
 )
 def test_the_same_event_in_other_bytes_is_no_conflict(connection, again):
-    store(connection, body())
+    store(connection, event_body())
     assert store(connection, again, "sweep") == "known"
     assert one(connection, "SELECT count(*) FROM billing.stripe_event_conflicts") == 0
 
@@ -122,7 +109,7 @@ def test_the_same_event_in_other_bytes_is_no_conflict(connection, again):
 @pytest.mark.parametrize(
     "over",
     [
-        {"data": {"object": {"id": "in_1", "object": "invoice", "total": 501}}},
+        {"data": {"object": {"id": "in_evt_1", "object": "invoice", "total": 501}}},
         {"type": "invoice.voided"},
         {"livemode": True},
         {"account": "acct_1"},
@@ -131,18 +118,18 @@ def test_the_same_event_in_other_bytes_is_no_conflict(connection, again):
     ],
 )
 def test_the_same_id_with_other_content_is_kept_aside_once_and_the_first_stays(connection, over):
-    store(connection, body())
-    assert store(connection, body(**over)) == "conflict"
-    assert store(connection, body(**over)) == "known"
-    assert read_body(connection, "evt_1", CIPHER) == body()
+    store(connection, event_body())
+    assert store(connection, event_body(**over)) == "conflict"
+    assert store(connection, event_body(**over)) == "known"
+    assert read_body(connection, "evt_1", CIPHER) == event_body()
     aside = connection.execute("SELECT event_id, body, key_id FROM billing.stripe_event_conflicts").fetchall()
     assert len(aside) == 1
-    assert CIPHER.decrypt("evt_1", aside[0][2], aside[0][1]) == body(**over)
+    assert CIPHER.decrypt("evt_1", aside[0][2], aside[0][1]) == event_body(**over)
 
 
 def test_two_at_once_with_other_content_are_one_event_and_one_conflict(warehouse):
     def storing(total: int) -> Any:
-        content = body(data={"object": {"id": "in_1", "total": total}})
+        content = event_body(data={"object": {"id": "in_evt_1", "total": total}})
         return lambda db: store(raw(db), content)
 
     with two_sessions(warehouse) as (first, second):
@@ -157,8 +144,8 @@ def test_two_at_once_with_other_content_are_one_event_and_one_conflict(warehouse
 
 def test_if_the_first_of_two_is_lost_the_second_is_stored(warehouse):
     with two_sessions(warehouse) as (first, second):
-        assert first.do(lambda db: store(raw(db), body())) == "stored"
-        waiting = second.waits(lambda db: store(raw(db), body()))
+        assert first.do(lambda db: store(raw(db), event_body())) == "stored"
+        waiting = second.waits(lambda db: store(raw(db), event_body()))
         first.rollback()
         assert waiting.result(20) == "stored"
         second.commit()
@@ -172,9 +159,9 @@ def as_receiver(connection: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
 
 
 def test_the_receivers_role_can_store_all_three_ways(as_receiver):
-    assert store(as_receiver, body()) == "stored"
-    assert store(as_receiver, body()) == "known"
-    assert store(as_receiver, body(livemode=True)) == "conflict"
+    assert store(as_receiver, event_body()) == "stored"
+    assert store(as_receiver, event_body()) == "known"
+    assert store(as_receiver, event_body(livemode=True)) == "conflict"
     as_receiver.execute("RESET ROLE")
     assert one(as_receiver, "SELECT count(*) FROM billing.stripe_event_work") == 1
 
@@ -219,7 +206,7 @@ def test_the_receivers_role_has_insert_on_the_three_event_tables_and_no_other_ri
     ],
 )
 def test_the_receivers_role_is_refused_everything_else(as_receiver, statement):
-    store(as_receiver, body())
+    store(as_receiver, event_body())
     with pytest.raises(errors.InsufficientPrivilege):
         as_receiver.execute(statement)
 
@@ -229,7 +216,7 @@ def test_a_role_of_another_name_gets_the_same_rights(connection):
     try:
         connection.execute("SELECT billing.grant_receiver('own_receiver')")
         connection.execute("SET ROLE own_receiver")
-        assert store(connection, body()) == "stored"
+        assert store(connection, event_body()) == "stored"
     finally:
         connection.execute("RESET ROLE")
         connection.execute("DROP OWNED BY own_receiver")

@@ -13,6 +13,6 @@ def check_explained(warehouse: Warehouse) -> Check:
     count, started = 0, time.monotonic()
     for explained in explain_all(warehouse):
         count += 1
-        problems += [f"{explained.invoice['number']}: {problem}" for problem in explained.problems]
+        problems += [f"{explained.invoice.number}: {problem}" for problem in explained.problems]
     statement = "every invoice comes out of the stored rows again, byte for byte"
     return Check(statement, f"{count:,} invoices in {time.monotonic() - started:.1f} s", tuple(problems))

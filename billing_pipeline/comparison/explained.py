@@ -1,0 +1,130 @@
+"""A finalised invoice as it is stored, with all that its figures were computed from. The rows of sql/comparison."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+Series = tuple[str, str]
+"""Meter and dimensions, these as the text that the database has."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInvoice:
+    """An invoice with what its customer, period, charge and seal say; None where one of them is missing.
+
+    `start_date` to `end_date`, exclusive, in `timezone`. `broken_seals`: the parts that are not as they were sealed.
+    """
+
+    invoice_id: UUID
+    number: str
+    invoice_number: int
+    customer_id: str
+    customer_name: str | None
+    billing_month: date
+    revision: int
+    currency: str
+    total_minor: int
+    line_count: int
+    status: str
+    finalised_at: datetime
+    run_id: str
+    period_start: datetime | None
+    period_end: datetime | None
+    start_date: date | None
+    end_date: date | None
+    timezone: str | None
+    request_body: bytes | None
+    request_version: int | None
+    request_sha256: str | None
+    broken_seals: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLine:
+    """A line item with the terms of its price, or an adjustment, which has no price, no run and no exact amount."""
+
+    invoice_id: str
+    line_no: int
+    customer_id: str
+    meter: str
+    dimensions: str
+    kind: str
+    description: str
+    usage_quantity: Decimal
+    included_quantity: Decimal
+    quantity: Decimal
+    unit_amount: Decimal | None
+    exact_amount: Decimal | None
+    currency: str
+    amount_minor: int
+    price_id: str | None
+    price_version: str | None
+    basis: str
+    snapshot_version: int | None
+    code_version: str | None
+    run_id: str | None
+    model: str | None
+    tier_no: int | None
+    tier_from: Decimal | None
+    tier_up_to: Decimal | None
+    package_size: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSnapshot:
+    """A quantity that the invoice was billed from.
+
+    `source_final` and `source_quantity`: whether the period that it was carried forward from was final by `as_of`,
+    and what that period's snapshot says now.
+    """
+
+    invoice_id: str
+    customer_id: str
+    meter: str
+    dimensions: str
+    snapshot_version: int
+    quantity: Decimal
+    event_count: int
+    as_of: datetime
+    basis: str
+    aggregation: str | None
+    run_id: str
+    period_start: datetime
+    period_end: datetime
+    currency: str
+    start_date: date
+    source_final: bool
+    source_quantity: Decimal | None
+
+    @property
+    def series(self) -> Series:
+        """What it measures."""
+        return self.meter, self.dimensions
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event behind a snapshot; one that `corrected_by` names does not count."""
+
+    invoice_id: str
+    meter: str
+    dimensions: str
+    event_id: str
+    quantity: Decimal
+    occurred_at: datetime
+    received_at: datetime
+    corrects_event_id: str | None
+    corrected_by: str | None
+
+
+@dataclass
+class Explained:
+    """A finalised invoice as it is stored, and in `problems` all that does not fit, in words; empty if all does."""
+
+    invoice: StoredInvoice
+    lines: list[StoredLine]
+    snapshots: list[StoredSnapshot]
+    events: dict[Series, list[StoredEvent]]
+    """By what they are counted for, in order of effect."""
+    problems: list[str] = field(default_factory=list)
