@@ -83,7 +83,10 @@ def event_of_ann(event_id: str, meter: str, quantity: int | str, occurred_at: st
     return Event(event_id, more.pop("customer_id", "ann"), meter, quantity, at(occurred_at), **more)
 
 
-def add_customer(warehouse: Warehouse, customer_id: str, **values: object) -> None:
+def add_customer(
+    warehouse: Warehouse, customer_id: str, *, starts_on: date | None = date(2000, 1, 1), **values: object
+) -> None:
+    """A customer whose contract starts on that day; None: nobody said when."""
     row = {
         "customer_id": customer_id,
         "name": f"Customer {customer_id}",
@@ -100,6 +103,23 @@ def add_customer(warehouse: Warehouse, customer_id: str, **values: object) -> No
         connection.execute(
             text(f"INSERT INTO billing.customers ({names}) VALUES ({', '.join(f':{name}' for name in row)})"), row
         )
+    if starts_on is not None:
+        add_terms(warehouse, customer_id, starts_on)
+
+
+def add_terms(
+    warehouse: Warehouse, customer_id: str, effective_on: date | None, state: str = "active", plan: str | None = None
+) -> None:
+    """What holds for the customer from that day on, written by plain SQL."""
+    execute(
+        warehouse,
+        "INSERT INTO billing.contract_terms (customer_id, effective_on, state, plan, author, reason)"
+        " VALUES (:customer_id, :effective_on, :state, :plan, 'test', 'as agreed')",
+        customer_id=customer_id,
+        effective_on=effective_on,
+        state=state,
+        plan=plan,
+    )
 
 
 def change_customer(warehouse: Warehouse, customer_id: str, **values: object) -> None:

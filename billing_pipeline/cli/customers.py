@@ -1,20 +1,23 @@
 """`billing customers`: who is billed, and all that happened to one of them."""
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import click
 
 from billing_pipeline.cli.common import open_database
 from billing_pipeline.cli.groups import Group
-from billing_pipeline.cli.options import JSON, LIMIT
+from billing_pipeline.cli.options import JSON, LIMIT, signed
 from billing_pipeline.cli.output import facts, print_json, print_rows
+from billing_pipeline.core.signature import Signature
 
 KIND = click.Choice(["customer", "period", "invoice", "payment", "correction", "hold", "audit"])
 
 
 @click.group(cls=Group)
 def customers() -> None:
-    """Look at customers and their time line."""
+    """Look at customers and their time line; start, change and end their contracts."""
 
 
 @customers.command(name="list")
@@ -44,14 +47,90 @@ def list_command(status: str | None, search: str | None, limit: int, as_json: bo
 def show(customer: str, kinds: tuple[str, ...], as_json: bool) -> None:
     """Show CUSTOMER, an id, and all that happened: periods, invoices, payments, corrections, holds, audit entries."""
     from billing_pipeline.books.customer_timeline import customer_timeline
+    from billing_pipeline.customers.contracts import contracts_of
 
-    told = customer_timeline(open_database(), customer, kinds)
+    warehouse = open_database()
+    told = customer_timeline(warehouse, customer, kinds)
+    contracts = contracts_of(warehouse, customer)
     if as_json:
-        print_json({**told.customer, "timeline": told.entries})
+        print_json({**told.customer, "contracts": contracts, "timeline": told.entries})
         return
     facts([(name, "" if value is None else _fact(value)) for name, value in told.customer.items()])
+    _show_contracts(customer, contracts)
     click.echo("")
     print_rows("timeline", told.entries, as_json=False, empty="nothing happened yet", columns=_COLUMNS)
+
+
+def _on(command: Callable[..., Any]) -> Callable[..., Any]:
+    option = click.option(
+        "--on", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The day in the customer's zone: 2026-10-20."
+    )
+    return click.argument("customer")(option(signed(command)))
+
+
+@customers.command()
+@_on
+@click.option("--plan", help="Plan of the price book; without it the plan stays as it is.")
+def start(customer: str, on: datetime, plan: str | None, signature: Signature) -> None:
+    """Bill CUSTOMER from this day on; a contract that runs, or comes next, starts on it instead."""
+    from billing_pipeline.customers.contracts import start_contract
+
+    _show_contracts(customer, start_contract(open_database(), customer, on.date(), signature, plan=plan))
+
+
+@customers.command()
+@_on
+def end(customer: str, on: datetime, signature: Signature) -> None:
+    """Make this the last day that CUSTOMER is billed for."""
+    from billing_pipeline.customers.contracts import end_contract
+
+    _show_contracts(customer, end_contract(open_database(), customer, on.date(), signature))
+
+
+@customers.command()
+@_on
+@click.option("--to", "plan", help="Plan of the price book; without it the prices that hold for all.")
+def plan(customer: str, on: datetime, plan: str | None, signature: Signature) -> None:
+    """Change the plan of CUSTOMER from this day on; the last change of a day holds."""
+    from billing_pipeline.customers.contracts import change_plan
+
+    _show_contracts(customer, change_plan(open_database(), customer, on.date(), plan, signature))
+
+
+@customers.command()
+@_on
+def pause(customer: str, on: datetime, signature: Signature) -> None:
+    """Bill CUSTOMER nothing from this day on, until resumed."""
+    from billing_pipeline.customers.contracts import pause_contract
+
+    _show_contracts(customer, pause_contract(open_database(), customer, on.date(), signature))
+
+
+@customers.command()
+@_on
+def resume(customer: str, on: datetime, signature: Signature) -> None:
+    """Bill CUSTOMER again from this day on, on the plan of before."""
+    from billing_pipeline.customers.contracts import resume_contract
+
+    _show_contracts(customer, resume_contract(open_database(), customer, on.date(), signature))
+
+
+@customers.command()
+@_on
+def withdraw(customer: str, on: datetime, signature: Signature) -> None:
+    """Take back what was to hold for CUSTOMER from exactly this day on."""
+    from billing_pipeline.customers.contracts import withdraw_change
+
+    _show_contracts(customer, withdraw_change(open_database(), customer, on.date(), signature))
+
+
+def _show_contracts(customer: str, rows: list[dict[str, Any]]) -> None:
+    click.echo(f"customer {customer} is billed:" if rows else f"customer {customer} is not billed")
+    for row in rows:
+        until = "on" if row["ends_on"] is None else f"to {row['ends_on']}"
+        plan = "" if row["plan"] is None else f", plan {row['plan']}"
+        inferred = " (nobody said when it starts)" if row["start_inferred"] else ""
+        click.echo(f"  from {row['starts_on']} {until}{plan}{inferred}")
 
 
 _COLUMNS = ("occurred_at", "kind", "what", "invoice", "amount_minor", "actor", "reason")

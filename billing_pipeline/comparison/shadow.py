@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 
 from billing_pipeline.comparison.rules.month_diff import MonthLine, Terms
 from billing_pipeline.core.errors import UserError
-from billing_pipeline.invoicing.billing_periods import bridging_months, make_calendar
+from billing_pipeline.invoicing.billing_periods import bridging_months, make_parts, read_contracts
 from billing_pipeline.invoicing.rated_lines import rated_lines
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -121,9 +121,12 @@ def _scratch(warehouse: Warehouse) -> Iterator[Connection]:
 
 def _lay_out(connection: Connection, month: date, now: datetime) -> None:
     """Create the scratch tables, and pg_temp.laid with the periods that a run would lay out."""
+    read_contracts(connection)
     bridges = bridging_months(connection, month)
-    make_calendar(connection, [*bridges, month])
-    connection.execute(text("CREATE TEMP TABLE relaid (period_id uuid) ON COMMIT DROP"))
+    make_parts(connection, [*bridges, month])
+    connection.execute(
+        text("CREATE TEMP TABLE relaid (period_id uuid, customer_id text, period_start timestamptz) ON COMMIT DROP")
+    )
     wanted = load_sql("invoicing/billing_periods.sql")
     for bridge in bridges:
         parameters = {"month": bridge, "target": month, "now": now, "bridging": True}
@@ -186,7 +189,7 @@ _TERMS = f"SELECT price_id::text AS price_id, tier_no, {', '.join(_DECISIVE)} FR
 _TABLES = """
 CREATE TEMP TABLE measured_periods (
     period_id uuid, customer_id text, currency text, period_start timestamptz, period_end timestamptz,
-    previous_end timestamptz, start_date date, may_carry boolean
+    previous_end timestamptz, start_date date, end_date date, full_days integer, plan text, may_carry boolean
 );
 CREATE TEMP TABLE measured_meters (currency text, meter text, aggregation text, dimensions text[]);
 CREATE TEMP TABLE measured AS SELECT

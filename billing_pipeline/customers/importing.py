@@ -5,34 +5,32 @@ imports/rules/fields.py).
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, text
 
-from billing_pipeline.customers.rules.fields import CUSTOMER_FIELDS, DATE
+from billing_pipeline.core.signature import Signature
+from billing_pipeline.customers import contracts
+from billing_pipeline.customers.rules import contract_terms as rules
+from billing_pipeline.customers.rules.fields import CONTRACT_FIELDS, CUSTOMER_FIELDS, DATE, KEPT_FIELDS
 from billing_pipeline.imports.files import BATCH_ROWS, ImportFile
 from billing_pipeline.imports.problems import PROBLEMS_SHOWN
 from billing_pipeline.postgres.arrow_copy import copy_arrow_in
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
-_STAGE = """
+_TYPES = {"cycle_anchor": "date", "starts_on": "date", "ends_on": "date", "payment_terms_days": "integer"}
+_STAGE = f"""
 CREATE TEMP TABLE staged_customers (
-    line bigint NOT NULL, customer_id text NOT NULL, name text NOT NULL, email text NOT NULL,
-    currency text NOT NULL, timezone text NOT NULL, billing_cycle text NOT NULL,
-    cycle_anchor date, stripe_customer_id text
+    line bigint NOT NULL, {", ".join(f"{field.name} {_TYPES.get(field.name, 'text')}" for field in CUSTOMER_FIELDS)}
 ) ON COMMIT DROP
 """
-
-
-_INSERT = """
-INSERT INTO billing.customers
-(customer_id, name, email, currency, timezone, billing_cycle, cycle_anchor, stripe_customer_id)
-SELECT customer_id, name, email, currency, timezone, billing_cycle, cycle_anchor, stripe_customer_id
-FROM pg_temp.staged_customers AS s
-WHERE NOT EXISTS (SELECT FROM billing.customers AS c WHERE c.customer_id = s.customer_id)
+_ANCHOR = """
+UPDATE pg_temp.staged_customers SET cycle_anchor = starts_on
+WHERE cycle_anchor IS NULL AND billing_cycle <> 'calendar_month'
 """
 
 
@@ -51,7 +49,8 @@ def import_customers(
 ) -> CustomerImport:
     """Insert the file's new customers and bring the known ones up to date; customers not in the file stay.
 
-    A change of a known customer is written to the audit log. `status` is not the file's business.
+    A change of a known customer is written to the audit log; blank optional columns keep what is stored, a new plan
+    holds from today on, or from the start that comes with it. `status` is not the file's business.
 
     Args:
         warehouse: the billing database.
@@ -67,19 +66,46 @@ def import_customers(
         connection.execute(text(_STAGE))
         columns = ["line", *(field.name for field in CUSTOMER_FIELDS)]
         copy_arrow_in(connection, "pg_temp.staged_customers", columns, map(_blanks_as_nulls, file.tables()))
+        connection.execute(text(_ANCHOR))
         connection.execute(text("ANALYZE pg_temp.staged_customers"))
         # Nobody else writes customers between the comparison and the writing: a charge may just store a Stripe id.
         connection.execute(text("LOCK TABLE billing.customers IN SHARE ROW EXCLUSIVE MODE"))
         _add_problems(connection, file)
         file.problems.raise_if_any()
         changes = {"actor": actor, "reason": f"import of {file.name}"}
-        updated = connection.execute(text(load_sql("customers/import_update.sql")), changes).rowcount
-        inserted = connection.execute(text(_INSERT)).rowcount
+        changed = connection.execute(text(load_sql("customers/import_update.sql")), changes).scalars().all()
+        recontracted = _change_contracts(connection, Signature(actor, changes["reason"]))
+        inserted = connection.execute(text(load_sql("customers/import_insert.sql")), changes).scalar_one()
+        updated = len({*changed, *recontracted})
     return CustomerImport(file.row_count, inserted, updated, file.row_count - inserted - updated)
 
 
+def _change_contracts(connection: Connection, signature: Signature) -> list[str]:
+    """Make the contracts of known customers say what the file says; returns whose changed."""
+    rows = connection.execute(text(load_sql("customers/import_contracts.sql"))).all()
+    for row in rows:
+        starts_on, ends_on, plan = row.starts_on, row.ends_on, row.plan
+        if starts_on is not None:
+            contracts.apply(
+                connection,
+                row.customer_id,
+                "start",
+                starts_on,
+                signature,
+                partial(rules.start, on=starts_on, plan=plan),
+            )
+        elif plan is not None:
+            on = max(row.today, row.runs_from or row.today)
+            contracts.apply(
+                connection, row.customer_id, "plan", on, signature, partial(rules.change_plan, on=on, plan=plan)
+            )
+        if ends_on is not None:
+            contracts.apply(connection, row.customer_id, "end", ends_on, signature, partial(rules.end, on=ends_on))
+    return [row.customer_id for row in rows]
+
+
 def _blanks_as_nulls(table: pa.Table) -> pa.Table:
-    for name in ("cycle_anchor", "stripe_customer_id"):
+    for name in ("cycle_anchor", *CONTRACT_FIELDS, *KEPT_FIELDS):
         column = table[name]
         nulled = pc.if_else(pc.equal(column, pa.scalar("")), pa.scalar(None, pa.string()), column)
         table = table.set_column(table.schema.get_field_index(name), name, nulled)

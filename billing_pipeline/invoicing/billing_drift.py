@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from billing_pipeline.invoicing.invoice_line_items import quarantine_unpriced
 from billing_pipeline.invoicing.rated_lines import LINE_COLUMNS, rated_lines
+from billing_pipeline.invoicing.recut_periods import rate_parts, recut
 from billing_pipeline.postgres.arrow_copy import copy_arrow_in
 from billing_pipeline.postgres.asset_months import Built, count_rows, owned_month, record_build, version_of
 from billing_pipeline.postgres.connections import joined_in_bulk
@@ -52,7 +53,11 @@ def build(warehouse: Warehouse, month: date, run_id: str) -> BuiltDrift:
                 snapshots = load_sql("invoicing/billing_drift_input.sql")
                 with closing(rated_lines(reader, snapshots, scope, prices_in_use(reader), unpriced)) as lines:
                     copy_arrow_in(connection, "pg_temp.current_lines", LINE_COLUMNS, lines)
+                if recut(connection, month):
+                    rate_parts(connection, scope, month, prices_in_use(reader), unpriced)
             connection.execute(text("ANALYZE pg_temp.current_lines"))
+        else:
+            connection.execute(text("CREATE TEMP TABLE recut (period_id uuid) ON COMMIT DROP"))
         change = replace_rows(
             connection,
             "billing.billing_drift",

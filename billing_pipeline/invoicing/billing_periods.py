@@ -9,8 +9,9 @@ import pyarrow as pa
 from sqlalchemy import Connection, text
 
 from billing_pipeline.core.months import month_after, month_before
+from billing_pipeline.core.timezones import start_of_day
 from billing_pipeline.customers.rules.billing_cycle import parse_cycle
-from billing_pipeline.invoicing.rules.periods import periods_billed_in
+from billing_pipeline.invoicing.rules.periods import periods_touching
 from billing_pipeline.postgres.arrow_copy import copy_arrow_in
 from billing_pipeline.postgres.asset_months import owned_month, record_build
 from billing_pipeline.postgres.locks import lock_billing_periods
@@ -37,8 +38,9 @@ def build(warehouse: Warehouse, month: date, run_id: str, now: datetime) -> Laid
     with owned_month(warehouse, month) as connection:
         # another month's build may fill in periods of this one, and a customer's periods are chained across months
         lock_billing_periods(connection)
+        read_contracts(connection)
         bridges = bridging_months(connection, month)
-        make_calendar(connection, [*bridges, month])
+        make_parts(connection, [*bridges, month])
         deleted = _drop_outdated(connection, month, now)
         inserted = 0
         for bridged in bridges:
@@ -52,8 +54,18 @@ def build(warehouse: Warehouse, month: date, run_id: str, now: datetime) -> Laid
     return LaidPeriods(int(row_count), inserted, deleted, int(not_ended))
 
 
+def read_contracts(connection: Connection) -> None:
+    """Copy billing.contracts, as they are now, into pg_temp.contracts_now."""
+    connection.execute(text("CREATE TEMP TABLE contracts_now ON COMMIT DROP AS SELECT * FROM billing.contracts"))
+    connection.execute(text("CREATE INDEX ON pg_temp.contracts_now (customer_id)"))
+    connection.execute(text("ANALYZE pg_temp.contracts_now"))
+
+
 def bridging_months(connection: Connection, month: date) -> list[date]:
-    """Months between this one and those of customers whose chain does not reach it, nearest to the chain first."""
+    """Months between this one and those of customers whose chain does not reach it, nearest to the chain first.
+
+    A chain that a contract ended reaches as far as it should. Reads pg_temp.contracts_now.
+    """
     chains = connection.execute(text(load_sql("invoicing/period_chains.sql")), {"month": month}).one()
     forward, backward = [], []
     if chains.behind is not None:
@@ -69,58 +81,86 @@ def bridging_months(connection: Connection, month: date) -> list[date]:
     return forward + backward
 
 
-def make_calendar(connection: Connection, months: Iterable[date]) -> None:
-    """Write the periods that each zone and cycle of a customer has in these months into pg_temp.calendar."""
+def make_parts(connection: Connection, months: Iterable[date]) -> None:
+    """Write what is billed in these months by the contracts of now into pg_temp.contract_parts.
+
+    A part is a period of the customer's cycle, or as much of one as lies within one stretch of its contract
+    (sql/invoicing/contract_parts.sql has the columns).
+    """
+    wanted = sorted(set(months))
     kinds = connection.execute(
         text("SELECT DISTINCT timezone, billing_cycle, cycle_anchor FROM billing.customers ORDER BY 1, 2, 3")
     ).all()
     rows: list[dict[str, Any]] = []
     for kind in kinds:
         cycle = parse_cycle(kind.billing_cycle, kind.cycle_anchor)
+        periods = {period for month in wanted for period in periods_touching(month, kind.timezone, cycle)}
         rows.extend(
             {
                 "timezone": kind.timezone,
                 "billing_cycle": kind.billing_cycle,
                 "cycle_anchor": kind.cycle_anchor,
-                "billing_month": period.billing_month,
                 "period_start": period.start,
                 "period_end": period.end,
                 "start_date": period.start_date,
                 "end_date": period.end_date,
+                "full_days": cycle.full_days(period.start_date, period.end_date),
             }
-            for month in months
-            for period in periods_billed_in(month, kind.timezone, cycle)
+            for period in sorted(periods, key=lambda period: period.start)
         )
+    _fill(connection, "calendar", _CALENDAR, rows)
+    fill_days(connection, connection.execute(text(_CUTS)).all())
     connection.execute(
-        text(
-            """
-            CREATE TEMP TABLE calendar (
-                timezone text, billing_cycle text, cycle_anchor date, billing_month date,
-                period_start timestamptz, period_end timestamptz, start_date date, end_date date
-            ) ON COMMIT DROP
-            """
-        )
+        text(f"CREATE TEMP TABLE contract_parts ON COMMIT DROP AS {load_sql('invoicing/contract_parts.sql')}"),
+        {"months": wanted},
     )
-    names = [field.name for field in _CALENDAR]
-    copy_arrow_in(connection, "pg_temp.calendar", names, [pa.Table.from_pylist(rows, schema=_CALENDAR)])
-    connection.execute(text("ANALYZE pg_temp.calendar"))
+    connection.execute(text("ANALYZE pg_temp.contract_parts"))
 
 
+def fill_days(connection: Connection, cuts: Iterable[Any]) -> None:
+    """Write the first instants of days, rows of `timezone` and `day`, into pg_temp.contract_days."""
+    days = [{"timezone": cut.timezone, "day": cut.day, "instant": start_of_day(cut.day, cut.timezone)} for cut in cuts]
+    _fill(connection, "contract_days", _DAYS, days)
+
+
+def _fill(connection: Connection, table: str, schema: pa.Schema, rows: list[dict[str, Any]]) -> None:
+    columns = ", ".join(f"{field.name} {_TYPES[str(field.type)]}" for field in schema)
+    connection.execute(text(f"CREATE TEMP TABLE {table} ({columns}) ON COMMIT DROP"))
+    names = [field.name for field in schema]
+    copy_arrow_in(connection, f"pg_temp.{table}", names, [pa.Table.from_pylist(rows, schema=schema)])
+    connection.execute(text(f"ANALYZE pg_temp.{table}"))
+
+
+_INSTANT = pa.timestamp("us", "UTC")
+_TYPES = {"string": "text", "date32[day]": "date", "int64": "integer", str(_INSTANT): "timestamptz"}
 _FIELDS: list[tuple[str, pa.DataType]] = [
     ("timezone", pa.string()),
     ("billing_cycle", pa.string()),
     ("cycle_anchor", pa.date32()),
-    ("billing_month", pa.date32()),
-    ("period_start", pa.timestamp("us", "UTC")),
-    ("period_end", pa.timestamp("us", "UTC")),
+    ("period_start", _INSTANT),
+    ("period_end", _INSTANT),
     ("start_date", pa.date32()),
     ("end_date", pa.date32()),
+    ("full_days", pa.int64()),
 ]
 _CALENDAR = pa.schema(_FIELDS)
+_DAY_FIELDS: list[tuple[str, pa.DataType]] = [("timezone", pa.string()), ("day", pa.date32()), ("instant", _INSTANT)]
+_DAYS = pa.schema(_DAY_FIELDS)
+_CUTS = """
+SELECT DISTINCT c.timezone, d.day
+FROM pg_temp.contracts_now AS k
+JOIN billing.customers AS c USING (customer_id)
+CROSS JOIN LATERAL (VALUES (k.starts_on), (k.ends_on + 1)) AS d (day)
+WHERE d.day > (SELECT min(start_date) FROM pg_temp.calendar) AND d.day < (SELECT max(end_date) FROM pg_temp.calendar)
+"""
 
 
 def _drop_outdated(connection: Connection, month: date, now: datetime) -> int:
-    """Remove the month's periods whose customer has another zone, cycle or currency by now, and what hangs on them."""
+    """Remove the month's periods whose customer has another zone, cycle, currency or contract by now.
+
+    What hangs on them goes too.
+    """
+    connection.execute(text("CREATE INDEX ON pg_temp.contract_parts (customer_id)"))
     connection.execute(text(load_sql("invoicing/outdated_periods.sql")), {"month": month, "now": now})
     for table in ("invoices", "invoice_line_items", "usage_snapshots", "billing_periods"):
         statement = f"DELETE FROM billing.{table} WHERE period_id IN (SELECT period_id FROM pg_temp.relaid)"
@@ -132,30 +172,27 @@ def _lay(connection: Connection, month: date, target: date, now: datetime, *, br
     parameters = {"month": month, "target": target, "now": now, "bridging": bridging}
     wanted = load_sql("invoicing/billing_periods.sql")
     connection.execute(text(f"CREATE TEMP TABLE laid ON COMMIT DROP AS {wanted}"), parameters)
-    # a customer has one first period: the old one gets its predecessor before an earlier one may be inserted
-    connection.execute(text(_LINK))
+    # a period has one successor: the old one gets its new predecessor before that one may be inserted
+    connection.execute(text(load_sql("invoicing/link_periods.sql")))
     inserted = connection.execute(text(_INSERT)).rowcount
     connection.execute(text("DROP TABLE pg_temp.laid"))
     return inserted
 
 
-_LINK = """
-UPDATE billing.billing_periods AS p SET previous_end = p.period_start
-FROM pg_temp.laid AS l
-WHERE p.previous_end IS NULL AND p.customer_id = l.customer_id AND p.period_start = l.period_end
-"""
-
 _INSERT = """
-INSERT INTO billing.billing_periods
-(customer_id, billing_month, currency, period_start, period_end, start_date, end_date, timezone, previous_end)
-SELECT customer_id, billing_month, currency, period_start, period_end, start_date, end_date, timezone, previous_end
+INSERT INTO billing.billing_periods (
+    customer_id, billing_month, currency, period_start, period_end, start_date, end_date, timezone, previous_end,
+    follows_end, plan, full_days
+)
+SELECT
+    customer_id, billing_month, currency, period_start, period_end, start_date, end_date, timezone, previous_end,
+    follows_end, plan, full_days
 FROM pg_temp.laid
 """
 
 _NOT_ENDED = """
 SELECT count(*)
-FROM billing.customers AS c
-JOIN pg_temp.calendar AS k ON (c.timezone, c.billing_cycle) = (k.timezone, k.billing_cycle)
-    AND k.cycle_anchor IS NOT DISTINCT FROM c.cycle_anchor
+FROM pg_temp.contract_parts AS k
+JOIN billing.customers AS c USING (customer_id)
 WHERE k.billing_month = :month AND k.period_end > :now AND c.status <> 'inactive'
 """

@@ -30,6 +30,9 @@ _FIELDS: list[tuple[str, pa.DataType]] = [
     ("quantity", DECIMAL),
     ("event_count", pa.int64()),
     ("basis", pa.string()),
+    ("days", pa.int64()),
+    ("full_days", pa.int64()),
+    ("plan", pa.string()),
 ]
 SNAPSHOTS = pa.schema(_FIELDS)
 """The columns of the statements whose rows are rated, a customer's rows together."""

@@ -64,7 +64,8 @@ def generate(warehouse: Warehouse, customer_count: int) -> None:
     prices.build(warehouse, load_price_books(content, "the benchmark's price book"), content, "bench")
     with warehouse.transaction() as connection:
         connection.execute(text(_CUSTOMERS), {"customer_count": customer_count, "first_month": FIRST_MONTH})
-    _analyse(warehouse, "customers")
+        connection.execute(text(_CONTRACTS))
+    _analyse(warehouse, "customers", "contract_terms")
 
 
 def generate_usage(warehouse: Warehouse, customer_count: int, month: date) -> None:
@@ -124,6 +125,12 @@ SELECT
     CASE WHEN i % 20 = 0 THEN '30_days' ELSE 'calendar_month' END,
     CASE WHEN i % 20 = 0 THEN cast(:first_month AS date) - (i / 20) % 30 END
 FROM generate_series(1, :customer_count) AS i
+"""
+
+_CONTRACTS = """
+INSERT INTO billing.contract_terms (customer_id, effective_on, state, author, reason)
+SELECT customer_id, coalesce(cycle_anchor, '2024-01-01'), 'active', 'bench', 'generated'
+FROM billing.customers
 """
 
 # h is a hash of customer, series, month and number: the same data in every run, on every machine

@@ -25,7 +25,7 @@ class Platform:
         self.stripe = stripe_side
         self._events = 0
 
-    def customer(self, customer_id: str, card: str | None = "pm_card_visa", **values: object) -> None:
+    def customer(self, customer_id: str, card: str | None = "pm_card_visa", **values: Any) -> None:
         at_stripe = self.stripe.customer(Bill(customer_id, card=card))
         add_customer(self.warehouse, customer_id, stripe_customer_id=at_stripe, **values)
 

@@ -143,7 +143,7 @@ def test_every_bad_cell_is_named_and_nothing_is_loaded(warehouse: Warehouse, fil
         'customers.csv:3: email "nobody": expected an e-mail address such as billing@example.com',
         'customers.csv:3: currency "xyz": expected an ISO 4217 currency code that Stripe charges, such as usd',
         'customers.csv:3: timezone "Berlin": expected a time zone of the IANA database such as Europe/Berlin',
-        'customers.csv:3: billing_cycle "weekly": expected calendar_month or 1 to 366 days such as 30_days',
+        'customers.csv:3: billing_cycle "weekly": expected calendar_month, monthly, quarterly, yearly, 1 to 60 months such as 6_months or 1 to 366 days such as 30_days',
         'customers.csv:4: cycle_anchor "15.01.2026": expected a date such as 2026-10-31',
         'customers.csv:4: stripe_customer_id "sub_1": expected a Stripe customer such as cus_NffrFeUfNV2Hib, or blank',
         'customers.csv:5: cycle_anchor "": expected a date such as 2026-10-31, from which 30_days are counted',

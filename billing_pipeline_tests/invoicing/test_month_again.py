@@ -95,7 +95,7 @@ def test_the_fixture_has_something_of_everything(billed):
     reasons = {row["reason"] for row in billed.rows("SELECT reason FROM billing.usage_quarantine")}
     assert reasons >= {
         *("unknown customer", "the customer is inactive", "unknown meter", "no price for meter clusters"),
-        "before the customer's first billed day",
+        "before_contract",
     }
 
 

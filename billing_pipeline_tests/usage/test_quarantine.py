@@ -52,7 +52,7 @@ QUARANTINED: list[tuple[str, Event, dict[str, Any], str]] = [
         "before the first billed day",
         event_of_ann("q", "calls", 7, "2025-10-05"),
         {"cycle_anchor": date(2025, 10, 6)},
-        "before the customer's first billed day",
+        "before_contract",
     ),
     ("no book", event_of_ann("q", "calls", 7, "2025-10-05"), {"currency": "eur"}, "no price book in eur"),
 ]

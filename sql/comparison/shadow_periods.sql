@@ -7,6 +7,9 @@ SELECT
     p.period_end,
     p.previous_end,
     p.start_date,
+    p.end_date,
+    p.full_days,
+    p.plan,
     (:carry_forward AND f.period_id IS NULL) OR EXISTS (
         SELECT FROM billing.usage_snapshots AS s WHERE s.period_id = p.period_id AND s.basis = 'carried_forward'
     ) AS may_carry
@@ -26,6 +29,9 @@ SELECT
     l.period_end,
     l.previous_end,
     l.start_date,
+    l.end_date,
+    l.full_days,
+    l.plan,
     :carry_forward
 FROM pg_temp.laid AS l
 INNER JOIN billing.customers AS c ON l.customer_id = c.customer_id

@@ -14,6 +14,9 @@ problems AS (
         cast(:date_format AS text) || ', from which ' || billing_cycle || ' are counted' AS expected
     FROM staged WHERE billing_cycle <> 'calendar_month' AND cycle_anchor IS NULL
     UNION ALL
+    SELECT line, 'ends_on', ends_on::text, 'the last day of the contract, ' || starts_on || ' or later'
+    FROM staged WHERE ends_on < starts_on
+    UNION ALL
     SELECT line, 'customer_id', customer_id, 'each customer once, found it in line ' || customer_line
     FROM staged WHERE customer_line < line
     UNION ALL

@@ -19,3 +19,12 @@ RETURN (
     ) * billing.rounding_step_minor(currency)
 )::bigint;
 COMMENT ON FUNCTION billing.to_minor IS 'The one rounding rule: half away from zero, to the step of the currency; a test holds it against core/money.py';
+
+-- div() is exact where / stops after some digits; it rounds half away from zero with the halves added.
+CREATE OR REPLACE FUNCTION billing.prorated(amount numeric, days integer, full_days integer) RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN days IS NULL THEN amount
+    ELSE sign(amount) * 1e-24 * div(2 * abs(amount) * days * 1e24 + full_days, 2 * full_days)
+END;
+COMMENT ON FUNCTION billing.prorated IS 'The amount''s share by days, to 24 places; the amount itself without days. A test holds it against pricing/rules/proration.py';

@@ -11,7 +11,7 @@ WITH line_texts AS (
     SELECT l.invoice_id, string_agg(jsonb_build_array(
         l.line_no, l.period_id, l.customer_id, l.billing_month, l.meter, l.dimensions, l.kind, l.description,
         l.usage_quantity, l.included_quantity, l.quantity, l.unit_amount, l.exact_amount, l.currency, l.amount_minor,
-        l.price_id, l.price_version, l.basis, l.snapshot_version, l.code_version, l.run_id
+        l.price_id, l.price_version, l.basis, l.snapshot_version, l.code_version, l.run_id, l.billed_days, l.full_days
     )::text, chr(10) ORDER BY l.line_no) AS content
     FROM billing.invoice_line_items AS l WHERE l.invoice_id = ANY(ids) GROUP BY l.invoice_id
 ),
@@ -25,7 +25,7 @@ price_texts AS (
     SELECT u.invoice_id, string_agg(jsonb_build_array(
         p.price_id, p.book, p.currency, p.version_id, p.effective_from, p.customer_id, p.meter, p.dimensions, p.model,
         p.tier_no, p.tier_from, p.tier_up_to, p.unit_amount, p.package_size, p.included, p.minimum, p.description,
-        p.position
+        p.position, p.prorate
     )::text, chr(10) ORDER BY p.price_id) AS content
     FROM (
         SELECT DISTINCT l.invoice_id, l.price_id FROM billing.invoice_line_items AS l WHERE l.invoice_id = ANY(ids)
@@ -48,7 +48,8 @@ event_texts AS (
 SELECT i.invoice_id,
     sha256(convert_to(jsonb_build_array(
         i.customer_id, i.period_id, i.billing_month, i.revision, i.currency, i.total_minor, i.line_count,
-        i.invoice_number, i.finalised_at, i.run_id, p.period_start, p.period_end, p.start_date, p.end_date, p.timezone
+        i.invoice_number, i.finalised_at, i.run_id, p.period_start, p.period_end, p.start_date, p.end_date, p.timezone,
+        p.plan, p.full_days
     )::text, 'UTF8')),
     sha256(convert_to(concat(line_texts.content, adjustment_texts.content), 'UTF8')),
     sha256(convert_to(coalesce(price_texts.content, ''), 'UTF8')),

@@ -11,6 +11,15 @@ LEFT JOIN LATERAL (
     ORDER BY v.effective_from DESC
     LIMIT 1
 ) AS f ON TRUE
+CROSS JOIN
+    LATERAL (
+        SELECT coalesce(
+            b.kind = 'usage' AND d.full_days IS NOT NULL AND p.prorate IS DISTINCT FROM 'none' AND EXISTS (
+                SELECT FROM billing.meters AS m
+                WHERE m.currency = b.currency AND m.meter = b.meter AND m.aggregation = 'constant'
+            ), FALSE
+        ) AS is_share
+    ) AS s
 WHERE NOT EXISTS (SELECT FROM billing.invoices AS i WHERE i.invoice_id = b.invoice_id AND i.status <> 'draft')
     AND (
         p.price_id IS NULL OR p.retired_at IS NOT NULL
@@ -19,8 +28,12 @@ WHERE NOT EXISTS (SELECT FROM billing.invoices AS i WHERE i.invoice_id = b.invoi
         OR (b.kind = 'usage' AND p.dimensions <> '{{}}' AND p.dimensions <> b.dimensions)
         OR (b.kind = 'usage' AND b.unit_amount <> p.unit_amount)
         OR (b.kind = 'minimum' AND (b.quantity <> 1 OR p.minimum IS NULL OR b.unit_amount > p.minimum))
-        OR b.exact_amount <> b.quantity * b.unit_amount
-        OR b.amount_minor <> billing.to_minor(b.quantity * b.unit_amount, b.currency)
+        -- a constant meter costs its share of a short period, unless its price says otherwise; nothing else does
+        OR (b.billed_days, b.full_days) IS DISTINCT FROM (
+            CASE WHEN s.is_share THEN d.end_date - d.start_date END, CASE WHEN s.is_share THEN d.full_days END
+        )
+        OR b.exact_amount <> billing.prorated(b.quantity * b.unit_amount, b.billed_days, b.full_days)
+        OR b.amount_minor <> billing.to_minor(b.exact_amount, b.currency)
     )
 UNION ALL
 SELECT

@@ -219,6 +219,7 @@ SELECT
         CASE WHEN c.late THEN 'late_event' END,
         CASE WHEN c.corrected THEN 'corrected_event' END,
         CASE
+            WHEN c.period_id IN (SELECT r.period_id FROM pg_temp.recut AS r) THEN 'contract_change'
             WHEN c.repriced AND c.of_the_customer THEN 'customer_change'
             -- usage that changes without an event was counted in another way: the meter is another one in the book
             WHEN c.repriced OR (c.changed AND NOT c.late AND NOT c.corrected) THEN 'price_change'

@@ -1,18 +1,16 @@
 -- Grain: one row a customer and period billed in :month that is not laid out yet.
--- The calendar of each zone and cycle is in pg_temp.calendar; a customer's periods of other months, and those behind
--- a finalised invoice, stay where they are and the new ones are fitted between them.
+-- What a contract and its cycle bill is in pg_temp.contract_parts; a customer's periods of other months, and those behind
+-- a finalised invoice, stay where they are and the new ones are fitted between them, within one contract without a gap.
 WITH customers AS (
     SELECT
         c.customer_id,
-        c.currency,
-        c.timezone,
-        c.billing_cycle,
-        c.cycle_anchor,
         earlier.period_end AS previous_end,
-        later.period_start AS next_start
+        earlier.end_date AS previous_date,
+        later.period_start AS next_start,
+        later.start_date AS next_date
     FROM billing.customers AS c
     LEFT JOIN LATERAL (
-        SELECT p.period_end
+        SELECT p.period_end, p.end_date
         FROM billing.billing_periods AS p
         WHERE p.customer_id = c.customer_id AND p.billing_month <= :month AND p.period_id NOT IN (
                 SELECT g.period_id FROM pg_temp.relaid AS g
@@ -21,7 +19,7 @@ WITH customers AS (
         LIMIT 1
     ) AS earlier ON TRUE
     LEFT JOIN LATERAL (
-        SELECT p.period_start
+        SELECT p.period_start, p.start_date
         FROM billing.billing_periods AS p
         WHERE p.customer_id = c.customer_id AND p.billing_month > :month
         ORDER BY p.period_start
@@ -34,46 +32,57 @@ WITH customers AS (
 
 fitted AS (
     SELECT
-        c.*,
-        k.billing_month,
-        k.period_start AS calendar_start,
-        k.period_end AS calendar_end,
-        k.start_date,
-        k.end_date,
+        c.previous_end,
+        c.next_start,
+        -- neighbours of another contract are left where they are, with the time between the two
+        c.previous_date > k.contract_starts_on AS goes_on,
+        c.next_date <= coalesce(k.contract_ends_on, 'infinity') AS is_followed,
+        k.*,
         row_number() OVER (PARTITION BY c.customer_id ORDER BY k.period_start) AS nth,
         count(*) OVER (PARTITION BY c.customer_id) AS of_them
     FROM customers AS c
-    INNER JOIN pg_temp.calendar AS k
-        ON c.timezone = k.timezone AND c.billing_cycle = k.billing_cycle
-            AND k.cycle_anchor IS NOT DISTINCT FROM c.cycle_anchor
+    INNER JOIN pg_temp.contract_parts AS k ON c.customer_id = k.customer_id
     WHERE k.billing_month = :month
         AND (c.previous_end IS NULL OR k.period_end > c.previous_end)
         AND (c.next_start IS NULL OR k.period_start < c.next_start)
 ),
 
-laid AS (
+placed AS (
     SELECT
         f.*,
-        CASE WHEN f.nth = 1 THEN coalesce(f.previous_end, f.calendar_start) ELSE f.calendar_start END AS period_start,
-        CASE WHEN f.nth = f.of_them THEN coalesce(f.next_start, f.calendar_end) ELSE f.calendar_end END AS period_end
+        CASE
+            WHEN f.nth = 1 AND (f.goes_on OR f.previous_end > f.period_start) THEN f.previous_end ELSE f.period_start
+        END AS starts_at,
+        CASE
+            WHEN f.nth = f.of_them AND (f.is_followed OR f.next_start < f.period_end) THEN f.next_start ELSE f.period_end
+        END AS ends_at
     FROM fitted AS f
+),
+
+laid AS (
+    SELECT
+        p.*,
+        CASE
+            WHEN p.starts_at = p.period_start THEN p.start_date ELSE cast(p.starts_at AT TIME ZONE p.timezone AS date)
+        END AS first_date,
+        CASE WHEN p.ends_at = p.period_end THEN p.end_date ELSE cast(p.ends_at AT TIME ZONE p.timezone AS date) END AS last_date,
+        coalesce(lag(p.ends_at) OVER (PARTITION BY p.customer_id ORDER BY p.period_start), p.previous_end) AS ends_before
+    FROM placed AS p
+    WHERE p.starts_at < p.ends_at
 )
 
 SELECT
     l.customer_id,
     l.billing_month,
     l.currency,
-    l.period_start,
-    l.period_end,
-    CASE
-        WHEN l.period_start = l.calendar_start THEN l.start_date
-        ELSE cast(l.period_start AT TIME ZONE l.timezone AS date)
-    END AS start_date,
-    CASE
-        WHEN l.period_end = l.calendar_end THEN l.end_date
-        ELSE cast(l.period_end AT TIME ZONE l.timezone AS date)
-    END AS end_date,
+    l.starts_at AS period_start,
+    l.ends_at AS period_end,
+    l.first_date AS start_date,
+    l.last_date AS end_date,
     l.timezone,
-    CASE WHEN l.nth > 1 OR l.previous_end IS NOT NULL THEN l.period_start END AS previous_end
+    CASE WHEN l.ends_before = l.starts_at THEN l.ends_before END AS previous_end,
+    CASE WHEN l.ends_before < l.starts_at THEN l.ends_before END AS follows_end,
+    l.plan,
+    CASE WHEN l.full_days > l.last_date - l.first_date THEN l.full_days END AS full_days
 FROM laid AS l
-WHERE l.period_start < l.period_end AND l.period_end <= :now
+WHERE l.ends_at <= :now

@@ -1,7 +1,8 @@
 -- Grain: one row a period of :month that is to be laid out anew, into pg_temp.relaid.
 -- Dropped are a customer's periods from the first outdated one to the end of the month, never those before a finalised
--- invoice; and, where later months hang on them, only if the calendar has something to put in their place: the chain
--- would break otherwise. A change of cycle alone leaves a month alone that others follow.
+-- invoice; and, where later months hang on them, only if there is something to put in their place, for a contract's
+-- chain would break otherwise, or if the contract does not bill them any more. A change of cycle alone leaves a month alone
+-- that others follow.
 CREATE TEMP TABLE relaid ON COMMIT DROP AS
 WITH candidates AS (
     SELECT
@@ -10,10 +11,13 @@ WITH candidates AS (
         p.period_start,
         p.period_end,
         p.previous_end,
-        c.timezone,
-        c.billing_cycle,
-        c.cycle_anchor,
         p.currency <> c.currency OR p.timezone <> c.timezone AS moved,
+        -- no stretch of a contract holds all of its days on its plan
+        NOT EXISTS (
+            SELECT 1 FROM pg_temp.contracts_now AS k
+            WHERE k.customer_id = p.customer_id AND k.plan IS NOT DISTINCT FROM p.plan
+                AND k.starts_on <= p.start_date AND (k.ends_on IS NULL OR k.ends_on >= p.end_date - 1)
+        ) AS off_contract,
         exists(SELECT 1 FROM billing.invoices AS i WHERE i.period_id = p.period_id AND i.status <> 'draft') AS finalised,
         (
             SELECT n.period_start FROM billing.billing_periods AS n
@@ -25,11 +29,12 @@ WITH candidates AS (
 ),
 
 matched AS (
-    SELECT o.*, k.period_start AS calendar_start
+    SELECT
+        o.*,
+        k.period_start AS part_start,
+        bool_or(o.off_contract) OVER (PARTITION BY o.customer_id) AS recut
     FROM candidates AS o
-    LEFT JOIN pg_temp.calendar AS k
-        ON (k.timezone, k.billing_cycle, k.period_end) = (o.timezone, o.billing_cycle, o.period_end)
-            AND k.cycle_anchor IS NOT DISTINCT FROM o.cycle_anchor
+    LEFT JOIN pg_temp.contract_parts AS k ON o.customer_id = k.customer_id AND o.period_end = k.period_end
 ),
 
 outdated AS (
@@ -37,8 +42,9 @@ outdated AS (
     FROM matched AS m
     WHERE (
         moved
-        OR (calendar_start IS NULL AND next_start IS NULL)
-        OR (previous_end IS NULL AND calendar_start <> period_start) -- the anchor, a customer's first day, moved
+        OR off_contract
+        OR (part_start IS NULL AND (next_start IS NULL OR recut))
+        OR (previous_end IS NULL AND part_start <> period_start) -- the first day of a customer or contract moved
     )
     AND NOT EXISTS (
         SELECT FROM candidates AS f
@@ -47,16 +53,16 @@ outdated AS (
     ORDER BY customer_id, period_start
 )
 
-SELECT o.period_id
+SELECT o.period_id, o.customer_id, o.period_start
 FROM candidates AS o
 INNER JOIN outdated AS h USING (customer_id)
 WHERE o.period_start >= h.period_start
     AND (
         h.next_start IS NULL
+        OR h.recut
         OR h.next_start <= :now AND EXISTS (
-            SELECT FROM pg_temp.calendar AS k
-            WHERE (k.timezone, k.billing_cycle, k.billing_month) = (h.timezone, h.billing_cycle, :month)
-                AND k.cycle_anchor IS NOT DISTINCT FROM h.cycle_anchor
+            SELECT FROM pg_temp.contract_parts AS k
+            WHERE k.customer_id = h.customer_id AND k.billing_month = :month
                 AND k.period_start < h.next_start
                 AND (h.previous_end IS NULL OR k.period_end > h.previous_end)
         )

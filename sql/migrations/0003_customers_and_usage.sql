@@ -7,11 +7,21 @@ CREATE TABLE billing.customers (
     currency billing.currency_code NOT NULL,
     timezone text NOT NULL CHECK (timezone <> ''),
     billing_cycle text NOT NULL DEFAULT 'calendar_month'
-    CHECK (billing_cycle = 'calendar_month' OR billing_cycle ~ '^[1-9][0-9]{0,2}_days$'),
+    CHECK (billing_cycle IN ('calendar_month', 'monthly') OR billing_cycle ~ '^[1-9][0-9]{0,2}_(days|months)$'),
     cycle_anchor date CHECK (isfinite(cycle_anchor)),
     stripe_customer_id text UNIQUE CHECK (stripe_customer_id <> ''),
     status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'on_hold', 'inactive')),
     imported_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    language text CHECK (language ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$'),
+    payment_terms_days integer CHECK (payment_terms_days BETWEEN 0 AND 365),
+    address_line1 text CHECK (address_line1 <> ''),
+    address_line2 text CHECK (address_line2 <> ''),
+    postal_code text CHECK (postal_code <> ''),
+    city text CHECK (city <> ''),
+    state text CHECK (state <> ''),
+    country text CHECK (country ~ '^[A-Z]{2}$'),
+    tax_id text CHECK (tax_id <> ''),
     CHECK (billing_cycle = 'calendar_month' OR cycle_anchor IS NOT NULL)
 );
 COMMENT ON TABLE billing.customers IS 'One row a customer of the platform';
@@ -20,11 +30,58 @@ COMMENT ON COLUMN billing.customers.name IS 'Name on the invoice';
 COMMENT ON COLUMN billing.customers.email IS 'Where Stripe sends the invoice';
 COMMENT ON COLUMN billing.customers.currency IS 'Currency of the customer''s price book and invoices';
 COMMENT ON COLUMN billing.customers.timezone IS 'IANA zone in which the customer''s days begin';
-COMMENT ON COLUMN billing.customers.billing_cycle IS 'calendar_month, or N_days counted from cycle_anchor';
-COMMENT ON COLUMN billing.customers.cycle_anchor IS 'First billed day; N-day periods are counted from it';
+COMMENT ON COLUMN billing.customers.billing_cycle IS 'calendar_month, or monthly, N_months or N_days counted from cycle_anchor';
+COMMENT ON COLUMN billing.customers.cycle_anchor IS 'First billed day; periods of days or months are counted from it';
 COMMENT ON COLUMN billing.customers.stripe_customer_id IS 'The customer at Stripe (cus_…); created at the first charge when blank';
 COMMENT ON COLUMN billing.customers.status IS 'active: billed and charged; on_hold: drafted, never finalised; inactive: not billed';
 COMMENT ON COLUMN billing.customers.imported_at IS 'When this row last came in or changed';
+COMMENT ON COLUMN billing.customers.created_at IS 'When the customer first came in: where neither a start nor usage is known, it is billed from the period that holds this instant';
+COMMENT ON COLUMN billing.customers.language IS 'Language of the customer''s documents (BCP 47, such as de or pt-BR); null: English';
+COMMENT ON COLUMN billing.customers.payment_terms_days IS 'Days from the invoice to its due date; null: the setting for everybody';
+COMMENT ON COLUMN billing.customers.address_line1 IS 'Street and number';
+COMMENT ON COLUMN billing.customers.address_line2 IS 'Second line of the address';
+COMMENT ON COLUMN billing.customers.postal_code IS 'Postal code';
+COMMENT ON COLUMN billing.customers.city IS 'City';
+COMMENT ON COLUMN billing.customers.state IS 'State, province or region';
+COMMENT ON COLUMN billing.customers.country IS 'Country as ISO 3166-1 alpha-2';
+COMMENT ON COLUMN billing.customers.tax_id IS 'Tax identification number as the customer gave it; nothing has proved it yet';
+
+CREATE TABLE billing.contract_terms (
+    term_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    customer_id billing.platform_key NOT NULL REFERENCES billing.customers (customer_id),
+    effective_on date CHECK (isfinite(effective_on)),
+    state text NOT NULL CHECK (state IN ('active', 'paused', 'ended')),
+    plan text CHECK (plan ~ '\S'),
+    author text NOT NULL CHECK (author ~ '\S'),
+    reason text NOT NULL CHECK (reason ~ '\S'),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    withdrawn_at timestamptz,
+    withdrawn_by text CHECK (withdrawn_by ~ '\S'),
+    CHECK (plan IS NULL OR state = 'active'),
+    CHECK (effective_on IS NOT NULL OR state = 'active'),
+    CHECK ((withdrawn_at IS NULL) = (withdrawn_by IS NULL))
+);
+CREATE UNIQUE INDEX contract_terms_one_a_day ON billing.contract_terms (customer_id, effective_on)
+NULLS NOT DISTINCT WHERE withdrawn_at IS NULL;
+COMMENT ON TABLE billing.contract_terms IS 'One row what holds for a customer from a day on, until its next row: rows cannot overlap. Append-only but for the withdrawal. A customer without a row is billed from its first evidence on, see billing.contracts';
+COMMENT ON COLUMN billing.contract_terms.term_id IS 'Order of writing';
+COMMENT ON COLUMN billing.contract_terms.customer_id IS 'Whose contract';
+COMMENT ON COLUMN billing.contract_terms.effective_on IS 'First day in the customer''s time zone; null: from its first evidence on';
+COMMENT ON COLUMN billing.contract_terms.state IS 'active: billed; paused or ended: not billed, until the next row';
+COMMENT ON COLUMN billing.contract_terms.plan IS 'Plan of the price book; null: the prices that hold for all';
+COMMENT ON COLUMN billing.contract_terms.author IS 'Who said so; for a file, the command that imported it';
+COMMENT ON COLUMN billing.contract_terms.reason IS 'Why';
+COMMENT ON COLUMN billing.contract_terms.created_at IS 'When it was written';
+COMMENT ON COLUMN billing.contract_terms.withdrawn_at IS 'When it was taken back or replaced: it never held; null while it holds';
+COMMENT ON COLUMN billing.contract_terms.withdrawn_by IS 'Who took it back';
+CREATE TRIGGER contract_terms_change BEFORE UPDATE ON billing.contract_terms
+FOR EACH ROW WHEN (
+    old.withdrawn_at IS NOT NULL
+    OR (new.customer_id, new.effective_on, new.state, new.plan, new.author, new.reason, new.created_at)
+    IS DISTINCT FROM (old.customer_id, old.effective_on, old.state, old.plan, old.author, old.reason, old.created_at)
+) EXECUTE FUNCTION billing.refuse_change('a contract''s row is only withdrawn, once');
+CREATE TRIGGER contract_terms_keep BEFORE DELETE OR TRUNCATE ON billing.contract_terms
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('contracts are kept, a row is withdrawn');
 
 CREATE TABLE billing.usage_imports (
     import_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -62,6 +62,7 @@ CREATE TABLE billing.prices (
     description text,
     position integer NOT NULL,
     retired_at timestamptz,
+    prorate text CHECK (prorate IN ('days', 'none')),
     CHECK ((model = 'package') = (package_size IS NOT NULL)),
     CHECK (model IN ('graduated', 'volume') OR (tier_no = 0 AND tier_from = 0 AND tier_up_to IS NULL))
 );
@@ -86,6 +87,7 @@ COMMENT ON COLUMN billing.prices.included IS 'Allowance: units that cost nothing
 COMMENT ON COLUMN billing.prices.minimum IS 'Least amount of the meter on an invoice, once it was used';
 COMMENT ON COLUMN billing.prices.description IS 'Text of the line; dimension values fill the braces';
 COMMENT ON COLUMN billing.prices.position IS 'Place on the invoice';
+COMMENT ON COLUMN billing.prices.prorate IS 'none: a constant meter costs the whole amount in a short period too; null or days: its share by days';
 COMMENT ON COLUMN billing.prices.retired_at IS 'When the file stopped holding this row; null while in use';
 CREATE TRIGGER prices_only_retire BEFORE UPDATE ON billing.prices
 FOR EACH ROW EXECUTE FUNCTION billing.only_retire_prices();

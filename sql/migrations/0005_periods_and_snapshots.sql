@@ -47,16 +47,23 @@ CREATE TABLE billing.billing_periods (
     end_date date NOT NULL,
     timezone text NOT NULL,
     previous_end timestamptz CHECK (previous_end = period_start),
+    follows_end timestamptz CHECK (follows_end < period_start),
+    plan text CHECK (plan ~ '\S'),
+    full_days integer CHECK (full_days > end_date - start_date),
+    CHECK (previous_end IS NULL OR follows_end IS NULL),
     CHECK (period_start < period_end AND isfinite(period_start) AND isfinite(period_end)),
     UNIQUE (customer_id, period_start),
     UNIQUE (customer_id, period_end),
     UNIQUE (period_id, customer_id, billing_month, currency),
     FOREIGN KEY (customer_id, previous_end) REFERENCES billing.billing_periods (customer_id, period_end)
+    DEFERRABLE INITIALLY DEFERRED,
+    FOREIGN KEY (customer_id, follows_end) REFERENCES billing.billing_periods (customer_id, period_end)
     DEFERRABLE INITIALLY DEFERRED
 );
-CREATE UNIQUE INDEX billing_periods_one_first ON billing.billing_periods (customer_id) WHERE previous_end IS NULL;
+CREATE UNIQUE INDEX billing_periods_one_first ON billing.billing_periods
+(customer_id, coalesce(previous_end, follows_end)) NULLS NOT DISTINCT;
 CREATE INDEX billing_periods_month ON billing.billing_periods (billing_month);
-COMMENT ON TABLE billing.billing_periods IS 'One row a customer and period. Every period but the first starts where exactly one other ends: no overlap and no gap can be written';
+COMMENT ON TABLE billing.billing_periods IS 'One row a customer and period. Every period but the first follows exactly one other: it starts where that one ends, or, as the first day of a later contract, after it. No overlap can be written, and no gap within a contract';
 COMMENT ON COLUMN billing.billing_periods.period_id IS 'Derived from customer and start';
 COMMENT ON COLUMN billing.billing_periods.customer_id IS 'Whose period';
 COMMENT ON COLUMN billing.billing_periods.billing_month IS 'Month of the period''s last instant in its time zone: the partition that bills it';
@@ -66,7 +73,12 @@ COMMENT ON COLUMN billing.billing_periods.period_end IS 'First instant after it'
 COMMENT ON COLUMN billing.billing_periods.start_date IS 'First day in the customer''s time zone; decides the price version';
 COMMENT ON COLUMN billing.billing_periods.end_date IS 'First day after it';
 COMMENT ON COLUMN billing.billing_periods.timezone IS 'Zone that the days were counted in';
-COMMENT ON COLUMN billing.billing_periods.previous_end IS 'End of the period before: equal to period_start, null for the customer''s first';
+COMMENT ON COLUMN billing.billing_periods.previous_end IS 'End of the period before: equal to period_start; null for the first of a contract';
+COMMENT ON COLUMN billing.billing_periods.follows_end IS 'End of the last period of an earlier contract, before this one starts; null unless it is the first of a later contract';
+COMMENT ON COLUMN billing.billing_periods.plan IS 'Plan that prices the period; null: the prices that hold for all';
+COMMENT ON COLUMN billing.billing_periods.full_days IS 'Days of the whole period of the billing cycle where a contract''s day cut this one short, else null; constant meters cost their share by days';
+CREATE TRIGGER billing_periods_gap AFTER INSERT ON billing.billing_periods
+REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION billing.check_period_gap();
 CREATE TRIGGER billing_periods_change BEFORE UPDATE ON billing.billing_periods
 FOR EACH ROW EXECUTE FUNCTION billing.check_period_change();
 CREATE TRIGGER billing_periods_no_truncate BEFORE TRUNCATE ON billing.billing_periods

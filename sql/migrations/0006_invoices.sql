@@ -25,8 +25,11 @@ CREATE TABLE billing.invoice_line_items (
     run_id text NOT NULL,
     snapshot_version integer NOT NULL DEFAULT 1 CHECK (snapshot_version > 0),
     code_version text NOT NULL DEFAULT 'unrecorded' CHECK (code_version <> ''),
+    billed_days integer CHECK (billed_days > 0),
+    full_days integer CHECK (full_days > billed_days),
     PRIMARY KEY (invoice_id, line_no),
-    CHECK (exact_amount = quantity * unit_amount),
+    CHECK ((billed_days IS NULL) = (full_days IS NULL)),
+    CHECK (exact_amount = billing.prorated(quantity * unit_amount, billed_days, full_days)),
     CHECK (amount_minor = billing.to_minor(exact_amount, currency)),
     FOREIGN KEY (period_id, customer_id, billing_month, currency)
     REFERENCES billing.billing_periods (period_id, customer_id, billing_month, currency)
@@ -46,7 +49,9 @@ COMMENT ON COLUMN billing.invoice_line_items.usage_quantity IS 'Part of the snap
 COMMENT ON COLUMN billing.invoice_line_items.included_quantity IS 'Part of usage_quantity that the allowance covers';
 COMMENT ON COLUMN billing.invoice_line_items.quantity IS 'Units, or packages, that are billed';
 COMMENT ON COLUMN billing.invoice_line_items.unit_amount IS 'Rate in major units';
-COMMENT ON COLUMN billing.invoice_line_items.exact_amount IS 'quantity times unit_amount, unrounded, in major units';
+COMMENT ON COLUMN billing.invoice_line_items.exact_amount IS 'quantity times unit_amount, times billed_days / full_days where they are given; unrounded but to 24 places, in major units';
+COMMENT ON COLUMN billing.invoice_line_items.billed_days IS 'Days of the short period of a constant meter that costs its share; null: the whole amount';
+COMMENT ON COLUMN billing.invoice_line_items.full_days IS 'Days of the whole period of the cycle; null: the whole amount';
 COMMENT ON COLUMN billing.invoice_line_items.currency IS 'Currency of the amounts';
 COMMENT ON COLUMN billing.invoice_line_items.amount_minor IS 'exact_amount rounded once to minor units; the integer that Stripe gets';
 COMMENT ON COLUMN billing.invoice_line_items.price_id IS 'The price row that priced it';
@@ -158,7 +163,7 @@ CREATE TABLE billing.billing_drift (
     difference_minor bigint NOT NULL GENERATED ALWAYS AS (current_minor - billed_minor) STORED CHECK (difference_minor <> 0),
     reason text NOT NULL CHECK (
         reason <> '' AND string_to_array(reason, '+')
-        <@ ARRAY['late_event', 'corrected_event', 'price_change', 'customer_change', 'code_change']
+        <@ ARRAY['late_event', 'corrected_event', 'price_change', 'customer_change', 'contract_change', 'code_change']
     ),
     snapshot_version integer NOT NULL CHECK (snapshot_version > 0),
     as_of timestamptz NOT NULL,
@@ -184,7 +189,7 @@ COMMENT ON COLUMN billing.billing_drift.current_quantity IS 'Usage by today''s d
 COMMENT ON COLUMN billing.billing_drift.billed_minor IS 'What the invoice''s lines say, in minor units';
 COMMENT ON COLUMN billing.billing_drift.current_minor IS 'What today''s data and prices give, in minor units';
 COMMENT ON COLUMN billing.billing_drift.difference_minor IS 'Positive: billed too little; negative: too much';
-COMMENT ON COLUMN billing.billing_drift.reason IS 'late_event, corrected_event, price_change (prices or meters of the book), customer_change (the customer''s own prices), several joined by +; code_change when data and prices are the same';
+COMMENT ON COLUMN billing.billing_drift.reason IS 'late_event, corrected_event, price_change (prices or meters of the book), customer_change (the customer''s own prices), contract_change (other days, or another plan), several joined by +; code_change when data and prices are the same';
 COMMENT ON COLUMN billing.billing_drift.snapshot_version IS 'Version of the period''s snapshots that current_minor is rated from';
 COMMENT ON COLUMN billing.billing_drift.as_of IS 'Cut-off of that look at the usage';
 COMMENT ON COLUMN billing.billing_drift.run_id IS 'Run that wrote the row';

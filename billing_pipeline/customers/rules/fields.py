@@ -2,20 +2,24 @@
 
 import re
 from datetime import date
+from functools import cache
+from importlib.resources import files
 
 from billing_pipeline.core.money import is_currency
 from billing_pipeline.core.timezones import is_timezone
-from billing_pipeline.customers.rules.billing_cycle import parse_cycle
+from billing_pipeline.customers.rules.billing_cycle import CYCLES, parse_cycle
 from billing_pipeline.imports.rules.fields import CONTROL, KEY_LENGTH_MAX, PLAIN_KEY, Field, key
 
 NAME_LENGTH_MAX = 256
 """Stripe's limit on a customer's name."""
 EMAIL_LENGTH_MAX = 512
 """Stripe's limit on a customer's email."""
+PAYMENT_TERMS_DAYS_MAX = 365
 DATE = "a date such as 2026-10-31"
 
 _DATE = re.compile(r"(?:19|2[0-9])[0-9]{2}-[0-9]{2}-[0-9]{2}")
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
 _STRIPE_CUSTOMER = re.compile(r"cus_[A-Za-z0-9_]{1,250}")
 
 
@@ -48,14 +52,14 @@ def timezone(text: str) -> str:
 
 
 def billing_cycle(text: str) -> str:
-    """The canonical spelling of a cycle; blank is calendar months. That N days need an anchor is a row's rule."""
+    """The canonical spelling of a cycle; blank is calendar months. That others need an anchor is a row's rule."""
     try:
         return parse_cycle(text, date.min).text
     except ValueError:
-        raise ValueError("calendar_month or 1 to 366 days such as 30_days") from None
+        raise ValueError(CYCLES) from None
 
 
-def cycle_anchor(text: str) -> str:
+def day(text: str) -> str:
     """A date from year 1900 to 2999, or blank."""
     if not text:
         return ""
@@ -74,6 +78,47 @@ def stripe_customer_id(text: str) -> str:
     return text
 
 
+def plan(text: str) -> str:
+    """The name of a plan of the price book, or blank."""
+    return key(text) if text else ""
+
+
+def language(text: str) -> str:
+    """A language as BCP 47 names it, such as `de` or `pt-BR`, or blank."""
+    if text and not _LANGUAGE.fullmatch(text):
+        raise ValueError("a language such as de or pt-BR, or blank")
+    return text
+
+
+def payment_terms_days(text: str) -> str:
+    """Whole days until an invoice is due, or blank."""
+    if not text:
+        return ""
+    if not text.isascii() or not text.isdigit() or len(text) > 3 or int(text) > PAYMENT_TERMS_DAYS_MAX:
+        raise ValueError(f"whole days from 0 to {PAYMENT_TERMS_DAYS_MAX}, or blank")
+    return str(int(text))
+
+
+def country(text: str) -> str:
+    """A country as ISO 3166-1 alpha-2, in upper case, or blank."""
+    if text and not (len(text) == 2 and text.upper() in _countries()):
+        raise ValueError("a country of ISO 3166 in two letters such as DE, or blank")
+    return text.upper()
+
+
+def short_text(text: str) -> str:
+    """A line of an address or a tax id, without blanks around it, or blank."""
+    if len(text) > NAME_LENGTH_MAX or CONTROL.search(text):
+        raise ValueError(f"at most {NAME_LENGTH_MAX} characters without control characters, or blank")
+    return text.strip()
+
+
+@cache
+def _countries() -> frozenset[str]:
+    table = files("tzdata").joinpath("zoneinfo", "iso3166.tab").read_text(encoding="utf-8")
+    return frozenset(line[:2] for line in table.splitlines() if not line.startswith("#"))
+
+
 CUSTOMER_FIELDS = (
     Field("customer_id", key, plain=PLAIN_KEY, plain_length_max=KEY_LENGTH_MAX),
     Field("name", name),
@@ -81,7 +126,28 @@ CUSTOMER_FIELDS = (
     Field("currency", currency),
     Field("timezone", timezone),
     Field("billing_cycle", billing_cycle, required=False),
-    Field("cycle_anchor", cycle_anchor, kind="date", required=False),
+    Field("cycle_anchor", day, kind="date", required=False),
     Field("stripe_customer_id", stripe_customer_id, required=False),
+    Field("starts_on", day, kind="date", required=False),
+    Field("ends_on", day, kind="date", required=False),
+    Field("plan", plan, required=False),
+    Field("language", language, required=False),
+    Field("payment_terms_days", payment_terms_days, kind="number", required=False),
+    Field("address_line1", short_text, required=False),
+    Field("address_line2", short_text, required=False),
+    Field("postal_code", short_text, required=False),
+    Field("city", short_text, required=False),
+    Field("state", short_text, required=False),
+    Field("country", country, required=False),
+    Field("tax_id", short_text, required=False),
 )
-"""The customers file. The last three may be absent or blank."""
+"""The customers file. Those from billing_cycle on may be absent or blank."""
+
+CONTRACT_FIELDS = ("starts_on", "ends_on", "plan")
+"""What the file says of the contract; it goes to billing.contract_terms."""
+
+KEPT_FIELDS = (
+    "stripe_customer_id", "language", "payment_terms_days", "address_line1", "address_line2", "postal_code", "city",
+    "state", "country", "tax_id",
+)  # fmt: skip
+"""Where these are blank, what is stored stays: a file without the column takes nothing away."""

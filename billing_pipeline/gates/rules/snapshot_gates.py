@@ -69,6 +69,18 @@ SNAPSHOT_GATES: tuple[Gate, ...] = (
     ),
     Gate(
         "usage_snapshots",
+        "contract_starts_are_known",
+        NoRows(),
+        "Whoever is billed for the first time has a contract that says from which day.",
+        Remedy(
+            "This stops nothing. Nobody said when these customers' contracts start, so they are billed from the period"
+            " of their first usage on, and that period in full. If one starts within it, say so and draft again.",
+            ("billing customers start CUSTOMER --on DAY --author NAME --reason TEXT", DRAFT),
+        ),
+        blocking=False,
+    ),
+    Gate(
+        "usage_snapshots",
         "volume_within_bounds",
         NoRows(),
         "A meter's volume is between half and twice last month's.",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from billing_pipeline.pricing.rules.price_book_model import Meter, Model, Price, PriceBook, Rate, Tier, Version
+from billing_pipeline.pricing.rules.price_book_model import Meter, Model, Price, PriceBook, Prorate, Rate, Tier, Version
 from billing_pipeline.pricing.rules.price_book_reader import load_price_books
 from billing_pipeline.pricing.rules.price_book_yaml import PriceBookError
 
@@ -62,6 +62,7 @@ class PriceRow:
     minimum: Decimal | None
     description: str | None
     position: int
+    prorate: Prorate | None = None
 
 
 def version_in_force(versions: Sequence[tuple[str, date]], day: date) -> str | None:
@@ -115,6 +116,7 @@ def _row(
         *(sorted(dimensions.items()), price.model, tier_no, _plain(tier_from), _plain(tier.up_to)),
         *(_plain(tier.unit_amount), _plain(price.package_size), _plain(price.included), _plain(price.minimum)),
         *(price.description, position),
+        *([] if price.prorate is None else [{"prorate": price.prorate}]),  # rows of before keep their ids
     ]
     return PriceRow(
         price_id=uuid.uuid5(_NAMESPACE, json.dumps(content, ensure_ascii=False, separators=(",", ":"))),
@@ -135,6 +137,7 @@ def _row(
         minimum=price.minimum,
         description=price.description,
         position=position,
+        prorate=price.prorate,
     )
 
 

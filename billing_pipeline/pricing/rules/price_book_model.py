@@ -9,6 +9,8 @@ Aggregation = Literal["constant", "sum", "last", "max", "time_weighted"]
 Model = Literal["flat", "per_unit", "graduated", "volume", "package"]
 
 AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
+Prorate = Literal["days", "none"]
+PRORATE: tuple[Prorate, ...] = get_args(Prorate)
 MODELS: tuple[Model, ...] = get_args(Model)
 
 
@@ -46,7 +48,7 @@ class Price:
     """How one meter is priced: `tiers` for graduated and volume, else `rates`; in whole currency units.
 
     `included` is the allowance per period and combination, `minimum` the least that a period with any usage
-    costs.
+    costs. `prorate` "none": a constant meter costs the whole amount in a short period too, not its share by days.
     """
 
     meter: str
@@ -57,6 +59,7 @@ class Price:
     included: Decimal = Decimal(0)
     minimum: Decimal | None = None
     description: str | None = None
+    prorate: Prorate | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from billing_pipeline.pricing.rules.price_book_fields import FieldReader, found
 from billing_pipeline.pricing.rules.price_book_model import (
     AGGREGATIONS,
     MODELS,
+    PRORATE,
     Meter,
     Model,
     Price,
@@ -34,7 +35,7 @@ _MODEL_KEYS: dict[Model, tuple[str, ...]] = {
     "volume": ("tiers", "included"),
     "package": ("package_size", "amount", "included"),
 }
-_COMMON_KEYS = ("meter", "model", "minimum", "description")
+_COMMON_KEYS = ("meter", "model", "minimum", "description", "prorate")
 
 
 def load_price_books(text: str, source: str) -> tuple[PriceBook, ...]:
@@ -146,6 +147,7 @@ class _Reader(FieldReader):
             included=self.amount(fields, "included", path) or Decimal(0),
             minimum=self.amount(fields, "minimum", path),
             description=description,
+            prorate=self.choice(fields, "prorate", path, PRORATE),
         )
 
     def _refuse_foreign_keys(self, fields: Mapping[str, Node], model: Model, path: str) -> None:

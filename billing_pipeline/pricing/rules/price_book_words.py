@@ -55,6 +55,8 @@ def _price(price: Price, currency: str) -> str:
         parts.append(f"the first {_plain(price.included)} are included")
     if price.minimum is not None:
         parts.append(f"at least {_plain(price.minimum)} {unit} once it is used")
+    if price.prorate == "none":
+        parts.append("whole in short periods too")
     if price.description:
         parts.append(f'on the invoice "{price.description}"')
     return "; ".join(parts)

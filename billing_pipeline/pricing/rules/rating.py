@@ -17,6 +17,7 @@ import pyarrow as pa
 from billing_pipeline.core.money import AMOUNT_MINOR_MAX, AmountOutOfRangeError, exponent, to_minor
 from billing_pipeline.core.money_columns import Array, to_minor_array
 from billing_pipeline.pricing.rules.descriptions import default_description, fill, minimum_description
+from billing_pipeline.pricing.rules.proration import days_text, prorated_column
 from billing_pipeline.pricing.rules.rating_frames import (
     DECIMAL,
     LINE_SCHEMA,
@@ -63,9 +64,10 @@ def rate(snapshots: pd.DataFrame, prices: pd.DataFrame) -> Rated:
     Every snapshot ends up either in `unpriced`, in input order, or in at least one line, be its amount zero.
     Lines are sorted by invoice (in order of first appearance), the price's position, meter, dimensions, tier,
     the book's price before the customer's own, and numbered from 1 within an invoice; how the frames' rows are
-    sorted changes only the order of invoices. For every line `exact_amount = quantity * unit_amount`, and
-    `amount_minor` is that, rounded once. A price's minimum is reached by one further line of kind `minimum`
-    per invoice: what the rounded lines lack of it, so that they add up to it in what the customer reads.
+    sorted changes only the order of invoices. For every line `exact_amount = quantity * unit_amount`,
+    times `billed_days / full_days` where a constant meter's period is short, and `amount_minor` is that, rounded once.
+    A price's minimum is reached by one further line of kind `minimum` per invoice: what the rounded lines lack of it,
+    so that they add up to it in what the customer reads.
     What is too large to be billed goes to `unpriced` and leaves the others as they are.
 
     Raises ValueError for frames of other columns or types.
@@ -115,7 +117,8 @@ class _Lines:
         self.table = table
         self.invoice, _ = encode(snapshots["invoice_id"])
         unit_amount = take(self.prices["unit_amount"], parts.price)
-        exact = pc.multiply(parts.quantity, unit_amount)
+        days, full_days = self._days(parts)
+        exact = prorated_column(pc.multiply(parts.quantity, unit_amount), days, full_days)
         minor = self._amount_minor(exact, parts.snapshot)
         minimums = self._minimums(parts, minor)
 
@@ -130,6 +133,8 @@ class _Lines:
         self.quantity = pa.concat_arrays([parts.quantity, ones])
         self.unit_amount = pa.concat_arrays([unit_amount, minimums.missing])
         self.exact = pa.concat_arrays([exact, pc.multiply(ones, minimums.missing)])
+        self.days = pa.concat_arrays([days, pa.nulls(further, pa.int64())])
+        self.full_days = pa.concat_arrays([full_days, pa.nulls(further, pa.int64())])
         self.minor = pa.concat_arrays([minor, minimums.missing_minor])
         self._check_totals(parts)
 
@@ -142,12 +147,13 @@ class _Lines:
             for name in ("invoice_id", "customer_id", "meter", "currency", "basis")
         }
         dimensions, description = self._texts(snapshot, price, is_minimum)
+        days, full_days = take(self.days, order), take(self.full_days, order)
         return {
             **of_snapshot,
             "line_no": pa.array(_count_within(self.invoice[snapshot])),
             "dimensions": dimensions,
             "kind": take(pa.array(["usage", "minimum"]), is_minimum.astype(np.int64)),
-            "description": description,
+            "description": _with_days(description, days, full_days),
             "usage_quantity": take(self.usage, order),
             "included_quantity": take(self.included, order),
             "quantity": take(self.quantity, order),
@@ -156,7 +162,19 @@ class _Lines:
             "amount_minor": take(self.minor, order),
             "price_id": take(self.prices["price_id"], price),
             "price_version": take(self.prices["version_id"], price),
+            "billed_days": days,
+            "full_days": full_days,
         }
+
+    def _days(self, parts: Parts) -> tuple[Array, Array]:
+        """Days and full days of the lines that cost their share, null for the others."""
+        days, full_days = (take(self.snapshots[name], parts.snapshot) for name in ("days", "full_days"))
+        if days.null_count == len(days):
+            return days, full_days
+        unprorated = pc.fill_null(pc.equal(take(self.prices["prorate"], parts.price), "none"), False)
+        whole = pc.or_(unprorated, pc.fill_null(pc.greater_equal(days, full_days), True))
+        nothing = pa.scalar(None, pa.int64())
+        return pc.if_else(whole, nothing, days), pc.if_else(whole, nothing, full_days)
 
     def _minimums(self, parts: Parts, minor: Array) -> _Minimums:
         """Per invoice and price entry whose rounded lines come to less than the entry's minimum, the difference."""
@@ -275,6 +293,14 @@ def _sums(group: Codes, minor: Array) -> Array:
     sums = own.group_by("group").aggregate([("minor", "sum")]).sort_by("group")
     total: Array = pc.cast(pa.concat_arrays(sums["minor_sum"].chunks), _SUM_MINOR)
     return total
+
+
+def _with_days(descriptions: Array, days: Array, full_days: Array) -> Array:
+    """The texts, with the share of days behind those of prorated lines."""
+    if days.null_count == len(days):
+        return descriptions
+    said = zip(values(descriptions), values(days), values(full_days), strict=True)
+    return pa.array([text if of is None else text + days_text(of, full) for text, of, full in said], pa.string())
 
 
 def _ranks(texts: Array) -> Codes:

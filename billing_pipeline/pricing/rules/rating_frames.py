@@ -40,8 +40,13 @@ SNAPSHOT_SCHEMA = _schema(
         pa.field("quantity", DECIMAL, nullable=False),
         pa.field("event_count", pa.int64(), nullable=False),
         pa.field("basis", pa.string(), nullable=False),
+        pa.field("days", pa.int64()),
+        pa.field("full_days", pa.int64()),
     ]
 )
+
+OPTIONAL = frozenset({"days", "full_days", "prorate"})
+"""Columns that a frame may lack: they are null then. Days are given where a constant meter's period is short."""
 
 PRICE_SCHEMA = _schema(
     [
@@ -62,6 +67,7 @@ PRICE_SCHEMA = _schema(
         pa.field("minimum", DECIMAL),
         pa.field("description", pa.string()),
         pa.field("position", pa.int64(), nullable=False),
+        pa.field("prorate", pa.string()),
     ]
 )
 
@@ -84,6 +90,8 @@ LINE_SCHEMA = _schema(
         pa.field("price_id", pa.string()),
         pa.field("price_version", pa.string()),
         pa.field("basis", pa.string()),
+        pa.field("billed_days", pa.int64()),
+        pa.field("full_days", pa.int64()),
     ]
 )
 
@@ -94,12 +102,17 @@ def read_frame(frame: pd.DataFrame, schema: pa.Schema, what: str) -> dict[str, A
     Raises ValueError naming the column for a missing one, nulls where none may be, floats where decimals
     belong (they have lost digits already), and values that do not fit the type.
     """
-    missing = [name for name in schema.names if name not in frame.columns]
+    absent = [name for name in schema.names if name not in frame.columns]
+    missing = [name for name in absent if name not in OPTIONAL]
     if missing:
         raise ValueError(f"{what} lack the column(s) {', '.join(missing)}")
-    table = pa.Table.from_pandas(frame[schema.names], preserve_index=False)
+    given = [name for name in schema.names if name not in absent]
+    table = pa.Table.from_pandas(frame[given], preserve_index=False)
     columns: dict[str, Array] = {}
     for field in schema:
+        if field.name in absent:
+            columns[field.name] = pa.nulls(table.num_rows, field.type)
+            continue
         column = table.column(field.name)
         if pa.types.is_decimal(field.type) and pa.types.is_floating(column.type):
             raise ValueError(f"{what}.{field.name} holds floats: expected exact decimals")

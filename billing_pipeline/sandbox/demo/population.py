@@ -27,7 +27,10 @@ ZONES = {
 }
 COLUMNS = (
     "customer_id", "name", "email", "currency", "timezone", "billing_cycle", "cycle_anchor", "stripe_customer_id",
+    "starts_on",
 )  # fmt: skip
+STARTS_ON = date(2024, 1, 1)
+"""Everybody's first day, unless the cycle is counted from a later one: long before the months that the demo bills."""
 CURRENCY_WEIGHTS = {"usd": 42, "eur": 26, "gbp": 14, "jpy": 12, "kwd": 6}
 CYCLES = ("calendar_month",) * 8 + ("30_days", "28_days", "45_days", "14_days")
 
@@ -154,6 +157,7 @@ def customers_file(stripe_ids: Mapping[str, str]) -> str:
                 customer.billing_cycle if customer.cycle_anchor else "",
                 customer.cycle_anchor or "",
                 stripe_ids.get(customer.customer_id, ""),
+                customer.cycle_anchor or STARTS_ON,
             ]
         )
     return text.getvalue()

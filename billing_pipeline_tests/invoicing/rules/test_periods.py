@@ -53,7 +53,7 @@ def test_an_n_day_cycle_has_many_spellings_and_one_canonical(text, days):
         (
             "weekly",
             None,
-            "billing_cycle 'weekly': expected calendar_month or a number of days such as 30_days",
+            "billing_cycle 'weekly': expected calendar_month, monthly, quarterly, yearly, 1 to 60 months such as 6_months",
         ),
         ("-30_days", date(2025, 1, 1), "billing_cycle '-30_days': expected"),
         ("0_days", date(2025, 1, 1), "a cycle of 0 days: expected 1 to 366 days"),

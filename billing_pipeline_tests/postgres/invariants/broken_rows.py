@@ -98,6 +98,13 @@ SNAPSHOTS = [
     ),
     Break(
         "usage_snapshots",
+        "contract_starts_are_known",
+        "WITH late AS (UPDATE billing.customers SET created_at = '2025-10-03Z' WHERE customer_id = 'cyd')"
+        " UPDATE billing.contract_terms SET withdrawn_at = now(), withdrawn_by = 'x' WHERE customer_id = 'cyd'",
+        {"customer_id": "cyd"},
+    ),
+    Break(
+        "usage_snapshots",
         "volume_within_bounds",
         "UPDATE billing.usage_snapshots SET quantity = 401 WHERE customer_id = 'bob' AND meter = 'calls'"
         " AND billing_month = '2025-09-01'",
