@@ -13,7 +13,13 @@ from sqlalchemy import Connection, Engine, create_engine
 from billing_pipeline.postgres import embedded_postgres
 from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline_tests.databases import copied_database, copy_database, open_database, running_server
+from billing_pipeline_tests.databases import (
+    copied_database,
+    copy_database,
+    open_database,
+    running_server,
+    without_review,
+)
 
 # before the code location is imported: its months are those of no developer's own database
 os.environ["BILLING_FIRST_MONTH"] = "2020-01"
@@ -37,6 +43,7 @@ def template_database(postgres_server: "PostgresServer") -> str:
     name = "migrated"
     warehouse = open_database(postgres_server, name)
     migrate(warehouse)
+    without_review(warehouse)
     warehouse.engine.dispose()
     return name
 

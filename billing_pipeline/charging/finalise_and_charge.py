@@ -14,9 +14,10 @@ from billing_pipeline.charging.brakes import PAUSED, limits_of, read_brakes
 from billing_pipeline.charging.circuit_breaker import guarded, utc_now
 from billing_pipeline.charging.month import ChargeReport, RunOptions, charge_invoices_of_month
 from billing_pipeline.charging.month_verification import Discrepancy, verify_month
-from billing_pipeline.charging.rules.brakes import Brake, distinct, month_too_old
-from billing_pipeline.invoicing.approval_policy import set_approval_policy
+from billing_pipeline.charging.rules.brakes import Brake, distinct, drafts_waiting, month_too_old
 from billing_pipeline.invoicing.finalisation import Finalised, finalise_month
+from billing_pipeline.invoicing.finalisation_policy import set_finalisation_policy
+from billing_pipeline.invoicing.starter import UNKNOWN, Starter
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings.charging import ChargingSettings
 from billing_pipeline.stripe_gateway.rules.api import StripeApi
@@ -29,14 +30,13 @@ _Answer = TypeVar("_Answer")
 class MonthRun:
     """What a run wants with a month.
 
-    `charge_old_month`: whatever its age. `started_by`: the person who started it, None for a schedule; where approvals
-    are needed, somebody else's is.
+    `charge_old_month`: whatever its age. `starter`: who started it; where approvals are needed, others give them.
     """
 
     month: date
     run_id: str
     charge_old_month: bool = False
-    started_by: str | None = None
+    starter: Starter = UNKNOWN
     log: Callable[[str], None] = lambda _: None
     clock: Callable[[], datetime] = utc_now
 
@@ -80,9 +80,14 @@ def finalise_and_charge(
         _log_release(warehouse, run, brake)
     finalised = Finalised(0)
     if not held_back:
-        if settings.require_approval is not None:
-            set_approval_policy(warehouse, settings.require_approval, author="BILLING_REQUIRE_APPROVAL")
-        finalised = finalise_month(warehouse, run.month, run.run_id, started_by=run.started_by)
+        set_finalisation_policy(
+            warehouse,
+            author="settings of the code location",
+            require_approval=settings.require_approval,
+            review_hours=settings.review_hours,
+            charge_as_approved=settings.charge_as_approved,
+        )
+        finalised = finalise_month(warehouse, run.month, run.run_id, starter=run.starter)
     run.log(f"{finalised.count:,} invoices finalised")
     too_old = any(brake.code != PAUSED for brake in held_back)
     options = RunOptions(
@@ -90,8 +95,9 @@ def finalise_and_charge(
     )
     charged = charge_invoices_of_month(warehouse, api, run.month, run.run_id, options)
     verified = unless_unanswered(lambda: verify_month(warehouse, api, run.month))
+    waiting = drafts_waiting({reason: len(customers) for reason, customers in finalised.skipped.items()})
     return MonthCharged(
-        finalised, charged, verified, tuple(distinct([*held_back, *charged.brakes])), tuple(released_from)
+        finalised, charged, verified, tuple(distinct([*held_back, *waiting, *charged.brakes])), tuple(released_from)
     )
 
 
@@ -115,7 +121,7 @@ def _log_release(warehouse: Warehouse, run: MonthRun, brake: Brake) -> None:
                 " run_id => :run_id, state_after => jsonb_build_object('released_from', CAST(:code AS text)))"
             ),
             {
-                "actor": run.started_by or "unknown",
+                "actor": run.starter.name,
                 "month": run.month,
                 "reason": brake.says,
                 "run_id": run.run_id,

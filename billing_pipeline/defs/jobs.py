@@ -15,6 +15,8 @@ bill_month = dg.define_asset_job(
     description="From usage to draft invoices, with the quality gates; what is billed is compared, never changed."
     " Safe to run again at any time.",
     executor_def=dg.in_process_executor,
+    # drafts are safe to build again: a run that died, or never started, is. A step that failed is not: it would again
+    tags={"dagster/max_retries": "2"},
 )
 
 charge_month = dg.define_asset_job(

@@ -11,10 +11,13 @@ import dagster as dg
 import psycopg
 from sqlalchemy import make_url
 
+from billing_pipeline.defs.starters import STARTED_BY, started_in_this_process
 from billing_pipeline.postgres.engine import require_dagster_storage
 from billing_pipeline.postgres.locks import DAGSTER_STORAGE_LOCK
 from billing_pipeline.settings import SettingsError, load_settings
 from billing_pipeline.settings.dagster_home import dagster_home
+
+__all__ = ["STARTED_BY", "RunOutcome", "charge_month", "dagster_instance", "run_month"]
 
 STAGES = ("usage_snapshots", "invoice_line_items", "invoices", "stripe_charges")
 """What `billing run --through` takes; the last one also finalises and charges."""
@@ -24,9 +27,6 @@ BRAKES_CHECK = "no_brake_held_anything_back"
 
 _IN_LOCATION = {".dagster/repository": "__repository__@billing_pipeline"}
 """Tag by which Dagster's UI shows a run under its job: the repository of workspace.yaml's location."""
-
-STARTED_BY = "billing/started_by"
-"""Tag of a run: the person who started it, who then does not approve it. `billing run` sets it."""
 
 _UP_TO = ("prices", "billing_periods", *STAGES[:-1])
 
@@ -124,10 +124,9 @@ def _execute(
     config: Mapping[str, Any],
     tags: Mapping[str, str] | None,
 ) -> RunOutcome:
-    result = (
-        _definitions()
-        .resolve_job_def(job_name)
-        .execute_in_process(
+    job = _definitions().resolve_job_def(job_name)
+    with started_in_this_process((tags or {}).get(STARTED_BY)):
+        result = job.execute_in_process(
             instance=instance,
             partition_key=month.isoformat(),
             asset_selection=[dg.AssetKey(asset) for asset in assets] if assets else None,
@@ -135,7 +134,6 @@ def _execute(
             tags={**_IN_LOCATION, **(tags or {})},
             raise_on_error=False,
         )
-    )
     outcome = RunOutcome(job_name, result.run_id, result.success)
     for event in result.all_events:
         if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:

@@ -17,8 +17,8 @@ from billing_pipeline.corrections.holds import active_holds
 from billing_pipeline.defs.metadata import markdown_table, report, sample_table, table_metadata
 from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
 from billing_pipeline.defs.resources import Billing, Stripe
-from billing_pipeline.defs.running import STARTED_BY
 from billing_pipeline.defs.stages import CHARGES, OWNERS
+from billing_pipeline.defs.starters import starter_of
 from billing_pipeline.defs.stripe_differences import AGREE, agreement
 from billing_pipeline.invoicing.finalisation import ApprovalMissing, GatesNotPassed
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -76,7 +76,7 @@ def stripe_charges(
         month,
         run_id,
         charge_old_month=config.charge_old_month,
-        started_by=context.run.tags.get(STARTED_BY),
+        starter=starter_of(context.instance, context.run),
         log=context.log.info,
         clock=billing.clock,
     )

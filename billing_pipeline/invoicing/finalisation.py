@@ -20,6 +20,9 @@ from billing_pipeline.invoicing.rules.charge_request import (
     BilledLine,
     frozen_request,
 )
+=======
+from billing_pipeline.invoicing.rules.charge_request import BilledInvoice, BilledLine, frozen_request
+from billing_pipeline.invoicing.starter import UNKNOWN, Starter
 from billing_pipeline.postgres.connections import raw
 from billing_pipeline.postgres.locks import lock_month
 from billing_pipeline.postgres.sql_files import load_sql
@@ -66,15 +69,15 @@ class ApprovalMissing(RuntimeError):  # noqa: N818 - reads as what happened
 class Finalised:
     """What finalising a month did: invoices made final, and by reason the customers whose drafts stay.
 
-    The reasons are on_hold (the customer, by status or by a hold), invoice_on_hold, month_on_hold and not_ended (the
-    period has not, by the clock of Postgres).
+    The reasons are on_hold (the customer, by status or by a hold), invoice_on_hold, month_on_hold, not_ended (the
+    period has not, by the clock of Postgres) and in_review (drafted less than BILLING_REVIEW_HOURS ago).
     """
 
     count: int
     skipped: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def finalise_month(warehouse: Warehouse, month: date, run_id: str, *, started_by: str | None = None) -> Finalised:
+def finalise_month(warehouse: Warehouse, month: date, run_id: str, *, starter: Starter = UNKNOWN) -> Finalised:
     """Finalise the month's drafts, except those on hold, and freeze what each will send to Stripe.
 
     Final invoices are left alone, so a second call does nothing. Without a draft to finalise the gates are asked only
@@ -84,18 +87,20 @@ def finalise_month(warehouse: Warehouse, month: date, run_id: str, *, started_by
         warehouse: the database.
         month: the partition.
         run_id: the run.
-        started_by: the person who started it; None: a schedule. Where approvals are needed, it is somebody else's.
+        starter: who started it. Where approvals are needed, they are other people's; a person's own command does
+            not wait for the time for looking at the drafts.
 
     Raises:
         GatesNotPassed: with every unmet gate.
         ApprovalMissing: the month needs one.
     """
-    parameters: dict[str, Any] = {"month": month, "run_id": run_id, "started_by": started_by}
+    parameters: dict[str, Any] = {"month": month, "run_id": run_id, "started_by": starter.name, "through": starter.kind}
     with warehouse.transaction() as connection:
         connection.execute(text("SET LOCAL work_mem = '128MB'; SET LOCAL jit = off"))
         lock_month(connection, month)
         connection.execute(text(load_sql("invoicing/drafts_waiting.sql")), parameters)
         held = _kept_back(connection, parameters)
+        connection.execute(text(_ASK_AGAIN), parameters)
         # after a restore an invoice may be final without its charge: it is written again, from the same lines
         _write_intents(connection, parameters)
         if not _needs_gates(connection, parameters):
@@ -103,7 +108,9 @@ def finalise_month(warehouse: Warehouse, month: date, run_id: str, *, started_by
         unmet = connection.execute(text("SELECT * FROM billing.unmet_gates(:month)"), parameters).all()
         if unmet:
             raise GatesNotPassed(month, [UnmetGate(*row) for row in unmet])
-        missing = connection.execute(text("SELECT billing.missing_approval(:month, :started_by)"), parameters).scalar()
+        missing = connection.execute(
+            text("SELECT billing.missing_approval(:month, :started_by, :through)"), parameters
+        ).scalar()
         if missing and _drafts_wait(connection, parameters):
             raise ApprovalMissing(f"month {month} is not finalised: {missing}")
         parameters["last_number"] = connection.execute(
@@ -186,3 +193,13 @@ def _line(
         name: Decimal(value) if isinstance(value, str) and name != "model" else value for name, value in priced.items()
     }
     return BilledLine(number, meter, description, amount_minor, kind, **exact)
+
+
+_ASK_AGAIN = """
+WITH gone AS (
+    DELETE FROM billing.charge_requests WHERE billing_month = :month AND NOT EXISTS (SELECT FROM pg_temp.waiting_drafts)
+)
+INSERT INTO billing.charge_requests (billing_month, run_id)
+SELECT :month, :run_id WHERE EXISTS (SELECT FROM pg_temp.waiting_drafts)
+ON CONFLICT (billing_month) DO NOTHING
+"""

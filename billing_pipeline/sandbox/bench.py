@@ -161,7 +161,8 @@ def _settle(warehouse: Warehouse, month: date) -> None:
 
 _SETTLE = """
 UPDATE billing.invoices AS i
-SET status = 'paid', finalised_at = clock_timestamp(), invoice_number = n.base + n.nth
+SET status = 'paid', finalised_at = clock_timestamp(), invoice_number = n.base + n.nth,
+    finalised_by = 'bench', finalised_through = 'person'
 FROM (
     SELECT
         invoice_id,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from billing_pipeline.settings.environment import percent, positive, rising_days, yes_or_no
+from billing_pipeline.settings.environment import hours_or_none, percent, positive, rising_days, yes_or_no
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,13 @@ class ChargingSettings:
     """BILLING_REQUIRE_APPROVAL: yes or no: whether a month is charged only with an approval by somebody else than who
     started the run. Written to the database by the next charging run; unset: as it is there, at first no."""
 
+    review_hours: int | None
+    """BILLING_REVIEW_HOURS: so many hours after it was drafted an invoice becomes final; a person's own `billing run`
+    does not wait. Written to the database by the next charging run; unset: as it is there, at first 24."""
+    charge_as_approved: bool | None
+    """BILLING_CHARGE_AS_APPROVED: yes or no: whether approved drafts become final although usage, corrections or prices
+    have come since. Written to the database by the next charging run; unset: as it is there, at first no."""
+
     @classmethod
     def load(cls) -> Self:
         """Read the environment."""
@@ -38,4 +45,6 @@ class ChargingSettings:
             charged_within_days=positive("BILLING_CHARGED_WITHIN_DAYS", 5),
             retry_days=rising_days("BILLING_RETRY_DAYS", (1, 3, 7, 14)),
             require_approval=yes_or_no("BILLING_REQUIRE_APPROVAL"),
+            review_hours=hours_or_none("BILLING_REVIEW_HOURS"),
+            charge_as_approved=yes_or_no("BILLING_CHARGE_AS_APPROVED"),
         )

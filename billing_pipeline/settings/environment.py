@@ -18,6 +18,7 @@ PROJECT_FILES = _IN_WHEEL if IS_INSTALLED else _PACKAGE.parent
 ROOT = Path.cwd() if IS_INSTALLED else _PACKAGE.parent
 """The checkout; of an installed wheel the current folder. The state folder is in it."""
 PORT_MAX = 65_535
+HOURS_MAX = 8_760
 
 
 class SettingsError(UserError):
@@ -51,6 +52,18 @@ def percent(name: str, default: int) -> int:
     if not text.isdecimal() or int(text) > 100:
         raise SettingsError(f"{name}={text!r}: expected a whole number from 0 to 100")
     return int(text)
+
+
+def hours_or_none(name: str) -> int | None:
+    """Whole hours, 0 to a year's; None: unset.
+
+    Raises:
+        SettingsError: it is something else.
+    """
+    text = text_or_none(name)
+    if text is not None and not (text.isdecimal() and int(text) <= HOURS_MAX):
+        raise SettingsError(f"{name}={text!r}: expected whole hours from 0 to {HOURS_MAX}")
+    return int(text) if text is not None else None
 
 
 def port(name: str, default: int) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from billing_pipeline.charging.brakes import read_brakes
 from billing_pipeline.postgres import embedded_postgres
 from billing_pipeline.postgres.migrations import migrate
-from billing_pipeline_tests.databases import open_database
+from billing_pipeline_tests.databases import open_database, without_review
 
 PROMOTED_WITHIN_S = 60.0
 
@@ -20,6 +20,7 @@ def test_a_promotion_switches_charging_off() -> None:
     try:
         warehouse = open_database(server, "billing")
         migrate(warehouse)
+        without_review(warehouse)
         before = read_brakes(warehouse)
         assert (before.charges_enabled, before.incarnation) == (True, before.present_incarnation)
         warehouse.engine.dispose()

@@ -19,8 +19,9 @@ from billing_pipeline.corrections.holds import (
     place_hold,
     release_hold,
 )
-from billing_pipeline.invoicing.approval_policy import set_approval_policy
 from billing_pipeline.invoicing.finalisation import ApprovalMissing, Finalised, finalise_month
+from billing_pipeline.invoicing.finalisation_policy import set_finalisation_policy
+from billing_pipeline.invoicing.starter import Starter
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import (
     MONTH,
@@ -142,18 +143,21 @@ def test_a_hold_changes_only_by_its_release(db: Connection) -> None:
             execute(db, statement)
 
 
+ANN, SCHEDULE = Starter("person", "ann"), Starter("schedule", "charge_month_schedule")
+
+
 def needing_approval(warehouse: Warehouse) -> None:
     drafts(warehouse, "a", "b")
-    set_approval_policy(warehouse, True, author="ops")
+    set_finalisation_policy(warehouse, require_approval=True, author="ops")
 
 
 def test_a_month_that_needs_an_approval_is_not_finalised_without(warehouse: Warehouse) -> None:
     needing_approval(warehouse)
     with pytest.raises(ApprovalMissing, match="nobody has approved it"):
-        finalise_month(warehouse, MONTH, "run", started_by="ann")
+        finalise_month(warehouse, MONTH, "run", starter=ANN)
     seen = approve_month(warehouse, MONTH, author="bob")
     assert (seen.drafts, seen.totals_minor) == (2, {"usd": 8000})
-    assert finalise_month(warehouse, MONTH, "run", started_by="ann").count == 2
+    assert finalise_month(warehouse, MONTH, "run", starter=ANN).count == 2
     assert warehouse.scalar("SELECT DISTINCT finalised_by FROM billing.invoices") == "ann"
 
 
@@ -161,8 +165,8 @@ def test_who_starts_the_run_does_not_approve_it(warehouse: Warehouse) -> None:
     needing_approval(warehouse)
     approve_month(warehouse, MONTH, author="ann")
     with pytest.raises(ApprovalMissing, match="ann started the run and approved it"):
-        finalise_month(warehouse, MONTH, "run", started_by="ann")
-    assert finalise_month(warehouse, MONTH, "run", started_by=None).count == 2, "a schedule started it"
+        finalise_month(warehouse, MONTH, "run", starter=ANN)
+    assert finalise_month(warehouse, MONTH, "run", starter=SCHEDULE).count == 2, "a schedule started it"
 
 
 def test_an_approval_is_of_exactly_the_rows_that_were_there(warehouse: Warehouse) -> None:
@@ -173,17 +177,17 @@ def test_an_approval_is_of_exactly_the_rows_that_were_there(warehouse: Warehouse
         connection.execute(text("DELETE FROM billing.invoice_line_items WHERE customer_id = 'b'"))
     pass_gates(warehouse)
     with pytest.raises(ApprovalMissing, match="have changed since they were approved"):
-        finalise_month(warehouse, MONTH, "run", started_by="ann")
+        finalise_month(warehouse, MONTH, "run", starter=ANN)
     with pytest.raises(ApprovalRefused, match=f"not {re.escape(before)}: look at it again"):
         approve_month(warehouse, MONTH, author="bob", rows=before)
     approve_month(warehouse, MONTH, author="bob", rows=month_drafts(warehouse, MONTH).rows)
-    assert finalise_month(warehouse, MONTH, "run", started_by="ann").count == 1
+    assert finalise_month(warehouse, MONTH, "run", starter=ANN).count == 1
 
 
 def test_what_is_already_final_is_charged_without_another_approval(warehouse: Warehouse) -> None:
     drafts(warehouse, "a")
     assert finalise_month(warehouse, MONTH, "run").count == 1
-    set_approval_policy(warehouse, True, author="ops")
+    set_finalisation_policy(warehouse, require_approval=True, author="ops")
     assert finalise_month(warehouse, MONTH, "run").count == 0
 
 
@@ -197,7 +201,7 @@ def test_there_is_nothing_to_approve_without_drafts_or_with_failed_gates(warehou
 
 def test_the_policy_is_changed_with_a_trace(warehouse: Warehouse) -> None:
     for required in (True, True, False):
-        set_approval_policy(warehouse, required, author="ops")
+        set_finalisation_policy(warehouse, require_approval=required, author="ops")
     log = warehouse.rows("SELECT actor, state_after FROM billing.automation_log WHERE action = 'policy.change'")
     assert [row["state_after"]["require_approval"] for row in log] == [True, False]
 
@@ -217,9 +221,14 @@ def test_nobody_finalises_past_a_missing_approval(db: Connection) -> None:
     with refused(db, "ann started the run and approved it"):
         execute(
             db,
-            "UPDATE billing.invoices SET status = 'open', invoice_number = 1, finalised_at = now(), finalised_by = 'ann'",
+            "UPDATE billing.invoices SET status = 'open', invoice_number = 1, finalised_at = now(), finalised_by = 'ann',"
+            " finalised_through = 'person'",
         )
+    with refused(db, "needs the approvals of two people and has one"):
+        rows.finalise(db, invoice_id)
+    insert(db, "month_approvals", billing_month=MONTH, month_rows=seen, author="bob", drafts=1, totals="{}")
     rows.finalise(db, invoice_id)
+    assert rows.value(db, "SELECT finalised_by || finalised_through FROM billing.invoices") == "unknownunknown"
     with refused(db, "only the status moves"):
         execute(db, "UPDATE billing.invoices SET finalised_by = 'bob'")
 

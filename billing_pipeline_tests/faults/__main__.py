@@ -115,12 +115,13 @@ def _in_a_process(name: str, seed: int) -> Part:
 
 def _here(run: _Run, seed: int) -> Part:
     from billing_pipeline.postgres.migrations import migrate
-    from billing_pipeline_tests.databases import open_database, running_server
+    from billing_pipeline_tests.databases import open_database, running_server, without_review
 
     warnings.simplefilter("ignore")  # pytest makes them errors; here they would be lost among the figures
     with running_server() as server:
         warehouse = open_database(server, "migrated")
         migrate(warehouse)
+        without_review(warehouse)
         warehouse.engine.dispose()
         return run(server, "migrated", seed)
 

@@ -17,7 +17,7 @@ import billing_pipeline
 from billing_pipeline.postgres import embedded_postgres
 from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.settings import ROOT
-from billing_pipeline_tests.databases import open_database
+from billing_pipeline_tests.databases import open_database, without_review
 from billing_pipeline_tests.faults.answers import answers_lost
 from billing_pipeline_tests.faults.commits import commits_lost
 from billing_pipeline_tests.faults.law import law
@@ -69,6 +69,7 @@ def _with_template(server: "PostgresServer", what: str) -> Part:
     template = f"mutant_{uuid.uuid4().hex[:12]}"
     warehouse = open_database(server, template)
     migrate(warehouse)
+    without_review(warehouse)
     warehouse.engine.dispose()
     try:
         return _run(server, template, what)

@@ -7,7 +7,7 @@ import pytest
 
 from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.settings import ROOT
-from billing_pipeline_tests.databases import open_database, running_server
+from billing_pipeline_tests.databases import open_database, running_server, without_review
 from billing_pipeline_tests.faults.answers import answers_lost
 from billing_pipeline_tests.faults.commits import commits_lost
 from billing_pipeline_tests.faults.kills import kills
@@ -35,6 +35,7 @@ def fragile_server() -> Iterator["PostgresServer"]:
     with running_server() as server:
         warehouse = open_database(server, "migrated")
         migrate(warehouse)
+        without_review(warehouse)
         warehouse.engine.dispose()
         yield server
 

@@ -18,7 +18,7 @@ from billing_pipeline.postgres import embedded_postgres
 from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.sandbox.lean_http import Connection
 from billing_pipeline.settings import ROOT
-from billing_pipeline_tests.databases import open_database
+from billing_pipeline_tests.databases import open_database, without_review
 from billing_pipeline_tests.web.receiver.receiving import KEYS, SECRET
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Postgres:
         self.server: PostgresServer = embedded_postgres.start(folder)
         warehouse = open_database(self.server, TEMPLATE)
         migrate(warehouse)
+        without_review(warehouse)
         warehouse.engine.dispose()
 
     def restart(self, how: signal.Signals) -> None:

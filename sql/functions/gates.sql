@@ -83,13 +83,21 @@ BEGIN
             RAISE EXCEPTION 'the period of customer % ends at %: nothing of it is final before', running.customer_id,
                 running.period_end USING ERRCODE = 'restrict_violation';
         END IF;
-        SELECT billing.missing_approval(month, f.finalised_by) INTO missing
+        IF EXISTS (
+            SELECT FROM new_rows AS n JOIN old_rows AS o USING (invoice_id) CROSS JOIN billing.finalisation_policy AS p
+            WHERE o.status = 'draft' AND n.status <> 'draft' AND n.billing_month = month AND n.finalised_through <> 'person'
+                AND n.drafted_at > clock_timestamp() - make_interval(hours => p.review_hours)
+        ) THEN
+            RAISE EXCEPTION 'month % is not finalised: the time for looking at its drafts is not over', month
+                USING ERRCODE = 'restrict_violation';
+        END IF;
+        SELECT billing.missing_approval(month, f.finalised_by, f.finalised_through) INTO missing
         FROM (
-            SELECT DISTINCT n.finalised_by
+            SELECT DISTINCT n.finalised_by, n.finalised_through
             FROM new_rows AS n JOIN old_rows AS o USING (invoice_id)
             WHERE o.status = 'draft' AND n.status <> 'draft' AND n.billing_month = month
         ) AS f
-        WHERE billing.missing_approval(month, f.finalised_by) IS NOT NULL
+        WHERE billing.missing_approval(month, f.finalised_by, f.finalised_through) IS NOT NULL
         LIMIT 1;
         IF FOUND THEN
             RAISE EXCEPTION 'month % is not finalised: %', month, missing USING ERRCODE = 'restrict_violation';
@@ -98,4 +106,4 @@ BEGIN
     RETURN NULL;
 END;
 $$;
-COMMENT ON FUNCTION billing.check_finalisation IS 'Trigger: the line of no return. Locks the month''s rows, then refuses unless every gate passed for exactly these rows, every period has ended by the clock of Postgres, nothing is on hold and, where that is needed, somebody else approved them';
+COMMENT ON FUNCTION billing.check_finalisation IS 'Trigger: the line of no return. Locks the month''s rows, then refuses unless every gate passed for exactly these rows, every period has ended by the clock of Postgres, the time for looking at the drafts is over, nothing is on hold and, where that is needed, somebody else approved them';

@@ -28,14 +28,14 @@ LANGUAGE plpgsql AS $$
 BEGIN
     new.changed_at = clock_timestamp();
     PERFORM billing.log_action(
-        new.changed_by, 'policy.change', 'policy', 'require_approval',
-        state_before => jsonb_build_object('require_approval', old.require_approval),
-        state_after => jsonb_build_object('require_approval', new.require_approval)
+        new.changed_by, 'policy.change', 'policy', 'finalisation',
+        state_before => to_jsonb(old) - '{only_row,changed_by,changed_at}'::text [],
+        state_after => to_jsonb(new) - '{only_row,changed_by,changed_at}'::text []
     );
     RETURN new;
 END;
 $$;
-COMMENT ON FUNCTION billing.log_finalisation_policy IS 'Trigger: who lifted or set the need of approvals is in the audit log, whoever did it';
+COMMENT ON FUNCTION billing.log_finalisation_policy IS 'Trigger: who changed what finalising needs is in the audit log, whoever did it';
 
 CREATE OR REPLACE FUNCTION billing.check_approval() RETURNS trigger
 LANGUAGE plpgsql AS $$
@@ -52,24 +52,27 @@ END;
 $$;
 COMMENT ON FUNCTION billing.check_approval IS 'Trigger: what is approved is what is there now';
 
-CREATE OR REPLACE FUNCTION billing.missing_approval(month date, started_by text) RETURNS text
+CREATE OR REPLACE FUNCTION billing.missing_approval(month date, started_by text, through text) RETURNS text
 LANGUAGE sql STABLE AS $$
+WITH approvals AS (
+    SELECT count(DISTINCT lower(a.author)) AS people,
+        count(DISTINCT lower(a.author)) FILTER (WHERE lower(a.author) <> lower(started_by)) AS others
+    FROM billing.month_approvals AS a
+    WHERE a.billing_month = month AND a.month_rows = billing.month_rows(month)
+)
 SELECT
     CASE
         WHEN NOT p.require_approval THEN NULL
-        WHEN EXISTS (
-            SELECT FROM billing.month_approvals AS a
-            WHERE a.billing_month = month AND a.month_rows = billing.month_rows(month)
-                AND a.author IS DISTINCT FROM started_by
-        ) THEN NULL
-        WHEN EXISTS (
-            SELECT FROM billing.month_approvals AS a
-            WHERE a.billing_month = month AND a.month_rows = billing.month_rows(month)
-        ) THEN format('%s started the run and approved it: it needs somebody else''s approval', started_by)
-        WHEN EXISTS (SELECT FROM billing.month_approvals AS a WHERE a.billing_month = month)
+        WHEN through = 'person' AND a.others > 0 THEN NULL
+        WHEN through = 'schedule' AND a.people > 0 THEN NULL
+        WHEN through = 'unknown' AND a.people > 1 THEN NULL
+        WHEN through = 'unknown' AND a.people > 0
+            THEN 'nobody knows who started the run, so it needs the approvals of two people and has one'
+        WHEN a.people > 0 THEN format('%s started the run and approved it: it needs somebody else''s approval', started_by)
+        WHEN EXISTS (SELECT FROM billing.month_approvals AS e WHERE e.billing_month = month)
             THEN format('its rows have changed since they were approved, they are at %s now', billing.month_rows(month))
         ELSE 'nobody has approved it'
     END
-FROM billing.finalisation_policy AS p;
+FROM billing.finalisation_policy AS p CROSS JOIN approvals AS a;
 $$;
-COMMENT ON FUNCTION billing.missing_approval IS 'Why the month may not be finalised by a run that this person started; null when it may';
+COMMENT ON FUNCTION billing.missing_approval IS 'Why the month may not be finalised by a run that was started so; null when it may. A person needs somebody else''s approval, a schedule one, a run of which nobody knows who started it those of two people';

@@ -95,15 +95,20 @@ BEGIN
         RETURN old;
     END IF;
     IF (new.invoice_id, new.customer_id, new.period_id, new.billing_month, new.revision, new.currency, new.total_minor,
-        new.line_count, new.run_id, new.supplement_no, new.supersedes_invoice_id)
+        new.line_count, new.run_id, new.supplement_no, new.supersedes_invoice_id, new.drafted_at)
         IS DISTINCT FROM
         (old.invoice_id, old.customer_id, old.period_id, old.billing_month, old.revision, old.currency, old.total_minor,
-        old.line_count, old.run_id, old.supplement_no, old.supersedes_invoice_id)
+        old.line_count, old.run_id, old.supplement_no, old.supersedes_invoice_id, old.drafted_at)
         OR (old.status <> 'draft'
-            AND (new.invoice_number, new.finalised_at, new.finalised_by)
-            IS DISTINCT FROM (old.invoice_number, old.finalised_at, old.finalised_by))
+            AND (new.invoice_number, new.finalised_at, new.finalised_by, new.finalised_through)
+            IS DISTINCT FROM (old.invoice_number, old.finalised_at, old.finalised_by, old.finalised_through))
     THEN
         RAISE EXCEPTION 'invoice %: only the status moves', old.invoice_id USING ERRCODE = 'restrict_violation';
+    END IF;
+    IF old.status = 'draft' AND new.status <> 'draft' THEN
+        -- whoever does not say how it is known who they are is unknown
+        new.finalised_by = coalesce(new.finalised_by, 'unknown');
+        new.finalised_through = coalesce(new.finalised_through, 'unknown');
     END IF;
     IF new.status <> old.status AND (old.status, new.status) NOT IN (
         ('draft', 'open'), ('open', 'paid'), ('open', 'void'), ('open', 'uncollectible'),
@@ -115,7 +120,7 @@ BEGIN
     RETURN new;
 END;
 $$;
-COMMENT ON FUNCTION billing.check_invoice_change IS 'Trigger: a finalised invoice keeps its content and number; statuses only move forward';
+COMMENT ON FUNCTION billing.check_invoice_change IS 'Trigger: a finalised invoice keeps its content and number, and names who finalised it; statuses only move forward';
 
 CREATE OR REPLACE FUNCTION billing.invoice_coverage(month date)
 RETURNS TABLE (customer_id text, invoice_id uuid, reason text)
@@ -164,3 +169,22 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION billing.invoice_coverage IS 'One row a customer (and invoice) of the month: the invoice, or why there is none. Neither means that something was lost';
+
+CREATE OR REPLACE FUNCTION billing.waiting_drafts(month date, through text)
+RETURNS TABLE (invoice_id uuid, customer_id text, reason text, until timestamptz)
+LANGUAGE sql STABLE AS $$
+SELECT i.invoice_id, i.customer_id,
+    CASE
+        WHEN p.period_end > clock_timestamp() THEN 'not_ended'
+        ELSE 'in_review'
+    END,
+    greatest(p.period_end, i.drafted_at + make_interval(hours => y.review_hours))
+FROM billing.invoices AS i
+JOIN billing.billing_periods AS p USING (period_id)
+CROSS JOIN billing.finalisation_policy AS y
+WHERE i.billing_month = month AND i.status = 'draft' AND (
+    p.period_end > clock_timestamp()
+    OR (through <> 'person' AND i.drafted_at > clock_timestamp() - make_interval(hours => y.review_hours))
+);
+$$;
+COMMENT ON FUNCTION billing.waiting_drafts IS 'One row a draft of the month that a run which was started so does not make final now: not_ended, or in_review until an instant';

@@ -1,6 +1,5 @@
--- Grain: one row a draft of :month that is not on hold and yet does not become final now, with the reason.
+-- Grain: one row a draft of :month that does not become final in a run started :through, with the reason; some of them
+-- may be on hold as well.
 CREATE TEMP TABLE waiting_drafts ON COMMIT DROP AS
-SELECT i.invoice_id, i.customer_id, 'not_ended' AS reason
-FROM billing.invoices AS i
-INNER JOIN billing.billing_periods AS p ON i.period_id = p.period_id
-WHERE i.billing_month = :month AND i.status = 'draft' AND p.period_end > clock_timestamp()
+SELECT w.invoice_id, w.customer_id, w.reason, w.until
+FROM billing.waiting_drafts(:month, :through) AS w

@@ -13,6 +13,8 @@ WITH numbered AS (
 )
 
 UPDATE billing.invoices AS i
-SET status = 'open', invoice_number = :last_number + n.nth, finalised_at = clock_timestamp(), finalised_by = :started_by
+SET
+    status = 'open', invoice_number = :last_number + n.nth, finalised_at = clock_timestamp(), finalised_by = :started_by,
+    finalised_through = :through
 FROM numbered AS n
 WHERE i.invoice_id = n.invoice_id AND i.status = 'draft'

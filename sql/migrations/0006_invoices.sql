@@ -90,6 +90,10 @@ CREATE TABLE billing.invoices (
     supersedes_invoice_id uuid,
     superseded_revision integer GENERATED ALWAYS AS (nullif(revision, 0) - 1) STORED,
     finalised_by text CHECK (finalised_by ~ '\S'),
+    finalised_through text CHECK (finalised_through IN ('person', 'schedule', 'unknown')),
+    drafted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CHECK ((status = 'draft') = (finalised_by IS NULL)),
+    CHECK ((status = 'draft') = (finalised_through IS NULL)),
     CHECK ((status = 'draft') = (invoice_number IS NULL)),
     CHECK ((status = 'draft') = (finalised_at IS NULL)),
     CONSTRAINT invoices_name_what_they_supersede CHECK ((revision = 0) = (supersedes_invoice_id IS NULL)),
@@ -125,7 +129,9 @@ COMMENT ON COLUMN billing.invoices.run_id IS 'Run that drafted it';
 COMMENT ON COLUMN billing.invoices.supplement_no IS '0: the period''s own invoice; n: its n-th supplementary one, which carries adjustments only';
 COMMENT ON COLUMN billing.invoices.supersedes_invoice_id IS 'The voided invoice that a revision above 0 replaces';
 COMMENT ON COLUMN billing.invoices.superseded_revision IS 'Revision of the invoice that it replaces: one less';
-COMMENT ON COLUMN billing.invoices.finalised_by IS 'Person who started the run that finalised it; null when a schedule did';
+COMMENT ON COLUMN billing.invoices.finalised_by IS 'Who started the run that finalised it: a person''s name, a schedule''s, or unknown; null for a draft';
+COMMENT ON COLUMN billing.invoices.finalised_through IS 'How that is known: person (a signed command), schedule (Dagster''s own records name it), unknown';
+COMMENT ON COLUMN billing.invoices.drafted_at IS 'When it was drafted: the time for looking at it is counted from here. A draft that is rebuilt as it was keeps its time';
 CREATE TRIGGER invoices_inserted AFTER INSERT ON billing.invoices
 REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION billing.check_new_invoices();
 CREATE TRIGGER invoices_deleted AFTER DELETE ON billing.invoices

@@ -37,12 +37,16 @@ FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('holds are released, n
 CREATE TABLE billing.finalisation_policy (
     only_row boolean PRIMARY KEY DEFAULT TRUE CHECK (only_row),
     require_approval boolean NOT NULL,
+    review_hours integer NOT NULL DEFAULT 24 CHECK (review_hours BETWEEN 0 AND 8760),
+    charge_as_approved boolean NOT NULL DEFAULT FALSE,
     changed_by text NOT NULL CHECK (changed_by ~ '\S'),
     changed_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE billing.finalisation_policy IS 'One row: whether a month is finalised only with an approval. BILLING_REQUIRE_APPROVAL sets it; it stays as set';
 COMMENT ON COLUMN billing.finalisation_policy.only_row IS 'There is one row';
-COMMENT ON COLUMN billing.finalisation_policy.require_approval IS 'Whether finalising needs an approval of exactly these rows, by somebody else than who started the run';
+COMMENT ON COLUMN billing.finalisation_policy.require_approval IS 'Whether finalising needs an approval of exactly these rows, by somebody else than who started the run: one person for a schedule''s or a person''s run, two for one of which nobody knows who started it';
+COMMENT ON COLUMN billing.finalisation_policy.review_hours IS 'So many hours after it was drafted an invoice may become final, unless a person''s own command says so. BILLING_REVIEW_HOURS sets it';
+COMMENT ON COLUMN billing.finalisation_policy.charge_as_approved IS 'Whether drafts that were approved become final although usage, corrections or prices have come since. BILLING_CHARGE_AS_APPROVED sets it';
 COMMENT ON COLUMN billing.finalisation_policy.changed_by IS 'Who or what set it';
 COMMENT ON COLUMN billing.finalisation_policy.changed_at IS 'When';
 INSERT INTO billing.finalisation_policy (require_approval, changed_by) VALUES (FALSE, 'as installed');
@@ -73,3 +77,13 @@ CREATE TRIGGER month_approvals_of_seen_rows BEFORE INSERT ON billing.month_appro
 FOR EACH ROW EXECUTE FUNCTION billing.check_approval();
 CREATE TRIGGER month_approvals_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.month_approvals
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('approvals are append-only; hold the month instead');
+
+CREATE TABLE billing.charge_requests (
+    billing_month billing.month_start PRIMARY KEY,
+    requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    run_id text NOT NULL
+);
+COMMENT ON TABLE billing.charge_requests IS 'One row a month that a charging run came to too early for some of its drafts: a sensor asks for it again. Gone with the run that finds none';
+COMMENT ON COLUMN billing.charge_requests.billing_month IS 'Partition';
+COMMENT ON COLUMN billing.charge_requests.requested_at IS 'When that run came';
+COMMENT ON COLUMN billing.charge_requests.run_id IS 'The run';

@@ -5,7 +5,7 @@ Amounts are minor units of the invoice's own currency, whatever it is: a limit o
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -19,8 +19,8 @@ FAILURES_MAX = 20
 """Calls in a row without an answer that open the circuit."""
 PROBE_EVERY = timedelta(seconds=90)
 """While it is open one call is tried this often: six hours of outage cost about 260 calls."""
-LETS_GO_BY_ITSELF = frozenset({"canary_unsettled", "stripe_unavailable"})
-"""Codes of the brakes that wait for Stripe. All others wait for a person."""
+LETS_GO_BY_ITSELF = frozenset({"canary_unsettled", "stripe_unavailable", "drafts_in_review"})
+"""Codes of the brakes that wait for Stripe, or for time to pass. All others wait for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ _HELPS = {
     "canary_failed": "`billing charges list --month {month}`, then run again or `billing charges release {month}`",
     "canary_unsettled": "nothing is to be done: the next pass goes on, or `billing charges release {month}`",
     "month_too_old": "`billing run --month {month} --charge-old-month`",
+    "drafts_in_review": "nothing is to be done: it is asked for again when the time for looking is over",
     "stripe_unavailable": "nothing is to be done: it goes on with Stripe's first answer (`billing charges status`)",
 }
 """Code -> what an operator does about it; docs/brakes.md says more about each."""
@@ -150,6 +151,21 @@ def canary_verdict(canaries: Collection[Canary], limits: Limits) -> Brake | None
 
 def _more(canaries: Sequence[Canary]) -> str:
     return f" ({len(canaries)} of the first charges)" if len(canaries) > 1 else ""
+
+
+_WAITING = {
+    "in_review": ("drafts_in_review", "drafted less than BILLING_REVIEW_HOURS ago, so that somebody can look at them"),
+}
+"""Reason why drafts stay drafts -> the brake, and what it says of them."""
+
+
+def drafts_waiting(kept: Mapping[str, int]) -> list[Brake]:
+    """The brakes on drafts that wait by themselves; `kept`: how many stayed drafts, by reason."""
+    return [
+        Brake(code, f"{kept[reason]} draft(s) stay drafts: {says}")
+        for reason, (code, says) in _WAITING.items()
+        if kept.get(reason)
+    ]
 
 
 def month_too_old(month: date, today: date, age_max_days: int) -> Brake | None:

@@ -5,12 +5,14 @@ from contextlib import suppress
 
 import dagster as dg
 
+from billing_pipeline.defs.running import STARTED_BY
+
 PID_TAG = "billing/demo_pid"
 
 
 def tags() -> dict[str, str]:
-    """Tags that name this process as the one that runs a job."""
-    return {PID_TAG: str(os.getpid())}
+    """Tags that name this process as the one that runs a job, and the demo as who started it."""
+    return {PID_TAG: str(os.getpid()), STARTED_BY: "demo"}
 
 
 def close_killed_runs(instance: dg.DagsterInstance) -> None:
