@@ -16,13 +16,13 @@ _TICK_S = 60
     jobs=[charge_month, bill_month],
     minimum_interval_seconds=_TICK_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Goes on with months that a charging run came to before BILLING_REVIEW_HOURS were over.",
+    description="Goes on with months whose drafts were outdated or too young when a charging run came.",
 )
 def drafts_to_charge(
     context: dg.SensorEvaluationContext,  # noqa: ARG001 - Dagster's signature
     billing: Billing,
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Asks for a charging run of each month whose drafts have been looked at for long enough."""
+    """Asks for another drafting of what is outdated, and for charging what has been looked at for long enough."""
     unasked = no_stripe(billing.settings)
     if unasked is not None:
         yield unasked
@@ -31,7 +31,8 @@ def drafts_to_charge(
         yield dg.SkipReason(str(brake))
         return
     for due in requests_due(billing.warehouse):
-        yield dg.RunRequest(run_key=due.key, job_name=charge_month.name, partition_key=due.billing_month.isoformat())
+        job = bill_month if due.redraft else charge_month
+        yield dg.RunRequest(run_key=due.key, job_name=job.name, partition_key=due.billing_month.isoformat())
 
 
 @dg.definitions

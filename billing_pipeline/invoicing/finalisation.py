@@ -70,7 +70,8 @@ class Finalised:
     """What finalising a month did: invoices made final, and by reason the customers whose drafts stay.
 
     The reasons are on_hold (the customer, by status or by a hold), invoice_on_hold, month_on_hold, not_ended (the
-    period has not, by the clock of Postgres) and in_review (drafted less than BILLING_REVIEW_HOURS ago).
+    period has not, by the clock of Postgres), outdated (usage, a correction, a price or the customer has changed since)
+    and in_review (drafted less than BILLING_REVIEW_HOURS ago).
     """
 
     count: int

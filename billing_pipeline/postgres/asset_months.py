@@ -47,6 +47,7 @@ def record_build(
     *,
     built_from: int | None = None,
     as_of: datetime | None = None,
+    known_until: datetime | None = None,
     carried_forward_from: datetime | None = None,
 ) -> None:
     """Enter a build in asset_months. The version is not set here: triggers raise it when rows change."""
@@ -54,11 +55,12 @@ def record_build(
         text(
             """
             INSERT INTO billing.asset_months AS m
-            (asset, billing_month, built_from, as_of, carried_forward_from, run_id)
-            VALUES (:asset, :month, :built_from, :as_of, :carried_forward_from, :run_id)
+            (asset, billing_month, built_from, as_of, known_until, carried_forward_from, run_id)
+            VALUES (:asset, :month, :built_from, :as_of, :known_until, :carried_forward_from, :run_id)
             ON CONFLICT (asset, billing_month) DO UPDATE SET
                 built_from = excluded.built_from,
                 as_of = excluded.as_of,
+                known_until = excluded.known_until,
                 carried_forward_from = excluded.carried_forward_from,
                 run_id = excluded.run_id
             """
@@ -68,6 +70,7 @@ def record_build(
             "month": month,
             "built_from": built_from,
             "as_of": as_of,
+            "known_until": known_until,
             "carried_forward_from": carried_forward_from,
             "run_id": run_id,
         },

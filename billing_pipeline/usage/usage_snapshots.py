@@ -102,7 +102,15 @@ def build(
             parameters,
             key=QUARANTINE_KEY,
         )
-        record_build(connection, "usage_snapshots", month, run_id, as_of=cut_off, carried_forward_from=carried_from)
+        record_build(
+            connection,
+            "usage_snapshots",
+            month,
+            run_id,
+            as_of=cut_off,
+            known_until=now,
+            carried_forward_from=carried_from,
+        )
         released = {"month": month, "run_id": run_id}
         if carried_from is not None:
             connection.execute(text(_LOG_RELEASE), {**released, "reach": carried_from})

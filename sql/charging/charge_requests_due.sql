@@ -1,9 +1,26 @@
--- Grain: one row a month that a charging run came to too early and that it may come to now.
+-- Grain: one row a month that a charging run came to too early and for which there is something to do now: draft again
+-- what is outdated, or charge, when nothing waits any more.
 SELECT
     r.billing_month,
-    r.billing_month || '/' || max(i.drafted_at) AS key
+    w.outdated > 0 AS redraft,
+    CASE
+        WHEN w.outdated > 0 THEN 'redraft/' || r.billing_month || '/' || m.known_until
+        ELSE 'charge/' || r.billing_month || '/' || d.newest
+    END AS key
 FROM billing.charge_requests AS r
-INNER JOIN billing.invoices AS i ON r.billing_month = i.billing_month AND i.status = 'draft'
-WHERE NOT EXISTS (SELECT FROM billing.waiting_drafts(r.billing_month, 'schedule'))
-GROUP BY r.billing_month
+INNER JOIN billing.asset_months AS m ON r.billing_month = m.billing_month AND m.asset = 'usage_snapshots'
+CROSS JOIN
+    LATERAL (
+        SELECT max(i.drafted_at) AS newest
+        FROM billing.invoices AS i
+        WHERE i.billing_month = r.billing_month AND i.status = 'draft'
+    ) AS d
+CROSS JOIN
+    LATERAL (
+        SELECT
+            count(*) AS waiting,
+            count(*) FILTER (WHERE v.reason = 'outdated') AS outdated
+        FROM billing.waiting_drafts(r.billing_month, 'schedule') AS v
+    ) AS w
+WHERE d.newest IS NOT NULL AND (w.outdated > 0 OR w.waiting = 0)
 ORDER BY r.billing_month

@@ -170,21 +170,94 @@ END;
 $$;
 COMMENT ON FUNCTION billing.invoice_coverage IS 'One row a customer (and invoice) of the month: the invoice, or why there is none. Neither means that something was lost';
 
+-- What came after the drafts is little, and found by when it came: no month is measured for this.
+CREATE OR REPLACE FUNCTION billing.outdated_drafts(month date)
+RETURNS TABLE (invoice_id uuid, reason text)
+LANGUAGE sql STABLE AS $$
+WITH drafts AS MATERIALIZED (
+    SELECT i.invoice_id, i.customer_id, p.currency, p.timezone, p.start_date, p.period_start, p.period_end
+    FROM billing.invoices AS i JOIN billing.billing_periods AS p USING (period_id)
+    WHERE i.billing_month = month AND i.status = 'draft' AND i.supplement_no = 0
+),
+newer AS MATERIALIZED (
+    SELECT e.event_id, e.customer_id, e.meter, e.occurred_at, c.event_id IS NOT NULL AS corrects, o.occurred_at AS instead_of
+    FROM billing.usage_events AS e
+    LEFT JOIN billing.usage_corrections AS c ON c.event_id = e.event_id
+    LEFT JOIN billing.usage_events AS o ON o.event_id = c.corrects_event_id
+    WHERE e.received_at > (
+        SELECT m.known_until FROM billing.asset_months AS m WHERE m.asset = 'usage_snapshots' AND m.billing_month = month
+    )
+),
+in_force AS MATERIALIZED (
+    SELECT d.currency, d.start_date, (
+        SELECT v.version_id FROM billing.price_versions AS v
+        WHERE v.currency = d.currency AND v.effective_from <= d.start_date
+        ORDER BY v.effective_from DESC LIMIT 1
+    ) AS version_id
+    FROM (SELECT DISTINCT t.currency, t.start_date FROM drafts AS t) AS d
+)
+SELECT d.invoice_id, CASE WHEN bool_or(n.corrects) THEN 'corrected_event' ELSE 'late_event' END
+FROM drafts AS d
+JOIN newer AS n ON n.customer_id = d.customer_id
+WHERE (n.occurred_at >= d.period_start AND n.occurred_at < d.period_end)
+    OR (n.instead_of >= d.period_start AND n.instead_of < d.period_end)
+    -- a level that was reported before the period still holds in it
+    OR (least(n.occurred_at, n.instead_of) < d.period_start AND EXISTS (
+        SELECT FROM billing.meters AS t
+        WHERE t.currency = d.currency AND t.meter = n.meter AND t.aggregation NOT IN ('constant', 'sum', 'count', 'unique')
+    ))
+GROUP BY d.invoice_id
+UNION ALL
+SELECT DISTINCT d.invoice_id, 'price_change'
+FROM drafts AS d
+JOIN billing.invoice_line_items AS l USING (invoice_id)
+JOIN billing.prices AS p USING (price_id)
+JOIN in_force AS f ON f.currency = d.currency AND f.start_date = d.start_date
+WHERE p.retired_at IS NOT NULL OR l.price_version <> f.version_id
+    OR (p.customer_id IS NULL AND EXISTS (
+        SELECT FROM billing.prices AS own
+        WHERE own.customer_id = d.customer_id AND own.currency = d.currency AND own.version_id = p.version_id
+            AND own.meter = p.meter AND own.dimensions = p.dimensions AND own.retired_at IS NULL
+    ))
+UNION ALL
+SELECT d.invoice_id, 'customer_change'
+FROM drafts AS d
+JOIN billing.customers AS c USING (customer_id)
+WHERE (c.currency, c.timezone) <> (d.currency, d.timezone)
+    -- where later months hang on the period, it is not laid out anew: what is drafted stays right
+    AND NOT EXISTS (
+        SELECT FROM billing.billing_periods AS q WHERE q.customer_id = d.customer_id AND q.period_start >= d.period_end
+    );
+$$;
+COMMENT ON FUNCTION billing.outdated_drafts IS 'One row a draft of the month and reason why it would be another one today: late_event, corrected_event, price_change or customer_change has come since it was drafted';
+
 CREATE OR REPLACE FUNCTION billing.waiting_drafts(month date, through text)
 RETURNS TABLE (invoice_id uuid, customer_id text, reason text, until timestamptz)
 LANGUAGE sql STABLE AS $$
+WITH outdated AS MATERIALIZED (
+    SELECT DISTINCT o.invoice_id
+    FROM billing.outdated_drafts(month) AS o
+    WHERE NOT EXISTS (
+        SELECT FROM billing.finalisation_policy AS y
+        JOIN billing.month_approvals AS a ON a.billing_month = month AND a.month_rows = billing.month_rows(month)
+        WHERE y.charge_as_approved
+    )
+)
 SELECT i.invoice_id, i.customer_id,
     CASE
         WHEN p.period_end > clock_timestamp() THEN 'not_ended'
+        WHEN o.invoice_id IS NOT NULL THEN 'outdated'
         ELSE 'in_review'
     END,
     greatest(p.period_end, i.drafted_at + make_interval(hours => y.review_hours))
 FROM billing.invoices AS i
 JOIN billing.billing_periods AS p USING (period_id)
+LEFT JOIN outdated AS o ON o.invoice_id = i.invoice_id
 CROSS JOIN billing.finalisation_policy AS y
 WHERE i.billing_month = month AND i.status = 'draft' AND (
     p.period_end > clock_timestamp()
+    OR o.invoice_id IS NOT NULL
     OR (through <> 'person' AND i.drafted_at > clock_timestamp() - make_interval(hours => y.review_hours))
 );
 $$;
-COMMENT ON FUNCTION billing.waiting_drafts IS 'One row a draft of the month that a run which was started so does not make final now: not_ended, or in_review until an instant';
+COMMENT ON FUNCTION billing.waiting_drafts IS 'One row a draft of the month that a run which was started so does not make final now: not_ended, outdated (drafted again by the next run), or in_review until an instant';

@@ -123,6 +123,7 @@ CREATE TABLE billing.usage_events (
 );
 CREATE INDEX usage_events_level ON billing.usage_events
 (series_id, occurred_at DESC, received_at DESC, event_id DESC) INCLUDE (quantity);
+CREATE INDEX usage_events_received_at ON billing.usage_events USING brin (received_at);
 CREATE INDEX usage_events_occurred_at ON billing.usage_events (occurred_at);
 COMMENT ON TABLE billing.usage_events IS 'One row a usage event, as the platform sent it; append-only';
 COMMENT ON COLUMN billing.usage_events.event_id IS 'The platform''s key: the same id twice is one event';

@@ -19,7 +19,7 @@ FAILURES_MAX = 20
 """Calls in a row without an answer that open the circuit."""
 PROBE_EVERY = timedelta(seconds=90)
 """While it is open one call is tried this often: six hours of outage cost about 260 calls."""
-LETS_GO_BY_ITSELF = frozenset({"canary_unsettled", "stripe_unavailable", "drafts_in_review"})
+LETS_GO_BY_ITSELF = frozenset({"canary_unsettled", "stripe_unavailable", "drafts_in_review", "drafts_outdated"})
 """Codes of the brakes that wait for Stripe, or for time to pass. All others wait for a person."""
 
 
@@ -55,6 +55,7 @@ _HELPS = {
     "canary_failed": "`billing charges list --month {month}`, then run again or `billing charges release {month}`",
     "canary_unsettled": "nothing is to be done: the next pass goes on, or `billing charges release {month}`",
     "month_too_old": "`billing run --month {month} --charge-old-month`",
+    "drafts_outdated": "`billing run --month {month} --through invoices` drafts them again, and so does the sensor",
     "drafts_in_review": "nothing is to be done: it is asked for again when the time for looking is over",
     "stripe_unavailable": "nothing is to be done: it goes on with Stripe's first answer (`billing charges status`)",
 }
@@ -154,6 +155,7 @@ def _more(canaries: Sequence[Canary]) -> str:
 
 
 _WAITING = {
+    "outdated": ("drafts_outdated", "usage, corrections, prices or customers have changed since they were drafted"),
     "in_review": ("drafts_in_review", "drafted less than BILLING_REVIEW_HOURS ago, so that somebody can look at them"),
 }
 """Reason why drafts stay drafts -> the brake, and what it says of them."""
