@@ -20,8 +20,6 @@ from billing_pipeline.invoicing.rules.charge_request import (
     BilledLine,
     frozen_request,
 )
-=======
-from billing_pipeline.invoicing.rules.charge_request import BilledInvoice, BilledLine, frozen_request
 from billing_pipeline.invoicing.starter import UNKNOWN, Starter
 from billing_pipeline.postgres.connections import raw
 from billing_pipeline.postgres.locks import lock_month

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from billing_pipeline.charging.charge_requests import requests_due
+from billing_pipeline.corrections.approvals import approve_month
 from billing_pipeline.invoicing.finalisation import Finalised, finalise_month
 from billing_pipeline.invoicing.finalisation_policy import set_finalisation_policy
 from billing_pipeline.postgres.warehouse import Warehouse
