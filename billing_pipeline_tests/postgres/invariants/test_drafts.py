@@ -164,7 +164,8 @@ def test_a_supplement_adds_to_a_final_invoice_of_its_period(db: Connection):
 @pytest.mark.parametrize("status", ["open", "paid", "void", "uncollectible"])
 def test_only_drafts_enter(db: Connection, lined: tuple[UUID, UUID, UUID], status: str):
     with refused(db, "starts as a draft"):
-        invoice(db, *lined[:2], status=status, invoice_number=1, finalised_at=NOVEMBER)
+        by: dict[str, Any] = {"finalised_at": NOVEMBER, "finalised_by": "ann", "finalised_through": "person"}
+        invoice(db, *lined[:2], status=status, invoice_number=1, **by)
 
 
 @pytest.mark.parametrize(
