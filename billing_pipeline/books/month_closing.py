@@ -70,6 +70,11 @@ def close_month(
         raise NotClosed(f"{name} is not closed: {waiting['drafts']} draft(s) are not finalised")
     if not waiting["invoices"]:
         raise NotClosed(f"{name} is not closed: it has no invoices")
+    if undecided := warehouse.scalar(_UNDECIDED, month=month):
+        raise NotClosed(
+            f"{name} is not closed: {undecided} was voided at Stripe and not by us, and nobody has decided what bills"
+            " its period; `billing charges status` lists the choices"
+        )
     if cipher is not None:
         catch_up(warehouse, api, cipher, run_id, now)
     before = warehouse.scalar("SELECT billing.month_digest(:month)", month=month)
@@ -141,6 +146,7 @@ _NOT_FINAL = """
 SELECT count(*) AS invoices, count(*) FILTER (WHERE status = 'draft') AS drafts
 FROM billing.invoices WHERE billing_month = :month
 """
+_UNDECIDED = "SELECT min(number) FROM billing.voids_to_decide WHERE billing_month = :month"
 _CLOSE = """
 UPDATE billing.month_books SET closed_at = clock_timestamp(), closed_by = :author,
     reconciliation_id = :reconciliation_id, invoice_count = :invoice_count,

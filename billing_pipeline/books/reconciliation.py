@@ -117,6 +117,7 @@ class _Reader:
             payments=payments,
             refunds=refunds,
             credit_notes=notes,
+            adopted=frozenset(row["id"] for row in self.warehouse.rows(_ADOPTED)),
             young=frozenset(
                 {
                     *(one.payment_id for one in self._young(payments)),
@@ -190,6 +191,10 @@ SELECT n.credit_note_id AS stripe_id, n.invoice_id::text AS invoice_id, n.total_
     n.status
 FROM billing.stripe_credit_notes AS n JOIN billing.stripe_charges AS c USING (invoice_id)
 WHERE c.billing_month = ANY(:months)
+"""
+_ADOPTED = """
+SELECT adopted_stripe_invoice_id AS id FROM billing.unbilled_periods
+WHERE adopted_stripe_invoice_id IS NOT NULL AND lifted_at IS NULL
 """
 _ENTER = """
 INSERT INTO billing.stripe_reconciliations (

@@ -69,6 +69,21 @@ def unpark(invoice: str, stripe_invoice_id: str | None, void: bool, signature: S
     _tell(warehouse, invoice_id, report, as_json=as_json)
 
 
+@click.command(name="adopt-revision")
+@click.argument("invoice")
+@signed
+def adopt_revision(invoice: str, signature: Signature) -> None:
+    """Let the revision that somebody made of INVOICE at Stripe bill its period: nothing is billed again here."""
+    from billing_pipeline.core.money import format_minor
+    from billing_pipeline.corrections.revisions import adopt_revision as adopt
+
+    warehouse = open_database()
+    with open_stripe() as api:
+        done = adopt(warehouse, api, invoice, signature)
+    amount = format_minor(done.total_minor, done.currency)
+    click.echo(f"{done.stripe_invoice_id} over {amount}, {done.status}, bills the period of {done.number}")
+
+
 def _tell(warehouse: "Warehouse", invoice_id: str, report: "ChargeReport | None", *, as_json: bool) -> None:
     """Where the charge is now."""
     from billing_pipeline.charging.reading import story

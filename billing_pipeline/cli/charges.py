@@ -15,7 +15,11 @@ from billing_pipeline.cli.stories import because, print_history, print_stripe_ev
 
 SECTIONS = {
     "Look": {"list": "charges:list_command", "show": "charges:show", "status": "charges:status"},
-    "Decide about one charge": {"retry": "charge_decisions:retry", "unpark": "charge_decisions:unpark"},
+    "Decide about one charge": {
+        "retry": "charge_decisions:retry",
+        "unpark": "charge_decisions:unpark",
+        "adopt-revision": "charge_decisions:adopt_revision",
+    },
     "All charging": {
         "pause": "charge_brakes:pause",
         "resume": "charge_brakes:resume",
@@ -119,10 +123,11 @@ def status(as_json: bool) -> None:
     from billing_pipeline.books.months import overdue_months
     from billing_pipeline.charging.brakes import read_brakes
     from billing_pipeline.charging.reading import count_charges
+    from billing_pipeline.corrections.revisions import voids_to_decide
     from billing_pipeline.settings import load_settings
 
     warehouse = open_database()
-    brakes, rows = read_brakes(warehouse), count_charges(warehouse)
+    brakes, rows, voids = read_brakes(warehouse), count_charges(warehouse), voids_to_decide(warehouse)
     overdue = overdue_months(warehouse, datetime.now(UTC), load_settings().charging.charged_within_days)
     if as_json:
         print_json(
@@ -134,6 +139,7 @@ def status(as_json: bool) -> None:
                 "reason": brakes.reason,
                 "charges": rows,
                 "overdue_months": [asdict(month) for month in overdue],
+                "voids_to_decide": voids,
             }
         )
         return
@@ -146,4 +152,10 @@ def status(as_json: bool) -> None:
     click.echo(f"switched last by {brakes.changed_by} at {instant(brakes.changed_at)}: {brakes.reason}")
     for month in overdue:
         click.echo(f"month {month}; `billing months list`")
+    for void in voids:
+        click.echo(
+            f"{void['number']} of customer {void['customer_id']}: {void['reason']}. Decide:"
+            f" `billing charges adopt-revision {void['number']}`,"
+            f" `billing void {void['number']} --rebill` or `--no-rebill`"
+        )
     table([{"state": r["state"], "reason": r["reason_code"], "charges": r["charges"]} for r in rows], "no charges")

@@ -28,6 +28,7 @@ def leave_unbilled(warehouse: Warehouse, invoice: NamedInvoice, signature: Signa
         with owned_month(warehouse, invoice.billing_month) as connection:
             if connection.execute(text(_DECIDED), values).scalar():
                 return
+            connection.execute(text(_LIFT_UNDECIDED), values)
             drafts = connection.execute(text(_DROP_DRAFT), values).scalars().all()
             connection.execute(text(_DROP_LINES), {"ids": drafts})
             connection.execute(text(_DECIDE), values)
@@ -44,8 +45,13 @@ def bill_again(warehouse: Warehouse, invoice: NamedInvoice, *, author: str) -> b
 
 _DECIDED = """
 SELECT EXISTS (
-    SELECT FROM billing.unbilled_periods WHERE invoice_id = CAST(:invoice_id AS uuid) AND lifted_at IS NULL
+    SELECT FROM billing.unbilled_periods
+    WHERE invoice_id = CAST(:invoice_id AS uuid) AND lifted_at IS NULL AND decided
 )
+"""
+_LIFT_UNDECIDED = """
+UPDATE billing.unbilled_periods SET lifted_by = :author, lifted_at = clock_timestamp()
+WHERE invoice_id = CAST(:invoice_id AS uuid) AND lifted_at IS NULL AND NOT decided
 """
 _DROP_DRAFT = """
 DELETE FROM billing.invoices AS d USING billing.invoices AS i

@@ -109,6 +109,7 @@ def _invoice(body: dict[str, Any]) -> StripeInvoice:
         off_stripe_minor=body.get("amount_paid_off_stripe") or 0,
         payment_intent_id=payment.intent_id,
         payments=tuple(payment_of(one) for one in _payments(body)),
+        revision_id=id_of(body["latest_revision"]) if body.get("latest_revision") else None,
     )
 
 

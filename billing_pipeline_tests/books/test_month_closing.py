@@ -10,6 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.books.month_closing import ClosedMonth, NotClosed, close_month
 from billing_pipeline.books.reconciliation import compare_with_stripe
+from billing_pipeline.core.signature import Signature
+from billing_pipeline.corrections.void_invoice import void_invoice
 from billing_pipeline.events.rebuild import rebuild
 from billing_pipeline_tests.charging.world import MONTH, Bill, invoice_id_of
 from billing_pipeline_tests.events.world import CIPHER, EventWorld
@@ -33,6 +35,7 @@ def settled(world: EventWorld) -> None:
     world.stripe.api.invoices.void_invoice(world.stripe_id("gone"))
     world.stripe.api.invoices.pay(world.stripe_id("bank"), {"paid_out_of_band": True})
     world.catch_up()
+    void_invoice(world.warehouse, world.gateway(), invoice_id_of("gone"), Signature("ann", "it may be billed again"))
 
 
 def test_a_settled_month_is_closed_with_its_proof_once(world: EventWorld) -> None:

@@ -1,13 +1,19 @@
 """Void and rebill: Stripe's word first, the void invoice as it was, and the period billed once more as what it is now."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 
+from billing_pipeline.books.month_closing import NotClosed, close_month
+from billing_pipeline.books.reconciliation import compare_with_stripe
+from billing_pipeline.charging.exclusive import exclusive
+from billing_pipeline.charging.follow_stripe import follow_stripe
 from billing_pipeline.charging.void_at_stripe import VoidRefused
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.credit_notes import issue_credit_note
+from billing_pipeline.corrections.revisions import RevisionRefused, adopt_revision, voids_to_decide
 from billing_pipeline.corrections.void_invoice import void_invoice
 from billing_pipeline.gates.data_quality import run_gates
 from billing_pipeline.gates.rules.gates import gates_of
@@ -160,3 +166,70 @@ def test_the_void_invoice_is_not_asked_for_by_the_gates(platform: Platform) -> N
     ]
     assert [result.gate.name for result in results if result.failing_rows] == []
     assert len(results) == len(gates_of("invoice_line_items")) + len(gates_of("invoices"))
+
+
+def bobs(platform: Platform) -> dict[str, object]:
+    [invoice] = platform.invoices("bob")
+    return invoice
+
+
+def seen(platform: Platform) -> None:
+    """Stripe's word about Bob's invoice reaches us."""
+    with exclusive(platform.warehouse, str(bobs(platform)["invoice_id"]), "test") as store:
+        charge = store.read(str(bobs(platform)["invoice_id"])).charge
+        follow_stripe(store, charge, platform.gateway().retrieve_invoice(str(charge.stripe_invoice_id)))
+
+
+def revise(platform: Platform, **options: object) -> str:
+    path = f"/dashboard/invoices/{bobs(platform)['stripe_invoice_id']}/revise"
+    given = {"lines": [{"amount": 250, "description": "as agreed"}], **options}
+    return str(platform.stripe.control("POST", path, given)["id"])
+
+
+@pytest.mark.parametrize("keep_metadata", [True, False])
+def test_a_revision_made_in_the_dashboard_is_not_billed_a_second_time(platform: Platform, keep_metadata: bool) -> None:
+    revision = revise(platform, keep_metadata=keep_metadata)
+    seen(platform)
+    platform.bill()
+    assert (bobs(platform)["status"], bobs(platform)["state"]) == ("void", "void")
+    [waiting] = voids_to_decide(platform.warehouse)
+    assert f"{revision} took its place" in waiting["reason"]
+    who = Signature("ann", "agreed by phone")
+    done = adopt_revision(platform.warehouse, platform.gateway(), waiting["number"], who)
+    assert (done.stripe_invoice_id, done.total_minor, done.status) == (revision, 250, "open")
+    assert voids_to_decide(platform.warehouse) == []
+    platform.bill()
+    assert bobs(platform)["status"] == "void", "the revision bills the period"
+    compared = compare_with_stripe(
+        platform.warehouse, platform.gateway(), "test", datetime.now(UTC), month=OCTOBER, with_events=False
+    )
+    assert compared.differences == ()
+    with pytest.raises(RevisionRefused, match="waits for a decision"):
+        adopt_revision(platform.warehouse, platform.gateway(), waiting["number"], who)
+
+
+def test_a_void_in_the_dashboard_opens_nothing_until_somebody_bills_it_again(platform: Platform) -> None:
+    platform.stripe.control("POST", f"/dashboard/invoices/{bobs(platform)['stripe_invoice_id']}/void")
+    seen(platform)
+    platform.bill()
+    [waiting] = voids_to_decide(platform.warehouse)
+    with pytest.raises(RevisionRefused, match="has no revision at Stripe"):
+        adopt_revision(platform.warehouse, platform.gateway(), waiting["number"], Signature("ann", "look"))
+    with pytest.raises(NotClosed, match=f"{waiting['number']} was voided at Stripe and not by us"):
+        close_month(
+            platform.warehouse, platform.gateway(), OCTOBER, author="ann", run_id="close", now=datetime.now(UTC)
+        )
+    void_invoice(platform.warehouse, platform.gateway(), waiting["number"], Signature("ann", "by mistake"))
+    assert voids_to_decide(platform.warehouse) == []
+    platform.bill()
+    assert [row["status"] for row in platform.invoices("bob")] == ["void", "open"]
+
+
+def test_a_void_in_the_dashboard_may_be_left_as_it_is(platform: Platform) -> None:
+    platform.stripe.control("POST", f"/dashboard/invoices/{bobs(platform)['stripe_invoice_id']}/void")
+    seen(platform)
+    number = str(bobs(platform)["number"])
+    void_invoice(platform.warehouse, platform.gateway(), number, Signature("ann", "a gift"), rebill=False)
+    assert voids_to_decide(platform.warehouse) == []
+    platform.bill()
+    assert bobs(platform)["status"] == "void"

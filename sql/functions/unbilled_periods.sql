@@ -43,3 +43,16 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION billing.refuse_unbilled_periods IS 'Trigger: no draft of a period that somebody decided not to bill again';
+
+CREATE OR REPLACE FUNCTION billing.await_decision_on_void() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO billing.unbilled_periods (period_id, invoice_id, author, reason, decided)
+    SELECT i.period_id, i.invoice_id, 'Stripe', new.reason, FALSE
+    FROM billing.invoices AS i
+    WHERE i.invoice_id = new.invoice_id AND i.supplement_no = 0
+    ON CONFLICT (period_id) WHERE lifted_at IS NULL DO NOTHING;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.await_decision_on_void IS 'Trigger: a void that we did not ask for opens nothing; its period stays unbilled until a person decides';

@@ -40,6 +40,11 @@ CREATE TABLE billing.unbilled_periods (
     decided_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     lifted_by text CHECK (lifted_by ~ '\S'),
     lifted_at timestamptz,
+    decided boolean NOT NULL DEFAULT TRUE,
+    adopted_stripe_invoice_id text UNIQUE CHECK (adopted_stripe_invoice_id <> ''),
+    adopted_total_minor bigint CHECK (adopted_total_minor >= 0),
+    CHECK ((adopted_stripe_invoice_id IS NULL) = (adopted_total_minor IS NULL)),
+    CHECK (decided OR adopted_stripe_invoice_id IS NULL),
     CHECK ((lifted_by IS NULL) = (lifted_at IS NULL))
 );
 CREATE UNIQUE INDEX unbilled_periods_one ON billing.unbilled_periods (period_id) WHERE lifted_at IS NULL;
@@ -52,6 +57,9 @@ COMMENT ON COLUMN billing.unbilled_periods.reason IS 'Why';
 COMMENT ON COLUMN billing.unbilled_periods.decided_at IS 'When';
 COMMENT ON COLUMN billing.unbilled_periods.lifted_by IS 'Who decided otherwise later; null: it stands';
 COMMENT ON COLUMN billing.unbilled_periods.lifted_at IS 'When';
+COMMENT ON COLUMN billing.unbilled_periods.decided IS 'False: the invoice was voided at Stripe and not by us, and a person has yet to decide';
+COMMENT ON COLUMN billing.unbilled_periods.adopted_stripe_invoice_id IS 'The revision at Stripe that bills the period instead of an invoice of ours, if somebody adopted one';
+COMMENT ON COLUMN billing.unbilled_periods.adopted_total_minor IS 'Its total when it was adopted, in minor units of the invoice''s currency';
 CREATE TRIGGER unbilled_periods_change BEFORE INSERT OR UPDATE ON billing.unbilled_periods
 FOR EACH ROW EXECUTE FUNCTION billing.check_unbilled_period();
 CREATE TRIGGER unbilled_periods_keep BEFORE DELETE OR TRUNCATE ON billing.unbilled_periods
@@ -60,5 +68,8 @@ FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('a decision not to bil
 CREATE TRIGGER invoices_voided AFTER UPDATE OF status ON billing.invoices
 FOR EACH ROW WHEN (new.status = 'void' AND old.status <> 'void' AND new.supplement_no = 0)
 EXECUTE FUNCTION billing.keep_voided_snapshots();
+CREATE TRIGGER stripe_charges_voided_there AFTER UPDATE OF state ON billing.stripe_charges
+FOR EACH ROW WHEN (new.state = 'void' AND old.state <> 'void' AND new.reason_code = 'voided_at_stripe')
+EXECUTE FUNCTION billing.await_decision_on_void();
 CREATE TRIGGER invoices_not_unbilled AFTER INSERT ON billing.invoices
 REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_unbilled_periods();

@@ -55,6 +55,8 @@ class Books:
     refunds: Sequence[Refund]
     credit_notes: Sequence[CreditNote]
     young: Collection[str] = frozenset()
+    adopted: Collection[str] = frozenset()
+    """Ids of revisions at Stripe that bill a period instead of an invoice of ours, because a person said so."""
 
 
 @dataclass(frozen=True, slots=True)

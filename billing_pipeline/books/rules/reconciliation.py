@@ -62,7 +62,7 @@ def _invoices(books: Books, by_invoice: Mapping[str, Sequence[ListedBook]]) -> I
     for invoice_id, there in by_invoice.items():
         charge = books.charges.get(invoice_id)
         if charge is not None:
-            yield from _superfluous(charge, there)
+            yield from _superfluous(charge, [one for one in there if one.stripe_invoice_id not in books.adopted])
         elif invoice_id not in books.elsewhere:
             for one in there:
                 if one.status != "void" and (books.months is None or one.billing_month in (None, *books.months)):

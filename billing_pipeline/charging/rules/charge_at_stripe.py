@@ -12,6 +12,9 @@ from billing_pipeline.charging.rules.charging import STAGES, Charge
 from billing_pipeline.stripe_gateway.rules.api import PAYMENT_UNDER_WAY, StripeInvoice
 from billing_pipeline.stripe_gateway.rules.errors import Evidence, Outcome, classify
 
+VOIDED_AT_STRIPE = "voided_at_stripe"
+"""Reason of a void that we did not ask for. Its period is not billed again by itself: a person decides."""
+
 
 @dataclass(frozen=True, slots=True)
 class Agrees:
@@ -112,7 +115,7 @@ def _foreign(charge: Charge, invoice: StripeInvoice) -> Foreign | None:
 def _by_status(charge: Charge, invoice: StripeInvoice, refusal_is_of_this_attempt: bool) -> Meaning:
     match invoice.status:
         case "void":
-            return _ended(charge, "void")
+            return _voided(charge, invoice)
         case "draft":
             return _draft(charge, invoice)
         case "open" | "paid" | "uncollectible" if not has_our_total(charge, invoice):
@@ -128,6 +131,14 @@ def _by_status(charge: Charge, invoice: StripeInvoice, refusal_is_of_this_attemp
 def _ended(charge: Charge, status: str) -> Meaning:
     """Paid and void are final here; what was given up as uncollectible may still be paid or voided."""
     return Agrees() if charge.state in ("paid", "void", status) else Reached(status)
+
+
+def _voided(charge: Charge, invoice: StripeInvoice) -> Meaning:
+    """Our own voids are recorded by whoever voids; what is found void was voided by somebody there."""
+    if charge.state in ("paid", "void"):
+        return Agrees()
+    by = f"revised there: {invoice.revision_id} took its place" if invoice.revision_id else "voided there"
+    return Reached("void", VOIDED_AT_STRIPE, f"{invoice.id} was {by}, and not by us")
 
 
 def _draft(charge: Charge, invoice: StripeInvoice) -> Meaning:

@@ -51,6 +51,7 @@ class StripeInvoice:
     `refusal` (kind, code, decline code) its last refused attempt, kind `debit` where the answer takes days.
     `payments` are those that the answer held: the invoice may be paid in parts. `remaining_minor` is still to be paid,
     `paid_minor` was; `off_stripe_minor` is the part of that which never came through Stripe.
+    `revision_id` is the invoice that took its place, by a revision in Stripe's dashboard.
     """
 
     id: str
@@ -65,6 +66,7 @@ class StripeInvoice:
     remaining_minor: int = 0
     paid_minor: int = 0
     off_stripe_minor: int = 0
+    revision_id: str | None = None
     payment_intent_id: str | None = None
     payments: tuple[Payment, ...] = ()
 
