@@ -18,7 +18,8 @@ class MonthResult:
     """A month as it stands.
 
     `invoices`: state (its charge's, or `draft`), reason_code, currency, invoices,
-    amount_minor. `quarantined`: reason, series, events, customers, for_example. `holds`: those that keep something of
+    amount_minor. `quarantined`: reason, currency, worth_minor (at the last price, null where
+    none is known), series, events, customers, for_example. `holds`: those that keep something of
     the month. `held_back`: charges that a brake kept in the last run, by its code; 0: it kept the month as a whole.
     """
 

@@ -11,6 +11,7 @@ import click
 from billing_pipeline.books.month_result import MonthResult, read_month_result
 from billing_pipeline.cli.common import WAITS_FOR_A_PERSON
 from billing_pipeline.cli.output import print_json, table
+from billing_pipeline.core.money import format_minor
 from billing_pipeline.postgres.engine import require_dagster_storage
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
@@ -104,6 +105,12 @@ def _shape(result: MonthResult) -> dict[str, Any]:
     }
 
 
+def _worth(row: dict[str, Any]) -> str:
+    if row["worth_minor"] is None:
+        return ""
+    return f", worth {format_minor(row['worth_minor'], row['currency'])} at the last price"
+
+
 def _print_result(result: MonthResult, month: date) -> None:
     name = f"{month:%Y-%m}"
     click.echo("")
@@ -111,7 +118,7 @@ def _print_result(result: MonthResult, month: date) -> None:
     for row in result.quarantined:
         click.echo(
             f"set aside: {row['reason']}: {row['events']:,} event(s) of {row['customers']:,} customer(s), such as"
-            f" {row['for_example']}"
+            f" {row['for_example']}{_worth(row)}"
         )
     if result.quarantined:
         click.echo(f"  more: billing sql -c \"SELECT * FROM billing.usage_quarantine WHERE billing_month = '{month}'\"")

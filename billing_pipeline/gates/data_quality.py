@@ -16,6 +16,7 @@ from billing_pipeline.gates.failing_rows import FailingRow, sample_of
 from billing_pipeline.gates.rules.gate import Gate
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
+from billing_pipeline.settings.pricing import ROUNDING_MAX_PERCENT, SET_ASIDE_CUSTOMERS_FREE, SET_ASIDE_MAX_PERCENT
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,20 @@ def gate_parameters(settings: Settings) -> dict[str, int]:
     return {
         "invoice_cap_minor": settings.charging.invoice_cap_minor,
         "price_factor_max": settings.pricing.price_factor_max,
+        "set_aside_customers_max_percent": settings.pricing.set_aside_customers_max_percent,
+        "set_aside_revenue_max_percent": settings.pricing.set_aside_revenue_max_percent,
+        "set_aside_customers_free": settings.pricing.set_aside_customers_free,
+        "rounding_max_percent": settings.pricing.rounding_max_percent,
     }
+
+
+DEFAULTS = {
+    "set_aside_customers_max_percent": SET_ASIDE_MAX_PERCENT,
+    "set_aside_revenue_max_percent": SET_ASIDE_MAX_PERCENT,
+    "set_aside_customers_free": SET_ASIDE_CUSTOMERS_FREE,
+    "rounding_max_percent": ROUNDING_MAX_PERCENT,
+}
+"""Allowances that nobody set."""
 
 
 def run_gates(
@@ -64,7 +78,7 @@ def run_gates(
         asset=asset,
         month=month,
     )
-    values = {"month": month.isoformat(), "last_month": month_before(month).isoformat(), **parameters}
+    values = {"month": month.isoformat(), "last_month": month_before(month).isoformat(), **DEFAULTS, **parameters}
     batch = f"SELECT * FROM billing.{asset} WHERE billing_month = '{month.isoformat()}'"
     failing = failing_rows(warehouse, batch, gates, values)
     results = []

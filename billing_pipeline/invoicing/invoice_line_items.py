@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Connection, text
 
+from billing_pipeline.invoicing.quarantine_worth import value_quarantine
 from billing_pipeline.invoicing.rated_lines import BLOCK_BYTES, LINE_COLUMNS, constant, rated_lines
 from billing_pipeline.invoicing.rules.invoice_ids import invoice_id
 from billing_pipeline.postgres.arrow_copy import copy_arrow_in
@@ -84,6 +85,7 @@ def build(warehouse: Warehouse, month: date, run_id: str, *, block_bytes: int = 
         if not fresh:
             deleted, written = _replace_changed(connection, scope)
         quarantine_unpriced(connection, "invoice_line_items", OPEN_PERIODS, unpriced, month, run_id)
+        value_quarantine(connection, month)
         record_build(
             connection,
             "invoice_line_items",
@@ -176,4 +178,5 @@ def quarantine_unpriced(
         f"{scope} AND t.stage = '{stage}'",
         {"month": month},
         key=QUARANTINE_KEY,
+        ignore=("run_id", "worth_minor"),
     )

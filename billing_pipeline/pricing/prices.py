@@ -37,7 +37,7 @@ def build(warehouse: Warehouse, books: Sequence[PriceBook], source_text: str, ru
             rows = price_rows(book)
             retired += connection.execute(
                 text(
-                    "UPDATE billing.prices SET retired_at = clock_timestamp()"
+                    "UPDATE billing.prices SET retired_at = now()"
                     " WHERE currency = :currency AND retired_at IS NULL AND NOT price_id = ANY(:ids)"
                 ),
                 {"currency": book.currency, "ids": [row.price_id for row in rows]},
@@ -56,12 +56,12 @@ def build(warehouse: Warehouse, books: Sequence[PriceBook], source_text: str, ru
                 ).rowcount
         retired += connection.execute(
             text(
-                "UPDATE billing.prices SET retired_at = clock_timestamp()"
+                "UPDATE billing.prices SET retired_at = now()"
                 " WHERE retired_at IS NULL AND NOT currency = ANY(:currencies)"
             ),
             {"currencies": currencies},
         ).rowcount
-        for table in ("meters", "price_versions", "price_books"):
+        for table in ("meters", "retired_prices", "price_versions", "price_books"):
             connection.execute(
                 text(f"DELETE FROM billing.{table} WHERE NOT currency = ANY(:currencies)"),
                 {"currencies": currencies},
@@ -95,6 +95,9 @@ def _load_book(connection: Connection, book: PriceBook, checksum: str, run_id: s
 def _load_versions(connection: Connection, book: PriceBook) -> None:
     wanted = {version.id: version.effective_from for version in book.versions}
     connection.execute(
+        text("DELETE FROM billing.retired_prices WHERE currency = :currency"), {"currency": book.currency}
+    )
+    connection.execute(
         text(load_sql("pricing/price_versions_gone.sql")),
         {"currency": book.currency, "ids": list(wanted), "days": list(wanted.values())},
     )
@@ -102,3 +105,21 @@ def _load_versions(connection: Connection, book: PriceBook) -> None:
         text(load_sql("pricing/price_versions_new.sql")),
         {"currency": book.currency, "ids": list(wanted), "days": list(wanted.values())},
     )
+    retired = [
+        {
+            "currency": book.currency,
+            "id": version.id,
+            "meter": entry.meter,
+            "dimensions": json.dumps(dict(entry.dimensions)),
+        }
+        for version in book.versions
+        for entry in version.retired
+    ]
+    if retired:
+        connection.execute(
+            text(
+                "INSERT INTO billing.retired_prices (currency, version_id, meter, dimensions)"
+                " VALUES (:currency, :id, :meter, :dimensions) ON CONFLICT DO NOTHING"
+            ),
+            retired,
+        )

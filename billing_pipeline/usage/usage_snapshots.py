@@ -101,6 +101,7 @@ def build(
             "t.billing_month = :month AND t.stage = 'usage_snapshots'",
             parameters,
             key=QUARANTINE_KEY,
+            ignore=("run_id", "worth_minor"),
         )
         record_build(
             connection,

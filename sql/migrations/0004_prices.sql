@@ -42,6 +42,20 @@ COMMENT ON COLUMN billing.price_versions.currency IS 'The book';
 COMMENT ON COLUMN billing.price_versions.version_id IS 'Name in the file';
 COMMENT ON COLUMN billing.price_versions.effective_from IS 'Prices every period that starts on this day or later, in the customer''s time zone';
 
+CREATE TABLE billing.retired_prices (
+    currency billing.currency_code NOT NULL,
+    version_id text NOT NULL,
+    meter billing.platform_key NOT NULL,
+    dimensions jsonb NOT NULL CHECK (jsonb_typeof(dimensions) = 'object'),
+    PRIMARY KEY (currency, version_id, meter, dimensions),
+    FOREIGN KEY (currency, version_id) REFERENCES billing.price_versions (currency, version_id) ON DELETE CASCADE
+);
+COMMENT ON TABLE billing.retired_prices IS 'One row a meter or rate that a version of the book retires: from it on, usage without a price is no mistake';
+COMMENT ON COLUMN billing.retired_prices.currency IS 'The book';
+COMMENT ON COLUMN billing.retired_prices.version_id IS 'First version without a price for it';
+COMMENT ON COLUMN billing.retired_prices.meter IS 'The meter';
+COMMENT ON COLUMN billing.retired_prices.dimensions IS 'The rate''s dimension values; {} for the whole meter';
+
 CREATE TABLE billing.prices (
     price_id uuid PRIMARY KEY,
     book text NOT NULL,

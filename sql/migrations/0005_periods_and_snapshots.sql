@@ -134,7 +134,8 @@ CREATE TABLE billing.usage_quarantine (
     reason text NOT NULL CHECK (reason <> ''),
     quantity numeric NOT NULL,
     event_count bigint NOT NULL CHECK (event_count >= 0),
-    run_id text NOT NULL
+    run_id text NOT NULL,
+    worth_minor bigint
 );
 CREATE UNIQUE INDEX usage_quarantine_grain ON billing.usage_quarantine
 (billing_month, stage, customer_id, meter, dimensions, period_id) NULLS NOT DISTINCT;
@@ -149,6 +150,7 @@ COMMENT ON COLUMN billing.usage_quarantine.reason IS 'Why it cannot be billed';
 COMMENT ON COLUMN billing.usage_quarantine.quantity IS 'Sum of the events'' quantities, or the unpriced snapshot''s quantity';
 COMMENT ON COLUMN billing.usage_quarantine.event_count IS 'Events set aside';
 COMMENT ON COLUMN billing.usage_quarantine.run_id IS 'Run that wrote the row';
+COMMENT ON COLUMN billing.usage_quarantine.worth_minor IS 'What it comes to at the last price that the meter had, in minor units of the customer''s currency, before any minimum; null where no price is known or the quantity cannot be billed';
 
 CREATE TABLE billing.snapshot_versions (
     period_id uuid NOT NULL,

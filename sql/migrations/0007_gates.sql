@@ -22,6 +22,8 @@ INSERT INTO billing.required_gates (asset, check_name) VALUES
 ('invoice_line_items', 'amount_is_quantity_times_price'),
 ('invoice_line_items', 'every_snapshot_priced_or_quarantined'),
 ('invoice_line_items', 'price_within_bounds'),
+('invoice_line_items', 'no_price_lost'),
+('invoice_line_items', 'set_aside_within_allowance'),
 ('invoices', 'one_invoice_per_period'),
 ('invoices', 'total_is_sum_of_lines'),
 ('invoices', 'one_currency'),

@@ -112,7 +112,8 @@ SELECT
     string_agg(DISTINCT reason, '+' ORDER BY reason) AS reason,
     sum(quantity) AS quantity,
     count(*) AS event_count,
-    cast(:run_id AS text) AS run_id
+    cast(:run_id AS text) AS run_id,
+    cast(NULL AS bigint) AS worth_minor
 FROM placed
 WHERE reason IS NOT NULL
 GROUP BY customer_id, meter, dimensions, period_id
@@ -127,5 +128,6 @@ SELECT
     reason,
     quantity,
     event_count,
-    cast(:run_id AS text)
+    cast(:run_id AS text),
+    NULL
 FROM pg_temp.unmeasurable

@@ -61,6 +61,40 @@ LINE_GATES: tuple[Gate, ...] = (
     ),
     Gate(
         "invoice_line_items",
+        "no_price_lost",
+        NoRows(),
+        "What had revenue last month has a price now, or the price book says that it is retired.",
+        Remedy(
+            "The price book lacks a price that it had. If that is a mistake, mend the file and draft again. If the"
+            " meter or rate is no longer sold, say so in the version: `retired: [{meter: METER}]`.",
+            ("billing prices check FILE", DRAFT),
+        ),
+    ),
+    Gate(
+        "invoice_line_items",
+        "set_aside_within_allowance",
+        NoRows(),
+        "No more customers' usage, and no more revenue, is in quarantine than the settings allow.",
+        Remedy(
+            "So much usage is set aside that the feed or the price book is doubtful. Look at the reasons and end their"
+            " causes. If it is right, draft the month once with a higher allowance.",
+            (DRAFT, f"BILLING_SET_ASIDE_CUSTOMERS_MAX_PERCENT=100 BILLING_SET_ASIDE_REVENUE_MAX_PERCENT=100 {DRAFT}"),
+        ),
+    ),
+    Gate(
+        "invoice_line_items",
+        "rounding_within_bounds",
+        NoRows(),
+        "Rounding moved no invoice by more than BILLING_ROUNDING_MAX_PERCENT of what its lines come to exactly.",
+        Remedy(
+            "This stops nothing. Many lines are smaller than the smallest step of the currency, so that they round to"
+            " nothing, or up. Price the meter in larger units or in packages.",
+            (DRAFT,),
+        ),
+        blocking=False,
+    ),
+    Gate(
+        "invoice_line_items",
         "revenue_within_bounds",
         NoRows(),
         "A currency's revenue is between half and twice last month's.",

@@ -63,13 +63,25 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
+class Retired:
+    """A meter that is no longer priced on purpose; with `dimensions`, one of its rates only."""
+
+    meter: str
+    dimensions: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
-    """The prices of all periods that start on or after `effective_from`, until the next version's."""
+    """The prices of all periods that start on or after `effective_from`, until the next version's.
+
+    `retired`: what had a price in an earlier version and has none from this one on, on purpose.
+    """
 
     id: str
     effective_from: date
     prices: tuple[Price, ...]
     customers: dict[str, tuple[Price, ...]] = field(default_factory=dict)
+    retired: tuple[Retired, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

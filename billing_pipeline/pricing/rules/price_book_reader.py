@@ -20,6 +20,7 @@ from billing_pipeline.pricing.rules.price_book_model import (
     Price,
     PriceBook,
     Rate,
+    Retired,
     Tier,
     Version,
 )
@@ -107,7 +108,9 @@ class _Reader(FieldReader):
         return ""
 
     def _version(self, node: Node, path: str) -> Version:
-        fields = self.mapping(node, path, required=("id", "effective_from", "prices"), optional=("customers",))
+        fields = self.mapping(
+            node, path, required=("id", "effective_from", "prices"), optional=("customers", "retired")
+        )
         customers = {}
         if "customers" in fields:
             for customer_id, value in self.named(fields["customers"], f"{path}.customers", "customer"):
@@ -117,7 +120,35 @@ class _Reader(FieldReader):
             effective_from=self.iso_date(fields, "effective_from", path),
             prices=self._prices(fields, "prices", path),
             customers=customers,
+            retired=self._retired(fields, path),
         )
+
+    def _retired(self, fields: Mapping[str, Node], path: str) -> tuple[Retired, ...]:
+        retired = self.entries(fields, "retired", path, "meter or rate", self._retired_rate)
+        priced = fields.get("prices")
+        for i, entry in enumerate(retired):
+            if (
+                not entry.dimensions
+                and isinstance(priced, list)
+                and any(isinstance(price, dict) and price.get("meter") == entry.meter for price in priced)
+            ):
+                self.problems.add(f"{path}.retired[{i}].meter", f"{entry.meter} has a price in this version")
+        return tuple(retired)
+
+    def _retired_rate(self, node: Node, path: str) -> Retired:
+        fields = self.mapping(node, path, required=("meter",), optional=("dimensions",))
+        meter = self.meters.get(self.text(fields, "meter", path) or "")
+        if meter is None:
+            known = ", ".join(self.meters) or "none"
+            self.problems.add(f"{path}.meter", f"expected a meter of the book, also a retired one: {known}")
+            return Retired("")
+        if "dimensions" not in fields:
+            return Retired(meter.name)
+        named = dict(self.named(fields["dimensions"], f"{path}.dimensions", "dimension"))
+        if set(named) != set(meter.dimensions):
+            expected = ", ".join(meter.dimensions) or "none"
+            self.problems.add(f"{path}.dimensions", f"expected exactly the dimensions of {meter.name}: {expected}")
+        return Retired(meter.name, tuple((name, str(value)) for name, value in named.items()))
 
     def _prices(self, fields: Mapping[str, Node], key: str, path: str) -> tuple[Price, ...]:
         prices = self.entries(fields, key, path, "price", self._price)

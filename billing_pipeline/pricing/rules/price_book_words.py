@@ -42,6 +42,9 @@ def _version(version: Version, following: Version | None, currency: str) -> Iter
     yield f"version {version.id}: periods that start from {version.effective_from}{until}"
     for price in version.prices:
         yield f"  {_price(price, currency)}"
+    for retired in version.retired:
+        values = f" ({', '.join(value for _, value in retired.dimensions)})" if retired.dimensions else ""
+        yield f"  {retired.meter}{values}: retired"
     for customer_id, prices in version.customers.items():
         yield f"  customer {customer_id}, instead"
         for price in prices:

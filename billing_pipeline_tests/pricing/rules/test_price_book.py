@@ -12,6 +12,7 @@ from billing_pipeline.pricing.rules.descriptions import default_description, dim
 from billing_pipeline.pricing.rules.price_book import (
     Meter,
     Price,
+    PriceBookError,
     Rate,
     load_price_books,
     price_rows,
@@ -175,3 +176,44 @@ def test_descriptions_are_filled_with_values_taken_literally():
     assert default_description("storage_GB", {}) == "Storage GB"
     assert default_description("clusters", {"environment": "prod", "size": "small"}) == "Clusters (small, prod)"
     assert dimensions_text({"environment": "ü", "size": 'a"b'}) == '{"size": "a\\"b", "environment": "ü"}'
+
+
+RETIRING = """
+name: r
+currency: usd
+meters: {calls: {aggregation: sum}, tokens: {aggregation: sum, dimensions: [model]}}
+versions:
+  - id: "1"
+    effective_from: 2025-01-01
+    prices: [{meter: tokens, model: per_unit, rates: {small: 1}}]
+    retired: [%s]
+"""
+
+
+def test_a_version_retires_a_meter_or_one_of_its_rates():
+    text = RETIRING % "{meter: calls}, {meter: tokens, dimensions: {model: large}}"
+    [book] = load_price_books(text, "book.yaml")
+    assert [(r.meter, r.dimensions) for r in book.versions[0].retired] == [
+        ("calls", ()),
+        ("tokens", (("model", "large"),)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("retired", "problem"),
+    [
+        (
+            "{meter: seats}",
+            "versions[0].retired[0].meter: expected a meter of the book, also a retired one: calls, tokens",
+        ),
+        ("{meter: tokens}", "versions[0].retired[0].meter: tokens has a price in this version"),
+        (
+            "{meter: tokens, dimensions: {size: large}}",
+            "versions[0].retired[0].dimensions: expected exactly the dimensions of tokens: model",
+        ),
+    ],
+)
+def test_a_wrong_retirement_is_reported_with_its_path(retired, problem):
+    with pytest.raises(PriceBookError) as caught:
+        load_price_books(RETIRING % retired, "book.yaml")
+    assert list(caught.value.problems) == [problem]
