@@ -39,7 +39,8 @@ def value_quarantine(connection: Connection, month: date) -> None:
     for prices in _from_newest(connection, sorted({row["currency"] for row in rows})):
         rated = rate(left, prices)
         own = rated.lines[rated.lines["kind"] == "usage"]
-        found |= own.groupby("invoice_id")["amount_minor"].sum().to_dict()
+        worth = own.groupby("invoice_id")["amount_minor"].sum()
+        found |= {str(row): int(amount) for row, amount in worth.items()}
         left = rated.unpriced.drop(columns="reason")
         if left.empty:
             break

@@ -39,7 +39,8 @@ class PricingSettings:
         return cls(
             Path(book) if book else packaged,
             positive("BILLING_PRICE_FACTOR_MAX", 10),
-            *(percent(name, SET_ASIDE_MAX_PERCENT) for name in shares),
+            percent(shares[0], SET_ASIDE_MAX_PERCENT),
+            percent(shares[1], SET_ASIDE_MAX_PERCENT),
             0 if any(map(text_or_none, shares)) else SET_ASIDE_CUSTOMERS_FREE,
             percent("BILLING_ROUNDING_MAX_PERCENT", ROUNDING_MAX_PERCENT),
         )

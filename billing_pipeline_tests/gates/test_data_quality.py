@@ -145,12 +145,12 @@ def _case_id(case: Break) -> str:
 def test_a_broken_row_fails_its_gate_and_no_other_and_stands_in_the_sample(clean, case):
     _break(clean, case)
     results = _run(clean, case.asset)
-    assert {name for name, result in results.items() if not result.passed} == {case.gate}
+    assert {name for name, result in results.items() if not result.passed} == {case.gate} | case.also
     result = results[case.gate]
     assert result.failing_rows == case.failing_rows
     shown = [{name: row[name] for name in case.shows} for row in result.sample]
     assert case.shows in shown
-    [stored] = clean.rows("SELECT * FROM billing.gate_results WHERE NOT passed")
+    [stored] = clean.rows("SELECT * FROM billing.gate_results WHERE NOT passed AND check_name = :gate", gate=case.gate)
     assert (stored["asset"], stored["check_name"], stored["failing_rows"]) == (case.asset, case.gate, case.failing_rows)
     assert (stored["version"], stored["evidence"]["sample"]) == (result.version, result.sample)
     unmet = clean.rows("SELECT check_name FROM billing.unmet_gates('2025-10-01') WHERE asset = :a", a=case.asset)

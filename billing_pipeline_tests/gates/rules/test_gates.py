@@ -32,12 +32,13 @@ def test_a_statement_looks_at_the_month_and_says_which_rows_it_returns(path: Pat
     assert "{batch}" in text or "'{month}'" in text
 
 
-def test_only_comparisons_with_last_month_merely_warn():
+def test_only_comparisons_with_last_month_and_the_weight_of_rounding_merely_warn():
     """Everything else is a fact about this month, which is wrong or right."""
     assert {gate.name for gate in GATES if not gate.blocking} == {
         "contract_starts_are_known",
         "volume_within_bounds",
         "revenue_within_bounds",
+        "rounding_within_bounds",
     }
 
 
