@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine
 
 from billing_pipeline.postgres import embedded_postgres
+from billing_pipeline.postgres.engine import open_engine
 from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.databases import (
@@ -71,9 +72,7 @@ def shared_engine(postgres_server: "PostgresServer", template_database: str) -> 
     with admin.connect() as connection:
         copy_database(connection, template_database, "invariants")
     admin.dispose()
-    engine = create_engine(
-        embedded_postgres.database_url(postgres_server, "invariants"), connect_args={"options": "-c timezone=UTC"}
-    )
+    engine = open_engine(embedded_postgres.database_url(postgres_server, "invariants"))
     yield engine
     engine.dispose()
 

@@ -13,6 +13,7 @@ from sqlalchemy import URL, Connection, NullPool, create_engine, text
 
 from billing_pipeline.postgres import embedded_postgres
 from billing_pipeline.postgres import engine as engine_module
+from billing_pipeline.postgres.engine import open_engine
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
 
@@ -45,7 +46,7 @@ def running_server() -> Iterator["PostgresServer"]:
 def open_database(server: "PostgresServer", database: str) -> Warehouse:
     """The database, made if it is missing. Dagster's beside it is only named: `dagster_database` makes it."""
     url = embedded_postgres.database_url(server, database)
-    engine = create_engine(url, connect_args={"options": "-c timezone=UTC"})
+    engine = open_engine(url)
     return Warehouse(engine, url.set(drivername="postgresql+psycopg2", database=f"dagster_{database}"), server)
 
 

@@ -48,7 +48,7 @@ class SharedByWorkers:
 def charge_with_workers(
     shared: SharedByWorkers, invoices: Sequence[str], *, workers: int, progress_every_s: float = PROGRESS_EVERY_S
 ) -> list[Result | None]:
-    """Charge the invoices in that many threads; None where somebody else has one."""
+    """Charge the invoices in that many threads, or as many as connections allow; None where somebody else has one."""
 
     @contextmanager
     def open_worker() -> Iterator[Callable[[str], Result | None]]:
@@ -58,7 +58,7 @@ def charge_with_workers(
     return work_through(
         invoices,
         open_worker,
-        workers=workers,
+        workers=shared.warehouse.threads(workers),
         stop=shared.stop,
         progress=lambda count: shared.log(f"invoices charged: {count}"),
         progress_every_s=progress_every_s,

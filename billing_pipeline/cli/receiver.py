@@ -16,8 +16,9 @@ def receiver(host: str, port: int | None) -> None:
     database_url = settings.database_url
     if database_url is None:
         from billing_pipeline.cli.common import open_database
+        from billing_pipeline.postgres.connections import libpq_url
 
         warehouse = open_database()  # held until the end: an embedded server stops with the last process that holds it
         warehouse.engine.dispose()
-        database_url = warehouse.engine.url.render_as_string(hide_password=False)
+        database_url = libpq_url(warehouse.engine.url)
     serve(create_app(settings, database_url), host, port or settings.port)

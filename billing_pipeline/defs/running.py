@@ -12,6 +12,7 @@ import psycopg
 from sqlalchemy import make_url
 
 from billing_pipeline.defs.starters import STARTED_BY, started_in_this_process
+from billing_pipeline.postgres.connections import libpq_url
 from billing_pipeline.postgres.engine import require_dagster_storage
 from billing_pipeline.postgres.locks import DAGSTER_STORAGE_LOCK
 from billing_pipeline.settings import SettingsError, load_settings
@@ -64,8 +65,7 @@ def dagster_instance(dagster_postgres_url: str) -> Iterator[dg.DagsterInstance]:
 
 def _make_storage(instance: dg.DagsterInstance, url: str) -> None:
     """Make Dagster's tables if they are missing; two processes that both try would fail in each other's way."""
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(plain, autocommit=True) as connection:
+    with psycopg.connect(libpq_url(make_url(url)), autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [DAGSTER_STORAGE_LOCK])
         # each is made at its first use
         _ = instance.run_storage, instance.event_log_storage, instance.schedule_storage

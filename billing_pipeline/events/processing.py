@@ -166,7 +166,8 @@ class _Run:
                     self._api.close()
 
         try:
-            work_through(objects, worker, workers=workers, stop=self.stop, progress=self._log)
+            threads = self._warehouse.threads(workers)
+            work_through(objects, worker, workers=threads, stop=self.stop, progress=self._log)
         finally:
             left = [event for touched in objects if touched not in handled for event in touched.events]
             if left:

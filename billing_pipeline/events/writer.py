@@ -15,14 +15,13 @@ from psycopg.conninfo import conninfo_to_dict
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.rules.received_event import ReceivedEvent
 from billing_pipeline.events.store import Outcome, Source, keep_foreign, store_event
+from billing_pipeline.postgres.session import prepare
 from billing_pipeline.settings import SettingsError
 
 CONNECT_WITHIN_S = 3
 STATEMENT_WITHIN_S = 4
 T = TypeVar("T")
 
-# an acknowledged event must survive a crash, whatever the server's default is
-_PREPARE = "SELECT set_config('synchronous_commit', 'on', FALSE) WHERE current_setting('synchronous_commit') = 'off'"
 _OTHER_ROLE = "SELECT pg_has_role(session_user, oid, 'MEMBER') FROM pg_roles WHERE rolname = 'billing_receiver'"
 _MAY_STORE = (
     "SELECT has_table_privilege('billing.stripe_events', 'INSERT')"
@@ -81,7 +80,7 @@ class EventWriter:
                 with suppress(IndexError, _Died):  # another thread may take the last one
                     return self._on(self._idle.pop(), action)
             return self._on(self._connect(), action)
-        except _Died as error:
+        except (_Died, SettingsError) as error:
             raise DatabaseAway(str(error)) from None
         except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.ProgrammingError) as error:
             # also what is not migrated or not granted: mended here, and Stripe sends again
@@ -110,8 +109,7 @@ class EventWriter:
             application_name="billing receiver",
         )
         try:
-            connection.execute(f"SET statement_timeout = '{STATEMENT_WITHIN_S}s'")
-            connection.execute(_PREPARE)
+            prepare(connection, STATEMENT_WITHIN_S)
             member = connection.execute(_OTHER_ROLE).fetchone()
             if member is not None and member[0]:
                 with suppress(psycopg.errors.InsufficientPrivilege):  # then it keeps the rights of its login

@@ -5,12 +5,19 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import psycopg
-from sqlalchemy import Connection, text
+from sqlalchemy import URL, Connection, text
 
 
 def raw(connection: Connection) -> psycopg.Connection[Any]:
     """The psycopg connection under a SQLAlchemy one, for COPY."""
     return cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+
+
+def libpq_url(url: URL) -> str:
+    """The URL as psycopg, psql and other users of libpq read it: with its password, a space in a value as %20."""
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    place, mark, query = plain.partition("?")
+    return place + mark + query.replace("+", "%20")
 
 
 @contextmanager

@@ -16,6 +16,8 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import URL, make_url
 
+from billing_pipeline.postgres.connections import libpq_url
+
 with warnings.catch_warnings():
     # the package asks for the runtime folder at import and warns where a container has none
     warnings.simplefilter("ignore")
@@ -88,7 +90,7 @@ def _make(folder: Path) -> None:
 def database_url(server: PostgresServer, database: str, driver: str = "psycopg") -> URL:
     """URL of a database on the server; the database is created if it is missing."""
     url = make_url(server.get_uri()).set(drivername=f"postgresql+{driver}", database=database)
-    plain = url.set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)
+    plain = libpq_url(url.set(database="postgres"))
     with psycopg.connect(plain, autocommit=True) as connection:
         found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone()
         if found is None:

@@ -1,19 +1,31 @@
 """Opens the configured PostgreSQL, or the embedded one, and says in one line why it cannot."""
 
-import psycopg
-from sqlalchemy import URL, Engine, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
+import time
+from collections import deque
+from contextlib import suppress
+from typing import Any
 
-from billing_pipeline.postgres.errors import database_reason
+import psycopg
+from sqlalchemy import URL, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError
+
+from billing_pipeline.postgres.connections import libpq_url
+from billing_pipeline.postgres.errors import database_reason, is_full
+from billing_pipeline.postgres.session import prepare
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings, SettingsError
+from billing_pipeline.settings.postgres import CONNECTIONS, CONNECTIONS_MIN
+
+FREE_WITHIN_S = 60.0
+"""So long a connection is waited for: that another thread gives it back, or the server has room for one more."""
+ASK_AGAIN_S = 0.5
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
     """Connect as configured; without BILLING_DATABASE_URL start or join the embedded server.
 
     Raises:
-        SettingsError: the URL is no PostgreSQL URL, or the server is older than 15 or does not answer.
+        SettingsError: the URL is no PostgreSQL URL, or the server does not answer or will not do.
     """
     server = None
     if settings.postgres.database_url is None:
@@ -33,11 +45,58 @@ def open_warehouse(settings: Settings) -> Warehouse:
         dagster_url = embedded_postgres.database_url(server, "dagster")
     else:
         dagster_url = url.set(database="dagster")
-    engine = create_engine(url, pool_size=5, max_overflow=30, connect_args={"options": "-c timezone=UTC"})
-    _require_version(engine)
+    try:
+        engine = open_engine(url, settings.postgres.connections)
+    except psycopg.Error as error:
+        reason = database_reason(error)
+        raise SettingsError(f"the billing database does not answer: {reason}") from None
     if server is None and settings.postgres.dagster_url is None:
         _ensure_database(engine, str(dagster_url.database))
     return Warehouse(engine, dagster_url.set(drivername="postgresql+psycopg2"), server)
+
+
+def open_engine(url: URL, connections: int = CONNECTIONS, **psycopg_options: Any) -> Engine:
+    """A pool of prepared connections to the database, at most so many, and fewer if the server allows fewer.
+
+    Raises:
+        psycopg.Error: the server does not answer.
+        SettingsError: it answers and will not do.
+    """
+    arguments, options = url.get_dialect()().create_connect_args(url)
+    first, allowed = _connect(*arguments, **{**options, **psycopg_options})
+    opened = deque([first])
+    # the others of a server are not ours: Dagster's storage, the receiver and people need some as well
+    size = min(connections, max(CONNECTIONS_MIN, allowed // 2))
+    engine = create_engine(
+        url, pool_size=size, max_overflow=0, pool_timeout=FREE_WITHIN_S, connect_args=psycopg_options
+    )
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: object, _record: object, args: Any, kwargs: Any) -> psycopg.Connection[Any]:
+        with suppress(IndexError):
+            return opened.popleft()
+        return _connect(*args, **kwargs)[0]
+
+    engine.connect().close()  # the first connection is the pool's from here on
+    return engine
+
+
+def _connect(*args: Any, **kwargs: Any) -> tuple[psycopg.Connection[Any], int]:
+    """A prepared connection, and how many the server allows; one that is full is asked again for a while."""
+    until = time.monotonic() + FREE_WITHIN_S
+    while True:
+        try:
+            connection = psycopg.connect(*args, **kwargs)
+            break
+        except psycopg.OperationalError as error:
+            if not is_full(error) or time.monotonic() > until:
+                raise
+            time.sleep(ASK_AGAIN_S)
+    try:
+        return connection, prepare(connection).connections_allowed
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _postgres_url(name: str, value: str) -> URL:
@@ -48,17 +107,6 @@ def _postgres_url(name: str, value: str) -> URL:
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise SettingsError(f"{name}: expected a postgresql:// URL, got {url.get_backend_name()}://")
     return url
-
-
-def _require_version(engine: Engine) -> None:
-    try:
-        with engine.connect() as connection:
-            version = connection.execute(text("SHOW server_version_num")).scalar_one()
-    except OperationalError as error:
-        reason = database_reason(error)
-        raise SettingsError(f"the billing database does not answer: {reason}") from None
-    if int(version) < 150000:
-        raise SettingsError(f"PostgreSQL {int(version) // 10000} is too old: 15 or later is needed")
 
 
 def _ensure_database(engine: Engine, name: str) -> None:
@@ -85,8 +133,7 @@ def require_dagster_storage(url: URL) -> None:
         SettingsError: it does not answer.
     """
     try:
-        plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        psycopg.connect(plain, connect_timeout=10).close()
+        psycopg.connect(libpq_url(url), connect_timeout=10).close()
     except psycopg.Error as error:
         reason = database_reason(error)
         raise SettingsError(f"DAGSTER_POSTGRES_URL: Dagster's storage does not answer: {reason}") from None

@@ -29,3 +29,10 @@ def sqlstate(error: DBAPIError | psycopg.Error) -> str | None:
     """The five characters that say what kind of refusal it is; None: there was no answer."""
     raised = error.orig if isinstance(error, DBAPIError) else error
     return raised.sqlstate if isinstance(raised, psycopg.Error) else None
+
+
+def is_full(error: DBAPIError | psycopg.Error) -> bool:
+    """Whether the server, or a pooler before it, has no connection left for us."""
+    # a connection that was never made has no SQLSTATE in psycopg, only libpq's text
+    words = ("too many", "connection slots", "no more connections allowed")
+    return sqlstate(error) == "53300" or any(each in str(error) for each in words)

@@ -5,7 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, text
+from sqlalchemy import URL, Connection, Engine, QueuePool, text
+
+SPARE = 3
+"""Connections that threads share for what they ask in between, beside the ones that they hold."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,11 @@ class Warehouse:
     dagster_url: URL
     keep_alive: object = None
     """The handle that keeps an embedded server running."""
+
+    def threads(self, wanted: int) -> int:
+        """How many threads may hold a connection each, so that each of them can still ask beside it."""
+        pool = self.engine.pool
+        return max(1, min(wanted, pool.size() - SPARE)) if isinstance(pool, QueuePool) else wanted
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:

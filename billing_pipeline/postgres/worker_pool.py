@@ -3,9 +3,13 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from threading import Event, Lock
 from typing import TypeVar
+
+from sqlalchemy.exc import OperationalError
+
+from billing_pipeline.postgres.errors import is_full
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -23,8 +27,9 @@ def work_through(
 ) -> list[R]:
     """The results of the items that were worked on, in no order.
 
-    Each thread opens one `worker`, takes items until none is left, and closes it. `stop` ends it between items. The
-    first exception ends the others in the same way and is raised when they have; so does Ctrl-C.
+    Each thread opens one `worker`, takes items until none is left, and closes it. A thread for which the server has no
+    connection left leaves the work to the others. `stop` ends it between items. The first exception ends the others in
+    the same way and is raised when they have; so does Ctrl-C.
     """
     if not items:
         return []
@@ -39,8 +44,17 @@ def work_through(
                 return
             yield item
 
+    at_work = Event()
+
     def run() -> None:
-        with worker() as work:
+        with ExitStack() as opened:
+            try:
+                work = opened.enter_context(worker())
+            except OperationalError as error:
+                if at_work.is_set() and is_full(error):
+                    return
+                raise
+            at_work.set()
             for item in take():
                 results.append(work(item))
 

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import click
 
 from billing_pipeline.invoicing.first_month import keep_first_month
+from billing_pipeline.postgres.connections import libpq_url
 from billing_pipeline.postgres.engine import open_warehouse
 from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -132,7 +133,7 @@ def _start_receiver(
     port = _free_port_from(settings.receiver_port)
     url = f"http://{HOST}:{port}{PATHS[0]}"
     own = {
-        "BILLING_RECEIVER_DATABASE_URL": warehouse.engine.url.render_as_string(hide_password=False),
+        "BILLING_RECEIVER_DATABASE_URL": libpq_url(warehouse.engine.url),
         **environment,
         "STRIPE_WEBHOOK_SECRET": register_endpoint(environment["STRIPE_API_BASE"], url, settings.state_dir),
     }

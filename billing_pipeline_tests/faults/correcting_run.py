@@ -5,7 +5,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import make_url
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
@@ -13,6 +13,7 @@ from billing_pipeline.corrections.credit_notes import issue_credit_note
 from billing_pipeline.corrections.failed_refunds import repay
 from billing_pipeline.corrections.settling import run_settlements
 from billing_pipeline.corrections.void_invoice import void_invoice
+from billing_pipeline.postgres.engine import open_engine
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
@@ -109,7 +110,7 @@ def correct(job: Correction, warehouse: Warehouse, api: Any) -> str:
 
 def main(job: Correction, barrier: Any, answers: Any) -> None:
     """Run by processes.run_together."""
-    engine = create_engine(job.database, pool_size=5, max_overflow=30, connect_args={"options": "-c timezone=UTC"})
+    engine = open_engine(make_url(job.database), 40)
     trap = Trap(job.boundary, job.hit, job.seed, CORRECTING)
     trap.watch(engine)
     api = trap.around(StripeGateway(KEY, job.stripe_base, timeout_s=(5, 20)))

@@ -6,8 +6,9 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
+from billing_pipeline.postgres.engine import open_engine
 from billing_pipeline_tests.charging.world import Bill
 from billing_pipeline_tests.faults.arena import DECLINED, Arena, a_pass_that_may_break, arena
 from billing_pipeline_tests.faults.proxy import CuttingProxy, cutting_proxy
@@ -100,7 +101,7 @@ def _through(run: Arena, proxy: CuttingProxy) -> Arena:
         host="127.0.0.1", port=proxy.port, query={"sslmode": "disable", "gssencmode": "disable"}
     )
     # a prepared statement is not spelled out again, and the proxy would not know a commit when it sees one
-    engine = create_engine(url, connect_args={"options": "-c timezone=UTC", "prepare_threshold": None})
+    engine = open_engine(url, prepare_threshold=None)
     return Arena(replace(run.warehouse, engine=engine), run.stripe)
 
 

@@ -13,10 +13,11 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import make_url
 
 from billing_pipeline.charging.month import RunOptions, charge_invoices_of_month
 from billing_pipeline.invoicing.finalisation import finalise_month
+from billing_pipeline.postgres.engine import open_engine
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline_tests.charging.world import KEY, MONTH, NO_EXPECTATION
@@ -93,7 +94,7 @@ def run_together(
 
 
 def _main(job: Job, barrier: Any, answers: Any) -> None:
-    engine = create_engine(job.database, pool_size=5, max_overflow=30, connect_args={"options": "-c timezone=UTC"})
+    engine = open_engine(make_url(job.database), 40)
     trap = Trap(job.boundary, job.hit, job.seed)
     trap.watch(engine)
     api = trap.around(StripeGateway(KEY, job.stripe_base, timeout_s=(5, 20)))

@@ -1,5 +1,7 @@
 """Bulk COPY without loss, and replacing rows without touching those that stay."""
 
+import os
+import subprocess
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -205,13 +207,45 @@ def test_any_spelling_of_a_postgresql_url_is_taken(warehouse, monkeypatch, schem
     opened.engine.dispose()
 
 
-def test_psql_gets_the_password_through_the_environment(warehouse):
-    url = make_url("postgresql+psycopg://ann:secret@db.example.com:5433/billing")
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "ann:secret@db.example.com:5433/billing",
+        "ann@db.example.com:5433/billing?password=secret",
+        "ann:secret@db.example.com:5433/billing?password=secret",
+    ],
+)
+def test_psql_gets_the_password_through_the_environment(warehouse, spelled):
+    url = make_url(f"postgresql+psycopg://{spelled}")
     engine = warehouse.engine.execution_options()
     engine.url = url
     command, environment = psql_command(Warehouse(engine, url, warehouse.keep_alive))
     assert command[-1] == "postgresql://ann@db.example.com:5433/billing"
     assert "secret" not in " ".join(command)
     assert environment["PGPASSWORD"] == "secret"
-    assert "search_path=billing" in environment["PGOPTIONS"]
     assert command[0].endswith("psql")
+
+
+def test_a_password_that_psql_takes_on_its_command_line_only_is_refused(warehouse):
+    url = make_url("postgresql+psycopg://ann@db.example.com/billing?sslpassword=secret")
+    engine = warehouse.engine.execution_options()
+    engine.url = url
+    with pytest.raises(SettingsError, match="sslpassword") as caught:
+        psql_command(Warehouse(engine, url, warehouse.keep_alive))
+    assert "secret" not in str(caught.value)
+
+
+def test_psql_finds_the_billing_tables_in_utc_and_keeps_the_options_of_the_url(warehouse):
+    engine = warehouse.engine.execution_options()
+    engine.url = warehouse.engine.url.update_query_dict({"options": "-c work_mem=7MB -c timezone=Asia/Tokyo"})
+    command, environment = psql_command(Warehouse(engine, engine.url, warehouse.keep_alive))
+    query = "SELECT current_setting('search_path'), current_setting('TimeZone'), current_setting('work_mem')"
+    done = subprocess.run(
+        [*command, "--csv", "--tuples-only", "--command", query],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == '"billing, public",UTC,7MB\n'
+    assert done.stderr == ""

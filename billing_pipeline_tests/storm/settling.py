@@ -11,13 +11,14 @@ from multiprocessing import get_context
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.processing import process_events
 from billing_pipeline.events.store import parse_event, store_event
 from billing_pipeline.postgres.connections import raw
+from billing_pipeline.postgres.engine import open_engine
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline_tests.charging.world import KEY
@@ -98,7 +99,7 @@ def settled(database_url: str, base_url: str) -> Settled:
     deadline = time.monotonic() + WITHIN_S
     interruptions = 0
     while True:
-        engine = create_engine(url, connect_args={"options": "-c timezone=UTC"})
+        engine = open_engine(url)
         try:
             warehouse = Warehouse(engine, url)
             settle(warehouse, gateway(base_url))

@@ -9,7 +9,7 @@ https://docs.stripe.com/payments/ach-direct-debit (retries of debits).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 RETRY_DAYS = (1, 3, 7, 14)
 """Default schedule: days after the first refusal."""
@@ -65,5 +65,5 @@ def next_retry(
     if retries_made >= len(days):
         return Retry(None, f"refused {retries_made + 1} times: waits for another payment method or a person")
     before = days[retries_made - 1] if retries_made else 0
-    due_at = refused_at + timedelta(days=days[retries_made] - before)
+    due_at = refused_at.astimezone(UTC) + timedelta(days=days[retries_made] - before)
     return Retry(due_at, f"retry {retries_made + 1} of {len(days)} after {reason_code}")

@@ -8,7 +8,7 @@ the next one's start, periods can neither overlap nor leave a gap, whatever the 
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -32,7 +32,7 @@ class Period:
 
 def billing_month(end: datetime, timezone: str) -> date:
     """First of the local calendar month that holds the last instant of a period, whose `end` is exclusive."""
-    return (end - timedelta(microseconds=1)).astimezone(ZoneInfo(timezone)).date().replace(day=1)
+    return (end.astimezone(UTC) - timedelta(microseconds=1)).astimezone(ZoneInfo(timezone)).date().replace(day=1)
 
 
 def periods_billed_in(month: date, timezone: str, cycle: Cycle) -> list[Period]:

@@ -21,6 +21,7 @@ from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.processing import process_events
 from billing_pipeline.events.queue import LEASE_S
 from billing_pipeline.events.sweep import sweep_events
+from billing_pipeline.postgres.connections import libpq_url
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.demo.month_checks import Check
 from billing_pipeline.sandbox.lean_http import HOST
@@ -50,7 +51,7 @@ def receiving(settings: Settings, warehouse: Warehouse) -> Iterator[None]:
         event_keys=settings.events.keys,
         port=0,
     )
-    app = create_app(receiver_settings, warehouse.engine.url.render_as_string(hide_password=False))
+    app = create_app(receiver_settings, libpq_url(warehouse.engine.url))
     server = uvicorn.Server(configured(app, host=HOST, port=0, log_level="critical"))
     thread = threading.Thread(target=server.run, name="webhook-receiver", daemon=True)
     thread.start()

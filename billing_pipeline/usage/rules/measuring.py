@@ -5,7 +5,7 @@ Here: what the events of a billed line add up to, for whoever checks it. Not her
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -47,16 +47,23 @@ def measure(events: Sequence[Counted], aggregation: str, start: datetime, end: d
         return None
     untils = [since for since, _ in changes[1:]] + [end]
     # a level that is replaced at the same instant was never in force
-    held = [(until - since, level) for (since, level), until in zip(changes, untils, strict=True) if until > since]
+    held = [
+        (_elapsed(since, until), level) for (since, level), until in zip(changes, untils, strict=True) if until > since
+    ]
     if not held:
         return None
     if aggregation == "max":
         return max(level for _, level in held)
     integral = sum((Fraction(length // _TICK) * Fraction(level) for length, level in held), Fraction(0))
-    mean = integral / ((end - start) // _TICK)
+    mean = integral / (_elapsed(start, end) // _TICK)
     steps, rest = divmod(abs(mean), _PLACE)
     rounded = (steps + (2 * rest >= _PLACE)) * _PLACE
     return _decimal(rounded if mean >= 0 else -rounded)
+
+
+def _elapsed(since: datetime, until: datetime) -> timedelta:
+    # within one zone Python subtracts what the clocks on the wall show, which jump twice a year
+    return until.astimezone(UTC) - since.astimezone(UTC)
 
 
 def _decimal(value: Fraction) -> Decimal:

@@ -1,6 +1,7 @@
 """When a refused payment is tried again, and when it waits."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -48,3 +49,10 @@ def test_the_schedule_is_settable_and_may_be_empty():
     assert next_retry("declined", REFUSED, 0, (5,)).due_at == REFUSED + timedelta(days=5)
     assert next_retry("declined", REFUSED, 1, (5,)).due_at is None
     assert next_retry("declined", REFUSED, 0, ()).due_at is None
+
+
+def test_a_day_of_the_schedule_has_24_hours_also_where_the_clocks_change():
+    refused_at = datetime(2026, 10, 31, 12, tzinfo=ZoneInfo("America/St_Johns"))
+    retry = next_retry("insufficient_funds", refused_at, 0)
+    assert retry.due_at is not None
+    assert retry.due_at - refused_at.astimezone(UTC) == timedelta(days=1)

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -54,3 +55,11 @@ def test_a_sum_loses_no_digit(quantities: list[Decimal]):
     found = measure([Counted(quantity, HALF) for quantity in quantities], "sum", START, END)
     assert found is not None
     assert Fraction(found) == sum(map(Fraction, quantities))
+
+
+def test_a_mean_over_the_night_of_a_clock_change_counts_hours_that_passed_not_hours_on_the_wall():
+    zone = ZoneInfo("America/St_Johns")
+    start, noon, end = (datetime(2026, 11, day, hour, tzinfo=zone) for day, hour in ((1, 0), (1, 12), (2, 0)))
+    events = [Counted(Decimal(0), start), Counted(Decimal(25), noon)]
+    # the night of 1 November has 25 hours there: 13 of them before noon
+    assert measure(events, "time_weighted", start, end) == Decimal(12)
