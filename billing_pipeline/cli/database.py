@@ -25,7 +25,7 @@ def migrate() -> None:
 
 @click.command()
 @click.option("-c", "query", help="Run this statement and exit.")
-@click.option("--csv", is_flag=True, help="Print CSV.")
+@click.option("--csv", is_flag=True, help="Print raw CSV; in a spreadsheet a text may become a formula.")
 def sql(query: str | None, csv: bool) -> None:
     """Open psql on the configured database."""
     from billing_pipeline.postgres.psql import psql_command

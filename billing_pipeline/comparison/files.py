@@ -26,16 +26,24 @@ SCHEMA = pa.schema(_FIELDS)
 KEY = ("currency", "customer_id", "meter", "dimensions", "kind")
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a formula begins with, also in full width; an apostrophe too, so that taking one off is never wrong."""
+
+
 class ExpectationError(UserError):
     """A file of expected differences that cannot be read; names line and column."""
 
 
 def write_csv(found: Sequence[Difference], path: Path) -> None:
-    """Write the differences; the file can be read back as the expected ones."""
+    """Write the differences; the file can be read back as the expected ones.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe before it, as OWASP advises (CSV injection);
+    `read_expected` takes it off again. Numbers stay numbers.
+    """
     with _opened(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(SCHEMA.names)
-        writer.writerows([_text(getattr(each, name)) for name in SCHEMA.names] for each in found)
+        writer.writerows([_cell(getattr(each, name)) for name in SCHEMA.names] for each in found)
 
 
 def write_parquet(found: Sequence[Difference], path: Path) -> None:
@@ -67,7 +75,7 @@ def read_expected(path: Path) -> dict[Key, int]:
         raise ExpectationError(f"{path}: expected the column {missing[0]}, as --csv writes it")
     expected: dict[Key, int] = {}
     for row in reader:
-        values = [row[name] or "" for name in KEY]
+        values = [_without_apostrophe(row[name] or "") for name in KEY]
         key: Key = (values[0], values[1], values[2], values[3], values[4])
         if key in expected:
             raise ExpectationError(f"{path}, line {reader.line_num}: {' '.join(values)} is there twice")
@@ -89,5 +97,11 @@ def _opened(path: Path, mode: str = "w") -> Any:
         raise UserError(f"{path}: {error.strerror or error}") from None
 
 
-def _text(value: Any) -> str:
+def _cell(value: Any) -> str:
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
     return value if isinstance(value, str) else f"{value:f}" if not isinstance(value, int) else str(value)
+
+
+def _without_apostrophe(text: str) -> str:
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text

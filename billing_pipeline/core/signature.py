@@ -1,8 +1,12 @@
 """Who does something by hand, and why: what every change by a person leaves in the audit log."""
 
+import re
 from dataclasses import dataclass
 
 from billing_pipeline.core.errors import UserError
+
+LENGTH_MAX = 2000
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # a line break may stand in a reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +14,7 @@ class Signature:
     """Author and reason, without blanks around them.
 
     Raises:
-        UserError: one of them is blank, or holds a NUL.
+        UserError: one of them is blank, too long, or holds a control character.
     """
 
     author: str
@@ -25,13 +29,17 @@ def required_author(author: str) -> str:
     """Who does something that needs no reason, without blanks around the name.
 
     Raises:
-        UserError: it is blank, or holds a NUL.
+        UserError: it is blank, too long, or holds a control character.
     """
     return _required("author", author)
 
 
 def _required(name: str, value: str) -> str:
     text = value.strip()
-    if not text or "\0" in text:
-        raise UserError(f'{name} "{text}": expected a text, for the audit log')
+    if not text or len(text) > LENGTH_MAX or _CONTROL.search(text):
+        shown = ascii(text[:80])[1:-1] if _CONTROL.search(text) else text[:80]
+        raise UserError(
+            f'{name} "{shown}": expected a text of at most {LENGTH_MAX:,} characters, none of them a control character,'
+            " for the audit log"
+        )
     return text

@@ -4,8 +4,10 @@ Here: which column types may stand for a field, and how they become text without
 a cell may hold.
 """
 
+import bisect
 import json
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any, BinaryIO, TypeAlias, cast
 
 import pyarrow as pa
@@ -14,18 +16,21 @@ import pyarrow.parquet as pq
 from pyarrow import types
 
 from billing_pipeline.imports.columns import Batch, Texts
-from billing_pipeline.imports.problems import ProblemList, refused
+from billing_pipeline.imports.problems import ProblemList, printable, refused
 from billing_pipeline.imports.rules.fields import Field, Kind
 from billing_pipeline.imports.text import check_names
 
 AnyArray: TypeAlias = "pa.Array[Any]"
+
+_ARROW_ERRORS = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, MemoryError, NotImplementedError)
+"""What Arrow raises for a file that is not as it says, Python's own errors among them."""
 
 _EXPECTED: dict[Kind, str] = {
     "text": "a text column: numbers lose leading zeros",
     "number": "a decimal, integer or text column: a float has lost digits",
     "instant": "a timestamp column with a time zone, or text",
     "date": "a date column, or text",
-    "object": "a text column with JSON, or a struct or map of texts",
+    "object": "a text column with JSON, or a struct or map of texts that has each name once",
 }
 
 
@@ -33,10 +38,12 @@ def read_parquet(stream: BinaryIO, fields: Sequence[Field], problems: ProblemLis
     """A Parquet file; nulls mean blank."""
     try:
         parquet = pq.ParquetFile(stream, pre_buffer=False)
-    except (pa.ArrowException, OSError) as error:
+        schema = parquet.schema_arrow
+        names = schema.names
+        group_rows = [parquet.metadata.row_group(number).num_rows for number in range(parquet.num_row_groups)]
+    except _ARROW_ERRORS as error:
         raise refused(problems.file, f"a Parquet file: {_first_line(error)}") from None
-    schema = parquet.schema_arrow
-    check_names(schema.names, fields, problems.file, None)
+    check_names(names, fields, problems.file, None)
     by_name = {field.name: field for field in fields}
     for column in schema:
         if not _may_stand_for(by_name[column.name].kind, column.type):
@@ -44,21 +51,25 @@ def read_parquet(stream: BinaryIO, fields: Sequence[Field], problems: ProblemLis
                 problems.file, _EXPECTED[by_name[column.name].kind], field=column.name, value=str(column.type)
             )
     first = 1
-    batches = parquet.iter_batches(batch_rows, use_threads=False)
-    while True:
-        try:
-            batch = next(batches, None)
-        except (pa.ArrowException, OSError) as error:
-            raise refused(problems.file, f"a readable Parquet file: {_first_line(error)}", line=first) from None
-        if batch is None:
-            return
-        columns = {name: _texts(problems.file, name, batch.column(name)) for name in schema.names}
-        yield Batch(range(first, first + batch.num_rows), columns)
-        first += batch.num_rows
+    ends = list(accumulate(group_rows))
+    try:
+        batches = parquet.iter_batches(batch_rows, use_threads=False)
+        while (batch := next(batches, None)) is not None:
+            columns = {name: _texts(problems.file, name, batch.column(name), first, ends) for name in names}
+            yield Batch(range(first, first + batch.num_rows), columns)
+            first += batch.num_rows
+    except _ARROW_ERRORS as error:
+        where = f"a readable Parquet file (row group {_group_of(first, ends)})"
+        raise refused(problems.file, f"{where}: {_first_line(error)}", line=first) from None
+
+
+def _group_of(row: int, ends: Sequence[int]) -> int:
+    """The number of the row group, from 1, that holds the row; `ends`: the last row of each."""
+    return min(bisect.bisect_left(ends, row), len(ends) - 1) + 1
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return printable((str(error).strip().splitlines() or [type(error).__name__])[0])
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -81,18 +92,23 @@ def _may_stand_for(kind: Kind, column: pa.DataType) -> bool:
     if kind == "date":
         return bool(types.is_date(column))
     if kind == "object" and isinstance(column, pa.StructType):
-        return all(_is_text(column.field(index).type) for index in range(column.num_fields))
+        inner = [column.field(index) for index in range(column.num_fields)]
+        return all(_is_text(each.type) for each in inner) and len({each.name for each in inner}) == len(inner)
     return (
         kind == "object" and isinstance(column, pa.MapType) and _is_text(column.key_type) and _is_text(column.item_type)
     )
 
 
-def _texts(file: str, name: str, column: AnyArray) -> Texts:
+def _texts(file: str, name: str, column: AnyArray, first: int, ends: Sequence[int]) -> Texts:
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     try:
         if types.is_dictionary(column.type):
             column = cast("pa.DictionaryArray[Any, Any]", column).dictionary_decode()
+        bad = _first_bad(column)
+        if bad is not None:
+            line = first + bad
+            raise refused(file, f"UTF-8 text (row group {_group_of(line, ends)})", line=line, field=name)
         if isinstance(column.type, pa.StructType | pa.MapType):
             column = pa.array([_json(value) for value in column.to_pylist()], pa.string())
         elif isinstance(column.type, pa.TimestampType):
@@ -100,8 +116,28 @@ def _texts(file: str, name: str, column: AnyArray) -> Texts:
         elif types.is_date64(column.type):
             column = pc.cast(column, pa.date32())
         return cast(Texts, pc.coalesce(pc.cast(column, pa.string()), pa.scalar("")))
-    except pa.ArrowException as error:
-        raise refused(file, f"values that can be read exactly: {_first_line(error)}", field=name) from None
+    except _ARROW_ERRORS as error:
+        where = f"values that can be read exactly (row group {_group_of(first, ends)})"
+        raise refused(file, f"{where}: {_first_line(error)}", line=first, field=name) from None
+
+
+def _first_bad(column: AnyArray) -> int | None:
+    """The index of the first value that is not what its type says, such as text that is no UTF-8; None: all are."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        low, high = 0, len(column)  # the first bad one is in [low, high)
+        while high - low > 1:
+            middle = (low + high) // 2
+            # a copy: the check of a slice looks at all values of the children
+            part = pa.concat_arrays([column.slice(low, middle - low)])
+            try:
+                part.validate(full=True)
+                low = middle
+            except pa.ArrowInvalid:
+                high = middle
+        return low
+    return None
 
 
 def _instants(column: AnyArray) -> AnyArray:

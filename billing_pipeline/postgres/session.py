@@ -20,7 +20,7 @@ RELIED_ON = {
     "IntervalStyle": "postgres",
     "client_encoding": "UTF8",
     "standard_conforming_strings": "on",
-    "search_path": "pg_catalog, pg_temp",
+    "search_path": "public, pg_temp",
     "default_transaction_isolation": "read committed",
 }
 """Setting -> value, the same on every connection. Statements name the schema of what they use."""

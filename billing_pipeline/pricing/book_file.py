@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.imports.regular_files import read_small_text
 from billing_pipeline.pricing.rules.price_book import PriceBook, PriceBookError, load_price_books
+from billing_pipeline.pricing.rules.price_book_yaml import TEXT_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,11 @@ def read_book_file(path: Path) -> BookFile:
         BookFileError: it cannot be read, or is no price book.
     """
     try:
-        source = path.read_text(encoding="utf-8")
+        source = read_small_text(path, 4 * TEXT_MAX)
         return BookFile(source, load_price_books(source, path.name))
     except PriceBookError as error:
         raise BookFileError(tuple(f"{error.source}: {problem}" for problem in error.problems)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BookFileError((f"{path}: {getattr(error, 'strerror', None) or error}",)) from None
+    except OSError as error:
+        raise BookFileError((f"{path}: {error.strerror or error}",)) from None
+    except UserError as error:
+        raise BookFileError((f"{path}: {error}",)) from None

@@ -7,6 +7,7 @@ float, 010 as eight, `no` as False and a customer 00123 as 83, and would silentl
 keys.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -16,6 +17,16 @@ Node = dict[str, "Node"] | list["Node"] | str | None
 
 _KINDS = ("str", "int", "float", "bool", "null", "timestamp", "map", "seq", "value")
 _TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in _KINDS)
+
+
+TEXT_MAX = 1 << 20
+"""Characters of a price book file: some thousand prices."""
+NODES_MAX = 200_000
+"""Values that a file may become: aliases of aliases could make millions out of a few lines."""
+KEY_LENGTH_MAX = 255
+PROBLEMS_MAX = 100
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What has no place in a text: control characters but for tab and line break, and halves of a surrogate pair."""
 
 
 class PriceBookError(ValueError):
@@ -39,8 +50,9 @@ class Problems:
     prefix: str = ""
 
     def add(self, path: str, text: str) -> None:
-        """Record that `text` is wrong at `path` (empty: the whole document)."""
-        self.texts.append(f"{self.prefix}{path}: {text}" if path else f"{self.prefix}{text}")
+        """Record that `text` is wrong at `path` (empty: the whole document); the first 100 are kept."""
+        if len(self.texts) < PROBLEMS_MAX:
+            self.texts.append(f"{self.prefix}{path}: {text}" if path else f"{self.prefix}{text}")
 
 
 def join(path: str, key: str) -> str:
@@ -53,6 +65,8 @@ def read_documents(text: str, source: str) -> tuple[list[tuple[Node, Problems]],
 
     Raises PriceBookError at once for text that is no YAML: nothing after a syntax error can be trusted.
     """
+    if len(text) > TEXT_MAX:
+        raise PriceBookError(source, [f"longer than {TEXT_MAX:,} characters, which no price book is"])
     texts: list[str] = []
     try:
         roots = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
@@ -66,20 +80,41 @@ def read_documents(text: str, source: str) -> tuple[list[tuple[Node, Problems]],
     except RecursionError:
         raise PriceBookError(source, ["not valid as a price book: nested too deeply"]) from None
     documents = []
+    count = Count()
     for number, root in enumerate(roots, start=1):
         problems = Problems(texts, f"document {number}: " if len(roots) > 1 else "")
-        documents.append((_Converter(problems).convert(root, ""), problems))
+        try:
+            documents.append((_Converter(problems, count).convert(root, ""), problems))
+        except _TooManyError as error:
+            raise PriceBookError(
+                source, [f"{error}: expected at most {NODES_MAX:,} values, with all aliases"]
+            ) from None
     return documents, texts
+
+
+class _TooManyError(Exception):
+    """The path at which the file became too many values."""
+
+
+@dataclass(slots=True)
+class Count:
+    """The values of all documents so far."""
+
+    nodes: int = 0
 
 
 @dataclass(slots=True)
 class _Converter:
     problems: Problems
+    count: Count
     open_nodes: set[int] = field(default_factory=set)
 
     def convert(self, node: yaml.Node | None, path: str) -> Node:
         if node is None:
             return None
+        self.count.nodes += 1
+        if self.count.nodes > NODES_MAX:
+            raise _TooManyError(path)
         if node.tag not in _TAGS:
             self.problems.add(
                 path, f"the tag {node.tag.replace('tag:yaml.org,2002:', '!!')} has no place in a price book"
@@ -87,6 +122,10 @@ class _Converter:
             return None
         if isinstance(node, yaml.ScalarNode):
             text: str = node.value
+            if _CONTROL.search(text):
+                line = node.start_mark.line + 1
+                self.problems.add(path, f"a control character or half a surrogate pair (line {line})")
+                return None
             return None if node.tag == "tag:yaml.org,2002:null" else text
         if id(node) in self.open_nodes:
             self.problems.add(path, "an alias that contains itself")
@@ -108,6 +147,8 @@ class _Converter:
                 self.problems.add(path, f"a key must be text (line {line})")
             elif key.tag == "tag:yaml.org,2002:merge":
                 self.problems.add(path, f"merge keys (<<) have no place in a price book (line {line})")
+            elif len(key.value) > KEY_LENGTH_MAX or _CONTROL.search(key.value):
+                self.problems.add(path, f"a key must be 1 to {KEY_LENGTH_MAX} printable characters (line {line})")
             elif key.value in lines:
                 self.problems.add(join(path, key.value), f"written twice (lines {lines[key.value]} and {line})")
             else:

@@ -31,6 +31,8 @@ QUEUED_MAX = 256
 """Events that wait for a writer; Stripe sends again what finds no place."""
 STORED_WITHIN_S = 9.0
 """Stripe waits for an answer about twice as long."""
+CHECKED_FOR_S = 1.0
+"""So long an answer of /readyz is given again: a flood of them asks the database once a second."""
 RETRY_AFTER = {"Retry-After": "5"}
 _log = logging.getLogger("billing.receiver")
 
@@ -45,6 +47,8 @@ class Receiver:
         self._bodies = BodyReader()
         self._threads = ThreadPoolExecutor(WRITERS, "event-writer")
         self._under_way = 0
+        self._checking: asyncio.Future[None] | None = None
+        self._check_again_at = 0.0
 
     def routes(self) -> list[Route]:
         """Where it answers."""
@@ -126,10 +130,15 @@ class Receiver:
         return PlainTextResponse("ok\n")
 
     async def readyz(self, _: Request) -> Response:
-        """200: an event would be stored; 503 and why not."""
-        checking = asyncio.get_running_loop().run_in_executor(self._threads, self._writer.check)
+        """200: an event would be stored; 503 and why not, as of the last second."""
+        now = time.monotonic()
+        if self._checking is None or (self._checking.done() and now >= self._check_again_at):
+            self._checking = asyncio.get_running_loop().run_in_executor(self._threads, self._writer.check)
+            self._checking.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._check_again_at = now + CHECKED_FOR_S
         try:
-            await asyncio.wait_for(checking, STORED_WITHIN_S)
+            # all that ask meanwhile wait for the same answer
+            await asyncio.wait_for(asyncio.shield(self._checking), STORED_WITHIN_S)
         except TimeoutError:
             return _refused(503, "the database did not answer in time", RETRY_AFTER)
         except DatabaseAway as error:

@@ -30,6 +30,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     _head_deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _received_bytes = 0
     _in_head = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -39,16 +40,31 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes, self._received_bytes = True, 0, 0
         super().on_message_begin()
 
     def data_received(self, data: bytes) -> None:
-        """Count what belongs to a head."""
+        """Count what belongs to a head that has not come whole, its unfinished lines included."""
         super().data_received(data)
         if self._in_head and not self.transport.is_closing():
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_MAX_BYTES:
+            self._received_bytes += len(data)
+            if self._received_bytes > HEAD_MAX_BYTES:
                 self.send_400_response("Request head too large.")
+
+    def on_url(self, url: bytes) -> None:
+        """Count it: a head may also come whole in one piece."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count it, with the colon, the blank and the line break."""
+        self._count(len(name) + len(value or b"") + 4)
+        super().on_header(name, value)
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > HEAD_MAX_BYTES:
+            raise ValueError("request head too large")  # the parser stops, and uvicorn answers 400 and closes
 
     def on_headers_complete(self) -> None:
         """The head is there; the body has limits of its own."""

@@ -5,6 +5,8 @@ import logging
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -249,6 +251,19 @@ def test_a_head_without_end_is_400(receiver: Receiving):
         assert raw.recv(9_999).startswith(b"HTTP/1.1 400")
 
 
+@pytest.mark.parametrize("pieces", [1, 40])
+@pytest.mark.parametrize("size", [60_000, 100_000])
+@pytest.mark.parametrize("lines", [1, 50])
+def test_a_head_above_64_kib_is_400_however_it_arrives(receiver: Receiving, pieces: int, size: int, lines: int):
+    headers = b"".join(b"X-%d: %s\r\n" % (n, b"a" * (size // lines)) for n in range(lines))
+    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n"
+    with socket.create_connection(("127.0.0.1", receiver.port), timeout=20) as raw, suppress(ConnectionError):
+        step = -(-len(request) // pieces)
+        for start in range(0, len(request), step):
+            raw.sendall(request[start : start + step])
+        assert raw.recv(9_999).startswith(b"HTTP/1.1 200" if size < 65_536 else b"HTTP/1.1 400")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [("GET", "/stripe/webhook", 405), ("POST", "/", 404), ("POST", "/stripe/webhook/", 404), ("PUT", "/healthz", 405)],
@@ -271,6 +286,20 @@ def test_what_is_hardly_http_is_4xx(receiver: Receiving, request_line: bytes):
 
 def test_it_is_healthy_and_ready(receiver: Receiving):
     assert (receiver.get("/healthz"), receiver.get("/readyz")) == (200, 200)
+
+
+def test_a_flood_of_readyz_asks_the_database_once_a_second(receiver: Receiving, monkeypatch):
+    asked = []
+    check = EventWriter.check
+    monkeypatch.setattr(EventWriter, "check", lambda writer: (asked.append(1), check(writer))[1])
+    started = time.monotonic()
+    with ThreadPoolExecutor(16) as flood:
+        assert set(flood.map(receiver.get, ["/readyz"] * 200)) == {200}
+    assert 1 <= len(asked) <= 2 + time.monotonic() - started
+    time.sleep(module.CHECKED_FOR_S)
+    before = len(asked)
+    assert receiver.get("/readyz") == 200
+    assert len(asked) == before + 1
 
 
 def test_without_its_database_it_is_healthy_not_ready_and_asks_stripe_to_send_again(warehouse):
