@@ -37,9 +37,7 @@ def required_author(author: str) -> str:
 def _required(name: str, value: str) -> str:
     text = value.strip()
     if not text or len(text) > LENGTH_MAX or _CONTROL.search(text):
-        shown = ascii(text[:80])[1:-1] if _CONTROL.search(text) else text[:80]
-        raise UserError(
-            f'{name} "{shown}": expected a text of at most {LENGTH_MAX:,} characters, none of them a control character,'
-            " for the audit log"
-        )
+        more = f" of at most {LENGTH_MAX:,} characters" if len(text) > LENGTH_MAX else ""
+        shown = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text[:80])
+        raise UserError(f'{name} "{shown}": expected a text{more}, for the audit log')
     return text

@@ -16,7 +16,10 @@ def test_a_signature_is_kept_without_blanks_around_it() -> None:
     [
         (" ", "r", 'author "": expected a text, for the audit log'),
         ("ann", "", 'reason "": expected a text, for the audit log'),
-        ("a\0n", "r", 'author "a\0n": expected a text, for the audit log'),
+        ("a\0n", "r", 'author "a\\x00n": expected a text, for the audit log'),
+        ("ann", "a\x1b[2Jb", 'reason "a\\x1b[2Jb": expected a text, for the audit log'),
+        ("ann", "\ud800", 'reason "\\ud800": expected a text, for the audit log'),
+        ("ann", "r" * 2001, f'reason "{"r" * 80}": expected a text of at most 2,000 characters, for the audit log'),
     ],
 )
 def test_a_signature_without_author_or_reason_is_refused_in_one_line(author: str, reason: str, said: str) -> None:

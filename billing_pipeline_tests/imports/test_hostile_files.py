@@ -39,7 +39,7 @@ def read(path: Path, batch_rows: int = 100) -> int:
     return rows
 
 
-def _columns(rows: int = 4) -> dict[str, pa.Array]:
+def _columns(rows: int = 4) -> dict[str, Any]:
     values: dict[str, list[str]] = {name: ["x"] * rows for name in NAMES}
     values |= {
         "event_id": [f"e{number}" for number in range(rows)],
@@ -50,7 +50,7 @@ def _columns(rows: int = 4) -> dict[str, pa.Array]:
     return {name: pa.array(column, pa.string()) for name, column in values.items()}
 
 
-def _bad(rows: int, at: int) -> pa.Array:
+def _bad(rows: int, at: int) -> Any:
     return pa.array([b"ok"] * at + [b"\xff\xfe"] + [b"ok"] * (rows - at - 1), pa.binary()).view(pa.string())
 
 
