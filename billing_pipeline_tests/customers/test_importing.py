@@ -67,6 +67,26 @@ def test_the_last_three_columns_may_be_absent(warehouse: Warehouse, file: Path) 
     assert import_customers(warehouse, file).inserted == 1
 
 
+def test_a_file_may_say_when_a_contract_starts_and_ends_and_on_which_plan(warehouse: Warehouse, file: Path) -> None:
+    header = "customer_id,name,email,currency,timezone,starts_on,ends_on,plan,country,payment_terms_days\n"
+    line = "c,N,n@example.com,eur,Europe/Berlin,2025-10-20,{},basic,de,14\n"
+    file.write_text(header + line.format(""))
+    assert import_customers(warehouse, file).inserted == 1
+    assert import_customers(warehouse, file).unchanged == 1
+    file.write_text(header + line.format("2025-11-10"))
+    assert import_customers(warehouse, file).updated == 1
+    file.write_text("customer_id,name,email,currency,timezone\nc,N,n@example.com,eur,Europe/Berlin\n")
+    assert import_customers(warehouse, file).unchanged == 1, "what a file does not say stays"
+    [contract] = warehouse.rows("SELECT starts_on, ends_on, plan FROM billing.contracts")
+    assert [str(value) for value in contract.values()] == ["2025-10-20", "2025-11-10", "basic"]
+    [row] = stored(warehouse)
+    assert (row["country"], row["payment_terms_days"]) == ("DE", 14)
+    file.write_text(header + line.format("2025-10-19"))
+    assert refusal(warehouse, file).endswith(
+        'customers.csv:2: ends_on "2025-10-19": expected the last day of the contract, 2025-10-20 or later'
+    )
+
+
 def test_the_same_file_again_changes_nothing(warehouse: Warehouse, file: Path) -> None:
     write(file, customer("a"), customer("b", stripe_customer_id="cus_b"))
     import_customers(warehouse, file)

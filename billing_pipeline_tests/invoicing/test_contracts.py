@@ -1,6 +1,7 @@
 """Contracts in the books: who is billed from when until when, on which plan, and what it comes to line by line."""
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -8,8 +9,11 @@ from sqlalchemy.exc import IntegrityError
 
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.customers import contracts
+from billing_pipeline.customers.rules.billing_cycle import parse_cycle
 from billing_pipeline.invoicing import billing_drift
+from billing_pipeline.invoicing.rules.periods import periods_touching
 from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.pricing.rules.proration import prorated
 from billing_pipeline_tests.month_rows import (
     DECEMBER,
     NOVEMBER,
@@ -182,6 +186,43 @@ def test_a_change_for_a_billed_period_is_drift_with_its_reason(warehouse):
     contracts.end_contract(warehouse, "ann", date(2025, 10, 31), ANN)
     billing_drift.build(warehouse, OCTOBER, "run")
     assert warehouse.scalar("SELECT count(*) FROM billing.billing_drift") == 0
+
+
+@pytest.mark.parametrize(
+    ("cycle", "anchor"),
+    [
+        ("calendar_month", None),
+        ("calendar_month", date(2025, 10, 9)),
+        ("monthly", date(2024, 1, 31)),
+        ("5_months", date(2023, 11, 30)),
+        ("30_days", date(2025, 1, 31)),
+    ],
+)
+def test_postgres_and_python_agree_on_the_first_day_of_a_period(warehouse, cycle, anchor):
+    rows = warehouse.rows(
+        "SELECT d::date AS day, billing.cycle_start(:cycle, :anchor, d::date) AS start"
+        " FROM generate_series(DATE '2025-02-01', DATE '2026-04-30', interval '3 days') AS d",
+        cycle=cycle,
+        anchor=anchor,
+    )
+    for row in rows:
+        day = row["day"]
+        found = periods_touching(day.replace(day=1), "UTC", parse_cycle(cycle, anchor))
+        expected = [period.start_date for period in found if period.start_date <= day < period.end_date]
+        assert [row["start"]] == (expected or [anchor]), day
+
+
+def test_postgres_and_python_agree_on_shares(warehouse):
+    for amount, days, full_days in [
+        ("10", 5, 31),
+        ("0.30", 1, 3),
+        ("999999999999.999999999999", 29, 366),
+        ("7", 7, 30),
+    ]:
+        of_postgres = warehouse.scalar(
+            "SELECT billing.prorated(CAST(:amount AS numeric), :days, :full)", amount=amount, days=days, full=full_days
+        )
+        assert of_postgres == prorated(Decimal(amount), days, full_days)
 
 
 def test_a_price_may_say_that_short_periods_cost_the_whole(warehouse):

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from billing_pipeline.core.timezones import is_timezone, start_of_day
-from billing_pipeline.customers.rules.billing_cycle import Cycle, parse_cycle
+from billing_pipeline.customers.rules.billing_cycle import Cycle, add_months, parse_cycle
 from billing_pipeline.invoicing.rules.periods import billing_month, periods_billed_in
 
 ZONES = sorted(zone for zone in available_timezones() if is_timezone(zone))
@@ -172,6 +172,40 @@ def test_every_instant_after_the_anchor_belongs_to_exactly_one_period(zone, days
     around = months(month.replace(day=1), 6)
     found = [p for m in around for p in periods_billed_in(m, zone, Cycle(days, anchor)) if p.start <= instant < p.end]
     assert len(found) == 1
+
+
+@given(
+    zone=st.sampled_from(ZONES),
+    months_each=st.integers(1, 60),
+    anchor=st.dates(date(2015, 1, 1), date(2035, 12, 31)),
+)
+@example("Pacific/Apia", 1, date(2011, 10, 30))
+@example("Africa/Cairo", 12, date(2016, 2, 29))
+@settings(deadline=None, max_examples=60)
+def test_months_from_an_anchor_tile_time_and_are_clamped_from_the_anchor(zone, months_each, anchor):
+    cycle = Cycle(months=months_each, anchor=anchor)
+    found = [p for m in months(anchor.replace(day=1), 130) for p in periods_billed_in(m, zone, cycle)]
+    for number, period in enumerate(found):
+        assert period.start_date == add_months(anchor, number * months_each)
+        assert period.end_date == add_months(anchor, (number + 1) * months_each)
+    assert all(before.end == after.start for before, after in pairwise(found))
+
+
+def test_the_31st_is_clamped_from_the_anchor_never_from_the_period_before():
+    cycle = parse_cycle("monthly", date(2026, 1, 31))
+    found = [p for month in months(date(2026, 1, 1), 6) for p in periods_billed_in(month, "UTC", cycle)]
+    starts = [date(2026, 1, 31), date(2026, 2, 28), date(2026, 3, 31), date(2026, 4, 30), date(2026, 5, 31)]
+    assert [period.start_date for period in found] == starts
+    assert found[-1].end_date == date(2026, 6, 30)
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "canonical"),
+    [("monthly", 1, "monthly"), ("quarterly", 3, "3_months"), ("yearly", 12, "12_months"), ("6 months", 6, "6_months")],
+)
+def test_months_have_names_and_one_canonical_spelling(text, count, canonical):
+    cycle = parse_cycle(text, date(2026, 1, 1))
+    assert (cycle.months, cycle.text, parse_cycle(canonical, cycle.anchor)) == (count, canonical, cycle)
 
 
 def test_a_leap_february_is_one_period_of_29_days():
