@@ -56,6 +56,8 @@ class StoredLine:
     quantity: Decimal
     unit_amount: Decimal | None
     exact_amount: Decimal | None
+    billed_days: int | None
+    full_days: int | None
     currency: str
     amount_minor: int
     price_id: str | None
@@ -76,7 +78,7 @@ class StoredSnapshot:
     """A quantity that the invoice was billed from.
 
     `source_final` and `source_quantity`: whether the period that it was carried forward from was final by `as_of`,
-    and what that period's snapshot says now.
+    and what that period's snapshot says now. `days` of `full_days`: of a constant meter in a short period.
     """
 
     invoice_id: str
@@ -94,6 +96,9 @@ class StoredSnapshot:
     period_end: datetime
     currency: str
     start_date: date
+    days: int | None
+    full_days: int | None
+    plan: str | None
     source_final: bool
     source_quantity: Decimal | None
 
