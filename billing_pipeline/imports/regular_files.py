@@ -1,5 +1,6 @@
 """Opening what a user names, if it is a file: a pipe would be waited for without end, a device would never stop."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -9,7 +10,7 @@ from billing_pipeline.core.errors import UserError
 
 
 class NoRegularFile(UserError):  # noqa: N818 - reads as what was found
-    """The path leads to a folder, a pipe, a socket or a device; the text says what was expected."""
+    """The path leads to a pipe, a socket or a device; the text says what was expected."""
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -17,13 +18,16 @@ def open_regular(path: Path) -> BinaryIO:
 
     Raises:
         NoRegularFile: it is none; nothing was read of it.
-        OSError: it cannot be opened.
+        OSError: it cannot be opened, or is a folder.
     """
     # without O_NONBLOCK the call itself would wait for somebody who writes into a pipe
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
         os.close(descriptor)
-        raise NoRegularFile("a regular file, found a folder, a pipe or a device")
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise NoRegularFile("a regular file, found a pipe, a socket or a device")
     return os.fdopen(descriptor, "rb", buffering=0)
 
 

@@ -89,20 +89,18 @@ def test_a_struct_without_a_name_is_one_line(tmp_path):
     assert "\n" in refusal(_parquet(tmp_path / "u.parquet", {"dimensions": unnamed}))  # a line a row
 
 
-@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path, kind):
     path = tmp_path / "usage.csv"
     if kind == "pipe":
         os.mkfifo(path)
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
     else:
-        path.mkdir()
+        path.symlink_to("/dev/zero")
     said: list[str] = []
     reading = threading.Thread(target=lambda: said.append(refusal(path)), daemon=True)
     reading.start()
     reading.join(5)
-    assert said == ["usage.csv: expected a regular file, found a folder, a pipe or a device"]
+    assert said == ["usage.csv: expected a regular file, found a pipe, a socket or a device"]
     with pytest.raises(UserError, match="a regular file"):
         read_small_text(path, 1000)
 
