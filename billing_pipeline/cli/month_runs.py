@@ -45,7 +45,8 @@ def run_jobs(
 
 def print_run(outcome: "RunOutcome") -> None:
     """How a run ended: figures to stdout, what went wrong to stderr."""
-    click.echo(f"{outcome.job}: {'passed' if outcome.success else 'FAILED'}  (run {outcome.run_id})")
+    ended = "passed" if outcome.success else "HELD BACK" if outcome.is_held_back else "FAILED"
+    click.echo(f"{outcome.job}: {ended}  (run {outcome.run_id})")
     for asset, metadata in outcome.metadata.items():
         figures = [f"{metadata['dagster/row_count']} rows"] if "dagster/row_count" in metadata else []
         figures += [str(value) for name, value in metadata.items() if name.startswith("total_")]
@@ -63,7 +64,7 @@ def print_errors(outcome: "RunOutcome") -> None:
 
 def end_run(warehouse: Warehouse, month: date, outcomes: "Sequence[RunOutcome]", *, as_json: bool) -> None:
     """Say what came of the month, and end with the exit status that says so too."""
-    failed = not all(outcome.success and not outcome.failed_checks for outcome in outcomes)
+    failed = not all((outcome.success or outcome.is_held_back) and not outcome.failed_checks for outcome in outcomes)
     result = read_month_result(warehouse, month, _held_back(outcomes))
     if as_json:
         print_json({"billing_month": month, "runs": [_run(outcome) for outcome in outcomes], **_shape(result)})

@@ -18,10 +18,13 @@ from billing_pipeline.postgres.locks import DAGSTER_STORAGE_LOCK
 from billing_pipeline.settings import SettingsError, load_settings
 from billing_pipeline.settings.dagster_home import dagster_home
 
-__all__ = ["STARTED_BY", "RunOutcome", "charge_month", "dagster_instance", "run_month"]
+__all__ = ["HELD_BACK", "STARTED_BY", "RunOutcome", "charge_month", "dagster_instance", "run_month"]
 
 STAGES = ("usage_snapshots", "invoice_line_items", "invoices", "stripe_charges")
 """What `billing run --through` takes; the last one also finalises and charges."""
+
+HELD_BACK = "held back by "
+"""How the failure of a charging run begins that did what it could and was kept from the rest by a brake."""
 
 BRAKES_CHECK = "no_brake_held_anything_back"
 """The check of `stripe_charges` whose metadata counts, by code, what each brake kept back."""
@@ -43,6 +46,8 @@ class RunOutcome:
     failed_checks: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    is_held_back: bool = False
+    """The run failed only because a brake waits for a person; all that could be done is done."""
     held_back: dict[str, int] = field(default_factory=dict)
     """Charges that a brake kept back, by its code; 0: it kept the month as a whole."""
 
@@ -134,15 +139,20 @@ def _execute(
             tags={**_IN_LOCATION, **(tags or {})},
             raise_on_error=False,
         )
-    outcome = RunOutcome(job_name, result.run_id, result.success)
+    reasons = [
+        reason
+        for event in result.all_events
+        if event.event_type == dg.DagsterEventType.STEP_FAILURE
+        for reason in _reason(event)
+    ]
+    held = not result.success and bool(reasons) and all(reason.startswith(HELD_BACK) for reason in reasons)
+    outcome = RunOutcome(job_name, result.run_id, result.success, errors=[] if held else reasons, is_held_back=held)
     for event in result.all_events:
         if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
             materialization = event.step_materialization_data.materialization
             outcome.metadata[materialization.asset_key.to_user_string()] = {
                 name: value.value for name, value in materialization.metadata.items()
             }
-        elif event.event_type == dg.DagsterEventType.STEP_FAILURE:
-            outcome.errors.extend(_reason(event))
     for evaluation in result.get_asset_check_evaluations():
         if evaluation.passed:
             continue

@@ -10,6 +10,7 @@ import dagster as dg
 
 from billing_pipeline.books.months import months_to_bill, months_to_charge
 from billing_pipeline.defs.jobs import bill_month, charge_month
+from billing_pipeline.defs.log_retention import prune_logs
 from billing_pipeline.defs.resources import Billing, no_stripe
 from billing_pipeline.defs.stripe_differences import reconcile_stripe
 from billing_pipeline.defs.stripe_event_sweeps import sweep_stripe_events
@@ -88,6 +89,17 @@ def _asking_stripe(job_name: str, cron: str) -> dg.ScheduleDefinition:
     return tick
 
 
+def _pruning(cron: str) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name=f"{prune_logs.name}_schedule",
+        job_name=prune_logs.name,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Deletes what is older than BILLING_LOG_DAYS.",
+    )
+
+
 @dg.definitions
 def schedules() -> dg.Definitions:
     """Drafting runs by itself; charging starts once an operator switches its schedule on."""
@@ -98,6 +110,7 @@ def schedules() -> dg.Definitions:
         schedules=[
             _monthly(bill_month.name, drafting, dg.DefaultScheduleStatus.RUNNING, _to_bill),
             _monthly(charge_month.name, charging, dg.DefaultScheduleStatus.STOPPED, _to_charge),
+            _pruning(_checked("PRUNE_CRON", settings.schedules.prune_cron)),
             _asking_stripe(sweep_stripe_events.name, _checked("SWEEP_CRON", settings.schedules.sweep_cron)),
             _asking_stripe(reconcile_stripe.name, _checked("RECONCILE_CRON", settings.schedules.reconcile_cron)),
         ]

@@ -1,5 +1,6 @@
 """Asset `stripe_charges`: drafts become final and are charged."""
 
+from collections.abc import Iterator
 from datetime import date
 
 import dagster as dg
@@ -12,11 +13,14 @@ from billing_pipeline.charging.finalise_and_charge import (
     unless_unanswered,
 )
 from billing_pipeline.charging.month import ChargeReport
+from billing_pipeline.charging.rules.brakes import LETS_GO_BY_ITSELF
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.corrections.holds import active_holds
 from billing_pipeline.defs.metadata import markdown_table, report, sample_table, table_metadata
 from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
+from billing_pipeline.defs.remedies import check, what_to_do
 from billing_pipeline.defs.resources import Billing, Stripe
+from billing_pipeline.defs.running import HELD_BACK
 from billing_pipeline.defs.stages import CHARGES, OWNERS
 from billing_pipeline.defs.starters import starter_of
 from billing_pipeline.defs.stripe_differences import AGREE, agreement
@@ -43,33 +47,34 @@ class ChargeConfig(dg.Config):
     owners=OWNERS,
     kinds={"python", "postgres", "stripe"},
     check_specs=[
-        dg.AssetCheckSpec(
+        check(
             SETTLED,
+            "Every finalised invoice is paid or has a named reason, and Stripe's totals equal ours.",
             asset="stripe_charges",
-            description="Every finalised invoice is paid or has a named reason, and Stripe's totals equal ours.",
             partitions_def=MONTHS,
         ),
-        dg.AssetCheckSpec(
+        check(
             BRAKES,
+            "No brake (kill switch, cap, canaries, age of the month, circuit breaker) kept a charge back.",
             asset="stripe_charges",
-            description="No brake (kill switch, cap, canaries, age of the month, circuit breaker) kept a charge back.",
             partitions_def=MONTHS,
         ),
-        dg.AssetCheckSpec(
+        check(
             AGREE,
+            "Invoices, payments, refunds and credit notes of the month are the same here and at Stripe.",
             asset="stripe_charges",
-            description="Invoices, payments, refunds and credit notes of the month are the same here and at Stripe.",
             partitions_def=MONTHS,
         ),
     ],
 )
 def stripe_charges(
     context: dg.AssetExecutionContext, config: ChargeConfig, billing: Billing, stripe: Stripe
-) -> dg.MaterializeResult:
+) -> Iterator[dg.MaterializeResult]:
     """Finalise the month's drafts, if every gate passed for exactly these rows, and charge what is not charged yet.
 
     Running it again asks Stripe first and charges nobody twice. Refused and parked charges are left as they are. What a
-    brake holds back, or Stripe does not answer for, is pending: the next pass goes on with it.
+    brake holds back, or Stripe does not answer for, is pending: the next pass goes on with it. A brake that waits for a
+    person ends the run as failed, after all that could be done is done.
     """
     month, run_id, warehouse = month_of(context), context.run.run_id, billing.warehouse
     run = MonthRun(
@@ -100,7 +105,7 @@ def stripe_charges(
     for brake in done.brakes:
         context.log.warning(brake.for_log(month))
     finalised, charged = done.finalised, done.charged
-    return dg.MaterializeResult(
+    yield dg.MaterializeResult(
         metadata={
             **table_metadata(warehouse, "stripe_charges", sum(part.count for part in charged.by_state)),
             **_totals(charged),
@@ -119,14 +124,17 @@ def stripe_charges(
             "open_invoices": markdown_table(report(warehouse, "charging/open_invoices", month)),
         },
         check_results=[
-            _settled(done),
-            _unbraked(done),
+            _settled(done, month),
+            _unbraked(done, month),
             agreement(compared, waiting=done.is_pending),
         ],
     )
+    waiting = [brake for brake in done.brakes if brake.code not in LETS_GO_BY_ITSELF]
+    if waiting:
+        raise dg.Failure(description=HELD_BACK + "; ".join(map(str, waiting)), allow_retries=False)
 
 
-def _settled(done: MonthCharged) -> dg.AssetCheckResult:
+def _settled(done: MonthCharged, month: date) -> dg.AssetCheckResult:
     verified = done.verified
     if isinstance(verified, StripeFailure):
         return dg.AssetCheckResult(
@@ -134,6 +142,7 @@ def _settled(done: MonthCharged) -> dg.AssetCheckResult:
             passed=False,
             severity=dg.AssetCheckSeverity.WARN,
             description=f"not known, Stripe could not be asked: {verified}",
+            metadata=what_to_do(SETTLED, month),
         )
     # what waits for the next pass, or is another run's, is pending; only what contradicts Stripe is an error
     sample = [{"invoice": found.number, "problem": found.problem} for found in verified[:20]]
@@ -144,18 +153,30 @@ def _settled(done: MonthCharged) -> dg.AssetCheckResult:
         if done.is_pending and all(found.waiting for found in verified)
         else dg.AssetCheckSeverity.ERROR,
         description=f"{verified[0].number} {verified[0].problem}; {len(verified)} in all" if verified else None,
-        metadata={"failing_rows": len(verified), **({"sample": sample_table(sample)} if sample else {})},
+        metadata={
+            "failing_rows": len(verified),
+            **({"sample": sample_table(sample), **what_to_do(SETTLED, month)} if sample else {}),
+        },
     )
 
 
-def _unbraked(done: MonthCharged) -> dg.AssetCheckResult:
+def _unbraked(done: MonthCharged, month: date) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=BRAKES,
         passed=not done.brakes,
         severity=dg.AssetCheckSeverity.WARN,
         description="; ".join(map(str, done.brakes)) or None,
-        metadata={brake.code: done.charged.pending.get(brake.code, 0) for brake in done.brakes},
+        metadata={
+            **{brake.code: _kept(done, brake.code) for brake in done.brakes},
+            **(what_to_do(BRAKES, month) if done.brakes else {}),
+        },
     )
+
+
+def _kept(done: MonthCharged, code: str) -> int:
+    """How many charges, or drafts, the brake kept; 0: the month as a whole."""
+    drafts = done.finalised.skipped.get(code.removeprefix("drafts_"), ())
+    return len(drafts) or done.charged.pending.get(code, 0)
 
 
 def _totals(charged: ChargeReport) -> dict[str, str]:

@@ -11,9 +11,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import FrameType
@@ -39,6 +39,9 @@ POLL_S = 0.5
 READY_WITHIN_S = 120.0
 STOP_WITHIN_S = 15.0
 LOG_LINES_SHOWN = 15
+RESTARTS_MAX = 5
+RESTARTS_WITHIN_S = 600.0
+"""More ends of children than RESTARTS_MAX within this time end everything: it would not get better."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +51,18 @@ class Child:
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    arguments: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_up(port: int = 3000) -> int:
-    """Run until Ctrl-C, SIGTERM or the end of a child.
+    """Run until Ctrl-C or SIGTERM. A child that ends by itself is started again, and that is said.
 
     Args:
         port: where the UI listens on 127.0.0.1.
 
     Returns:
-        The exit status: 0 after Ctrl-C or SIGTERM, 1 if a child ended by itself.
+        The exit status: 0 after Ctrl-C or SIGTERM, 1 if a child ended by itself again and again.
 
     Raises:
         SettingsError: the port is taken, or STRIPE_SECRET_KEY is not the emulator's.
@@ -104,7 +109,7 @@ def run_up(port: int = 3000) -> int:
             click.echo(f"Stripe emulator  {environment['STRIPE_API_BASE']}/_emulator/summary")
             click.echo(f"Stripe webhooks  {webhook_url}")
             click.echo("Ctrl-C ends all of it.")
-            ended = _wait(children, stop)
+            ended = _wait(children, stop, settings)
     if ended is None:
         return 0
     _explain(ended)
@@ -142,21 +147,23 @@ def _start_receiver(
     return url
 
 
-def _start(name: str, arguments: Sequence[str], environment: dict[str, str], settings: Settings) -> Child:
+def _start(
+    name: str, arguments: Sequence[str], environment: Mapping[str, str], settings: Settings, *, again: bool = False
+) -> Child:
     log = settings.state_dir / "up" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
+    with log.open("ab" if again else "wb") as output:
         # a session of its own: Ctrl-C in the terminal reaches us alone, and what the child starts can be ended with it
         process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=ROOT,
-            env=environment,
+            env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return Child(name, process, log)
+    return Child(name, process, log, arguments, environment)
 
 
 @contextmanager
@@ -207,11 +214,23 @@ def _wait_until_ready(children: Sequence[Child], url: str, stop: threading.Event
     return None
 
 
-def _wait(children: Sequence[Child], stop: threading.Event) -> Child | None:
+def _wait(children: list[Child], stop: threading.Event, settings: Settings) -> Child | None:
+    """Start children that end again, until `stop`; return one that ends too often."""
+    restarts: list[float] = []
     while not stop.wait(POLL_S):
         ended = _ended(children)
-        if ended is not None:
+        if ended is None:
+            continue
+        now = time.monotonic()
+        restarts = [at for at in restarts if now - at < RESTARTS_WITHIN_S]
+        if len(restarts) >= RESTARTS_MAX:
             return ended
+        restarts.append(now)
+        # its code servers would go on without it
+        _signal_group(ended, signal.SIGKILL)
+        click.echo(f"The {ended.name} ended with status {ended.process.returncode}; it is started again.", err=True)
+        started = _start(ended.name, ended.arguments, ended.environment, settings, again=True)
+        children[children.index(ended)] = started
     return None
 
 

@@ -62,7 +62,7 @@ def test_a_pause_is_named_by_the_run_its_check_and_the_command_and_nothing_is_fi
     assert billing("charges", "pause", "--author", "ann", "--reason", "wrong prices").exit_code == 0
     outcome = charge_month(instance, MONTH)
     said = "charging_paused: charging is paused by ann: wrong prices"
-    assert (outcome.success, outcome.warnings) == (True, [said])
+    assert (outcome.success, outcome.is_held_back, outcome.errors, outcome.warnings) == (False, True, [], [said])
     assert outcome.metadata["stripe_charges"]["brakes"] == said
     assert world.warehouse.scalar("SELECT status FROM billing.invoices") == "draft"
     assert logged(instance, outcome.run_id) == [
@@ -80,7 +80,9 @@ def test_an_old_month_is_charged_only_if_the_runs_config_says_so(
     monkeypatch.setenv("BILLING_CHARGE_AGE_MAX_DAYS", "1")
     world.drafts(Bill("a"))
     outcome = charge_month(instance, MONTH)
-    assert outcome.success
+    assert (outcome.success, outcome.is_held_back) == (False, True), (
+        "a run that says so, and not a warning nobody reads"
+    )
     [warning] = outcome.warnings
     assert warning.startswith("month_too_old: 2026-10 ended ")
     [line] = logged(instance, outcome.run_id)

@@ -189,6 +189,7 @@ CRONS = {
     "bill_month": ("BILL_MONTH_CRON", "30 13 1 * *"),
     "charge_month": ("CHARGE_MONTH_CRON", "0 9 5 * *"),
     "sweep_stripe_events": ("SWEEP_CRON", "*/5 * * * *"),
+    "prune_logs": ("PRUNE_CRON", "0 3 * * *"),
     "reconcile_stripe": ("RECONCILE_CRON", "0 4 * * *"),
 }
 

@@ -162,13 +162,14 @@ def test_a_child_that_ends_by_itself_is_named_and_the_others_are_ended(tmp_path,
         "time.sleep(600)"
     )
     monkeypatch.setattr(up, "STOP_WITHIN_S", 1.0)
+    monkeypatch.setattr(up, "RESTARTS_MAX", 0)
     with up._children() as children:
         children.append(up._start("stubborn", ["-c", stubborn], dict(os.environ), settings))
         while not (printed := children[0].log.read_text()).endswith("\n"):
             time.sleep(0.05)
         failing = ["-c", "print('no such table'); raise SystemExit(3)"]
         children.append(up._start("failing", failing, dict(os.environ), settings))
-        ended = up._wait(children, threading.Event())
+        ended = up._wait(children, threading.Event(), settings)
     assert ended is children[1]
     up._explain(ended)
     said = capsys.readouterr().err
