@@ -30,7 +30,7 @@ _EXPECTED: dict[Kind, str] = {
     "number": "a decimal, integer or text column: a float has lost digits",
     "instant": "a timestamp column with a time zone, or text",
     "date": "a date column, or text",
-    "object": "a text column with JSON, or a struct or map of texts that has each name once",
+    "object": "a text column with JSON, or a struct or map of texts",
 }
 
 
@@ -46,6 +46,8 @@ def read_parquet(stream: BinaryIO, fields: Sequence[Field], problems: ProblemLis
     check_names(names, fields, problems.file, None)
     by_name = {field.name: field for field in fields}
     for column in schema:
+        if isinstance(column.type, pa.StructType) and len(set(_names(column.type))) < column.type.num_fields:
+            raise refused(problems.file, "a struct that has each name once", field=column.name, value=str(column.type))
         if not _may_stand_for(by_name[column.name].kind, column.type):
             raise refused(
                 problems.file, _EXPECTED[by_name[column.name].kind], field=column.name, value=str(column.type)
@@ -59,8 +61,8 @@ def read_parquet(stream: BinaryIO, fields: Sequence[Field], problems: ProblemLis
             yield Batch(range(first, first + batch.num_rows), columns)
             first += batch.num_rows
     except _ARROW_ERRORS as error:
-        where = f"a readable Parquet file (row group {_group_of(first, ends)})"
-        raise refused(problems.file, f"{where}: {_first_line(error)}", line=first) from None
+        said = f"a readable Parquet file: {_first_line(error)} (row group {_group_of(first, ends)})"
+        raise refused(problems.file, said, line=first) from None
 
 
 def _group_of(row: int, ends: Sequence[int]) -> int:
@@ -92,11 +94,14 @@ def _may_stand_for(kind: Kind, column: pa.DataType) -> bool:
     if kind == "date":
         return bool(types.is_date(column))
     if kind == "object" and isinstance(column, pa.StructType):
-        inner = [column.field(index) for index in range(column.num_fields)]
-        return all(_is_text(each.type) for each in inner) and len({each.name for each in inner}) == len(inner)
+        return all(_is_text(column.field(index).type) for index in range(column.num_fields))
     return (
         kind == "object" and isinstance(column, pa.MapType) and _is_text(column.key_type) and _is_text(column.item_type)
     )
+
+
+def _names(struct: "pa.StructType") -> list[str]:
+    return [struct.field(index).name for index in range(struct.num_fields)]
 
 
 def _texts(file: str, name: str, column: AnyArray, first: int, ends: Sequence[int]) -> Texts:
@@ -117,8 +122,8 @@ def _texts(file: str, name: str, column: AnyArray, first: int, ends: Sequence[in
             column = pc.cast(column, pa.date32())
         return cast(Texts, pc.coalesce(pc.cast(column, pa.string()), pa.scalar("")))
     except _ARROW_ERRORS as error:
-        where = f"values that can be read exactly (row group {_group_of(first, ends)})"
-        raise refused(file, f"{where}: {_first_line(error)}", line=first, field=name) from None
+        said = f"values that can be read exactly: {_first_line(error)} (row group {_group_of(first, ends)})"
+        raise refused(file, said, line=first, field=name) from None
 
 
 def _first_bad(column: AnyArray) -> int | None:
