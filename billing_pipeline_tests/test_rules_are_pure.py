@@ -17,7 +17,18 @@ RULES = sorted([*PACKAGE.glob("core/**/*.py"), *PACKAGE.glob("*/rules/**/*.py")]
 
 LIBRARIES = frozenset(
     {
-        *("collections", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "hmac"),
+        *(
+            "calendar",
+            "collections",
+            "dataclasses",
+            "datetime",
+            "decimal",
+            "enum",
+            "fractions",
+            "functools",
+            "hashlib",
+            "hmac",
+        ),
         *("itertools", "json", "math", "operator", "re", "typing", "uuid", "zoneinfo"),
         *("numpy", "pandas", "pyarrow", "pydantic", "yaml"),
     }

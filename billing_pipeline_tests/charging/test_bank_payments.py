@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.charging.rules.brakes import Limits
-from billing_pipeline_tests.charging.test_follow_ups import Days, row
+from billing_pipeline_tests.charging.days import Days, row
 from billing_pipeline_tests.charging.world import MONTH, NO_EXPECTATION, Bill, invoice_id_of
 from billing_pipeline_tests.events.world import EventWorld
 

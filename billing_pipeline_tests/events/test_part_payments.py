@@ -10,7 +10,7 @@ from billing_pipeline.books.month_closing import close_month
 from billing_pipeline.books.reconciliation import compare_with_stripe
 from billing_pipeline.charging.void_at_stripe import VoidRefused, void_charge
 from billing_pipeline.core.signature import Signature
-from billing_pipeline_tests.charging.test_follow_ups import Days, card_works
+from billing_pipeline_tests.charging.days import Days, card_works
 from billing_pipeline_tests.charging.world import MONTH, Bill, invoice_id_of
 from billing_pipeline_tests.events.world import EventWorld
 

@@ -2,9 +2,8 @@
 
 import re
 from datetime import date
-from functools import cache
-from importlib.resources import files
 
+from billing_pipeline.core.countries import COUNTRIES
 from billing_pipeline.core.money import is_currency
 from billing_pipeline.core.timezones import is_timezone
 from billing_pipeline.customers.rules.billing_cycle import CYCLES, parse_cycle
@@ -101,7 +100,7 @@ def payment_terms_days(text: str) -> str:
 
 def country(text: str) -> str:
     """A country as ISO 3166-1 alpha-2, in upper case, or blank."""
-    if text and not (len(text) == 2 and text.upper() in _countries()):
+    if text and not (len(text) == 2 and text.upper() in COUNTRIES):
         raise ValueError("a country of ISO 3166 in two letters such as DE, or blank")
     return text.upper()
 
@@ -111,12 +110,6 @@ def short_text(text: str) -> str:
     if len(text) > NAME_LENGTH_MAX or CONTROL.search(text):
         raise ValueError(f"at most {NAME_LENGTH_MAX} characters without control characters, or blank")
     return text.strip()
-
-
-@cache
-def _countries() -> frozenset[str]:
-    table = files("tzdata").joinpath("zoneinfo", "iso3166.tab").read_text(encoding="utf-8")
-    return frozenset(line[:2] for line in table.splitlines() if not line.startswith("#"))
 
 
 CUSTOMER_FIELDS = (
