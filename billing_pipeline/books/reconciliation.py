@@ -172,9 +172,9 @@ def _enter(
 
 
 _CHARGES = """
-SELECT c.invoice_id::text AS invoice_id, i.number, c.customer_id, c.billing_month::text AS billing_month, c.state,
-    c.amount_minor AS total_minor, c.currency, c.stripe_invoice_id
-FROM billing.stripe_charges AS c JOIN billing.invoices AS i USING (invoice_id) WHERE c.billing_month = ANY(:months)
+SELECT c.invoice_id::text AS invoice_id, coalesce(i.number, c.invoice_id::text) AS number, c.customer_id,
+    c.billing_month::text AS billing_month, c.state, c.amount_minor AS total_minor, c.currency, c.stripe_invoice_id
+FROM billing.stripe_charges AS c LEFT JOIN billing.invoices AS i USING (invoice_id) WHERE c.billing_month = ANY(:months)
 """
 _PAYMENTS = """
 SELECT p.payment_id AS stripe_id, p.invoice_id::text AS invoice_id, p.paid_minor AS amount_minor, p.currency, p.status

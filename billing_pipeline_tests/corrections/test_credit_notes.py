@@ -88,7 +88,7 @@ def test_more_than_is_left_is_refused_before_anything_happens(world: CorrectingW
         world.credit(name, 0)
     with pytest.raises(UserError, match="author"):
         world.credit(name, 1, author=" ")
-    with pytest.raises(UserError, match="expected refund or balance"):
+    with pytest.raises(UserError, match="expected refund, balance or elsewhere"):
         world.credit(name, 1, to="cash")
     assert world.notes(name) == []
     assert world.stripe_notes(name) == []

@@ -84,7 +84,8 @@ def _lose_finalisation(connection: Connection, numbering: int) -> int:
     ).rowcount
     connection.execute(
         text(
-            "UPDATE billing.invoices SET status = 'draft', invoice_number = NULL, finalised_at = NULL"
+            "UPDATE billing.invoices SET status = 'draft', invoice_number = NULL, finalised_at = NULL,"
+            " finalised_by = NULL, finalised_through = NULL"
             " WHERE invoice_number > :last"
         ),
         parameters,

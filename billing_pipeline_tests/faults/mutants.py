@@ -79,7 +79,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("canaries without an answer", "billing_pipeline/charging/rules/brakes.py", "    if unsettled:\n", "    if False:\n", "test_canaries_without_an_answer_leave_the_rest_for_the_next_pass"),
     Mutant("canaries that are gone", "billing_pipeline/charging/canary.py", "    if len(seen) < len(canaries):\n", "    if False:\n", "test_canaries_that_are_gone_are_not_taken_for_well"),
     Mutant("the caps", "billing_pipeline/charging/month.py", "over_caps(amounts, limits) if limits is not None else {}", "{}", "test_caps_hold_back_what_is_over_them_and_say_so"),
-    Mutant("old months wait for a person", "billing_pipeline/charging/finalise_and_charge.py", "    if not run.charge_old_month:\n", "    if False:\n", "test_an_old_month_is_charged_only_if_the_runs_config_says_so"),
+    Mutant("old months wait for a person", "billing_pipeline/charging/finalise_and_charge.py", "    if too_old is not None and not run.charge_old_month:\n", "    if False:\n", "test_an_old_month_is_charged_only_if_the_runs_config_says_so"),
     Mutant("what is held is not charged", _INVOICE, "        if self._store.is_held(invoice_id):\n", "        if False:\n", "test_a_final_invoice_on_hold_is_not_charged_and_that_is_its_reason"),
     Mutant("what is not ours is not paid", _MEANS, "return _foreign(charge, invoice) or _by_status(", "return _by_status(", "test_what_does_not_fit_parks_with_a_reason"),
     Mutant("customers are looked for before they are created", _CUSTOMERS, "found[0] if found else _create(warehouse, api, customer)", "_create(warehouse, api, customer)", "test_customers_are_adopted_by_metadata_and_created_only_if_missing"),

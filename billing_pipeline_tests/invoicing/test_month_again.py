@@ -128,7 +128,9 @@ def test_months_built_in_another_order_have_the_same_rows(billed):
 
 def _rows_without_run(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
     rows = warehouse.rows(f"SELECT * FROM billing.{table}")
-    plain = [{name: value for name, value in row.items() if name not in ("run_id", "as_of")} for row in rows]
+    plain = [
+        {name: value for name, value in row.items() if name not in ("run_id", "as_of", "drafted_at")} for row in rows
+    ]
     return sorted(plain, key=str)
 
 
@@ -299,8 +301,8 @@ def test_an_amount_too_large_to_bill_is_set_aside_and_everything_else_is_billed(
     add_usage(billed, [Event("huge", "ann", "peak", "999999999999999999", at("2025-10-05"))])
     load_book(billed, BOOKS.replace('"3"', '"999999999999999999"'))
     bill(billed, OCTOBER)
-    aside = billed.rows("SELECT customer_id, meter, reason FROM billing.usage_quarantine WHERE customer_id = 'ann'")
-    assert aside == [{"customer_id": "ann", "meter": "peak", "reason": "an amount larger than can be billed"}]
+    aside = billed.rows("SELECT customer_id, meter FROM billing.usage_quarantine WHERE reason LIKE 'an amount larger%'")
+    assert aside == [{"customer_id": "ann", "meter": "peak"}]
     billed_meters = (
         "SELECT DISTINCT meter FROM billing.invoice_line_items WHERE customer_id = 'ann' AND billing_month = :m"
     )

@@ -65,7 +65,7 @@ def fuzz(warehouse: Warehouse, count: int, seed: int) -> Figures:
     figures.expect(failed == 0, f"{failed} got a 5xx; seed {seed}: {odd[:5]}")
     figures.expect(statuses[0] == 0, f"{statuses[0]} got no answer; seed {seed}: {odd[:5]}")
     figures.values = {
-        "requests": sum(statuses.values()),
+        "requests": sum(statuses.values()) + foreign[0],
         "accepted": accepted,
         "status_5xx": failed,
         "statuses": {str(status): number for status, number in sorted(statuses.items())},
