@@ -1,7 +1,6 @@
 """Help, the version, and what a command loads before it runs."""
 
 import json
-import resource
 import subprocess
 import sys
 from importlib.metadata import version
@@ -56,26 +55,6 @@ def test_a_price_book_is_checked_without_a_database(tmp_path) -> None:
 def test_a_listing_loads_neither_arrow_nor_pandas_nor_dagster(world, monkeypatch) -> None:  # noqa: ARG001
     for arguments in (("invoices", "list"), ("charges", "list"), ("customers", "list"), ("events", "list")):
         assert _loaded(*arguments) <= {"sqlalchemy", "psycopg"}
-
-
-def _processor_s(*arguments: str) -> float:
-    """Seconds of a processor that one process took, and those it waited for."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-m", "billing_pipeline.cli", *arguments], check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def test_a_listing_takes_at_most_a_second_of_a_processor_with_the_embedded_server_up(
-    postgres_server, monkeypatch
-) -> None:
-    """Where it takes longer, Python compiles the packages at each start: `make setup` does it once and for all."""
-    monkeypatch.delenv("BILLING_DATABASE_URL", raising=False)
-    monkeypatch.delenv("DAGSTER_POSTGRES_URL", raising=False)
-    monkeypatch.setenv("BILLING_STATE_DIR", str(postgres_server.pgdata.parent))
-    _processor_s("migrate")
-    for arguments in (("invoices", "list"), ("charges", "list"), ("customers", "list"), ("events", "list")):
-        assert min(_processor_s(*arguments) for _ in range(2)) <= 1.0, arguments
 
 
 def test_a_mistake_in_a_month_or_a_book_is_said_before_dagster_is_loaded(world, monkeypatch, tmp_path) -> None:  # noqa: ARG001
