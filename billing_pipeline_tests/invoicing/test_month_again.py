@@ -301,8 +301,10 @@ def test_an_amount_too_large_to_bill_is_set_aside_and_everything_else_is_billed(
     add_usage(billed, [Event("huge", "ann", "peak", "999999999999999999", at("2025-10-05"))])
     load_book(billed, BOOKS.replace('"3"', '"999999999999999999"'))
     bill(billed, OCTOBER)
-    aside = billed.rows("SELECT customer_id, meter FROM billing.usage_quarantine WHERE reason LIKE 'an amount larger%'")
-    assert aside == [{"customer_id": "ann", "meter": "peak"}]
+    aside = billed.rows(
+        "SELECT meter FROM billing.usage_quarantine WHERE customer_id = 'ann' AND reason LIKE 'an amount larger%'"
+    )
+    assert aside == [{"meter": "peak"}]
     billed_meters = (
         "SELECT DISTINCT meter FROM billing.invoice_line_items WHERE customer_id = 'ann' AND billing_month = :m"
     )
