@@ -8,9 +8,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.remote_representation.grpc_server_registry import GrpcServerRegistry
 from dagster._core.test_utils import freeze_time
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster._grpc.constants import GrpcServerCommand
 from dagster._scheduler.scheduler import launch_scheduled_runs
 from dagster_graphql.client.query import LAUNCH_PIPELINE_EXECUTION_MUTATION
 from dagster_graphql.test.utils import execute_dagster_graphql
@@ -43,8 +45,16 @@ def world(warehouse, stripe_of_commands: Emulated, monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 def webserver(instance: dg.DagsterInstance, world: World) -> Iterator[WorkspaceProcessContext]:  # noqa: ARG001
     """What `dagster-webserver` and the daemon work with: the code location in a process of its own."""
-    with WorkspaceProcessContext(instance, WorkspaceFileTarget([str(ROOT / "workspace.yaml")])) as context:
-        yield context
+    with GrpcServerRegistry(
+        instance_ref=instance.get_ref(),
+        server_command=GrpcServerCommand.API_GRPC,
+        heartbeat_ttl=30,
+        startup_timeout=120,
+        wait_for_processes_on_shutdown=True,  # a server that outlives the test asks for a database that is gone
+    ) as registry:
+        target = WorkspaceFileTarget([str(ROOT / "workspace.yaml")])
+        with WorkspaceProcessContext(instance, target, grpc_server_registry=registry) as context:
+            yield context
 
 
 def launch(webserver: WorkspaceProcessContext, config: dict[str, Any], tags: dict[str, str]) -> dict[str, Any]:

@@ -11,8 +11,9 @@ FROM billing.charge_requests AS r
 INNER JOIN billing.asset_months AS m ON r.billing_month = m.billing_month AND m.asset = 'usage_snapshots'
 CROSS JOIN
     LATERAL (
-        SELECT max(i.drafted_at) AS newest
+        SELECT max(t.drafted_at) AS newest
         FROM billing.invoices AS i
+        INNER JOIN billing.draft_times AS t USING (invoice_id)
         WHERE i.billing_month = r.billing_month AND i.status = 'draft'
     ) AS d
 CROSS JOIN

@@ -86,7 +86,7 @@ BEGIN
         IF EXISTS (
             SELECT FROM new_rows AS n JOIN old_rows AS o USING (invoice_id) CROSS JOIN billing.finalisation_policy AS p
             WHERE o.status = 'draft' AND n.status <> 'draft' AND n.billing_month = month AND n.finalised_through <> 'person'
-                AND n.drafted_at > clock_timestamp() - make_interval(hours => p.review_hours)
+                AND billing.is_in_review(n.invoice_id, p.review_hours)
         ) THEN
             RAISE EXCEPTION 'month % is not finalised: the time for looking at its drafts is not over', month
                 USING ERRCODE = 'restrict_violation';

@@ -95,10 +95,10 @@ BEGIN
         RETURN old;
     END IF;
     IF (new.invoice_id, new.customer_id, new.period_id, new.billing_month, new.revision, new.currency, new.total_minor,
-        new.line_count, new.run_id, new.supplement_no, new.supersedes_invoice_id, new.drafted_at)
+        new.line_count, new.run_id, new.supplement_no, new.supersedes_invoice_id)
         IS DISTINCT FROM
         (old.invoice_id, old.customer_id, old.period_id, old.billing_month, old.revision, old.currency, old.total_minor,
-        old.line_count, old.run_id, old.supplement_no, old.supersedes_invoice_id, old.drafted_at)
+        old.line_count, old.run_id, old.supplement_no, old.supersedes_invoice_id)
         OR (old.status <> 'draft'
             AND (new.invoice_number, new.finalised_at, new.finalised_by, new.finalised_through)
             IS DISTINCT FROM (old.invoice_number, old.finalised_at, old.finalised_by, old.finalised_through))
@@ -121,6 +121,35 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION billing.check_invoice_change IS 'Trigger: a finalised invoice keeps its content and number, and names who finalised it; statuses only move forward';
+
+CREATE OR REPLACE FUNCTION billing.time_drafts() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO billing.draft_times (invoice_id) SELECT n.invoice_id FROM new_rows AS n;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.time_drafts IS 'Trigger: writes down when invoices were drafted';
+
+CREATE OR REPLACE FUNCTION billing.check_draft_time_goes() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM billing.invoices AS i WHERE i.invoice_id = old.invoice_id) THEN
+        RAISE EXCEPTION 'a draft keeps its time' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN old;
+END;
+$$;
+COMMENT ON FUNCTION billing.check_draft_time_goes IS 'Trigger: the time of a draft goes only with the draft';
+
+CREATE OR REPLACE FUNCTION billing.is_in_review(draft_id uuid, hours integer) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+SELECT hours > 0 AND NOT EXISTS (
+    SELECT FROM billing.draft_times AS d
+    WHERE d.invoice_id = draft_id AND d.drafted_at <= clock_timestamp() - make_interval(hours => hours)
+)
+$$;
+COMMENT ON FUNCTION billing.is_in_review IS 'Whether the time for looking at a draft is not over; without a time written down it has just begun';
 
 CREATE OR REPLACE FUNCTION billing.invoice_coverage(month date)
 RETURNS TABLE (customer_id text, invoice_id uuid, reason text)
@@ -249,15 +278,16 @@ SELECT i.invoice_id, i.customer_id,
         WHEN o.invoice_id IS NOT NULL THEN 'outdated'
         ELSE 'in_review'
     END,
-    greatest(p.period_end, i.drafted_at + make_interval(hours => y.review_hours))
+    greatest(p.period_end, coalesce(d.drafted_at, clock_timestamp()) + make_interval(hours => y.review_hours))
 FROM billing.invoices AS i
 JOIN billing.billing_periods AS p USING (period_id)
 LEFT JOIN outdated AS o ON o.invoice_id = i.invoice_id
+LEFT JOIN billing.draft_times AS d ON d.invoice_id = i.invoice_id
 CROSS JOIN billing.finalisation_policy AS y
 WHERE i.billing_month = month AND i.status = 'draft' AND (
     p.period_end > clock_timestamp()
     OR o.invoice_id IS NOT NULL
-    OR (through <> 'person' AND i.drafted_at > clock_timestamp() - make_interval(hours => y.review_hours))
+    OR (through <> 'person' AND billing.is_in_review(i.invoice_id, y.review_hours))
 );
 $$;
 COMMENT ON FUNCTION billing.waiting_drafts IS 'One row a draft of the month that a run which was started so does not make final now: not_ended, outdated (drafted again by the next run), or in_review until an instant';

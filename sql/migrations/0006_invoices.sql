@@ -91,7 +91,6 @@ CREATE TABLE billing.invoices (
     superseded_revision integer GENERATED ALWAYS AS (nullif(revision, 0) - 1) STORED,
     finalised_by text CHECK (finalised_by ~ '\S'),
     finalised_through text CHECK (finalised_through IN ('person', 'schedule', 'unknown')),
-    drafted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CHECK ((status = 'draft') = (finalised_by IS NULL)),
     CHECK ((status = 'draft') = (finalised_through IS NULL)),
     CHECK ((status = 'draft') = (invoice_number IS NULL)),
@@ -131,7 +130,6 @@ COMMENT ON COLUMN billing.invoices.supersedes_invoice_id IS 'The voided invoice 
 COMMENT ON COLUMN billing.invoices.superseded_revision IS 'Revision of the invoice that it replaces: one less';
 COMMENT ON COLUMN billing.invoices.finalised_by IS 'Who started the run that finalised it: a person''s name, a schedule''s, or unknown; null for a draft';
 COMMENT ON COLUMN billing.invoices.finalised_through IS 'How that is known: person (a signed command), schedule (Dagster''s own records name it), unknown';
-COMMENT ON COLUMN billing.invoices.drafted_at IS 'When it was drafted: the time for looking at it is counted from here. A draft that is rebuilt as it was keeps its time';
 CREATE TRIGGER invoices_inserted AFTER INSERT ON billing.invoices
 REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION billing.check_new_invoices();
 CREATE TRIGGER invoices_deleted AFTER DELETE ON billing.invoices
@@ -140,6 +138,21 @@ CREATE TRIGGER invoices_no_truncate BEFORE TRUNCATE ON billing.invoices
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('invoices are kept');
 CREATE TRIGGER invoices_change BEFORE UPDATE OR DELETE ON billing.invoices
 FOR EACH ROW EXECUTE FUNCTION billing.check_invoice_change();
+
+-- Beside the invoices and not in them: a month that is built at another time has the same drafts, to the last byte.
+CREATE TABLE billing.draft_times (
+    invoice_id uuid PRIMARY KEY REFERENCES billing.invoices (invoice_id) ON DELETE CASCADE,
+    drafted_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE billing.draft_times IS 'One row an invoice: since when its draft could be looked at. A draft that is built again as it was keeps its time';
+COMMENT ON COLUMN billing.draft_times.invoice_id IS 'The invoice';
+COMMENT ON COLUMN billing.draft_times.drafted_at IS 'When it was drafted: the time for looking at it is counted from here';
+CREATE TRIGGER invoices_are_timed AFTER INSERT ON billing.invoices
+REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION billing.time_drafts();
+CREATE TRIGGER draft_times_stay BEFORE UPDATE OR TRUNCATE ON billing.draft_times
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('a draft keeps its time');
+CREATE TRIGGER draft_times_go_with_the_draft BEFORE DELETE ON billing.draft_times
+FOR EACH ROW EXECUTE FUNCTION billing.check_draft_time_goes();
 
 CREATE TABLE billing.invoice_numbering (
     only_row boolean PRIMARY KEY DEFAULT TRUE CHECK (only_row),
