@@ -36,6 +36,7 @@ SECTIONS = {
         "adjustments": "corrections:adjustments",
         "settle": "settle:settle",
         "events": "events:events",
+        "notices": "notices:notices",
     },
     "Operate": {
         "migrate": "database:migrate",

@@ -1,0 +1,186 @@
+-- Who is told of what. Each function is the trigger of a fact and runs in its transaction.
+
+CREATE OR REPLACE FUNCTION billing.notice_recipients(customer text) RETURNS TABLE (channel text, recipient text)
+LANGUAGE sql STABLE AS $$
+SELECT 'mail', c.email FROM billing.customers AS c WHERE c.customer_id = customer
+$$;
+COMMENT ON FUNCTION billing.notice_recipients IS 'Where notices of a customer go';
+
+CREATE OR REPLACE FUNCTION billing.write_notice(kind text, customer text, invoice uuid, fact_key text, facts jsonb) RETURNS void
+LANGUAGE sql AS $$
+INSERT INTO billing.notices (kind, customer_id, invoice_id, fact, channel, recipient, facts)
+SELECT write_notice.kind, customer, invoice, write_notice.kind || ':' || fact_key, r.channel, r.recipient, write_notice.facts
+FROM billing.notice_recipients(customer) AS r
+ON CONFLICT ON CONSTRAINT notices_once_a_fact DO NOTHING;
+$$;
+COMMENT ON FUNCTION billing.write_notice IS 'Tells every recipient of a customer of a fact, once';
+
+CREATE OR REPLACE FUNCTION billing.invoice_facts(invoice uuid) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+SELECT jsonb_build_object(
+    'number', i.number, 'amount_minor', i.total_minor, 'currency', i.currency,
+    'first_day', p.start_date, 'last_day', p.end_date - 1,
+    'due_on', (i.finalised_at AT TIME ZONE c.timezone)::date + c.payment_terms_days
+)
+FROM billing.invoices AS i
+JOIN billing.billing_periods AS p USING (period_id)
+JOIN billing.customers AS c ON c.customer_id = i.customer_id
+WHERE i.invoice_id = invoice
+$$;
+COMMENT ON FUNCTION billing.invoice_facts IS 'What a notice says of a final invoice: number, total, the days that it bills, and until when it is to be paid where the customer has payment terms';
+
+CREATE OR REPLACE FUNCTION billing.queue_notices() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO billing.notice_sendings (notice_id) SELECT notice_id FROM new_rows;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.queue_notices IS 'Trigger: what is written is to be sent';
+
+CREATE OR REPLACE FUNCTION billing.check_notice_sending() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF new.notice_id <> old.notice_id OR new.attempts < old.attempts OR new.doubts < old.doubts THEN
+        RAISE EXCEPTION 'notice %: attempts and doubts only rise', old.notice_id USING ERRCODE = 'restrict_violation';
+    END IF;
+    IF old.state IN ('sent', 'overtaken') THEN
+        RAISE EXCEPTION 'notice % is % and is not sent again: write another one', old.notice_id, old.state
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    IF new.state <> old.state AND (old.state, new.state) NOT IN (
+        ('pending', 'claimed'), ('pending', 'overtaken'), ('failed', 'pending'),
+        ('claimed', 'pending'), ('claimed', 'handing_over'), ('claimed', 'overtaken'), ('claimed', 'failed'),
+        ('handing_over', 'sent'), ('handing_over', 'pending'), ('handing_over', 'claimed'), ('handing_over', 'failed')
+    ) THEN
+        RAISE EXCEPTION 'notice %: state does not go from % to %', old.notice_id, old.state, new.state
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    IF (old.state, new.state) = ('handing_over', 'claimed') AND new.doubts <> old.doubts + 1 THEN
+        RAISE EXCEPTION 'notice %: whoever takes over what may have gone out counts a doubt', old.notice_id
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    new.changed_at = clock_timestamp();
+    RETURN new;
+END;
+$$;
+COMMENT ON FUNCTION billing.check_notice_sending IS 'Trigger: what went out is final, and what may have gone out is never taken up again unnoticed';
+
+CREATE OR REPLACE FUNCTION billing.tell_of_issued_invoices() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO billing.notices (kind, customer_id, invoice_id, fact, channel, recipient, facts)
+    SELECT 'invoice_issued', n.customer_id, n.invoice_id, 'invoice_issued:' || n.invoice_id, r.channel, r.recipient,
+        billing.invoice_facts(n.invoice_id) || jsonb_strip_nulls(jsonb_build_object('replaces', s.number))
+    FROM new_rows AS n
+    JOIN billing.invoices AS i USING (invoice_id)
+    LEFT JOIN billing.invoices AS s ON s.invoice_id = i.supersedes_invoice_id
+    CROSS JOIN LATERAL billing.notice_recipients(n.customer_id) AS r
+    ORDER BY i.invoice_number
+    ON CONFLICT ON CONSTRAINT notices_once_a_fact DO NOTHING;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.tell_of_issued_invoices IS 'Trigger: whoever has an invoice is told so in the transaction that finalises it';
+
+CREATE OR REPLACE FUNCTION billing.tell_of_charge() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    facts jsonb := billing.invoice_facts(new.invoice_id);
+BEGIN
+    IF new.state = 'refused' THEN
+        PERFORM billing.write_notice(
+            CASE new.reason_code
+                WHEN 'action_required' THEN 'action_required'
+                WHEN 'no_payment_method' THEN 'payment_method_missing'
+                ELSE 'payment_failed'
+            END,
+            new.customer_id, new.invoice_id, new.invoice_id || ':' || new.attempt,
+            facts || jsonb_build_object('reason_code', new.reason_code, 'attempt', new.attempt)
+        );
+    ELSIF new.state = 'void' THEN
+        PERFORM billing.write_notice('invoice_voided', new.customer_id, new.invoice_id, new.invoice_id::text, facts);
+    ELSIF new.amount_minor > 0 THEN
+        PERFORM billing.write_notice('payment_succeeded', new.customer_id, new.invoice_id, new.invoice_id::text, facts);
+    END IF;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.tell_of_charge IS 'Trigger: an invoice that is paid or void, and each refused attempt to collect it; nobody is thanked for 0.00';
+
+CREATE OR REPLACE FUNCTION billing.tell_of_credit_note() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM billing.write_notice(
+        'credit_note_issued', new.customer_id, new.invoice_id, new.credit_note_id::text,
+        billing.invoice_facts(new.invoice_id) || jsonb_build_object(
+            'credit_note', new.number, 'credited_minor', new.amount_minor, 'reduction_minor', new.reduction_minor,
+            'refund_minor', new.refund_minor, 'balance_minor', new.balance_minor, 'elsewhere_minor', new.elsewhere_minor
+        )
+    );
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.tell_of_credit_note IS 'Trigger: a credit note that Stripe has issued';
+
+CREATE OR REPLACE FUNCTION billing.tell_of_refund() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM billing.write_notice(
+        'refund_succeeded', i.customer_id, i.invoice_id, new.refund_id,
+        billing.invoice_facts(i.invoice_id) || jsonb_build_object('refunded_minor', new.amount_minor)
+    )
+    FROM billing.invoices AS i WHERE i.invoice_id = new.invoice_id;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.tell_of_refund IS 'Trigger: a refund that Stripe has carried out';
+
+CREATE OR REPLACE FUNCTION billing.tell_of_failed_refund() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM billing.write_notice(
+        'refund_failed', i.customer_id, i.invoice_id, new.refund_id,
+        billing.invoice_facts(i.invoice_id) || jsonb_build_object('refunded_minor', new.amount_minor)
+    )
+    FROM billing.invoices AS i WHERE i.invoice_id = new.invoice_id;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.tell_of_failed_refund IS 'Trigger: a refund that the customer''s bank sent back';
+
+CREATE OR REPLACE FUNCTION billing.tell_of_contract_change() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    before record;
+BEGIN
+    SELECT t.state, t.plan INTO before FROM billing.contract_terms AS t
+    WHERE t.customer_id = new.customer_id AND t.withdrawn_at IS NULL AND t.term_id <> new.term_id
+        AND (t.effective_on IS NULL OR t.effective_on < new.effective_on)
+    ORDER BY t.effective_on DESC NULLS LAST
+    LIMIT 1;
+    IF FOUND AND (before.state, before.plan) IS DISTINCT FROM (new.state, new.plan) THEN
+        PERFORM billing.write_notice(
+            'billing_changed', new.customer_id, NULL, new.term_id::text,
+            jsonb_build_object(
+                'effective_on', new.effective_on, 'state', new.state, 'plan', new.plan,
+                'state_before', before.state, 'plan_before', before.plan
+            )
+        );
+    END IF;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.tell_of_contract_change IS 'Trigger: another plan, a pause, an end or a resumption of a contract; its first row changes nothing and is not told';
+
+CREATE OR REPLACE FUNCTION billing.held_notice(notice bigint, customer text, kind text) RETURNS text
+LANGUAGE sql STABLE AS $$
+SELECT h.reason FROM billing.notice_holds AS h
+WHERE h.released_at IS NULL
+    AND (h.notice_id IS NULL OR h.notice_id = notice)
+    AND (h.customer_id IS NULL OR h.customer_id = customer)
+    AND (h.kind IS NULL OR h.kind = held_notice.kind)
+ORDER BY h.hold_id
+LIMIT 1
+$$;
+COMMENT ON FUNCTION billing.held_notice IS 'Why a notice waits; null: nobody holds it';
