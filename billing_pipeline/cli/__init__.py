@@ -43,6 +43,7 @@ SECTIONS = {
         "env": "database:env",
         "stop": "database:stop",
         "receiver": "receiver:receiver",
+        "tokens": "tokens:tokens",
     },
     "Without a Stripe account": {
         "demo": "sandbox:demo",
