@@ -8,14 +8,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.invoicing import billing_periods, invoice_line_items, invoices
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing import prices
+from billing_pipeline.pricing.loading import load_prices, plan_load
 from billing_pipeline.pricing.rules.price_book import load_price_books
 from billing_pipeline.usage import usage_snapshots
 
@@ -171,7 +174,8 @@ def complete_feed(warehouse: Warehouse, complete_through: datetime) -> None:
 
 
 def load_book(warehouse: Warehouse, book: str = BOOK, run_id: str = "book") -> prices.LoadedPrices:
-    return prices.build(warehouse, load_price_books(book, "book.yaml"), book, run_id)
+    loading = prices.Loading("book.yaml", Signature("ann", "a test's prices"), run_id)
+    return prices.build(warehouse, load_price_books(book, "book.yaml"), book, loading)
 
 
 def lay(
@@ -258,3 +262,9 @@ def finalise_customer(warehouse: Warehouse, customer_id: str, month: date) -> UU
 def execute(warehouse: Warehouse, statement: str, /, **parameters: object) -> None:
     with warehouse.transaction() as connection:
         connection.execute(text(statement), parameters)
+
+
+def change_book(warehouse: Warehouse, path: Path, book: str) -> None:
+    """Write the file that BILLING_PRICE_BOOK names, and load it on purpose."""
+    path.write_text(book, encoding="utf-8")
+    load_prices(warehouse, plan_load(warehouse, path), Signature("ann", "other prices"), replace=True)

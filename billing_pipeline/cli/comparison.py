@@ -59,15 +59,18 @@ def run_shadow(
     from billing_pipeline.comparison.shadow import month_lines, shadow_month
     from billing_pipeline.comparison.shadow_of_code import shadow_by_code
     from billing_pipeline.core.months import month_before
+    from billing_pipeline.pricing.loading import book_of_shadow
 
-    path = price_book or load_settings().pricing.price_book
-    books, expected = read_book_file(path).books, _expected(reports)
+    expected = _expected(reports)
+    if price_book is not None:
+        read_book_file(price_book)  # a mistake in it is said before the database is opened
     warehouse = open_database()
-    now, notes = datetime.now(UTC), [f"Price book: {path.name}."]
+    book = book_of_shadow(warehouse, price_book, load_settings().pricing.price_book)
+    now, notes = datetime.now(UTC), [f"Price book: {book.name}."]
     if code is None:
-        shadow = shadow_month(warehouse, month, books, now, as_of=as_of, carry_forward=carry_forward)
+        shadow = shadow_month(warehouse, month, book.file.books, now, as_of=as_of, carry_forward=carry_forward)
     else:
-        built = shadow_by_code(warehouse, code, month, path, now, as_of=as_of, carry_forward=carry_forward)
+        built = shadow_by_code(warehouse, code, month, book.file.text, now, as_of=as_of, carry_forward=carry_forward)
         shadow = built.shadow
         notes.append(f"Code: {built.code}.")
     last = month_before(month)

@@ -51,6 +51,8 @@ def print_run(outcome: "RunOutcome") -> None:
         figures = [f"{metadata['dagster/row_count']} rows"] if "dagster/row_count" in metadata else []
         figures += [str(value) for name, value in metadata.items() if name.startswith("total_")]
         click.echo(f"  {asset}: {', '.join(figures)}")
+        if "note" in metadata:
+            click.echo(f"    {metadata['note']}")
     for line in outcome.warnings:
         click.echo(f"  warning: {line}")
     print_errors(outcome)

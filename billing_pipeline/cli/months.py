@@ -4,7 +4,7 @@ import getpass
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from billing_pipeline.cli.options import JSON, THE_MONTH, Instant
 from billing_pipeline.cli.reports import Reports, report_options
 from billing_pipeline.core.months import require_billable
 from billing_pipeline.settings import load_settings
+
+if TYPE_CHECKING:
+    from billing_pipeline.postgres.warehouse import Warehouse
 
 
 @click.group(cls=Group)
@@ -81,10 +84,9 @@ def run(
         raise click.UsageError("--price-book, --code and the options of the comparison go with --shadow")
     settings = load_settings()
     require_billable(month, datetime.now(UTC).date())
-    _require_book(settings.pricing.price_book)
+    warehouse = _with_the_book_meant(settings.pricing.price_book)
     from billing_pipeline.cli.month_runs import end_run, run_jobs
 
-    warehouse = open_database()
     outcomes = run_jobs(
         warehouse,
         settings,
@@ -98,8 +100,15 @@ def run(
     end_run(warehouse, month, outcomes, as_json=as_json)
 
 
-def _require_book(path: Path) -> None:
-    """Say at once what is wrong with the price book: Dagster takes seconds to load."""
+def _with_the_book_meant(named: Path | None) -> "Warehouse":
+    """The database, if its price book is the one that is meant: said at once, as Dagster takes seconds to load."""
+    if named is None:
+        return open_database()
     from billing_pipeline.pricing.book_file import read_book_file
 
-    read_book_file(path)
+    read_book_file(named)
+    from billing_pipeline.pricing.loading import loaded_book, require_named_book
+
+    warehouse = open_database()
+    require_named_book(loaded_book(warehouse), named)
+    return warehouse

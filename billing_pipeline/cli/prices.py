@@ -1,4 +1,4 @@
-"""`billing prices`: a price book before it is used, and the one that is in use."""
+"""`billing prices`: a price book before it is used, its load, and the one that is in use."""
 
 import sys
 from pathlib import Path
@@ -8,8 +8,10 @@ import click
 
 from billing_pipeline.cli.common import open_database
 from billing_pipeline.cli.groups import Group
-from billing_pipeline.cli.options import CUSTOMER, FILE, JSON
+from billing_pipeline.cli.options import CUSTOMER, FILE, JSON, signed
 from billing_pipeline.cli.output import instant, print_json, table
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 
 if TYPE_CHECKING:
     from billing_pipeline.pricing.rules.price_book import PriceBook
@@ -20,7 +22,7 @@ _SHOWN = ("currency", "version_id", "customer_id", "meter", "dimensions", "model
 
 @click.group(cls=Group)
 def prices() -> None:
-    """Check a price book file, and show the prices in use."""
+    """Check a price book file, load it, and show the prices in use."""
 
 
 @prices.command()
@@ -49,11 +51,49 @@ def check(file: Path, as_json: bool) -> None:
 
 
 @prices.command()
+@FILE
+@signed
+@click.option("--yes", is_flag=True, help="Load without asking; needed where nobody can be asked.")
+@click.option("--replace", is_flag=True, help="It may take away a currency, a book or customers' own prices.")
+@JSON
+def load(file: Path, signature: Signature, *, yes: bool, replace: bool, as_json: bool) -> None:
+    """Show what the price book FILE changes against the loaded one, then load it: runs are priced by it from now on."""
+    from billing_pipeline.pricing.loading import load_prices, plan_load
+
+    warehouse = open_database()
+    plan = plan_load(warehouse, file)
+    changes = [{name: getattr(change, name) for name in change.__slots__} for change in plan.changes]
+    if not as_json:
+        table(
+            [{_NAMES.get(name, name): value for name, value in change.items()} for change in changes],
+            "nothing that is charged changes",
+        )
+    if not yes and (not plan.losses or replace):
+        _ask(file)
+    loaded = load_prices(warehouse, plan, signature, replace=replace)
+    figures = {"in_use": loaded.in_use, "added": loaded.added, "retired": loaded.retired}
+    if as_json:
+        print_json({"file": file.name, "changes": changes, **figures})
+        return
+    click.echo(f"{file.name} is loaded: {loaded.in_use} prices in use, {loaded.added} new, {loaded.retired} retired")
+    if plan.after and changes:
+        click.echo("Months that are billed keep what they billed. Draft the others again: billing run --month …")
+
+
+def _ask(file: Path) -> None:
+    """Go on only if somebody says yes."""
+    if not sys.stdin.isatty():
+        raise UserError(f"{file.name}: nothing was loaded; add --yes")
+    if not click.confirm(f"Load {file.name}?", err=True):
+        raise UserError(f"{file.name}: nothing was loaded")
+
+
+@prices.command()
 @click.option("--currency", help="Only the book in this currency, such as usd.")
 @CUSTOMER
 @JSON
 def show(currency: str | None, customer: str | None, as_json: bool) -> None:
-    """Show the prices in use: what the next run would bill with, if the price book file stays as it is."""
+    """Show the prices in use: what the next run bills with."""
     from billing_pipeline.pricing.reading import prices_loaded
 
     loaded = prices_loaded(open_database(), currency=currency and currency.lower(), customer_id=customer)

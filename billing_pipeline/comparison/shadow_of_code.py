@@ -53,13 +53,15 @@ def shadow_by_code(
     warehouse: Warehouse,
     code: str,
     month: date,
-    price_book: Path,
+    price_book: str,
     now: datetime,
     *,
     as_of: datetime | None = None,
     carry_forward: bool = False,
 ) -> CodeShadow:
     """`shadow_month` of the version `code`: a folder with a checkout in it, otherwise a revision of this repository.
+
+    `price_book` is the text of a price book file.
 
     Raises:
         CodeError: there is no such version, it has no `billing_pipeline` with shadows, it needs a schema that the
@@ -68,14 +70,15 @@ def shadow_by_code(
     with _unpacked(code) as (folder, name), TemporaryDirectory(prefix="billing-shadow-") as scratch:
         _require_schema(warehouse, code, folder)
         functions = _other_functions(warehouse, code, folder)
-        answer = Path(scratch) / "answer.jsonl"
+        answer, book = Path(scratch) / "answer.jsonl", Path(scratch) / "book.yaml"
+        book.write_text(price_book, encoding="utf-8")
         arguments = (
             *(str(folder), month.isoformat(), now.isoformat()),
             *(as_of.isoformat() if as_of else "-", "yes" if carry_forward else "no", str(answer)),
         )
         ended = subprocess.run(
             [sys.executable, "-P", shadow_child.__file__, *arguments],
-            env=_environment(warehouse, folder, price_book),
+            env=_environment(warehouse, folder, book),
             cwd=scratch,
             capture_output=True,
             text=True,

@@ -15,7 +15,7 @@ ENDED = "periods_have_ended"
 
 @monthly_asset(
     group=DRAFTS,
-    deps=["customers"],
+    deps=["customers", "prices"],  # a run that means another price book ends before anything is written
     kinds={"python", "postgres"},
     checks=[check(ENDED, "No period of the month is still running.", asset="billing_periods", partitions_def=MONTHS)],
 )

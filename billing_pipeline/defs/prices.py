@@ -1,31 +1,35 @@
-"""Asset `prices`: the price book file as tables."""
+"""Asset `prices`: the price book that is loaded, as tables."""
 
 import dagster as dg
 
+from billing_pipeline.core.errors import UserError
 from billing_pipeline.defs.failures import explained
 from billing_pipeline.defs.metadata import table_metadata
 from billing_pipeline.defs.resources import Billing
 from billing_pipeline.defs.stages import DRAFTS, OWNERS
-from billing_pipeline.pricing import prices as build_prices
-from billing_pipeline.pricing.rules.price_book import PriceBookError, load_price_books
+from billing_pipeline.pricing.loading import prices_for_run
 
 
 @dg.asset(group_name=DRAFTS, owners=OWNERS, kinds={"yaml", "postgres"})
 def prices(context: dg.AssetExecutionContext, billing: Billing) -> dg.MaterializeResult:
-    """The price book file (BILLING_PRICE_BOOK) as rows, one a version, meter and rate.
+    """The loaded price book as rows, one a version, meter and rate.
 
-    Prices change in the file alone. Rows are added or retired, never edited; a file with a mistake loads nothing.
+    Prices change by `billing prices load` alone. A run fails here, before it writes anything, if BILLING_PRICE_BOOK
+    names another book; only the first run of a database loads the one that it finds.
     """
-    path = billing.settings.pricing.price_book
-    with explained(PriceBookError, OSError, UnicodeDecodeError, what="price book"):
-        source = path.read_text(encoding="utf-8")
-        books = load_price_books(source, path.name)
-    loaded = build_prices.build(billing.warehouse, books, source, context.run.run_id)
+    named = billing.settings.pricing.price_book
+    with explained(UserError):
+        found = prices_for_run(billing.warehouse, named, context.run.run_id)
+    metadata = table_metadata(billing.warehouse, "prices", found.loaded.in_use)
+    if found.first_load:
+        context.log.info(found.first_load)
+        metadata["note"] = found.first_load
+    rows = billing.warehouse.rows("SELECT name, currency FROM billing.price_books ORDER BY currency")
     return dg.MaterializeResult(
         metadata={
-            **table_metadata(billing.warehouse, "prices", loaded.in_use),
-            "added": loaded.added,
-            "retired": loaded.retired,
-            "books": ", ".join(f"{book.name} ({book.currency})" for book in books),
+            **metadata,
+            "added": found.loaded.added,
+            "retired": found.loaded.retired,
+            "books": ", ".join(f"{row['name']} ({row['currency']})" for row in rows),
         }
     )

@@ -1,4 +1,4 @@
-"""The price book file into price_books, meters, price_versions and prices.
+"""The price book file into price_loads, price_books, meters, price_versions and prices.
 
 Rows that are already there stay untouched; rows that the file no longer holds are retired, never edited.
 """
@@ -10,6 +10,8 @@ from hashlib import sha256
 
 from sqlalchemy import Connection, text
 
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.locks import lock_price_books
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -25,15 +27,30 @@ class LoadedPrices:
     retired: int
 
 
-def build(warehouse: Warehouse, books: Sequence[PriceBook], source_text: str, run_id: str) -> LoadedPrices:
-    """Make the price tables say what `books` say. The same file twice changes nothing."""
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """Who loads a file, and why. `after`: the load that it was compared with, 0 for none; None: whichever it is."""
+
+    file_name: str
+    signature: Signature
+    run_id: str | None = None
+    after: int | None = None
+
+
+def build(warehouse: Warehouse, books: Sequence[PriceBook], source_text: str, loading: Loading) -> LoadedPrices:
+    """Make the price tables say what `books` say, the contents of `source_text`. The same file twice changes nothing.
+
+    Raises:
+        UserError: another load came in between.
+    """
     checksum = sha256(source_text.encode()).hexdigest()
     currencies = [book.currency for book in books]
     with warehouse.transaction() as connection:
         lock_price_books(connection)
+        _record(connection, source_text, checksum, loading)
         added = retired = 0
         for book in books:
-            _load_book(connection, book, checksum, run_id)
+            _load_book(connection, book, checksum, loading.run_id)
             rows = price_rows(book)
             retired += connection.execute(
                 text(
@@ -70,7 +87,29 @@ def build(warehouse: Warehouse, books: Sequence[PriceBook], source_text: str, ru
     return LoadedPrices(int(in_use), added, retired)
 
 
-def _load_book(connection: Connection, book: PriceBook, checksum: str, run_id: str) -> None:
+def _record(connection: Connection, source_text: str, checksum: str, loading: Loading) -> None:
+    """Keep the file, and say in the audit log who loaded it; nothing if it is the one in use."""
+    last = connection.execute(
+        text("SELECT load_id, content_sha256 FROM billing.price_loads ORDER BY load_id DESC LIMIT 1")
+    ).one_or_none()
+    if last is not None and last.content_sha256 == checksum:
+        return
+    if loading.after is not None and loading.after != (last.load_id if last else 0):
+        raise UserError("another price book was loaded in between: look at the difference again")
+    connection.execute(
+        text(load_sql("pricing/price_load.sql")),
+        {
+            "file_name": loading.file_name,
+            "content": source_text,
+            "checksum": checksum,
+            "author": loading.signature.author,
+            "reason": loading.signature.reason,
+            "run_id": loading.run_id,
+        },
+    )
+
+
+def _load_book(connection: Connection, book: PriceBook, checksum: str, run_id: str | None) -> None:
     connection.execute(
         text(load_sql("pricing/price_book.sql")),
         {"currency": book.currency, "name": book.name, "checksum": checksum, "run_id": run_id},

@@ -9,6 +9,7 @@ import yaml
 from sqlalchemy import Connection, text
 
 from billing_pipeline.core.months import first_of, month_after
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing import prices
 from billing_pipeline.pricing.price_books import default_book_text
@@ -61,7 +62,9 @@ def price_book_text() -> str:
 def generate(warehouse: Warehouse, customer_count: int) -> None:
     """The price book and `customer_count` customers in four time zones, every twentieth on a 30-day cycle."""
     content = price_book_text()
-    prices.build(warehouse, load_price_books(content, "the benchmark's price book"), content, "bench")
+    books = load_price_books(content, "the benchmark's price book")
+    loading = prices.Loading("benchmark.yaml", Signature("bench", "the benchmark's price book"), "bench")
+    prices.build(warehouse, books, content, loading)
     with warehouse.transaction() as connection:
         connection.execute(text(_CUSTOMERS), {"customer_count": customer_count, "first_month": FIRST_MONTH})
         connection.execute(text(_CONTRACTS))

@@ -26,7 +26,7 @@ from billing_pipeline.postgres.connections import libpq_url
 from billing_pipeline.postgres.engine import open_warehouse
 from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.sandbox.demo import needs_demo, price_book_path, require_emulator, run_demo
+from billing_pipeline.sandbox.demo import needs_demo, require_emulator, run_demo
 from billing_pipeline.sandbox.webhooks import register_endpoint
 from billing_pipeline.settings import EMULATOR_KEY, PROJECT_FILES, ROOT, Settings, SettingsError, load_settings
 from billing_pipeline.settings.dagster_home import dagster_home
@@ -118,17 +118,13 @@ def run_up(port: int = 3000) -> int:
 
 def _environment(settings: Settings, warehouse: Warehouse) -> dict[str, str]:
     """What the children need; nothing that the user set is overruled but DAGSTER_HOME."""
-    environment = {
+    return {
         **os.environ,
         "DAGSTER_HOME": str(dagster_home(settings.state_dir)),
         "DAGSTER_POSTGRES_URL": warehouse.dagster_url.render_as_string(hide_password=False),
         "STRIPE_SECRET_KEY": EMULATOR_KEY,
         "BILLING_STATE_DIR": str(settings.state_dir),
     }
-    book = price_book_path(settings)
-    if book.exists():
-        environment.setdefault("BILLING_PRICE_BOOK", str(book))
-    return environment
 
 
 def _start_receiver(

@@ -1,7 +1,6 @@
 """Which price book."""
 
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Self
 
@@ -17,8 +16,8 @@ ROUNDING_MAX_PERCENT = 5
 class PricingSettings:
     """What prices a month."""
 
-    price_book: Path
-    """BILLING_PRICE_BOOK: the price book file; default: the packaged Lyceum book."""
+    price_book: Path | None
+    """BILLING_PRICE_BOOK: the price book file that is meant; None: whatever is loaded."""
     price_factor_max: int
     """BILLING_PRICE_FACTOR_MAX: a price above this many times the one that it replaces fails the month's gate."""
     set_aside_customers_max_percent: int
@@ -34,10 +33,9 @@ class PricingSettings:
     def load(cls) -> Self:
         """Read the environment."""
         book = text_or_none("BILLING_PRICE_BOOK")
-        packaged = Path(str(files("billing_pipeline.pricing.price_books") / "lyceum.yaml"))
         shares = ("BILLING_SET_ASIDE_CUSTOMERS_MAX_PERCENT", "BILLING_SET_ASIDE_REVENUE_MAX_PERCENT")
         return cls(
-            Path(book) if book else packaged,
+            Path(book) if book else None,
             positive("BILLING_PRICE_FACTOR_MAX", 10),
             percent(shares[0], SET_ASIDE_MAX_PERCENT),
             percent(shares[1], SET_ASIDE_MAX_PERCENT),

@@ -63,7 +63,7 @@ def _change(checkout: Path, path: str, old: str, new: str) -> None:
 
 
 def _shadow(warehouse: Warehouse, code: object, book: Path) -> CodeShadow:
-    return shadow_by_code(warehouse, str(code), OCTOBER, book, LONG_AFTER)
+    return shadow_by_code(warehouse, str(code), OCTOBER, book.read_text(encoding="utf-8"), LONG_AFTER)
 
 
 def _files(folder: Path) -> set[Path]:

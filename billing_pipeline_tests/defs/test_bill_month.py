@@ -17,6 +17,7 @@ from billing_pipeline_tests.month_rows import (
     add_customer,
     add_usage,
     at,
+    change_book,
     checksums,
     complete_feed,
     execute,
@@ -153,6 +154,40 @@ def test_a_price_book_with_a_mistake_fails_with_its_path_and_loads_nothing(insta
     assert platform.scalar("SELECT count(*) FROM billing.prices") == 0
 
 
+def test_the_first_run_loads_the_variables_book_and_says_so_and_the_next_uses_what_is_loaded(
+    instance, platform, environment, monkeypatch
+):
+    complete_feed(platform, at("2025-12-01"))
+    note = _bill(instance, SEPTEMBER, "usage_snapshots").metadata["prices"]["note"]
+    assert note == "no price book was loaded yet: loaded book.yaml, BILLING_PRICE_BOOK: test (usd)"
+    [load] = platform.rows("SELECT file_name, author, content FROM billing.price_loads")
+    assert load == {"file_name": "book.yaml", "author": "billing-pipeline", "content": BOOK}
+    monkeypatch.delenv("BILLING_PRICE_BOOK")
+    environment.unlink()
+    before = checksums(platform, ["prices", "price_books", "meters"])
+    again = _bill(instance, OCTOBER)
+    assert again.success
+    assert "note" not in again.metadata["prices"]
+    assert checksums(platform, ["prices", "price_books", "meters"]) == before
+
+
+def test_a_variable_that_names_another_book_than_the_loaded_one_fails_before_anything_is_written(
+    instance, platform, environment
+):
+    complete_feed(platform, at("2025-12-01"))
+    assert _bill(instance, SEPTEMBER).success
+    before = checksums(platform)
+    environment.write_text(BOOK.replace('amount: "10"', 'amount: "11"'), encoding="utf-8")
+    outcome = _bill(instance, OCTOBER)
+    assert not outcome.success
+    [error] = outcome.errors
+    assert error.startswith("BILLING_PRICE_BOOK names book.yaml, which is another book than the one that is loaded")
+    assert "changed usd 2025 price of fee" in error
+    assert checksums(platform) == before
+    environment.write_text("# the same prices\n" + BOOK, encoding="utf-8")
+    assert _bill(instance, OCTOBER).success, "a comment is no other price"
+
+
 def test_a_missing_price_book_is_named(instance, environment):
     environment.unlink()
     [error] = _bill(instance, OCTOBER).errors
@@ -172,14 +207,14 @@ def test_a_run_of_the_running_month_leaves_out_what_has_not_ended_and_says_so(in
 def test_a_hundredfold_price_in_the_same_version_fails_and_names_the_price(instance, platform, environment):
     complete_feed(platform, at("2025-12-01"))
     assert _bill(instance, SEPTEMBER).success
-    environment.write_text(BOOK.replace('amount: "10"', 'amount: "1000"'), encoding="utf-8")
+    change_book(platform, environment, BOOK.replace('amount: "10"', 'amount: "1000"'))
     outcome = _bill(instance, OCTOBER)
     assert not outcome.success
     [line] = outcome.failed_checks
     assert line.startswith("invoice_line_items.price_within_bounds: 1 row(s) fail")
     assert "meter=fee" in line
     assert "unit_amount_before=10" in line
-    environment.write_text(BOOK, encoding="utf-8")
+    change_book(platform, environment, BOOK)
     assert _bill(instance, OCTOBER).success, "and the mistake is mended by mending the file"
 
 
@@ -190,7 +225,7 @@ def test_a_hundredfold_price_that_is_wanted_fails_at_the_cap_and_warns_of_the_re
     monkeypatch.setenv("BILLING_INVOICE_CAP_MINOR", "50000")
     complete_feed(platform, at("2025-12-01"))
     assert _bill(instance, SEPTEMBER).success
-    environment.write_text(BOOK.replace('amount: "10"', 'amount: "1000"'), encoding="utf-8")
+    change_book(platform, environment, BOOK.replace('amount: "10"', 'amount: "1000"'))
     outcome = _bill(instance, OCTOBER)
     assert not outcome.success
     [line] = outcome.failed_checks

@@ -120,7 +120,7 @@ def test_the_statement_of_an_asset_is_named_after_it_and_lies_in_its_room():
 
 def test_the_graph_runs_from_usage_to_charges():
     upstream = {name: {dep.asset_key.to_user_string() for dep in spec.deps} for name, spec in _specs().items()}
-    assert upstream["billing_periods"] == {"customers"}
+    assert upstream["billing_periods"] == {"customers", "prices"}
     assert upstream["usage_snapshots"] >= {"usage_events", "billing_periods", "prices"}
     assert upstream["invoice_line_items"] >= {"usage_snapshots", "prices"}
     assert upstream["invoices"] == {"invoice_line_items"}

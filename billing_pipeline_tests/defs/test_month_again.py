@@ -26,6 +26,7 @@ from billing_pipeline_tests.month_rows import (
     add_customer,
     add_usage,
     at,
+    change_book,
     checksums,
     complete_feed,
 )
@@ -78,7 +79,7 @@ def test_a_charged_month_materialised_again_writes_nothing_to_stripe_and_changes
         assert len(writes) > 9
         assert warehouse.scalar("SELECT count(*) FROM billing.stripe_charges WHERE state = 'refused'") == 3
         _late(warehouse)
-        environment.write_text(BOOK.replace('unit_amount: "3"', 'unit_amount: "4"'), encoding="utf-8")
+        change_book(warehouse, environment, BOOK.replace('unit_amount: "3"', 'unit_amount: "4"'))
         beside = None
         for number in range(TIMES):
             again = run_month(instance, JANUARY, charge_old_month=True)

@@ -10,7 +10,7 @@ from click.testing import Result
 
 from billing_pipeline.defs.running import STARTED_BY, dagster_instance
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline_tests.commands import billing
+from billing_pipeline_tests.commands import billing, said
 from billing_pipeline_tests.dagster_home import dagster_home
 from billing_pipeline_tests.databases import dagster_database
 from billing_pipeline_tests.month_rows import BOOK, Event, add_customer, add_usage, at, complete_feed, execute
@@ -243,3 +243,20 @@ def test_a_broken_month_is_not_charged_and_the_reason_is_named(usage, book, monk
     assert usage.scalar("SELECT count(*) FROM billing.invoices WHERE status <> 'draft'") == 0
     assert usage.scalar("SELECT count(*) FROM billing.stripe_charges") == 0
     assert usage.scalar("SELECT count(*) FROM billing.unmet_gates('2025-10-01')") > 0
+
+
+def test_a_price_book_is_loaded_on_purpose(warehouse, book):
+    signed = ("--author", "ann", "--reason", "agreed")
+    assert "--reason" in _refused(billing("prices", "load", str(book), *signed[:2]), 2)
+    result = billing("prices", "load", str(book), *signed)
+    assert (result.exit_code, warehouse.scalar("SELECT count(*) FROM billing.prices")) == (1, 0)
+    assert result.stderr == "Error: book.yaml: nothing was loaded; add --yes\n"
+    assert "price of peak" in result.stdout
+    told = said("prices", "load", str(book), *signed, "--yes").splitlines()
+    assert told[-1] == "book.yaml is loaded: 6 prices in use, 6 new, 0 retired"
+    assert "nothing that is charged changes" in said("prices", "load", str(book), *signed, "--yes")
+    book.write_text(BOOK.replace('"3"', '"4"').replace("name: test", "name: other"), encoding="utf-8")
+    assert "add --replace" in billing("prices", "load", str(book), *signed, "--yes").stderr
+    assert "is another book" in _refused(billing("run", "--month", "2025-10"), 1)
+    loaded = json.loads(said("prices", "load", str(book), *signed, "--yes", "--replace", "--json"))
+    assert (loaded["in_use"], [change["subject"] for change in loaded["changes"]][:1]) == (6, ["name"])

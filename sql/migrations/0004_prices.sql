@@ -1,19 +1,41 @@
 -- The price book as tables. A price row never changes: a changed price is another row and the old one is retired,
 -- so that a line can name for ever the very row that priced it.
 
+CREATE TABLE billing.price_loads (
+    load_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    file_name text NOT NULL CHECK (file_name <> ''),
+    content text NOT NULL,
+    content_sha256 text NOT NULL CHECK (content_sha256 = encode(sha256(convert_to(content, 'UTF8')), 'hex')),
+    author text NOT NULL CHECK (author <> ''),
+    reason text NOT NULL CHECK (reason <> ''),
+    run_id text,
+    loaded_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE billing.price_loads IS 'One row a load of a price book file; the newest one is in use';
+COMMENT ON COLUMN billing.price_loads.load_id IS 'Rises';
+COMMENT ON COLUMN billing.price_loads.file_name IS 'Name of the file, without its folder';
+COMMENT ON COLUMN billing.price_loads.content IS 'The whole file';
+COMMENT ON COLUMN billing.price_loads.content_sha256 IS 'Its digest';
+COMMENT ON COLUMN billing.price_loads.author IS 'Who loaded it';
+COMMENT ON COLUMN billing.price_loads.reason IS 'Why';
+COMMENT ON COLUMN billing.price_loads.run_id IS 'Dagster run that loaded it, as the first book; null: a person did';
+COMMENT ON COLUMN billing.price_loads.loaded_at IS 'When';
+CREATE TRIGGER price_loads_keep BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.price_loads
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what was loaded is kept');
+
 CREATE TABLE billing.price_books (
     currency billing.currency_code PRIMARY KEY,
     name text NOT NULL,
     content_sha256 text NOT NULL,
     loaded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    run_id text NOT NULL
+    run_id text
 );
 COMMENT ON TABLE billing.price_books IS 'One row a currency: the price book in use';
 COMMENT ON COLUMN billing.price_books.currency IS 'Customers of this currency are priced by this book';
 COMMENT ON COLUMN billing.price_books.name IS 'Name in the file';
 COMMENT ON COLUMN billing.price_books.content_sha256 IS 'Digest of the file that it was loaded from';
 COMMENT ON COLUMN billing.price_books.loaded_at IS 'When this content was loaded';
-COMMENT ON COLUMN billing.price_books.run_id IS 'Dagster run that loaded it';
+COMMENT ON COLUMN billing.price_books.run_id IS 'Dagster run that loaded it; null: a person did';
 
 CREATE TABLE billing.meters (
     currency billing.currency_code NOT NULL REFERENCES billing.price_books (currency),

@@ -54,7 +54,7 @@ LINE_GATES: tuple[Gate, ...] = (
         NoRows(),
         "No price is more than BILLING_PRICE_FACTOR_MAX times the one that it replaces.",
         Remedy(
-            "Look at the price in the sample. If it is a mistake, mend the file of BILLING_PRICE_BOOK and draft again."
+            "Look at the price in the sample. If it is a mistake, mend the file, load it and draft again."
             " If it is wanted, draft the month once with a higher bound.",
             (DRAFT, f"BILLING_PRICE_FACTOR_MAX=FACTOR {DRAFT}"),
         ),

@@ -37,7 +37,8 @@ SNAPSHOT_GATES: tuple[Gate, ...] = (
         "Every meter is in the customer's price book and carries exactly the meter's dimensions.",
         Remedy(
             "The price book lost or changed a meter after this usage was measured. If that was a mistake, mend the file"
-            " of BILLING_PRICE_BOOK. Then measure again: what the book does not know is quarantined, not billed.",
+            " and load it (`billing prices load`). Then measure again: what the book does not know is quarantined, not"
+            " billed.",
             (DRAFT,),
         ),
     ),

@@ -15,6 +15,7 @@ from rich.console import Console
 from sqlalchemy import make_url
 
 from billing_pipeline.core.months import first_of, month_after, month_before, months_to
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.engine import open_warehouse
 from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -89,11 +90,11 @@ def run_demo(now: datetime | None = None, months: int = 1) -> int:
     with (
         _database(settings, steps) as warehouse,
         _stripe(settings, steps) as known_stripe_ids,
-        _price_book(settings, month),
         # half of those charged first show refusals; with the usual limit the canary would hold back the others
         _default("BILLING_CANARY_REFUSALS_MAX_PERCENT", "90"),
         receiving(settings, warehouse),
     ):
+        _load_prices(settings, warehouse, month)
         _import(settings, warehouse, steps, billed, known_stripe_ids)
         problems = _run_jobs(warehouse, steps, billed)
         with steps.step("webhooks") as say:
@@ -196,14 +197,15 @@ def _stripe(settings: Settings, steps: Steps) -> Iterator[dict[str, str]]:
         yield known
 
 
-@contextmanager
-def _price_book(settings: Settings, month: date) -> Iterator[None]:
-    """BILLING_PRICE_BOOK names the demo's book, unless the user named one."""
+def _load_prices(settings: Settings, warehouse: Warehouse, month: date) -> None:
+    """Load the demo's book, or the one that the user named: a demo of a later month has another version of it."""
+    from billing_pipeline.pricing.loading import load_prices, plan_load
+
     path = price_book_path(settings)
     # always the same number of versions, however many months are billed: the prices of an earlier demo do not change
     write_whole(path, demo_book(months_to(month, RUN_UP + MONTHS_MAX)))
-    with _default("BILLING_PRICE_BOOK", str(path)):
-        yield
+    plan = plan_load(warehouse, settings.pricing.price_book or path)
+    load_prices(warehouse, plan, Signature("billing demo", "the prices of the demo"), replace=True)
 
 
 @contextmanager
