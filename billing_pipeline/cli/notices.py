@@ -12,6 +12,7 @@ from billing_pipeline.cli.output import facts, instant, print_json, print_rows
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.notices.rules.kinds import KINDS
+from billing_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
     from billing_pipeline.notices.holding import Held
@@ -22,7 +23,7 @@ _COLUMNS = ("notice_id", "written_at", "kind", "customer_id", "invoice", "recipi
 
 @click.group(cls=Group)
 def notices() -> None:
-    """What customers are told: list it, hold it, release it."""
+    """What customers are told: look at it, send it, hold it."""
 
 
 @notices.command(name="list")
@@ -67,6 +68,60 @@ def _held(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+@notices.command()
+@click.argument("kind", type=click.Choice(KINDS))
+@click.option("--customer", required=True, metavar="ID", help="In whose words.")
+@click.option("--html", "as_html", is_flag=True, help="The HTML instead of the text.")
+def preview(kind: str, customer: str, as_html: bool) -> None:
+    """Show what a customer would read: its newest notice of the kind, or one with sample facts."""
+    from billing_pipeline.notices.sending import wording_of
+    from billing_pipeline.notices.trying import preview as previewed
+
+    words = previewed(open_database(), wording_of(load_settings()), kind, customer)
+    click.echo(words.html if as_html else f"{words.subject}\n\n{words.text}", nl=as_html)
+
+
+@notices.command()
+@JSON
+def check(as_json: bool) -> None:
+    """Render every kind in every language, with the templates of BILLING_NOTICE_TEMPLATES if there are any."""
+    from billing_pipeline.notices.sending import wording_of
+    from billing_pipeline.notices.trying import check_words
+
+    rendered, problems = check_words(wording_of(load_settings()))
+    if as_json:
+        print_json({"rendered": rendered, "problems": problems})
+    if problems:
+        raise UserError("\n".join(problems))
+    if not as_json:
+        click.echo(f"{rendered} mails rendered, all well")
+
+
+@notices.command()
+def send() -> None:
+    """Send what is due now; the sensor does the same by itself."""
+    from billing_pipeline.notices.sending import open_post, send_notices, summary
+
+    post = open_post(load_settings())
+    try:
+        report = send_notices(open_database(), post, log=click.echo)
+    finally:
+        post.sender.close()
+    click.echo(summary(report.outcomes))
+    if report.stopped:
+        raise UserError(report.stopped)
+
+
+@notices.command()
+@NOTICE
+@signed
+def resend(notice: int, signature: Signature) -> None:
+    """Send a notice once more: one that was given up itself, one that was sent as another notice."""
+    from billing_pipeline.notices.resending import resend as tell_again
+
+    click.echo(f"notice {tell_again(open_database(), notice, signature)} is to be sent")
 
 
 @notices.command()

@@ -10,7 +10,14 @@ import dagster as dg
 
 from billing_pipeline.settings import load_settings
 
-PRUNED_JOBS = ("process_stripe_events", "sweep_stripe_events", "reconcile_stripe", "follow_up_charges", "prune_logs")
+PRUNED_JOBS = (
+    "process_stripe_events",
+    "sweep_stripe_events",
+    "reconcile_stripe",
+    "follow_up_charges",
+    "send_notices",
+    "prune_logs",
+)
 """Jobs whose old runs are deleted whole."""
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _AT_ONCE = 200

@@ -13,5 +13,7 @@ EVENTS = "events"
 """What Stripe tells us."""
 BOOKS = "books"
 """Compares what is billed with today's data, and our books with Stripe's. Changes neither."""
+NOTICES = "notices"
+"""What customers are told."""
 
 OWNERS = ["team:billing"]

@@ -9,6 +9,7 @@ from billing_pipeline.settings.comparison import ComparisonSettings
 from billing_pipeline.settings.environment import PROJECT_FILES, ROOT, SettingsError
 from billing_pipeline.settings.events import SANDBOX_EVENT_KEYS, EventKey, EventSettings
 from billing_pipeline.settings.invoicing import InvoicingSettings
+from billing_pipeline.settings.notices import NoticeSettings
 from billing_pipeline.settings.postgres import PostgresSettings
 from billing_pipeline.settings.pricing import PricingSettings
 from billing_pipeline.settings.receiver import ReceiverSettings, load_receiver_settings, receiver_port
@@ -42,6 +43,7 @@ class Settings:
     invoicing: InvoicingSettings
     charging: ChargingSettings
     events: EventSettings
+    notices: NoticeSettings
     comparison: ComparisonSettings
     schedules: ScheduleSettings
     receiver_port: int
@@ -62,6 +64,7 @@ def load_settings() -> Settings:
         invoicing=InvoicingSettings.load(),
         charging=ChargingSettings.load(),
         events=EventSettings.load(),
+        notices=NoticeSettings.load(),
         comparison=ComparisonSettings.load(),
         schedules=ScheduleSettings.load(),
         receiver_port=receiver_port(),

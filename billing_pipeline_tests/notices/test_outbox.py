@@ -20,7 +20,6 @@ from billing_pipeline.postgres.sql_files import SQL_FOLDER
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.rules.price_book import load_price_books
 from billing_pipeline_tests.charging.world import MONTH, Bill, invoice_id_of
-from billing_pipeline_tests.corrections.world import CorrectingWorld
 from billing_pipeline_tests.month_rows import (
     BOOK,
     LONG_AFTER,
@@ -35,11 +34,6 @@ from billing_pipeline_tests.month_rows import (
 )
 
 WHO = Signature("ann", "as agreed")
-
-
-@pytest.fixture
-def charging(warehouse, stripe_side) -> CorrectingWorld:
-    return CorrectingWorld(warehouse, stripe_side)
 
 
 def told(warehouse: Warehouse, customer_id: str) -> list[str]:

@@ -58,7 +58,7 @@ COMMENT ON TABLE billing.notice_sendings IS 'One row a notice: how far it is sen
 COMMENT ON COLUMN billing.notice_sendings.notice_id IS 'The notice';
 COMMENT ON COLUMN billing.notice_sendings.state IS 'pending; claimed by a run that has given nothing away yet; handing_over: from here on the other side may have it; sent; overtaken: no longer so when its turn came; failed: given up, see last_error';
 COMMENT ON COLUMN billing.notice_sendings.due_at IS 'Not before';
-COMMENT ON COLUMN billing.notice_sendings.attempts IS 'How often it was claimed';
+COMMENT ON COLUMN billing.notice_sendings.attempts IS 'How often it was tried';
 COMMENT ON COLUMN billing.notice_sendings.doubts IS 'How often the other side may have taken it although its answer was lost: so many doubles there may be, all with one Message-ID';
 COMMENT ON COLUMN billing.notice_sendings.claimed_until IS 'Until when nobody else takes it; null: nobody has it';
 COMMENT ON COLUMN billing.notice_sendings.last_error IS 'What the last attempt ended with';

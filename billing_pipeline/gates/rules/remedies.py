@@ -104,6 +104,23 @@ REMEDIES: Mapping[str, Remedy] = {
             f"billing events acknowledge EVENT {_SIGNED}",
         ),
     ),
+    "no_notice_late": Remedy(
+        "Customers are not told what they should be: the mail server takes nothing, or no run sends. Send by hand: it"
+        " says what stands in the way.",
+        (
+            "billing notices list --state pending",
+            "billing notices send",
+        ),
+    ),
+    "no_notice_given_up": Remedy(
+        "A mail was refused for good, or for three days. Read why: a wrong address is put right by importing the"
+        " customer anew, wrong words in the company's own folder. Then send it once more.",
+        (
+            "billing notices list --state failed",
+            "billing notices show NOTICE",
+            f"billing notices resend NOTICE {_SIGNED}",
+        ),
+    ),
     "no_gap": Remedy(
         "No sweep ran for so long that Stripe has forgotten events since. What they would have told is found by"
         " comparing the books; the sweep itself goes on from here.",

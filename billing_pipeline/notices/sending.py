@@ -1,0 +1,139 @@
+"""Sends what is due: each notice once, unless the other side's answer was lost.
+
+Before the first byte that could give a letter away, `handing_over` is committed; after the answer, `sent`. A run that
+dies before the first is taken over without a doubt. One that dies between the two leaves a letter that may have gone
+out: it is sent again with the same Message-ID, and `doubts` counts it. A lost reminder would cost more than a double
+that mail programs show once.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parseaddr
+
+from billing_pipeline.charging.brakes import read_brakes
+from billing_pipeline.notices import queue
+from billing_pipeline.notices.letters import AddressUnusable, write_letter
+from billing_pipeline.notices.mail_files import MailFiles
+from billing_pipeline.notices.queue import Claim, Overtaken, TakenOver
+from billing_pipeline.notices.rules.kinds import overtaken_by
+from billing_pipeline.notices.rules.sending import not_before
+from billing_pipeline.notices.senders import AnswerLost, NotTaken, Sender, SenderUnavailable
+from billing_pipeline.notices.smtp import SmtpSender
+from billing_pipeline.notices.wording import Wording, WordsWrong
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.settings import Settings
+
+AGAIN_AFTER = timedelta(minutes=2)
+"""When nobody could be told anything, it is tried again after so long."""
+PROGRESS_EVERY = 500
+
+
+@dataclass(frozen=True, slots=True)
+class SendReport:
+    """How many notices ended how in a pass, and why it ended early, if it did."""
+
+    outcomes: Counter[str]
+    stopped: str | None = None
+
+
+@dataclass(frozen=True)
+class Post:
+    """How letters are written and sent."""
+
+    sender: Sender
+    wording: Wording
+    mail_from: str
+
+
+def open_post(settings: Settings) -> Post:
+    """As the environment says: over SMTP, or into files."""
+    own = settings.notices
+    sender: Sender = SmtpSender(own.smtp) if own.smtp is not None else MailFiles(settings.state_dir / "mail")
+    return Post(sender, wording_of(settings), own.sender)
+
+
+def wording_of(settings: Settings) -> Wording:
+    """As the environment says."""
+    own = settings.notices
+    name, address = parseaddr(own.sender)
+    return Wording(own.templates, own.language, name or address, own.portal_url)
+
+
+def utc_now() -> datetime:
+    """What time it is."""
+    return datetime.now(UTC)
+
+
+def send_notices(
+    warehouse: Warehouse,
+    post: Post,
+    *,
+    log: Callable[[str], None],
+    clock: Callable[[], datetime] = utc_now,
+    longest_s: float | None = None,
+) -> SendReport:
+    """One pass over what is due.
+
+    Args:
+        warehouse: the billing database.
+        post: how letters are written and sent.
+        log: takes a line on progress.
+        clock: what time it is.
+        longest_s: no more is claimed after so many seconds by the clock; None: until nothing is due.
+    """
+    outcomes: Counter[str] = Counter()
+    if read_brakes(warehouse).needs_reconciliation:
+        return SendReport(outcomes, "the database was restored: what it has not sent may have been sent before")
+    began, stopped = clock(), None
+    while stopped is None and (longest_s is None or (clock() - began).total_seconds() < longest_s):
+        claims = queue.claim(warehouse, clock())
+        if not claims:
+            break
+        for number, claim in enumerate(claims):
+            try:
+                outcome = _send(warehouse, post, claim, clock)
+            except SenderUnavailable as error:
+                stopped = str(error)
+                queue.release(warehouse, claims[number:], clock() + AGAIN_AFTER, stopped)
+                break
+            outcomes[outcome] += 1
+            if outcomes.total() % PROGRESS_EVERY == 0:
+                log(f"{outcomes.total():,} notices so far: {summary(outcomes)}")
+    return SendReport(outcomes, stopped)
+
+
+def summary(outcomes: Counter[str]) -> str:
+    """For people: `12 sent, 1 overtaken`."""
+    return ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(outcomes.items())) or "nothing was due"
+
+
+def _send(warehouse: Warehouse, post: Post, claim: Claim, clock: Callable[[], datetime]) -> str:
+    notice, now = claim.notice, clock()
+    why = overtaken_by(notice.kind, notice.invoice_status)
+    if why is not None:
+        queue.overtaken(warehouse, claim, why)
+        return "overtaken"
+    morning = not_before(notice.kind, now, notice.timezone)
+    if morning > now:
+        queue.postpone(warehouse, claim, morning)
+        return "postponed"
+    try:
+        letter = write_letter(notice, post.wording.words(notice), post.mail_from, now)
+        post.sender.send(letter, lambda: queue.begin_handing_over(warehouse, claim))
+    except (AddressUnusable, WordsWrong) as error:
+        queue.not_taken(warehouse, claim, now, str(error), for_good=True, doubt=False)
+        return "failed"
+    except NotTaken as error:
+        for_good = queue.not_taken(warehouse, claim, clock(), str(error), for_good=error.for_good, doubt=False)
+        return "failed" if for_good else "refused for now"
+    except AnswerLost as error:
+        queue.not_taken(warehouse, claim, clock(), str(error), for_good=False, doubt=True)
+        return "in doubt"
+    except Overtaken:
+        return "overtaken"
+    except TakenOver:
+        return "taken over"
+    queue.sent(warehouse, claim, clock())
+    return "sent"

@@ -1,0 +1,77 @@
+"""Notices before they go out: a preview for one customer, and a check that renders all of them."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from billing_pipeline.customers.reading import read_customer
+from billing_pipeline.notices.letters import Notice, Words
+from billing_pipeline.notices.reading import list_notices
+from billing_pipeline.notices.rules.kinds import KINDS
+from billing_pipeline.notices.wording import Wording, WordsWrong
+from billing_pipeline.postgres.warehouse import Warehouse
+
+SAMPLE: dict[str, Any] = {
+    "number": "INV-00000042",
+    "amount_minor": 101000,
+    "currency": "usd",
+    "first_day": "2026-10-01",
+    "last_day": "2026-10-31",
+    "due_on": "2026-11-15",
+    "replaces": "INV-00000041",
+    "reason_code": "insufficient_funds",
+    "attempt": 1,
+    "credit_note": "CN-00000007",
+    "credited_minor": 4000,
+    "reduction_minor": 0,
+    "refund_minor": 4000,
+    "balance_minor": 0,
+    "elsewhere_minor": 0,
+    "refunded_minor": 4000,
+    "effective_on": "2026-12-01",
+    "state": "active",
+    "plan": "pro",
+    "state_before": "active",
+    "plan_before": "basic",
+    "suspends_on": "2026-12-01",
+}
+"""Facts of every kind, for a notice that there is not."""
+_NOBODY = Notice(
+    0, KINDS[0], f"{KINDS[0]}:sample", "ann@example.com", SAMPLE, datetime(2026, 11, 1, tzinfo=UTC), "0042", "Ann & Co",
+    None, "UTC",
+)  # fmt: skip
+
+
+def preview(warehouse: Warehouse, wording: Wording, kind: str, customer_id: str) -> Words:
+    """The newest notice of the kind to the customer in its words; where there is none, one with sample facts.
+
+    Raises:
+        UserError: there is no such customer, or the words cannot be used.
+    """
+    customer = read_customer(warehouse, customer_id)
+    known = list_notices(warehouse, customer_id=customer_id, kind=kind, limit=1)
+    language = warehouse.scalar("SELECT language FROM billing.customers WHERE customer_id = :id", id=customer_id)
+    notice = replace(
+        _NOBODY,
+        kind=kind,
+        facts=known[0]["facts"] if known else SAMPLE | {"currency": customer["currency"]},
+        customer_id=customer_id,
+        customer_name=customer["name"],
+        language=language,
+    )
+    return wording.words(notice)
+
+
+def check_words(wording: Wording) -> tuple[int, list[str]]:
+    """Render every kind in every language, with all facts and with the fewest; how many, and what is wrong."""
+    rendered, problems = 0, []
+    fewest = {name: value for name, value in SAMPLE.items() if name not in ("due_on", "replaces", "suspends_on")}
+    for language in wording.languages:
+        for kind in KINDS:
+            for facts in (SAMPLE, fewest | ({"due_on": SAMPLE["due_on"]} if kind == "payment_due_soon" else {})):
+                try:
+                    wording.words(replace(_NOBODY, kind=kind, language=language, facts=facts))
+                    rendered += 1
+                except WordsWrong as error:
+                    problems.append(str(error))
+    return rendered, list(dict.fromkeys(problems))

@@ -1,0 +1,229 @@
+"""A notice in the customer's words: text and HTML from the same data.
+
+Words are in `words/LANGUAGE.yaml`, the two layouts in `templates/`. A company's own folder may have any of these files;
+its words come before the package's, kind by kind. Money and days are written by CLDR, as the language does.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date, format_interval
+from babel.numbers import format_currency
+from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, StrictUndefined, TemplateError
+from jinja2.sandbox import SandboxedEnvironment
+from mjml import mjml2html
+
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.money import WHOLE_UNITS_AS_CENTS, exponent
+from billing_pipeline.notices.letters import Notice, Words
+
+_OWN = Path(__file__).parent
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+")
+"""What must not stand in a line: control characters, and those that turn the direction of the text around them."""
+_NAMES = ("number", "replaces", "credit_note", "plan", "plan_before")
+"""Facts that are names of things, in whatever script."""
+_ROWS = {
+    "number": ("number", None),
+    "replaces": ("replaces", None),
+    "amount": ("amount_minor", "money"),
+    "due_on": ("due_on", "day"),
+    "credit_note": ("credit_note", None),
+    "credited": ("credited_minor", "money"),
+    "refunded": ("refunded_minor", "money"),
+    "effective_on": ("effective_on", "day"),
+    "plan": ("plan", None),
+}
+
+
+class WordsWrong(UserError):  # noqa: N818 - reads as what happened
+    """A file of words or a layout cannot be used; the text names it."""
+
+
+@dataclass(frozen=True)
+class Wording:
+    """Whose words, and what is the same in all of them.
+
+    Args:
+        folder: a company's own words and layouts; None: the package's.
+        language: of customers who have none, or one without words.
+        company: who writes.
+        link: where a customer can pay; None: no link.
+    """
+
+    folder: Path | None
+    language: str
+    company: str
+    link: str | None
+
+    @cached_property
+    def languages(self) -> tuple[str, ...]:
+        """The languages that have words."""
+        folders = [_OWN / "words", *([self.folder] if self.folder else [])]
+        return tuple(sorted({path.stem for folder in folders for path in folder.glob("*.yaml")}))
+
+    def words(self, notice: Notice) -> Words:
+        """The notice in the language of its customer.
+
+        Raises:
+            WordsWrong: the words or the layout cannot be used.
+        """
+        language = self._language_of(notice.language)
+        spoken = self._spoken[language]
+        try:
+            return self._words(notice, language, spoken)
+        except (TemplateError, KeyError, TypeError, ValueError) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise WordsWrong(f"{language}.yaml, {notice.kind}: {reason}") from None
+
+    def _words(self, notice: Notice, language: str, spoken: Mapping[str, Any]) -> Words:
+        said = spoken["kinds"][notice.kind]
+        values = self._values(notice, language, spoken)
+
+        def write(text: str) -> str:
+            return self._plain.from_string(text).render(values).strip()
+
+        page = {
+            "language": language,
+            "direction": spoken["direction"],
+            "company": values["company"],
+            "subject": write(said["subject"]),
+            "title": write(said["title"]),
+            "greeting": write(spoken["greeting"]),
+            "body": [written for text in said["body"] if (written := write(text))],
+            "rows": [row for name in said["rows"] if (row := _row(name, values, spoken["labels"]))],
+            "action": write(spoken["action"]),
+            "link": self.link if said.get("action") else None,
+            "footer": write(spoken["footer"]),
+        }
+        text = self._plain.get_template("layout.txt.j2").render(page).strip() + "\n"
+        html = mjml2html(self._escaping.get_template("layout.mjml.j2").render(page), disable_comments=False)
+        return Words(language, page["subject"], text, html)
+
+    def _values(self, notice: Notice, language: str, spoken: Mapping[str, Any]) -> dict[str, Any]:
+        """What a text may use: the facts, the customer, and functions that write amounts and days."""
+        locale = Locale.parse(language.replace("-", "_"))
+        facts = {name: _line(value) if isinstance(value, str) else value for name, value in notice.facts.items()}
+
+        def apart(text: str) -> str:
+            """A number or a name within Arabic keeps its own direction, and the text around it too."""
+            return f"\u2068{text}\u2069" if spoken["direction"] == "rtl" else text
+
+        facts |= {name: apart(str(facts[name])) for name in _NAMES if facts.get(name) is not None}
+        facts = {"due_on": None, "suspends_on": None, "replaces": None, "plan": None, "plan_before": None} | facts
+        currency = facts.get("currency")
+        reasons = spoken["reasons"]
+        return {
+            **facts,
+            "customer": {"name": apart(_line(notice.customer_name)), "id": apart(_line(notice.customer_id))},
+            "company": apart(_line(self.company)),
+            "reason": reasons.get(facts.get("reason_code"), reasons["other"]),
+            "state_text": spoken["states"].get(facts.get("state"), ""),
+            "money": lambda amount_minor: apart(_money(amount_minor, str(currency), locale)),
+            "day": lambda day: format_date(date.fromisoformat(day), "long", locale=locale),
+            "period": _period(facts, locale),
+        }
+
+    def _language_of(self, wanted: str | None) -> str:
+        """The customer's language, the same without its region, the company's, English: the first that has words."""
+        for tag in (wanted, self.language, "en"):
+            for candidate in (tag.lower(), tag.split("-")[0].lower()) if tag else ():
+                if candidate in self.languages:
+                    return candidate
+        return "en"
+
+    @cached_property
+    def _spoken(self) -> dict[str, dict[str, Any]]:
+        return {language: self._read(language) for language in self.languages}
+
+    def _read(self, language: str) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        for folder in (_OWN / "words", self.folder):
+            path = folder / f"{language}.yaml" if folder else None
+            if path is None or not path.is_file():
+                continue
+            merged = _merged(merged, _yaml(path))
+        if not {"direction", "labels", "greeting", "footer", "action", "reasons", "states", "kinds"} <= merged.keys():
+            # a language of the company's own may leave out what English has
+            merged = _merged(_yaml(_OWN / "words" / "en.yaml"), merged)
+        try:
+            Locale.parse(language.replace("-", "_"))
+        except (UnknownLocaleError, ValueError):
+            raise WordsWrong(f"{language}.yaml: expected the name of a language, such as fr") from None
+        return merged
+
+    @cached_property
+    def _plain(self) -> SandboxedEnvironment:
+        return self._environment(escaping=False)
+
+    @cached_property
+    def _escaping(self) -> SandboxedEnvironment:
+        return self._environment(escaping=True)
+
+    def _environment(self, *, escaping: bool) -> SandboxedEnvironment:
+        loaders = [PackageLoader("billing_pipeline.notices", "templates")]
+        if self.folder is not None:
+            loaders.insert(0, FileSystemLoader(self.folder))  # type: ignore[arg-type] # both are loaders
+        return SandboxedEnvironment(
+            loader=ChoiceLoader(loaders),
+            autoescape=escaping,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise WordsWrong(f"{path.name}: {' '.join(str(error).split())}") from None
+    if not isinstance(read, dict):
+        raise WordsWrong(f"{path.name}: expected labels, reasons and kinds, as words/en.yaml has them")
+    return read
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Mappings join; anything else is the upper one's."""
+    joined = dict(below)
+    for name, value in above.items():
+        known = joined.get(name)
+        joined[name] = _merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    return joined
+
+
+def _row(name: str, values: Mapping[str, Any], labels: Mapping[str, str]) -> tuple[str, str] | None:
+    if name == "period":
+        return (labels[name], values["period"]) if values["period"] else None
+    key, function = _ROWS[name]
+    value = values.get(key)
+    if value is None:
+        return None
+    return labels[name], values[function](value) if function else str(value)
+
+
+def _money(amount_minor: int, currency: str, locale: Locale) -> str:
+    amount = Decimal(amount_minor).scaleb(-exponent(currency))
+    if currency in WHOLE_UNITS_AS_CENTS:
+        amount = amount.quantize(Decimal(1))
+    # CLDR has a blank between letters and digits, which Babel leaves out
+    return re.sub(r"([A-Z]{3})(?=\d)", "\\1\xa0", format_currency(amount, currency.upper(), locale=locale))
+
+
+def _period(facts: Mapping[str, Any], locale: Locale) -> str | None:
+    if "first_day" not in facts:
+        return None
+    first, last = (date.fromisoformat(facts[name]) for name in ("first_day", "last_day"))
+    return format_interval(first, last, "yMMMd", locale=locale) if first != last else format_date(first, locale=locale)
+
+
+def _line(text: str) -> str:
+    """One line: what was typed as a name cannot start a header, a paragraph or another direction of writing."""
+    return " ".join(_NO_TEXT.sub(" ", text).split())

@@ -1,0 +1,46 @@
+-- Grain: one row a notice of :channel that is due at :now, nobody has and nobody holds; it is claimed until :claimed_until.
+-- One that was being handed over when its run died may have gone out: a doubt is counted.
+WITH due AS (
+    SELECT s.notice_id
+    FROM billing.notice_sendings AS s
+    INNER JOIN billing.notices AS n ON s.notice_id = n.notice_id
+    WHERE
+        s.state IN ('pending', 'claimed', 'handing_over')
+        AND s.due_at <= :now
+        AND (s.claimed_until IS NULL OR s.claimed_until < :now)
+        AND n.channel = :channel
+        AND billing.held_notice(n.notice_id, n.customer_id, n.kind) IS NULL
+    ORDER BY s.due_at, s.notice_id
+    LIMIT :batch_size
+    FOR UPDATE OF s SKIP LOCKED
+),
+
+claimed AS (
+    UPDATE billing.notice_sendings AS s
+    SET
+        state = 'claimed', claimed_until = :claimed_until,
+        doubts = s.doubts + cast(s.state = 'handing_over' AS integer)
+    FROM due
+    WHERE s.notice_id = due.notice_id
+    RETURNING s.notice_id, s.attempts
+)
+
+SELECT
+    n.notice_id,
+    n.kind,
+    n.fact,
+    n.recipient,
+    n.facts,
+    n.written_at,
+    n.customer_id,
+    c.name AS customer_name,
+    c.language,
+    c.timezone,
+    cast(n.invoice_id AS text) AS invoice_id,
+    i.status AS invoice_status,
+    claimed.attempts
+FROM claimed
+INNER JOIN billing.notices AS n ON claimed.notice_id = n.notice_id
+INNER JOIN billing.customers AS c ON n.customer_id = c.customer_id
+LEFT JOIN billing.invoices AS i ON n.invoice_id = i.invoice_id
+ORDER BY n.notice_id
