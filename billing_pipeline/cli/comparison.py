@@ -15,7 +15,7 @@ from billing_pipeline.cli.common import open_database
 from billing_pipeline.cli.comparison_output import print_comparison, say_lines, say_waterfalls
 from billing_pipeline.cli.reports import Reports
 from billing_pipeline.comparison.rules.month_diff import (
-    RATED,
+    COMPUTED,
     Waterfall,
     differences,
     unexplained,
@@ -75,7 +75,7 @@ def run_shadow(
         notes.append(f"Code: {built.code}.")
     last = month_before(month)
     # a shadow has no adjustments: they are decisions, not usage
-    booked, earlier = (month_lines(warehouse, which, RATED) for which in (month, last))
+    booked, earlier = (month_lines(warehouse, which, COMPUTED) for which in (month, last))
     names = (f"{last:%Y-%m}", f"{month:%Y-%m} (shadow)")
     falls = waterfalls(earlier, shadow.lines, differences(earlier, shadow.lines))
     if shadow.unpriced_snapshots:

@@ -108,6 +108,9 @@ def _print(explained: "Explained", events_max: int) -> None:
         )
         if line.price_id is not None:
             click.echo(f"     price: version {line.price_version}, {line.model}, {line.price_id}")
+        if line.term_id is not None:
+            origin = "granted by hand" if line.price_version is None else f"version {line.price_version}"
+            click.echo(f"     term: {line.kind}{_dimensions(line.dimensions)}, {origin}, {line.term_id}")
         click.echo(f"     run {line.run_id}, code {line.code_version}")
         key = (line.meter, line.dimensions)
         snapshot = of_usage.get(key)

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from sqlalchemy import Connection, RowMapping, text
 
+from billing_pipeline.comparison.explain_terms import compare_term_lines, named_terms
 from billing_pipeline.comparison.explained import (
     Explained,
     Series,
@@ -85,11 +86,14 @@ def _explain(connection: Connection, ids: list[UUID]) -> list[Explained]:
         for key in [str(row["invoice_id"])]
     ]
     rated = _rate_again(connection, found)
+    terms = named_terms(connection, found)
     for explained in found:
         explained.problems += [f"seal broken: {part}" for part in explained.invoice.broken_seals]
         for snapshot in explained.snapshots:
             explained.problems += _measure_again(snapshot, explained.events.get(snapshot.series, []))
-        explained.problems += _compare_lines(explained, rated[str(explained.invoice.invoice_id)])
+        again = rated[str(explained.invoice.invoice_id)]
+        explained.problems += _compare_lines(explained, again)
+        explained.problems += compare_term_lines(explained, again, terms)
         explained.problems += _request_again(explained)
     return found
 

@@ -34,6 +34,8 @@ class StoredInvoice:
     start_date: date | None
     end_date: date | None
     timezone: str | None
+    full_days: int | None
+    plan: str | None
     request_body: bytes | None
     request_version: int | None
     request_sha256: str | None
@@ -42,7 +44,7 @@ class StoredInvoice:
 
 @dataclass(frozen=True, slots=True)
 class StoredLine:
-    """A line item with the terms of its price, or an adjustment, which has no price, no run and no exact amount."""
+    """A line item with its price or its term's id; or an adjustment: no price, no run, no exact amount."""
 
     invoice_id: str
     line_no: int
@@ -71,6 +73,7 @@ class StoredLine:
     tier_from: Decimal | None
     tier_up_to: Decimal | None
     package_size: Decimal | None
+    term_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

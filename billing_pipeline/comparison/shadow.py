@@ -17,11 +17,15 @@ from sqlalchemy import Connection, text
 from billing_pipeline.comparison.rules.month_diff import MonthLine, Terms
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.invoicing.billing_periods import bridging_months, make_parts, read_contracts
+from billing_pipeline.invoicing.period_terms import MEASURED, terms_of_periods
 from billing_pipeline.invoicing.rated_lines import rated_lines
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.rules.price_book import PriceBook, price_rows
 from billing_pipeline.pricing.rules.rating_frames import price_frame
+from billing_pipeline.pricing.rules.terms import term_rows
+from billing_pipeline.pricing.rules.terms_in_force import TermsInForce
+from billing_pipeline.pricing.terms import versions_of
 from billing_pipeline.usage.measuring import TOO_MUCH_OR_LITTLE, bounds, feed_reach, measurement
 
 
@@ -103,7 +107,10 @@ def shadow_month(
         rows = [row for book in books for row in price_rows(book)]
         terms = {str(row.price_id): _terms({name: getattr(row, name) for name in row.__slots__}) for row in rows}
         snapshots = load_sql("comparison/shadow_input.sql")
-        with closing(rated_lines(connection, snapshots, {}, price_frame(rows), unpriced)) as tables:
+        prices = price_frame(rows)
+        in_force = TermsInForce([term for book in books for term in term_rows(book)], versions_of(prices))
+        of_periods = terms_of_periods(connection, MEASURED, {}, in_force)
+        with closing(rated_lines(connection, snapshots, {}, prices, unpriced, of_periods)) as tables:
             lines = _summed(tables, terms)
         connection.rollback()
     return Shadow(lines, sum(table.num_rows for table in unpriced))
@@ -176,7 +183,7 @@ def _summed(tables: Iterator[pa.Table], terms: Mapping[str, Terms]) -> list[Mont
             description=row["description_min"],
             quantity=row["usage_quantity_sum"],
             amount_minor=row["amount_minor_sum"],
-            prices=frozenset(terms[price_id] for price_id in row["price_id_distinct"]),
+            prices=frozenset(terms[price_id] for price_id in row["price_id_distinct"] if price_id is not None),
         )
         for row in rows
     ]

@@ -8,6 +8,7 @@ import pyarrow as pa
 from sqlalchemy import text
 
 from billing_pipeline.invoicing.invoice_line_items import quarantine_unpriced
+from billing_pipeline.invoicing.period_terms import BILLED, terms_of_periods
 from billing_pipeline.invoicing.rated_lines import LINE_COLUMNS, rated_lines
 from billing_pipeline.invoicing.recut_periods import rate_parts, recut
 from billing_pipeline.postgres.arrow_copy import copy_arrow_in
@@ -17,6 +18,7 @@ from billing_pipeline.postgres.replace_rows import replace_rows
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.prices_in_use import prices_in_use
+from billing_pipeline.pricing.terms import terms_in_use
 
 KEY = ("period_id", "meter", "dimensions", "kind")
 
@@ -51,10 +53,13 @@ def build(warehouse: Warehouse, month: date, run_id: str) -> BuiltDrift:
             # a second connection, as for the line items; the month's lock keeps what it reads still
             with warehouse.engine.connect() as reader, joined_in_bulk(reader):
                 snapshots = load_sql("invoicing/billing_drift_input.sql")
-                with closing(rated_lines(reader, snapshots, scope, prices_in_use(reader), unpriced)) as lines:
+                prices = prices_in_use(reader)
+                in_force = terms_in_use(reader, prices)
+                terms = terms_of_periods(reader, BILLED, scope, in_force)
+                with closing(rated_lines(reader, snapshots, scope, prices, unpriced, terms)) as lines:
                     copy_arrow_in(connection, "pg_temp.current_lines", LINE_COLUMNS, lines)
                 if recut(connection, month):
-                    rate_parts(connection, scope, month, prices_in_use(reader), unpriced)
+                    rate_parts(connection, scope, month, prices, in_force, unpriced)
             connection.execute(text("ANALYZE pg_temp.current_lines"))
         else:
             connection.execute(text("CREATE TEMP TABLE recut (period_id uuid) ON COMMIT DROP"))

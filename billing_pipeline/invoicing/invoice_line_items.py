@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Connection, text
 
+from billing_pipeline.invoicing.period_terms import OPEN, terms_of_periods
 from billing_pipeline.invoicing.quarantine_worth import value_quarantine
 from billing_pipeline.invoicing.rated_lines import BLOCK_BYTES, LINE_COLUMNS, constant, rated_lines
 from billing_pipeline.invoicing.rules.invoice_ids import invoice_id
@@ -20,6 +21,7 @@ from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.code_version import code_version
 from billing_pipeline.pricing.prices_in_use import prices_in_use
+from billing_pipeline.pricing.terms import terms_in_use
 from billing_pipeline.usage.usage_snapshots import OPEN_PERIODS, QUARANTINE_KEY
 
 OPEN_LINES = f"""{OPEN_PERIODS} AND NOT EXISTS (
@@ -74,13 +76,13 @@ def build(warehouse: Warehouse, month: date, run_id: str, *, block_bytes: int = 
         snapshots = load_sql("invoicing/invoice_line_items_input.sql")
         # COPY out and COPY in at once need two connections; the month's lock keeps the reader's rows still. An error
         # must end the COPY out before its connection is given back, which would wait for it for ever
-        with (
-            warehouse.engine.connect() as reader,
-            joined_in_bulk(reader),
-            closing(rated_lines(reader, snapshots, scope, prices_in_use(reader), unpriced, block_bytes)) as lines,
-        ):
-            revised = _revised(lines, _reissued(connection, scope))
-            written = copy_arrow_in(connection, target, _COLUMNS, _recorded(revised, month, run_id))
+        with warehouse.engine.connect() as reader, joined_in_bulk(reader):
+            known_until = reader.execute(text("SELECT clock_timestamp()")).scalar_one()
+            prices = prices_in_use(reader)
+            terms = terms_of_periods(reader, OPEN, scope, terms_in_use(reader, prices))
+            with closing(rated_lines(reader, snapshots, scope, prices, unpriced, terms, block_bytes)) as lines:
+                revised = _revised(lines, _reissued(connection, scope))
+                written = copy_arrow_in(connection, target, _COLUMNS, _recorded(revised, month, run_id))
         deleted = 0
         if not fresh:
             deleted, written = _replace_changed(connection, scope)
@@ -92,6 +94,7 @@ def build(warehouse: Warehouse, month: date, run_id: str, *, block_bytes: int = 
             month,
             run_id,
             built_from=version_of(connection, "usage_snapshots", month),
+            known_until=known_until,
         )
         row_count = count_rows(connection, "invoice_line_items", month)
     return BuiltLines(written, deleted, row_count, sum(table.num_rows for table in unpriced))

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute
 from sqlalchemy import Connection
 
+from billing_pipeline.invoicing.period_terms import PeriodTerms
 from billing_pipeline.invoicing.rules.invoice_ids import invoice_ids
 from billing_pipeline.postgres.arrow_copy import copy_arrow_out
 from billing_pipeline.pricing.rules.rating import rate
@@ -37,7 +38,7 @@ _FIELDS: list[tuple[str, pa.DataType]] = [
 SNAPSHOTS = pa.schema(_FIELDS)
 """The columns of the statements whose rows are rated, a customer's rows together."""
 
-LINE_COLUMNS = (*LINE_SCHEMA.names, "period_id")
+LINE_COLUMNS = (*LINE_SCHEMA.names, "period_id", "term_id")
 
 
 def rated_lines(
@@ -46,9 +47,10 @@ def rated_lines(
     parameters: Mapping[str, object],
     prices: pd.DataFrame,
     unpriced: list[pa.Table],
+    terms: PeriodTerms,
     block_bytes: int = BLOCK_BYTES,
 ) -> Generator[pa.Table]:
-    """Lines of the statement's snapshots, with their period; what has no price is appended to `unpriced`.
+    """Lines of the statement's snapshots, and of its periods' terms; what has no price is appended to `unpriced`.
 
     Close the generator if it is not read to its end.
     """
@@ -56,9 +58,10 @@ def rated_lines(
         for block in _whole_customers(blocks):
             block = block.append_column("invoice_id", _invoice_ids(block))
             rated = rate(block.to_pandas(types_mapper=pd.ArrowDtype), prices)
-            yield _with_period(pa.Table.from_pandas(rated.lines, preserve_index=False), block)
+            yield terms.extend(_with_period(pa.Table.from_pandas(rated.lines, preserve_index=False), block))
             if len(rated.unpriced):
                 unpriced.append(_with_period(pa.Table.from_pandas(rated.unpriced, preserve_index=False), block))
+    yield terms.rest()
 
 
 def constant(table: pa.Table, name: str, value: str) -> pa.Table:

@@ -12,9 +12,11 @@ import pyarrow as pa
 from sqlalchemy import Connection, text
 
 from billing_pipeline.invoicing.billing_periods import fill_days, read_contracts
+from billing_pipeline.invoicing.period_terms import MEASURED, terms_of_periods
 from billing_pipeline.invoicing.rated_lines import LINE_COLUMNS, rated_lines
 from billing_pipeline.postgres.arrow_copy import copy_arrow_in
 from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.pricing.rules.terms_in_force import TermsInForce
 from billing_pipeline.usage.measuring import TOO_MUCH_OR_LITTLE, bounds, measurement
 
 
@@ -39,7 +41,12 @@ def recut(connection: Connection, month: date) -> int:
 
 
 def rate_parts(
-    connection: Connection, scope: Mapping[str, object], month: date, prices: pd.DataFrame, unpriced: list[pa.Table]
+    connection: Connection,
+    scope: Mapping[str, object],
+    month: date,
+    prices: pd.DataFrame,
+    in_force: TermsInForce,
+    unpriced: list[pa.Table],
 ) -> None:
     """Put the lines of the parts into pg_temp.current_lines, in place of those of the whole periods."""
     span = bounds(connection, month)
@@ -47,7 +54,9 @@ def rate_parts(
     parameters = {**span, **scope, **own._mapping, "carried_forward_from": own.last_end}
     measured = f"SELECT * FROM ({measurement()}) AS m WHERE {TOO_MUCH_OR_LITTLE} IS NOT TRUE"
     connection.execute(text(f"CREATE TEMP TABLE measured ON COMMIT DROP AS {measured}"), parameters)
-    with closing(rated_lines(connection, load_sql("comparison/shadow_input.sql"), {}, prices, unpriced)) as lines:
+    terms = terms_of_periods(connection, MEASURED, {}, in_force)
+    parts = load_sql("comparison/shadow_input.sql")
+    with closing(rated_lines(connection, parts, {}, prices, unpriced, terms)) as lines:
         tables = list(lines)
     connection.execute(
         text("DELETE FROM pg_temp.current_lines WHERE period_id IN (SELECT r.period_id FROM pg_temp.recut AS r)")

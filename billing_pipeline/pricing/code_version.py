@@ -19,7 +19,7 @@ RULES = (
         f"pricing/rules/{name}.py"
         for name in (
             "descriptions", "price_book", "price_book_model", "rating", "rating_frames", "rating_models",
-            "rating_prices",
+            "rating_prices", "term_lines", "terms", "terms_in_force",
         )
     ),
 )  # fmt: skip

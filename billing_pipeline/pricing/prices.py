@@ -16,6 +16,7 @@ from billing_pipeline.postgres.locks import lock_price_books
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.rules.price_book import PriceBook, price_rows
+from billing_pipeline.pricing.terms import load_terms
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def build(warehouse: Warehouse, books: Sequence[PriceBook], source_text: str, lo
                 {"currency": book.currency, "ids": [row.price_id for row in rows]},
             ).rowcount
             _load_versions(connection, book)
+            load_terms(connection, book)
             for row in rows:
                 values = {name: getattr(row, name) for name in row.__slots__}
                 values["dimensions"] = json.dumps(row.dimensions)
@@ -78,6 +80,7 @@ def build(warehouse: Warehouse, books: Sequence[PriceBook], source_text: str, lo
             ),
             {"currencies": currencies},
         ).rowcount
+        connection.execute(text(_RETIRE_OTHER_TERMS), {"currencies": currencies})
         for table in ("meters", "retired_prices", "price_versions", "price_books"):
             connection.execute(
                 text(f"DELETE FROM billing.{table} WHERE NOT currency = ANY(:currencies)"),
@@ -162,3 +165,9 @@ def _load_versions(connection: Connection, book: PriceBook) -> None:
             ),
             retired,
         )
+
+
+_RETIRE_OTHER_TERMS = """
+UPDATE billing.terms SET retired_at = clock_timestamp()
+WHERE version_id IS NOT NULL AND retired_at IS NULL AND NOT currency = ANY(:currencies)
+"""

@@ -18,6 +18,8 @@ SELECT
     p.start_date,
     p.end_date,
     p.timezone,
+    p.full_days,
+    p.plan,
     s.request_body,
     s.request_version,
     encode(s.request_sha256, 'hex') AS request_sha256,

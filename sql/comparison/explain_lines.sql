@@ -26,7 +26,8 @@ SELECT
     p.tier_no,
     p.tier_from,
     p.tier_up_to,
-    p.package_size
+    p.package_size,
+    l.term_id::text AS term_id
 FROM billing.invoice_line_items AS l
 LEFT JOIN billing.prices AS p ON l.price_id = p.price_id
 WHERE l.invoice_id IN (SELECT unnest(cast(:ids AS uuid[])))
@@ -51,6 +52,7 @@ SELECT
     NULL,
     NULL,
     'adjustment',
+    NULL,
     NULL,
     NULL,
     NULL,

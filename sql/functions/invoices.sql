@@ -204,7 +204,7 @@ CREATE OR REPLACE FUNCTION billing.outdated_drafts(month date)
 RETURNS TABLE (invoice_id uuid, reason text)
 LANGUAGE sql STABLE AS $$
 WITH drafts AS MATERIALIZED (
-    SELECT i.invoice_id, i.customer_id, p.currency, p.timezone, p.start_date, p.period_start, p.period_end
+    SELECT i.invoice_id, i.customer_id, p.currency, p.timezone, p.start_date, p.period_start, p.period_end, p.plan
     FROM billing.invoices AS i JOIN billing.billing_periods AS p USING (period_id)
     WHERE i.billing_month = month AND i.status = 'draft' AND i.supplement_no = 0
 ),
@@ -249,6 +249,22 @@ WHERE p.retired_at IS NOT NULL OR l.price_version <> f.version_id
             AND own.meter = p.meter AND own.dimensions = p.dimensions AND own.retired_at IS NULL
     ))
 UNION ALL
+SELECT d.invoice_id, 'term_change'
+FROM drafts AS d
+WHERE EXISTS (
+    SELECT FROM billing.invoice_line_items AS l JOIN billing.terms AS t USING (term_id)
+    WHERE l.invoice_id = d.invoice_id AND t.retired_at IS NOT NULL
+) OR EXISTS (
+    SELECT FROM in_force AS f JOIN billing.terms AS t ON t.currency = f.currency AND t.version_id = f.version_id
+    WHERE f.currency = d.currency AND f.start_date = d.start_date AND t.retired_at IS NULL
+        AND coalesce(t.customer_id = d.customer_id, t.plan = d.plan, true)
+        AND (t.until_on IS NULL OR t.until_on >= d.start_date)
+        AND t.loaded_at > (
+            SELECT m.known_until FROM billing.asset_months AS m
+            WHERE m.asset = 'invoice_line_items' AND m.billing_month = month
+        )
+)
+UNION ALL
 SELECT d.invoice_id, 'customer_change'
 FROM drafts AS d
 JOIN billing.customers AS c USING (customer_id)
@@ -258,7 +274,7 @@ WHERE (c.currency, c.timezone) <> (d.currency, d.timezone)
         SELECT FROM billing.billing_periods AS q WHERE q.customer_id = d.customer_id AND q.period_start >= d.period_end
     );
 $$;
-COMMENT ON FUNCTION billing.outdated_drafts IS 'One row a draft of the month and reason why it would be another one today: late_event, corrected_event, price_change or customer_change has come since it was drafted';
+COMMENT ON FUNCTION billing.outdated_drafts IS 'One row a draft of the month and reason why it would be another one today: late_event, corrected_event, price_change, term_change or customer_change has come since it was drafted';
 
 CREATE OR REPLACE FUNCTION billing.waiting_drafts(month date, through text)
 RETURNS TABLE (invoice_id uuid, customer_id text, reason text, until timestamptz)

@@ -9,3 +9,15 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION billing.only_retire_prices IS 'Trigger: of a price only retired_at changes';
+
+CREATE OR REPLACE FUNCTION billing.only_retire_terms() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF (to_jsonb(new) - '{retired_at,loaded_at}'::text[]) IS DISTINCT FROM (to_jsonb(old) - '{retired_at,loaded_at}'::text[]) THEN
+        RAISE EXCEPTION 'term % is never edited: a changed term is another row', old.term_id
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN new;
+END;
+$$;
+COMMENT ON FUNCTION billing.only_retire_terms IS 'Trigger: of a term only moves since when, and until when, it is in use';

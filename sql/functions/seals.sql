@@ -12,7 +12,7 @@ WITH line_texts AS (
         l.line_no, l.period_id, l.customer_id, l.billing_month, l.meter, l.dimensions, l.kind, l.description,
         l.usage_quantity, l.included_quantity, l.quantity, l.unit_amount, l.exact_amount, l.currency, l.amount_minor,
         l.price_id, l.price_version, l.basis, l.snapshot_version, l.code_version, l.run_id, l.billed_days, l.full_days
-    )::text, chr(10) ORDER BY l.line_no) AS content
+    )::text || coalesce(l.term_id::text, ''), chr(10) ORDER BY l.line_no) AS content
     FROM billing.invoice_line_items AS l WHERE l.invoice_id = ANY(ids) GROUP BY l.invoice_id
 ),
 adjustment_texts AS (
@@ -30,6 +30,16 @@ price_texts AS (
     FROM (
         SELECT DISTINCT l.invoice_id, l.price_id FROM billing.invoice_line_items AS l WHERE l.invoice_id = ANY(ids)
     ) AS u JOIN billing.prices AS p USING (price_id)
+    GROUP BY u.invoice_id
+),
+term_texts AS (
+    SELECT u.invoice_id, string_agg(jsonb_build_array(
+        t.term_id, t.kind, t.name, t.currency, t.version_id, t.effective_from, t.customer_id, t.plan, t.meters, t.amount,
+        t.percent, t.prorate, t.description, t.position
+    )::text, chr(10) ORDER BY t.term_id) AS content
+    FROM (
+        SELECT DISTINCT l.invoice_id, l.term_id FROM billing.invoice_line_items AS l WHERE l.invoice_id = ANY(ids)
+    ) AS u JOIN billing.terms AS t USING (term_id)
     GROUP BY u.invoice_id
 ),
 snapshot_texts AS (
@@ -52,7 +62,7 @@ SELECT i.invoice_id,
         p.plan, p.full_days
     )::text, 'UTF8')),
     sha256(convert_to(concat(line_texts.content, adjustment_texts.content), 'UTF8')),
-    sha256(convert_to(coalesce(price_texts.content, ''), 'UTF8')),
+    sha256(convert_to(concat(price_texts.content, term_texts.content), 'UTF8')),
     sha256(convert_to(coalesce(snapshot_texts.content, ''), 'UTF8')),
     sha256(convert_to(coalesce(event_texts.content, ''), 'UTF8')),
     sha256(convert_to(jsonb_build_array(
@@ -64,11 +74,12 @@ JOIN billing.stripe_charges AS c ON c.invoice_id = i.invoice_id
 LEFT JOIN line_texts ON line_texts.invoice_id = i.invoice_id
 LEFT JOIN adjustment_texts ON adjustment_texts.invoice_id = i.invoice_id
 LEFT JOIN price_texts ON price_texts.invoice_id = i.invoice_id
+LEFT JOIN term_texts ON term_texts.invoice_id = i.invoice_id
 LEFT JOIN snapshot_texts ON snapshot_texts.invoice_id = i.invoice_id
 LEFT JOIN event_texts ON event_texts.invoice_id = i.invoice_id
 WHERE i.invoice_id = ANY(ids);
 $$;
-COMMENT ON FUNCTION billing.contents_of IS 'Digests of all that finalised invoices were made of, as it is stored now; the lines'' with the adjustments. Columns are listed, so that a column added later leaves them as they are';
+COMMENT ON FUNCTION billing.contents_of IS 'Digests of all that finalised invoices were made of, as it is stored now; the lines'' with the adjustments, the prices'' with the terms. Columns are listed, so that a column added later leaves them as they are';
 
 CREATE OR REPLACE FUNCTION billing.seal_invoices() RETURNS trigger
 LANGUAGE plpgsql AS $$

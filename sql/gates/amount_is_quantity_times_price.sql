@@ -20,7 +20,8 @@ CROSS JOIN
             ), FALSE
         ) AS is_share
     ) AS s
-WHERE NOT EXISTS (SELECT FROM billing.invoices AS i WHERE i.invoice_id = b.invoice_id AND i.status <> 'draft')
+WHERE b.term_id IS NULL
+    AND NOT EXISTS (SELECT FROM billing.invoices AS i WHERE i.invoice_id = b.invoice_id AND i.status <> 'draft')
     AND (
         p.price_id IS NULL OR p.retired_at IS NOT NULL
         OR (p.version_id, p.currency::text, p.meter::text) IS DISTINCT FROM (f.version_id, b.currency::text, b.meter::text)

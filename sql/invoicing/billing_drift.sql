@@ -1,12 +1,13 @@
 -- Grain: one row a period of :month with a finalised invoice, meter, dimensions and kind whose lines, rated from today's
--- usage and prices into pg_temp.current_lines, do not add up to what was billed. Lines of other kinds than usage and
--- minimum were not rated, so they have no counterpart.
+-- usage and prices into pg_temp.current_lines, do not add up to what was billed. What terms add or take off follows from the
+-- other lines of its period.
 WITH billed_invoices AS MATERIALIZED (
     SELECT
         i.invoice_id,
         i.period_id,
         i.customer_id,
         i.currency,
+        i.finalised_at,
         coalesce((
             SELECT max(l.snapshot_version) FROM billing.invoice_line_items AS l WHERE l.invoice_id = i.invoice_id
         ), 1) AS snapshot_version
@@ -23,10 +24,11 @@ billed AS (
         sum(l.usage_quantity) AS usage_quantity,
         sum(l.amount_minor) AS amount_minor,
         min(l.description) AS description,
-        array_agg(DISTINCT l.price_id) AS price_ids
+        array_agg(DISTINCT l.price_id) AS price_ids,
+        array_agg(DISTINCT l.term_id) AS term_ids
     FROM billed_invoices AS b
     INNER JOIN billing.invoice_line_items AS l ON b.invoice_id = l.invoice_id
-    WHERE l.billing_month = :month AND l.kind IN ('usage', 'minimum')
+    WHERE l.billing_month = :month
     GROUP BY b.period_id, l.meter, l.dimensions, l.kind
 ),
 
@@ -39,7 +41,8 @@ today AS (
         sum(c.usage_quantity) AS usage_quantity,
         sum(c.amount_minor) AS amount_minor,
         min(c.description) AS description,
-        array_agg(DISTINCT c.price_id) AS price_ids
+        array_agg(DISTINCT c.price_id) AS price_ids,
+        array_agg(DISTINCT c.term_id) AS term_ids
     FROM pg_temp.current_lines AS c
     GROUP BY c.period_id, c.meter, c.dimensions, c.kind
 ),
@@ -54,7 +57,10 @@ differing AS MATERIALIZED (
         coalesce(b.usage_quantity, 0) AS billed_quantity,
         coalesce(t.usage_quantity, 0) AS current_quantity,
         coalesce(b.amount_minor, 0) AS billed_minor,
-        coalesce(t.amount_minor, 0) AS current_minor
+        coalesce(t.amount_minor, 0) AS current_minor,
+        kind IN ('commitment', 'discount') AS of_term,
+        b.term_ids AS billed_terms,
+        t.term_ids AS current_terms
     FROM billed AS b
     FULL JOIN today AS t USING (period_id, meter, dimensions, kind)
     WHERE coalesce(b.amount_minor, 0) <> coalesce(t.amount_minor, 0)
@@ -146,7 +152,7 @@ usage_changes AS MATERIALIZED (
     ) AS c
 ),
 
--- the price rows of both sides; a minimum depends on all prices of its meter
+-- the price rows of both sides; a minimum depends on all prices of its meter, a term on those of all lines
 price_sides AS (
     SELECT
         d.period_id, d.meter, d.dimensions, d.kind, s.side, p.price_id, p.retired_at, p.customer_id,
@@ -158,8 +164,11 @@ price_sides AS (
         SELECT period_id, meter, dimensions, kind, 'today', unnest(price_ids) FROM today
     )
         AS s
-        ON d.period_id = s.period_id AND d.meter = s.meter
-            AND (d.kind = 'minimum' OR (d.dimensions = s.dimensions AND d.kind = s.kind))
+        ON d.period_id = s.period_id
+            AND (
+                d.of_term
+                OR (d.meter = s.meter AND (d.kind = 'minimum' OR (d.dimensions = s.dimensions AND d.kind = s.kind)))
+            )
     INNER JOIN billing.prices AS p ON s.price_id = p.price_id
 ),
 
@@ -185,18 +194,28 @@ causes AS (
         u.corrected,
         p.retired
         OR (p.billed_entries <> p.current_entries AND d.kind = 'usage')
-        OR (NOT u.changed AND (p.billed_entries IS NULL OR p.current_entries IS NULL))
+        OR (NOT d.of_term AND NOT u.changed AND (p.billed_entries IS NULL OR p.current_entries IS NULL))
             AS repriced,
-        p.of_the_customer
+        p.of_the_customer,
+        -- a term without a line may still hold and come to nothing: then it changed only if its row did
+        d.of_term AND coalesce(d.billed_terms <> d.current_terms, r.changed) AS retermed
     FROM differing AS d
     LEFT JOIN price_changes AS p USING (period_id, meter, dimensions, kind)
+    INNER JOIN billed_invoices AS b USING (period_id)
+    CROSS JOIN
+        LATERAL (
+            SELECT coalesce(bool_or(t.retired_at IS NOT NULL OR t.loaded_at > b.finalised_at), FALSE) AS changed
+            FROM billing.terms AS t
+            WHERE t.term_id = any(coalesce(d.billed_terms, d.current_terms))
+        ) AS r
     CROSS JOIN LATERAL (
         SELECT
             count(*) > 0 AS changed,
             coalesce(bool_or(c.late), FALSE) AS late,
             coalesce(bool_or(c.corrected), FALSE) AS corrected
         FROM usage_changes AS c
-        WHERE c.period_id = d.period_id AND c.meter = d.meter AND (d.kind = 'minimum' OR c.dimensions = d.dimensions)
+        WHERE c.period_id = d.period_id
+            AND (d.of_term OR (c.meter = d.meter AND (d.kind = 'minimum' OR c.dimensions = d.dimensions)))
     ) AS u
 )
 
@@ -223,7 +242,8 @@ SELECT
             WHEN c.repriced AND c.of_the_customer THEN 'customer_change'
             -- usage that changes without an event was counted in another way: the meter is another one in the book
             WHEN c.repriced OR (c.changed AND NOT c.late AND NOT c.corrected) THEN 'price_change'
-        END
+        END,
+        CASE WHEN c.retermed THEN 'term_change' END
     ), ''), 'code_change') AS reason,
     k.newest_version AS snapshot_version,
     k.as_of,

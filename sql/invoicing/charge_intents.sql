@@ -30,7 +30,7 @@ SELECT
                     'tier_from', r.tier_from::text, 'tier_up_to', r.tier_up_to::text, 'package_size', r.package_size::text
                 ) AS priced
             FROM billing.invoice_line_items AS li
-            INNER JOIN billing.prices AS r USING (price_id)
+            LEFT JOIN billing.prices AS r USING (price_id)
             WHERE li.invoice_id = i.invoice_id
             UNION ALL
             SELECT ia.line_no, 'adjustments', ia.description, ia.amount_minor, 'adjustment', '{}'

@@ -129,3 +129,52 @@ CREATE TRIGGER prices_only_retire BEFORE UPDATE ON billing.prices
 FOR EACH ROW EXECUTE FUNCTION billing.only_retire_prices();
 CREATE TRIGGER prices_keep BEFORE DELETE OR TRUNCATE ON billing.prices
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('prices are retired, not deleted');
+
+-- Terms stand beside the prices: of a book, loaded with it and retired as prices are; or granted by hand, without a version.
+CREATE TABLE billing.terms (
+    term_id uuid PRIMARY KEY,
+    kind text NOT NULL CHECK (kind IN ('commitment', 'discount')),
+    name billing.platform_key NOT NULL,
+    currency billing.currency_code NOT NULL,
+    version_id text CHECK (version_id <> ''),
+    effective_from date NOT NULL CHECK (isfinite(effective_from)),
+    until_on date CHECK (until_on >= effective_from),
+    customer_id billing.platform_key,
+    plan text CHECK (plan ~ '\S'),
+    meters text[] CHECK (cardinality(meters) > 0),
+    amount billing.exact_decimal CHECK (amount >= 0),
+    percent billing.exact_decimal CHECK (percent > 0 AND percent <= 100),
+    prorate text CHECK (prorate IN ('days', 'none')),
+    description text CHECK (description ~ '\S'),
+    position bigint NOT NULL,
+    loaded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    retired_at timestamptz,
+    UNIQUE (term_id, kind),
+    CONSTRAINT terms_of_a_customer_or_a_plan CHECK (customer_id IS NULL OR plan IS NULL),
+    CONSTRAINT terms_by_amount_or_percent CHECK (
+        (amount IS NULL) <> (percent IS NULL) AND (kind = 'discount' OR amount IS NOT NULL)
+    ),
+    CONSTRAINT terms_are_granted_to_a_customer CHECK (version_id IS NOT NULL OR customer_id IS NOT NULL)
+);
+COMMENT ON TABLE billing.terms IS 'One row a commitment or discount: of a version of a price book, or granted to a customer';
+COMMENT ON COLUMN billing.terms.term_id IS 'Derived from the whole content of the row; of one that was granted, from who asked for what';
+COMMENT ON COLUMN billing.terms.kind IS 'commitment: a minimum over its meters; discount: an amount or a share off them';
+COMMENT ON COLUMN billing.terms.name IS 'Name in the file, or the coupon; a customer''s term takes the place of a plan''s, and that of everybody''s, of the same name';
+COMMENT ON COLUMN billing.terms.currency IS 'Currency of the amount, and of the invoices that it holds for';
+COMMENT ON COLUMN billing.terms.version_id IS 'Version of the book; null: granted by hand';
+COMMENT ON COLUMN billing.terms.effective_from IS 'First day: periods that start from it, in the customer''s time zone';
+COMMENT ON COLUMN billing.terms.until_on IS 'Last day on which a period may start; null: without end';
+COMMENT ON COLUMN billing.terms.customer_id IS 'The one customer whom it is for; null: a plan''s, or everybody''s';
+COMMENT ON COLUMN billing.terms.plan IS 'The plan whose periods it is for; null: a customer''s, or everybody''s';
+COMMENT ON COLUMN billing.terms.meters IS 'Meters that it looks at; null: the whole invoice';
+COMMENT ON COLUMN billing.terms.amount IS 'In major units, for a full period';
+COMMENT ON COLUMN billing.terms.percent IS 'Share of what its meters come to, in percent';
+COMMENT ON COLUMN billing.terms.prorate IS 'none: the whole amount in a short period too; null or days: its share by days';
+COMMENT ON COLUMN billing.terms.description IS 'Text of the line, before what it was computed from';
+COMMENT ON COLUMN billing.terms.position IS 'Place among the terms of its origin: they are applied in this order';
+COMMENT ON COLUMN billing.terms.loaded_at IS 'Since when it is in use';
+COMMENT ON COLUMN billing.terms.retired_at IS 'When the file stopped holding this row; null while in use';
+CREATE TRIGGER terms_only_retire BEFORE UPDATE ON billing.terms
+FOR EACH ROW EXECUTE FUNCTION billing.only_retire_terms();
+CREATE TRIGGER terms_keep BEFORE DELETE OR TRUNCATE ON billing.terms
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('terms are retired, not deleted');

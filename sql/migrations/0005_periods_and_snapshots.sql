@@ -24,7 +24,7 @@ COMMENT ON COLUMN billing.asset_months.version IS 'Raised by triggers with every
 COMMENT ON COLUMN billing.asset_months.guard IS 'Raised by whoever relies on the rows staying as they are, so that a concurrent writer with an older snapshot fails instead of slipping through';
 COMMENT ON COLUMN billing.asset_months.built_from IS 'Version of the upstream asset that the rows were built from';
 COMMENT ON COLUMN billing.asset_months.as_of IS 'Cut-off of usage_snapshots: events received until then were counted';
-COMMENT ON COLUMN billing.asset_months.known_until IS 'When usage_snapshots was built: what came later outdates the drafts. As as_of, unless an operator set an earlier cut-off on purpose';
+COMMENT ON COLUMN billing.asset_months.known_until IS 'When usage_snapshots was built, or the prices and terms of invoice_line_items were read: what came later outdates the drafts. Of snapshots as as_of, unless an operator set an earlier cut-off on purpose';
 COMMENT ON COLUMN billing.asset_months.carried_forward_from IS 'The feed''s reach when an operator released the month with carry-forward; null when not';
 COMMENT ON COLUMN billing.asset_months.run_id IS 'Run that last materialised the month';
 -- A version that came back would bring back what gates said about other rows.

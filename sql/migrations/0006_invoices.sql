@@ -10,7 +10,7 @@ CREATE TABLE billing.invoice_line_items (
     billing_month billing.month_start NOT NULL,
     meter billing.platform_key NOT NULL,
     dimensions jsonb NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('usage', 'minimum')),
+    kind text NOT NULL CHECK (kind IN ('usage', 'minimum', 'commitment', 'discount')),
     description text NOT NULL,
     usage_quantity billing.exact_decimal NOT NULL,
     included_quantity billing.exact_decimal NOT NULL,
@@ -19,18 +19,31 @@ CREATE TABLE billing.invoice_line_items (
     exact_amount numeric NOT NULL,
     currency billing.currency_code NOT NULL,
     amount_minor bigint NOT NULL,
-    price_id uuid NOT NULL REFERENCES billing.prices (price_id),
-    price_version text NOT NULL,
-    basis text NOT NULL CHECK (basis IN ('measured', 'carried_forward', 'corrected')),
+    price_id uuid REFERENCES billing.prices (price_id),
+    price_version text,
+    basis text NOT NULL CHECK (basis IN ('measured', 'carried_forward', 'corrected', 'term')),
     run_id text NOT NULL,
     snapshot_version integer NOT NULL DEFAULT 1 CHECK (snapshot_version > 0),
     code_version text NOT NULL DEFAULT 'unrecorded' CHECK (code_version <> ''),
     billed_days integer CHECK (billed_days > 0),
     full_days integer CHECK (full_days > billed_days),
+    term_id uuid,
     PRIMARY KEY (invoice_id, line_no),
+    CONSTRAINT lines_of_a_price_or_a_term CHECK (
+        (kind IN ('usage', 'minimum')) = (price_id IS NOT NULL) AND (price_id IS NULL) = (term_id IS NOT NULL)
+        AND (term_id IS NULL) = (basis <> 'term') AND (price_id IS NULL OR price_version IS NOT NULL)
+    ),
+    CONSTRAINT terms_add_or_take_off CHECK (
+        term_id IS NULL
+        OR (
+            quantity = 1 AND usage_quantity = 0 AND billed_days IS NULL AND amount_minor <> 0
+            AND (amount_minor > 0) = (kind = 'commitment')
+        )
+    ),
     CHECK ((billed_days IS NULL) = (full_days IS NULL)),
     CHECK (exact_amount = billing.prorated(quantity * unit_amount, billed_days, full_days)),
     CHECK (amount_minor = billing.to_minor(exact_amount, currency)),
+    FOREIGN KEY (term_id, kind) REFERENCES billing.terms (term_id, kind),
     FOREIGN KEY (period_id, customer_id, billing_month, currency)
     REFERENCES billing.billing_periods (period_id, customer_id, billing_month, currency)
 );
@@ -41,9 +54,9 @@ COMMENT ON COLUMN billing.invoice_line_items.line_no IS 'Place on the invoice, f
 COMMENT ON COLUMN billing.invoice_line_items.period_id IS 'The period';
 COMMENT ON COLUMN billing.invoice_line_items.customer_id IS 'Who pays';
 COMMENT ON COLUMN billing.invoice_line_items.billing_month IS 'Partition';
-COMMENT ON COLUMN billing.invoice_line_items.meter IS 'What was used';
-COMMENT ON COLUMN billing.invoice_line_items.dimensions IS 'With which dimension values';
-COMMENT ON COLUMN billing.invoice_line_items.kind IS 'usage, or minimum: the difference to the price''s minimum';
+COMMENT ON COLUMN billing.invoice_line_items.meter IS 'What was used; commitments or discounts for a term''s line';
+COMMENT ON COLUMN billing.invoice_line_items.dimensions IS 'With which dimension values; of a term its name';
+COMMENT ON COLUMN billing.invoice_line_items.kind IS 'usage; minimum: the difference to the price''s minimum; commitment: what its meters lack of it; discount: what it takes off';
 COMMENT ON COLUMN billing.invoice_line_items.description IS 'Text that the customer reads';
 COMMENT ON COLUMN billing.invoice_line_items.usage_quantity IS 'Part of the snapshot''s quantity that this line covers';
 COMMENT ON COLUMN billing.invoice_line_items.included_quantity IS 'Part of usage_quantity that the allowance covers';
@@ -54,9 +67,10 @@ COMMENT ON COLUMN billing.invoice_line_items.billed_days IS 'Days of the short p
 COMMENT ON COLUMN billing.invoice_line_items.full_days IS 'Days of the whole period of the cycle; null: the whole amount';
 COMMENT ON COLUMN billing.invoice_line_items.currency IS 'Currency of the amounts';
 COMMENT ON COLUMN billing.invoice_line_items.amount_minor IS 'exact_amount rounded once to minor units; the integer that Stripe gets';
-COMMENT ON COLUMN billing.invoice_line_items.price_id IS 'The price row that priced it';
-COMMENT ON COLUMN billing.invoice_line_items.price_version IS 'Version of the price book in force at the period''s start';
-COMMENT ON COLUMN billing.invoice_line_items.basis IS 'Basis of the snapshot';
+COMMENT ON COLUMN billing.invoice_line_items.price_id IS 'The price row that priced it; null for a term''s line';
+COMMENT ON COLUMN billing.invoice_line_items.term_id IS 'The term that made it; null for a priced line';
+COMMENT ON COLUMN billing.invoice_line_items.price_version IS 'Version of the price book in force at the period''s start; null for what was granted by hand';
+COMMENT ON COLUMN billing.invoice_line_items.basis IS 'Basis of the snapshot; term: derived from the lines before it';
 COMMENT ON COLUMN billing.invoice_line_items.run_id IS 'Run that wrote the row';
 COMMENT ON COLUMN billing.invoice_line_items.snapshot_version IS 'Version of the period''s snapshots that was billed: 1 is in usage_snapshots, later ones in restated_snapshots';
 COMMENT ON COLUMN billing.invoice_line_items.code_version IS 'Version of the package and digest of the rules that first gave this line';
@@ -172,7 +186,7 @@ CREATE TABLE billing.billing_drift (
     invoice_id uuid NOT NULL REFERENCES billing.invoices (invoice_id),
     meter billing.platform_key NOT NULL,
     dimensions jsonb NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('usage', 'minimum')),
+    kind text NOT NULL CHECK (kind IN ('usage', 'minimum', 'commitment', 'discount')),
     description text NOT NULL,
     currency billing.currency_code NOT NULL,
     billed_quantity billing.exact_decimal NOT NULL,
@@ -182,7 +196,9 @@ CREATE TABLE billing.billing_drift (
     difference_minor bigint NOT NULL GENERATED ALWAYS AS (current_minor - billed_minor) STORED CHECK (difference_minor <> 0),
     reason text NOT NULL CHECK (
         reason <> '' AND string_to_array(reason, '+')
-        <@ ARRAY['late_event', 'corrected_event', 'price_change', 'customer_change', 'contract_change', 'code_change']
+        <@ ARRAY[
+            'late_event', 'corrected_event', 'price_change', 'customer_change', 'contract_change', 'term_change', 'code_change'
+        ]
     ),
     snapshot_version integer NOT NULL CHECK (snapshot_version > 0),
     as_of timestamptz NOT NULL,
@@ -200,7 +216,7 @@ COMMENT ON COLUMN billing.billing_drift.period_id IS 'The period';
 COMMENT ON COLUMN billing.billing_drift.invoice_id IS 'The period''s finalised invoice that is not void. Periods without one are drafted from today''s data and have no drift';
 COMMENT ON COLUMN billing.billing_drift.meter IS 'Meter';
 COMMENT ON COLUMN billing.billing_drift.dimensions IS 'Dimension values';
-COMMENT ON COLUMN billing.billing_drift.kind IS 'usage, or minimum: the difference to the price''s minimum';
+COMMENT ON COLUMN billing.billing_drift.kind IS 'usage, minimum, commitment or discount, as in invoice_line_items';
 COMMENT ON COLUMN billing.billing_drift.description IS 'Text of the line, today''s where there is one';
 COMMENT ON COLUMN billing.billing_drift.currency IS 'Currency of the amounts';
 COMMENT ON COLUMN billing.billing_drift.billed_quantity IS 'Usage on the invoice, 0 if it has no such line';
@@ -208,7 +224,7 @@ COMMENT ON COLUMN billing.billing_drift.current_quantity IS 'Usage by today''s d
 COMMENT ON COLUMN billing.billing_drift.billed_minor IS 'What the invoice''s lines say, in minor units';
 COMMENT ON COLUMN billing.billing_drift.current_minor IS 'What today''s data and prices give, in minor units';
 COMMENT ON COLUMN billing.billing_drift.difference_minor IS 'Positive: billed too little; negative: too much';
-COMMENT ON COLUMN billing.billing_drift.reason IS 'late_event, corrected_event, price_change (prices or meters of the book), customer_change (the customer''s own prices), contract_change (other days, or another plan), several joined by +; code_change when data and prices are the same';
+COMMENT ON COLUMN billing.billing_drift.reason IS 'late_event, corrected_event, price_change (prices or meters of the book), customer_change (the customer''s own prices), contract_change (other days, or another plan), term_change (a commitment or discount), several joined by +; code_change when data and prices are the same';
 COMMENT ON COLUMN billing.billing_drift.snapshot_version IS 'Version of the period''s snapshots that current_minor is rated from';
 COMMENT ON COLUMN billing.billing_drift.as_of IS 'Cut-off of that look at the usage';
 COMMENT ON COLUMN billing.billing_drift.run_id IS 'Run that wrote the row';

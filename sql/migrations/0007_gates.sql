@@ -20,6 +20,7 @@ INSERT INTO billing.required_gates (asset, check_name) VALUES
 ('invoice_line_items', 'complete_values'),
 ('invoice_line_items', 'quantities_not_negative'),
 ('invoice_line_items', 'amount_is_quantity_times_price'),
+('invoice_line_items', 'terms_are_kept'),
 ('invoice_line_items', 'every_snapshot_priced_or_quarantined'),
 ('invoice_line_items', 'price_within_bounds'),
 ('invoice_line_items', 'no_price_lost'),

@@ -10,9 +10,11 @@ from decimal import Decimal
 from fractions import Fraction
 
 RATED = ("usage", "minimum")
+COMPUTED = (*RATED, "commitment", "discount")
+"""Kinds of lines that a month built anew has; others were made by a person."""
 CAUSES = ("price", "volume", "new", "lost", "other")
 """price: the same usage costs something else; volume: other usage; new, lost: a customer who has no line on the other
-side; other: lines that no price made, such as adjustments."""
+side; other: lines that no price made: commitments, discounts, adjustments."""
 
 Key = tuple[str, str, str, str, str]
 

@@ -15,7 +15,7 @@ LINE_GATES: tuple[Gate, ...] = (
     Gate(
         "invoice_line_items",
         "complete_values",
-        NotNull(("customer_id", "description", "quantity", "unit_amount", "exact_amount", "amount_minor", "price_id")),
+        NotNull(("customer_id", "description", "quantity", "unit_amount", "exact_amount", "amount_minor")),
         "No value is missing.",
         not_ours("A line lacks what the customer reads or pays.", DRAFT),
     ),
@@ -34,6 +34,18 @@ LINE_GATES: tuple[Gate, ...] = (
         Remedy(
             "The price book changed after these lines were made. Draft the month again with the prices of now. If that"
             " does not help, leave the month uncharged and report the sample.",
+            (DRAFT,),
+        ),
+    ),
+    Gate(
+        "invoice_line_items",
+        "terms_are_kept",
+        NoRows(),
+        "Commitments lift their meters to what is committed, and discounts take off what they say and never more than"
+        " there is.",
+        Remedy(
+            "A commitment or a discount changed after these lines were made. Draft the month again. If that does not"
+            " help, leave the month uncharged and report the sample.",
             (DRAFT,),
         ),
     ),

@@ -12,6 +12,7 @@ AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
 Prorate = Literal["days", "none"]
 PRORATE: tuple[Prorate, ...] = get_args(Prorate)
 MODELS: tuple[Model, ...] = get_args(Model)
+TermKind = Literal["commitment", "discount"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,22 @@ class Retired:
 
 
 @dataclass(frozen=True, slots=True)
+class BookTerm:
+    """A commitment or a discount of a version: see `terms.Term`."""
+
+    kind: TermKind
+    name: str
+    customer_id: str | None = None
+    plan: str | None = None
+    meters: tuple[str, ...] | None = None
+    amount: Decimal | None = None
+    percent: Decimal | None = None
+    prorate: Prorate | None = None
+    description: str | None = None
+    until_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """The prices of all periods that start on or after `effective_from`, until the next version's.
 
@@ -82,6 +99,7 @@ class Version:
     prices: tuple[Price, ...]
     customers: dict[str, tuple[Price, ...]] = field(default_factory=dict)
     retired: tuple[Retired, ...] = ()
+    terms: tuple[BookTerm, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

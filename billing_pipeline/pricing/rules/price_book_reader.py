@@ -25,6 +25,7 @@ from billing_pipeline.pricing.rules.price_book_model import (
     Version,
 )
 from billing_pipeline.pricing.rules.price_book_yaml import Node, PriceBookError, Problems, join, read_documents
+from billing_pipeline.pricing.rules.term_reader import TERM_SECTIONS, TermReader
 
 _DIMENSION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _METER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]*", re.ASCII)
@@ -109,7 +110,7 @@ class _Reader(FieldReader):
 
     def _version(self, node: Node, path: str) -> Version:
         fields = self.mapping(
-            node, path, required=("id", "effective_from", "prices"), optional=("customers", "retired")
+            node, path, required=("id", "effective_from", "prices"), optional=("customers", "retired", *TERM_SECTIONS)
         )
         customers = {}
         if "customers" in fields:
@@ -121,6 +122,7 @@ class _Reader(FieldReader):
             prices=self._prices(fields, "prices", path),
             customers=customers,
             retired=self._retired(fields, path),
+            terms=TermReader(self.problems, self.meters).terms(fields, path),
         )
 
     def _retired(self, fields: Mapping[str, Node], path: str) -> tuple[Retired, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from itertools import pairwise
 
-from billing_pipeline.pricing.rules.price_book_model import Meter, Price, PriceBook, Rate, Version
+from billing_pipeline.pricing.rules.price_book_model import BookTerm, Meter, Price, PriceBook, Rate, Version
 
 COUNTS = {
     "constant": "charged in every period, whatever is used",
@@ -45,6 +45,8 @@ def _version(version: Version, following: Version | None, currency: str) -> Iter
     for retired in version.retired:
         values = f" ({', '.join(value for _, value in retired.dimensions)})" if retired.dimensions else ""
         yield f"  {retired.meter}{values}: retired"
+    for term in version.terms:
+        yield f"  {_term(term, currency)}"
     for customer_id, prices in version.customers.items():
         yield f"  customer {customer_id}, instead"
         for price in prices:
@@ -62,6 +64,19 @@ def _price(price: Price, currency: str) -> str:
         parts.append("whole in short periods too")
     if price.description:
         parts.append(f'on the invoice "{price.description}"')
+    return "; ".join(parts)
+
+
+def _term(term: BookTerm, currency: str) -> str:
+    whose = f"customer {term.customer_id}" if term.customer_id else f"plan {term.plan}" if term.plan else "everybody"
+    what = "all of the invoice" if term.meters is None else ", ".join(term.meters)
+    rate = f"{_plain(term.percent)} %" if term.percent else f"{_plain(term.amount or Decimal(0))} {currency.upper()}"
+    takes = f"at least {rate} for" if term.kind == "commitment" else f"{rate} off"
+    parts = [f"{term.kind} {term.name} of {whose}: {takes} {what}"]
+    if term.prorate == "none":
+        parts.append("whole in short periods too")
+    if term.until_on is not None:
+        parts.append(f"for periods that start until {term.until_on}")
     return "; ".join(parts)
 
 
