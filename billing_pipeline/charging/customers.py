@@ -110,7 +110,25 @@ def _used(api: StripeApi, found: Sequence[StripeCustomer]) -> list[StripeCustome
     return used or [found[-1]]  # they are listed newest first
 
 
-def _create(warehouse: Warehouse, api: StripeApi, customer: _Missing) -> StripeCustomer:
+def create_instead(warehouse: Warehouse, api: StripeApi, customer_id: str, gone: str) -> StripeCustomer:
+    """A customer at Stripe for one of ours whose customer there, `gone`, was deleted: made once, whoever asks.
+
+    Raises:
+        StripeFailure: charging is paused, or Stripe gave no definite answer.
+    """
+    [row] = warehouse.rows(
+        "SELECT customer_id, name, email FROM billing.customers WHERE customer_id = :id", id=customer_id
+    )
+    return _create(warehouse, api, _Missing(**row), gone)
+
+
+def customers_there(api: StripeApi, customer_id: str, email: str) -> list[StripeCustomer]:
+    """Customers at Stripe with this address that carry our key; if any was ever used, those that were."""
+    found = [one for one in api.list_customers(email) if one.customer_id == customer_id]
+    return _used(api, found) if len(found) > 1 else found
+
+
+def _create(warehouse: Warehouse, api: StripeApi, customer: _Missing, instead_of: str | None = None) -> StripeCustomer:
     """Create the customer, walking along its keys.
 
     What was lost is looked for before it is sent again, so that two come of it only if Stripe had forgotten the key
@@ -123,9 +141,8 @@ def _create(warehouse: Warehouse, api: StripeApi, customer: _Missing) -> StripeC
         try:
             with warehouse.transaction() as connection:
                 require_permission(connection)
-            return api.create_customer(
-                customer.customer_id, customer.name, customer.email, key=customer_key(customer.customer_id, attempt)
-            )
+            key = customer_key(customer.customer_id, attempt, instead_of=instead_of)
+            return api.create_customer(customer.customer_id, customer.name, customer.email, key=key)
         except StripeFailure as failure:
             evidence = failure.evidence
             if failure.outcome is not Outcome.UNKNOWN and evidence.kind != "idempotency":

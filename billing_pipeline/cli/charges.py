@@ -121,6 +121,7 @@ def show(invoice: str, as_json: bool) -> None:
 def status(as_json: bool) -> None:
     """Say which brakes are on, and what is waiting."""
     from billing_pipeline.books.months import overdue_months
+    from billing_pipeline.charging.another_customer import customers_to_relink
     from billing_pipeline.charging.brakes import read_brakes
     from billing_pipeline.charging.reading import count_charges
     from billing_pipeline.corrections.revisions import voids_to_decide
@@ -128,6 +129,7 @@ def status(as_json: bool) -> None:
 
     warehouse = open_database()
     brakes, rows, voids = read_brakes(warehouse), count_charges(warehouse), voids_to_decide(warehouse)
+    gone = customers_to_relink(warehouse)
     overdue = overdue_months(warehouse, datetime.now(UTC), load_settings().charging.charged_within_days)
     if as_json:
         print_json(
@@ -140,6 +142,7 @@ def status(as_json: bool) -> None:
                 "charges": rows,
                 "overdue_months": [asdict(month) for month in overdue],
                 "voids_to_decide": voids,
+                "customers_to_relink": gone,
             }
         )
         return
@@ -157,5 +160,11 @@ def status(as_json: bool) -> None:
             f"{void['number']} of customer {void['customer_id']}: {void['reason']}. Decide:"
             f" `billing charges adopt-revision {void['number']}`,"
             f" `billing void {void['number']} --rebill` or `--no-rebill`"
+        )
+    for customer in gone:
+        click.echo(
+            f"customer {customer['customer_id']}: {customer['stripe_customer_id']} is gone at Stripe,"
+            f" {customer['unfinished_charges']} charge(s) wait. Give it another one:"
+            f" `billing customers relink {customer['customer_id']}`"
         )
     table([{"state": r["state"], "reason": r["reason_code"], "charges": r["charges"]} for r in rows], "no charges")

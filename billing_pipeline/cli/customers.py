@@ -1,12 +1,14 @@
 """`billing customers`: who is billed, and all that happened to one of them."""
 
+import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 import click
 
-from billing_pipeline.cli.common import open_database
+from billing_pipeline.cli.common import WAITS_FOR_A_PERSON, open_database, open_stripe
 from billing_pipeline.cli.groups import Group
 from billing_pipeline.cli.options import JSON, LIMIT, signed
 from billing_pipeline.cli.output import facts, print_json, print_rows
@@ -17,7 +19,7 @@ KIND = click.Choice(["customer", "period", "invoice", "payment", "correction", "
 
 @click.group(cls=Group)
 def customers() -> None:
-    """Look at customers and their time line; start, change and end their contracts."""
+    """Look at customers and their time line; start, change and end their contracts; relink one at Stripe."""
 
 
 @customers.command(name="list")
@@ -122,6 +124,42 @@ def withdraw(customer: str, on: datetime, signature: Signature) -> None:
     from billing_pipeline.customers.contracts import withdraw_change
 
     _show_contracts(customer, withdraw_change(open_database(), customer, on.date(), signature))
+
+
+@customers.command()
+@click.argument("customer")
+@click.option("--to", metavar="cus_…", help="A customer that is at Stripe. Default: one with our key, or a new one.")
+@signed
+@JSON
+def relink(customer: str, to: str | None, signature: Signature, as_json: bool) -> None:
+    """Give CUSTOMER another customer at Stripe, after the one before was deleted there. Its charges go on.
+
+    Exit status 3 if something of it is left for a person.
+    """
+    from billing_pipeline.corrections.relink_customer import relink_customer
+
+    warehouse = open_database()
+    with open_stripe() as api:
+        done = relink_customer(warehouse, api, customer, signature, to=to)
+    if as_json:
+        print_json(asdict(done))
+    else:
+        click.echo(
+            f"customer {customer} is {done.now} at Stripe" + (f", was {done.before}" * (done.before != done.now))
+        )
+        for number in done.going_on:
+            click.echo(
+                f"{number} begins anew there with the next run of its month, or `billing charges retry {number}`"
+            )
+        for one in done.billed_again:
+            click.echo(
+                f"{one.number} is void: it was issued to the customer that is gone;"
+                f" `billing run --month {one.billing_month:%Y-%m}` bills its period again"
+            )
+        for number, why in done.left.items():
+            click.echo(f"{number}: {why}", err=True)
+    if done.left:
+        sys.exit(WAITS_FOR_A_PERSON)
 
 
 def _show_contracts(customer: str, rows: list[dict[str, Any]]) -> None:

@@ -117,7 +117,12 @@ def _former_owner(reading: Reading) -> str | None:
     return None
 
 
-_CUSTOMER_AT_STRIPE = "SELECT customer_id FROM billing.customers WHERE stripe_customer_id = :stripe_customer_id"
+_CUSTOMER_AT_STRIPE = """
+SELECT customer_id FROM billing.customers WHERE stripe_customer_id = :stripe_customer_id
+UNION
+SELECT customer_id FROM billing.customer_relinks WHERE from_stripe_customer_id = :stripe_customer_id
+LIMIT 1
+"""
 _CUSTOMER_WITHOUT_ID = (
     "SELECT customer_id FROM billing.customers WHERE customer_id = :customer_id AND stripe_customer_id IS NULL"
 )

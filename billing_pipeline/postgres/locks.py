@@ -55,6 +55,11 @@ def charge_lock_key(invoice_id: str) -> int:
     return _key_of(f"charge:{invoice_id}")
 
 
+def customer_at_stripe_lock_key(customer_id: str) -> int:
+    """Held by the session that gives a customer another customer at Stripe."""
+    return _key_of(f"customer at stripe:{customer_id}")
+
+
 def stripe_object_lock_key(kind: str, object_id: str) -> int:
     """Held by the session that asks Stripe for an object of an event and writes what it says."""
     return _key_of(f"event:{kind}:{object_id}")

@@ -26,6 +26,15 @@ class CustomerCalls(StripeCalls):
             ),
         )
 
+    def claim_customer(self, stripe_customer_id: str, customer_id: str, *, key: str) -> StripeCustomer:
+        """Write our key into the metadata of a customer that is there already."""
+        customers = self._stripe.v1.customers
+        return self.object_of(
+            "customers.update",
+            _customer,
+            lambda: customers.update(stripe_customer_id, {"metadata": {"customer_id": customer_id}}, options(key)),
+        )
+
     def customer_is_used(self, stripe_customer_id: str) -> bool:
         """Whether there is anything of the customer's: an invoice or a payment method."""
         return any(

@@ -29,8 +29,9 @@ BEGIN
     THEN
         RAISE EXCEPTION 'charge %: the intent is frozen', old.invoice_id USING ERRCODE = 'restrict_violation';
     END IF;
-    IF new.stripe_invoice_id IS DISTINCT FROM coalesce(old.stripe_invoice_id, new.stripe_invoice_id)
-        OR new.stripe_customer_id IS DISTINCT FROM coalesce(old.stripe_customer_id, new.stripe_customer_id)
+    IF (new.stripe_invoice_id IS DISTINCT FROM coalesce(old.stripe_invoice_id, new.stripe_invoice_id)
+        OR new.stripe_customer_id IS DISTINCT FROM coalesce(old.stripe_customer_id, new.stripe_customer_id))
+        AND NOT billing.is_relinked(old, new)
     THEN
         RAISE EXCEPTION 'charge %: ids at Stripe are set once', old.invoice_id USING ERRCODE = 'restrict_violation';
     END IF;

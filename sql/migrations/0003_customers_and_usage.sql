@@ -46,6 +46,32 @@ COMMENT ON COLUMN billing.customers.state IS 'State, province or region';
 COMMENT ON COLUMN billing.customers.country IS 'Country as ISO 3166-1 alpha-2';
 COMMENT ON COLUMN billing.customers.tax_id IS 'Tax identification number as the customer gave it; nothing has proved it yet';
 
+CREATE TABLE billing.customer_relinks (
+    relink_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    customer_id billing.platform_key NOT NULL REFERENCES billing.customers (customer_id),
+    from_stripe_customer_id text NOT NULL CHECK (from_stripe_customer_id <> ''),
+    to_stripe_customer_id text NOT NULL CHECK (to_stripe_customer_id <> ''),
+    author text NOT NULL CHECK (author ~ '\S'),
+    reason text NOT NULL CHECK (reason ~ '\S'),
+    relinked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CHECK (from_stripe_customer_id <> to_stripe_customer_id)
+);
+CREATE INDEX customer_relinks_from ON billing.customer_relinks (from_stripe_customer_id);
+CREATE INDEX customer_relinks_customer ON billing.customer_relinks (customer_id, relink_id);
+COMMENT ON TABLE billing.customer_relinks IS 'One row a customer that got another customer at Stripe, because the one before was deleted there; append-only';
+COMMENT ON COLUMN billing.customer_relinks.relink_id IS 'Order of writing';
+COMMENT ON COLUMN billing.customer_relinks.customer_id IS 'The customer';
+COMMENT ON COLUMN billing.customer_relinks.from_stripe_customer_id IS 'The customer at Stripe until then';
+COMMENT ON COLUMN billing.customer_relinks.to_stripe_customer_id IS 'The customer at Stripe from then on';
+COMMENT ON COLUMN billing.customer_relinks.author IS 'Who decided';
+COMMENT ON COLUMN billing.customer_relinks.reason IS 'Why';
+COMMENT ON COLUMN billing.customer_relinks.relinked_at IS 'When';
+CREATE TRIGGER customer_relinks_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.customer_relinks
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what a customer was at Stripe is kept');
+CREATE TRIGGER customers_at_stripe BEFORE UPDATE OF stripe_customer_id ON billing.customers
+FOR EACH ROW WHEN (old.stripe_customer_id IS DISTINCT FROM new.stripe_customer_id)
+EXECUTE FUNCTION billing.check_customer_at_stripe();
+
 CREATE TABLE billing.contract_terms (
     term_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     customer_id billing.platform_key NOT NULL REFERENCES billing.customers (customer_id),

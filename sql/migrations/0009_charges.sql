@@ -84,8 +84,8 @@ COMMENT ON COLUMN billing.stripe_charges.state IS 'intended, drafted, lines_adde
 COMMENT ON COLUMN billing.stripe_charges.reason_code IS 'Why it is refused or parked: a code of the closed error table';
 COMMENT ON COLUMN billing.stripe_charges.reason IS 'The same in words, with evidence';
 COMMENT ON COLUMN billing.stripe_charges.attempt IS 'Number of the payment attempt; part of its idempotency key';
-COMMENT ON COLUMN billing.stripe_charges.stripe_customer_id IS 'Customer at Stripe that is charged; set once';
-COMMENT ON COLUMN billing.stripe_charges.stripe_invoice_id IS 'Invoice at Stripe; set once';
+COMMENT ON COLUMN billing.stripe_charges.stripe_customer_id IS 'Customer at Stripe that is charged; set once, and another one only by a row of charge_relinks';
+COMMENT ON COLUMN billing.stripe_charges.stripe_invoice_id IS 'Invoice at Stripe; set once, and taken away only by a row of charge_relinks';
 COMMENT ON COLUMN billing.stripe_charges.stripe_total_minor IS 'Total that Stripe computed; finalised there only when equal to ours';
 COMMENT ON COLUMN billing.stripe_charges.outcome_unknown_since IS 'When a call was lost without an answer; null once Stripe was asked';
 COMMENT ON COLUMN billing.stripe_charges.created_at IS 'When the intent was written';
@@ -103,6 +103,30 @@ CREATE TRIGGER stripe_charges_check_attempt BEFORE UPDATE ON billing.stripe_char
 FOR EACH ROW EXECUTE FUNCTION billing.check_attempt();
 CREATE TRIGGER stripe_charges_sealed AFTER INSERT ON billing.stripe_charges
 REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION billing.seal_invoices();
+
+CREATE TABLE billing.charge_relinks (
+    invoice_id uuid NOT NULL REFERENCES billing.stripe_charges (invoice_id),
+    attempt integer NOT NULL CHECK (attempt > 1),
+    from_stripe_customer_id text NOT NULL CHECK (from_stripe_customer_id <> ''),
+    to_stripe_customer_id text NOT NULL CHECK (to_stripe_customer_id <> ''),
+    from_stripe_invoice_id text CHECK (from_stripe_invoice_id <> ''),
+    author text NOT NULL CHECK (author ~ '\S'),
+    reason text NOT NULL CHECK (reason ~ '\S'),
+    relinked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (invoice_id, attempt),
+    CHECK (from_stripe_customer_id <> to_stripe_customer_id)
+);
+COMMENT ON TABLE billing.charge_relinks IS 'One row a charge that goes on at another customer at Stripe: nothing of it was ever finalised at the one before, and nothing is left there; append-only';
+COMMENT ON COLUMN billing.charge_relinks.invoice_id IS 'The charge';
+COMMENT ON COLUMN billing.charge_relinks.attempt IS 'The attempt that begins with it: its calls have keys of their own';
+COMMENT ON COLUMN billing.charge_relinks.from_stripe_customer_id IS 'Customer at Stripe that was to be charged';
+COMMENT ON COLUMN billing.charge_relinks.to_stripe_customer_id IS 'Customer at Stripe that is charged instead';
+COMMENT ON COLUMN billing.charge_relinks.from_stripe_invoice_id IS 'The draft that had been made there and is deleted; null: none was known';
+COMMENT ON COLUMN billing.charge_relinks.author IS 'Who decided';
+COMMENT ON COLUMN billing.charge_relinks.reason IS 'Why';
+COMMENT ON COLUMN billing.charge_relinks.relinked_at IS 'When';
+CREATE TRIGGER charge_relinks_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.charge_relinks
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('where a charge went on is kept');
 
 CREATE TABLE billing.invoice_seals (
     invoice_id uuid PRIMARY KEY REFERENCES billing.invoices (invoice_id),

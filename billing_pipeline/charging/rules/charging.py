@@ -77,13 +77,15 @@ def void_key(invoice_id: str, stripe_invoice_id: str, attempt: int) -> str:
     return f"{invoice_id}:void:{stripe_invoice_id}:{attempt}"
 
 
-def customer_key(customer_id: str, attempt: int = 1) -> str:
-    """The key under which a customer is created.
+def customer_key(customer_id: str, attempt: int = 1, *, instead_of: str | None = None) -> str:
+    """The key under which a customer is created; `instead_of`: the one at Stripe that was deleted.
 
-    It has a digest in the place of the platform's id, which may be of any script and as long as a key may be.
+    It has a digest in the place of the platform's id, which may be of any script and as long as a key may be. Under
+    the key of the one before Stripe would repeat that one's answer.
     """
     digest = sha256(customer_id.encode()).hexdigest()
-    return f"customer:{digest}:create" + (f":{attempt}" if attempt > 1 else "")
+    instead = f":instead-of:{instead_of}" if instead_of else ""
+    return f"customer:{digest}{instead}:create" + (f":{attempt}" if attempt > 1 else "")
 
 
 @dataclass(frozen=True, slots=True)

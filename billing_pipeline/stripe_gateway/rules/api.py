@@ -221,3 +221,11 @@ class VoidingApi(StripeApi, Protocol):
     def delete_invoice(self, stripe_id: str, *, key: str) -> None:
         """Delete a draft."""
         ...
+
+
+class RelinkingApi(VoidingApi, Protocol):
+    """What giving a customer another customer at Stripe needs beyond that."""
+
+    def claim_customer(self, stripe_customer_id: str, customer_id: str, *, key: str) -> StripeCustomer:
+        """Write our key into the metadata of a customer that is there already."""
+        ...

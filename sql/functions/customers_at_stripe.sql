@@ -1,0 +1,22 @@
+-- Customers that were deleted at Stripe and got another one there.
+
+CREATE OR REPLACE FUNCTION billing.check_customer_at_stripe() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    newest record;
+BEGIN
+    IF old.stripe_customer_id IS NULL THEN
+        RETURN new;
+    END IF;
+    SELECT r.from_stripe_customer_id, r.to_stripe_customer_id INTO newest
+    FROM billing.customer_relinks AS r WHERE r.customer_id = old.customer_id ORDER BY r.relink_id DESC LIMIT 1;
+    IF (newest.from_stripe_customer_id, newest.to_stripe_customer_id)
+        IS DISTINCT FROM (old.stripe_customer_id, new.stripe_customer_id)
+    THEN
+        RAISE EXCEPTION 'customer % is % at Stripe: another one needs a decision in customer_relinks',
+            old.customer_id, old.stripe_customer_id USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN new;
+END;
+$$;
+COMMENT ON FUNCTION billing.check_customer_at_stripe IS 'Trigger: a customer''s id at Stripe is set once, and changed only by a row of customer_relinks';
