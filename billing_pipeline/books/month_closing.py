@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from billing_pipeline.books.audit_chain import head, seal_within
 from billing_pipeline.books.catching_up import catch_up
 from billing_pipeline.books.reconciliation import compare_with_stripe
 from billing_pipeline.books.rules.month_proof import NotProven, prove
@@ -39,6 +40,7 @@ class ClosedMonth:
     payment_count: int
     totals: dict[str, dict[str, int]]
     digests: dict[str, str]
+    audit_head: str
     now: bool
 
 
@@ -106,6 +108,9 @@ def close_month(
     }
     try:
         with warehouse.transaction() as connection:
+            seal_within(connection)
+            newest = head(connection)
+            parameters |= {"audit_seal_no": newest.seal_no, "audit_seal": bytes.fromhex(newest.seal)}
             closed_now = connection.execute(text(_CLOSE), parameters).rowcount == 1
             if closed_now:
                 connection.execute(text(_LOG), parameters)
@@ -138,6 +143,7 @@ def _closed(warehouse: Warehouse, month: date, *, now: bool = False) -> ClosedMo
         payment_count=row["payment_count"],
         totals=row["totals"],
         digests=digests,
+        audit_head=row["audit_head"],
         now=now,
     )
 
@@ -152,7 +158,7 @@ UPDATE billing.month_books SET closed_at = clock_timestamp(), closed_by = :autho
     reconciliation_id = :reconciliation_id, invoice_count = :invoice_count,
     stripe_invoice_count = :stripe_invoice_count, payment_count = :payment_count, totals = CAST(:totals AS jsonb),
     invoices_sha256 = :invoices_sha256, stripe_invoices_sha256 = :stripe_invoices_sha256,
-    payments_sha256 = :payments_sha256
+    payments_sha256 = :payments_sha256, audit_seal_no = :audit_seal_no, audit_seal = :audit_seal
 WHERE billing_month = :month AND closed_at IS NULL
 """
 _LOG = """
@@ -161,12 +167,14 @@ SELECT billing.log_action(
     state_after => jsonb_build_object(
         'invoices', CAST(:invoice_count AS bigint), 'stripe_invoices', CAST(:stripe_invoice_count AS bigint),
         'payments', CAST(:payment_count AS bigint), 'totals', CAST(:totals AS jsonb),
-        'invoices_sha256', encode(CAST(:invoices_sha256 AS bytea), 'hex')
+        'invoices_sha256', encode(CAST(:invoices_sha256 AS bytea), 'hex'),
+        'audit_head', CAST(:audit_seal_no AS bigint) || ':' || encode(CAST(:audit_seal AS bytea), 'hex')
     )
 )
 """
 _PROOF = """
 SELECT closed_at, closed_by, invoice_count, stripe_invoice_count, payment_count, totals, invoices_sha256 AS invoices,
-    stripe_invoices_sha256 AS stripe_invoices, payments_sha256 AS payments, billing.month_digest(billing_month) AS found
+    stripe_invoices_sha256 AS stripe_invoices, payments_sha256 AS payments,
+    audit_seal_no || ':' || encode(audit_seal, 'hex') AS audit_head, billing.month_digest(billing_month) AS found
 FROM billing.month_books WHERE billing_month = :month AND closed_at IS NOT NULL
 """

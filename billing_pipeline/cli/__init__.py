@@ -23,6 +23,7 @@ SECTIONS = {
         "diff": "diff:diff",
         "months": "months:months",
         "reconcile": "books:reconcile",
+        "audit": "audit:audit",
         "sql": "database:sql",
     },
     "Decide, and put right": {

@@ -133,6 +133,7 @@ def close(month: date, author: str, as_json: bool) -> None:
         click.echo("  " + ", ".join(told))
     for name, digest in done.digests.items():
         click.echo(f"  {name} sha256 {digest}")
+    click.echo(f"  audit chain {done.audit_head}")
 
 
 def _cipher() -> "EventCipher | None":
@@ -143,4 +144,4 @@ def _cipher() -> "EventCipher | None":
     return EventCipher(keys) if keys else None
 
 
-_PROOF = ("closed_at", "closed_by", "invoice_count", "stripe_invoice_count", "payment_count", "digests")
+_PROOF = ("closed_at", "closed_by", "invoice_count", "stripe_invoice_count", "payment_count", "digests", "audit_head")

@@ -17,6 +17,7 @@ PRUNED_JOBS = (
     "follow_up_charges",
     "send_notices",
     "prune_logs",
+    "seal_audit_chain",
 )
 """Jobs whose old runs are deleted whole."""
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]

@@ -9,6 +9,7 @@ from datetime import date, datetime
 import dagster as dg
 
 from billing_pipeline.books.months import months_to_bill, months_to_charge
+from billing_pipeline.defs.audit_chain import seal_audit_chain
 from billing_pipeline.defs.jobs import bill_month, charge_month
 from billing_pipeline.defs.log_retention import prune_logs
 from billing_pipeline.defs.resources import Billing, no_stripe
@@ -89,14 +90,14 @@ def _asking_stripe(job_name: str, cron: str) -> dg.ScheduleDefinition:
     return tick
 
 
-def _pruning(cron: str) -> dg.ScheduleDefinition:
+def _always(job_name: str, cron: str, description: str) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
-        name=f"{prune_logs.name}_schedule",
-        job_name=prune_logs.name,
+        name=f"{job_name}_schedule",
+        job_name=job_name,
         cron_schedule=cron,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Deletes what is older than BILLING_LOG_DAYS.",
+        description=description,
     )
 
 
@@ -110,7 +111,16 @@ def schedules() -> dg.Definitions:
         schedules=[
             _monthly(bill_month.name, drafting, dg.DefaultScheduleStatus.RUNNING, _to_bill),
             _monthly(charge_month.name, charging, dg.DefaultScheduleStatus.STOPPED, _to_charge),
-            _pruning(_checked("PRUNE_CRON", settings.schedules.prune_cron)),
+            _always(
+                prune_logs.name,
+                _checked("PRUNE_CRON", settings.schedules.prune_cron),
+                "Deletes what is older than BILLING_LOG_DAYS.",
+            ),
+            _always(
+                seal_audit_chain.name,
+                _checked("AUDIT_CRON", settings.schedules.audit_cron),
+                "Seals what changed since the last time.",
+            ),
             _asking_stripe(sweep_stripe_events.name, _checked("SWEEP_CRON", settings.schedules.sweep_cron)),
             _asking_stripe(reconcile_stripe.name, _checked("RECONCILE_CRON", settings.schedules.reconcile_cron)),
         ]

@@ -50,6 +50,11 @@ def lock_price_books(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('price books'))"))
 
 
+def lock_audit_chain(connection: Connection) -> None:
+    """Wait for, then hold until the end of the transaction, the right to seal: a chain has one end."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('audit chain'))"))
+
+
 def charge_lock_key(invoice_id: str) -> int:
     """Held by the session that works on an invoice's charge: a run, a person, a correction; never two of them."""
     return _key_of(f"charge:{invoice_id}")

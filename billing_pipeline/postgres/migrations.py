@@ -77,6 +77,7 @@ def migrate(warehouse: Warehouse, migrations: list[Migration] | None = None) -> 
             lock_migrations(connection)
             replace_functions(connection)
             _replace_views(connection)
+            connection.execute(text("SELECT billing.audit_every_table()"))
     return applied
 
 

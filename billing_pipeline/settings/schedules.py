@@ -19,6 +19,8 @@ class ScheduleSettings:
     """SWEEP_CRON: when Stripe's own list is searched for events that never arrived; default: every 15 min."""
     prune_cron: str
     """PRUNE_CRON: when old logs of Dagster's are deleted; default: daily at 04:15."""
+    audit_cron: str
+    """AUDIT_CRON: when the audit chain is sealed; default: hourly, at 20 past."""
     log_days: int
     """BILLING_LOG_DAYS: runs of the small jobs, and the output of all, are kept so many days."""
     reconcile_cron: str
@@ -32,6 +34,7 @@ class ScheduleSettings:
             charge_month_cron=os.environ.get("CHARGE_MONTH_CRON") or "0 12 2 * *",
             sweep_cron=os.environ.get("SWEEP_CRON") or "*/15 * * * *",
             prune_cron=os.environ.get("PRUNE_CRON") or "15 4 * * *",
+            audit_cron=os.environ.get("AUDIT_CRON") or "20 * * * *",
             log_days=positive("BILLING_LOG_DAYS", 90),
             reconcile_cron=os.environ.get("RECONCILE_CRON") or "30 6 * * *",
         )

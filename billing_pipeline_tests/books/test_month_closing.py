@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from billing_pipeline.books.audit_chain import seal
 from billing_pipeline.books.month_closing import ClosedMonth, NotClosed, close_month
 from billing_pipeline.books.reconciliation import compare_with_stripe
 from billing_pipeline.core.signature import Signature
@@ -171,6 +172,7 @@ def test_what_happens_after_the_closing_is_a_record_of_its_own(closed: EventWorl
 def _closing(world: EventWorld) -> dict[str, Any]:
     compared = compare_with_stripe(world.warehouse, world.gateway(), "r", datetime.now(UTC), month=MONTH)
     digest = world.warehouse.scalar("SELECT billing.month_digest('2026-10-01')")
+    seal(world.warehouse)
     return {"reconciliation": compared.reconciliation_id, "digest": digest}
 
 
@@ -239,10 +241,11 @@ def test_the_database_closes_nothing_that_is_not_proven(world: EventWorld) -> No
 _CLOSE = """
 UPDATE billing.month_books SET closed_at = clock_timestamp(), closed_by = 'sql', reconciliation_id = :reconciliation,
     invoice_count = 6, stripe_invoice_count = 6, payment_count = 2, totals = '{}', invoices_sha256 = :digest,
-    stripe_invoices_sha256 = sha256('x'), payments_sha256 = sha256('y')
+    stripe_invoices_sha256 = sha256('x'), payments_sha256 = sha256('y'), audit_seal_no = h.seal_no, audit_seal = h.seal
+FROM billing.audit_head() AS h
 WHERE billing_month = '2026-10-01' AND closed_at IS NULL
 """
 _CLOSED_FROM_THE_START = """
 INSERT INTO billing.month_books VALUES ('2026-12-01', now(), 'sql', :reconciliation, 0, 0, 0, '{}', :digest,
-    sha256('x'), sha256('y'))
+    sha256('x'), sha256('y'), 1, sha256('z'))
 """

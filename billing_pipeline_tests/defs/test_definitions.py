@@ -191,6 +191,7 @@ CRONS = {
     "charge_month": ("CHARGE_MONTH_CRON", "0 9 5 * *"),
     "sweep_stripe_events": ("SWEEP_CRON", "*/5 * * * *"),
     "prune_logs": ("PRUNE_CRON", "0 3 * * *"),
+    "seal_audit_chain": ("AUDIT_CRON", "5 * * * *"),
     "reconcile_stripe": ("RECONCILE_CRON", "0 4 * * *"),
 }
 

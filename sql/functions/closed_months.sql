@@ -75,7 +75,12 @@ BEGIN
     IF (new.invoice_count, new.invoices_sha256) IS DISTINCT FROM (found_count, billing.month_digest(new.billing_month)) THEN
         RAISE EXCEPTION 'month % has changed since it was compared', new.billing_month USING ERRCODE = 'restrict_violation';
     END IF;
+    PERFORM FROM billing.audit_entries AS e WHERE e.seal_no = new.audit_seal_no AND e.seal = new.audit_seal;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'month % is closed with a seal of the audit chain', new.billing_month
+            USING ERRCODE = 'restrict_violation';
+    END IF;
     RETURN new;
 END;
 $$;
-COMMENT ON FUNCTION billing.check_closing IS 'Trigger: a month is closed once, with every invoice settled, on a comparison without differences, and with the digest of the records as they are';
+COMMENT ON FUNCTION billing.check_closing IS 'Trigger: a month is closed once, with every invoice settled, on a comparison without differences, with the digest of the records as they are and a seal of the audit chain';

@@ -93,3 +93,21 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION billing.seal_invoices IS 'Trigger: no intent without the seal of its invoice';
+
+CREATE OR REPLACE FUNCTION billing.broken_seals(ids uuid[]) RETURNS TABLE (invoice_id uuid, parts text[])
+LANGUAGE sql STABLE AS $$
+SELECT i.invoice_id, array_remove(ARRAY[
+    CASE WHEN k.invoice_id IS NULL THEN 'seal' END,
+    CASE WHEN k.invoice_sha256 <> n.invoice_sha256 THEN 'invoice or period' END,
+    CASE WHEN k.lines_sha256 <> n.lines_sha256 THEN 'lines' END,
+    CASE WHEN k.prices_sha256 <> n.prices_sha256 THEN 'prices' END,
+    CASE WHEN k.snapshots_sha256 <> n.snapshots_sha256 THEN 'snapshots' END,
+    CASE WHEN k.events_sha256 <> n.events_sha256 THEN 'events' END,
+    CASE WHEN k.intent_sha256 <> n.intent_sha256 THEN 'intent' END,
+    CASE WHEN n.invoice_id IS NULL THEN 'period or intent' END
+], NULL)
+FROM unnest(ids) AS i (invoice_id)
+LEFT JOIN billing.invoice_seals AS k ON i.invoice_id = k.invoice_id
+LEFT JOIN billing.contents_of(ids) AS n ON i.invoice_id = n.invoice_id
+$$;
+COMMENT ON FUNCTION billing.broken_seals IS 'For each of these finalised invoices, which parts of it no longer fit its seal; an empty list: all fit';

@@ -76,11 +76,13 @@ CREATE TABLE billing.month_books (
     invoices_sha256 bytea CHECK (octet_length(invoices_sha256) = 32),
     stripe_invoices_sha256 bytea CHECK (octet_length(stripe_invoices_sha256) = 32),
     payments_sha256 bytea CHECK (octet_length(payments_sha256) = 32),
+    audit_seal_no bigint,
+    audit_seal bytea CHECK (octet_length(audit_seal) = 32),
     CHECK (
         num_nulls(
             closed_at, closed_by, reconciliation_id, invoice_count, stripe_invoice_count, payment_count, totals,
-            invoices_sha256, stripe_invoices_sha256, payments_sha256
-        ) IN (0, 10)
+            invoices_sha256, stripe_invoices_sha256, payments_sha256, audit_seal_no, audit_seal
+        ) IN (0, 12)
     )
 );
 COMMENT ON TABLE billing.month_books IS 'One row a month that has records: open, or closed with its proof. Also the lock between those who change the records and whoever closes';
@@ -95,6 +97,8 @@ COMMENT ON COLUMN billing.month_books.totals IS 'By currency, in minor units: in
 COMMENT ON COLUMN billing.month_books.invoices_sha256 IS 'Digest of our invoices and charges, as billing.month_digest computes it';
 COMMENT ON COLUMN billing.month_books.stripe_invoices_sha256 IS 'Digest of Stripe''s invoices: id, our id, currency, total, paid, status';
 COMMENT ON COLUMN billing.month_books.payments_sha256 IS 'Digest of the payments: id, invoice at Stripe, currency, amount, status';
+COMMENT ON COLUMN billing.month_books.audit_seal_no IS 'Place of the newest entry of the audit chain when the month was closed';
+COMMENT ON COLUMN billing.month_books.audit_seal IS 'Its seal';
 CREATE TRIGGER month_books_change BEFORE INSERT OR UPDATE ON billing.month_books
 FOR EACH ROW EXECUTE FUNCTION billing.check_closing();
 CREATE TRIGGER month_books_keep BEFORE DELETE OR TRUNCATE ON billing.month_books
