@@ -35,6 +35,7 @@ SECTIONS = {
         "credit": "credit:credit",
         "adjust": "corrections:adjust",
         "adjustments": "corrections:adjustments",
+        "discounts": "discounts:discounts",
         "settle": "settle:settle",
         "events": "events:events",
         "notices": "notices:notices",

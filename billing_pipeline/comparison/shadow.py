@@ -25,7 +25,7 @@ from billing_pipeline.pricing.rules.price_book import PriceBook, price_rows
 from billing_pipeline.pricing.rules.rating_frames import price_frame
 from billing_pipeline.pricing.rules.terms import term_rows
 from billing_pipeline.pricing.rules.terms_in_force import TermsInForce
-from billing_pipeline.pricing.terms import versions_of
+from billing_pipeline.pricing.terms import read_terms, versions_of
 from billing_pipeline.usage.measuring import TOO_MUCH_OR_LITTLE, bounds, feed_reach, measurement
 
 
@@ -108,7 +108,9 @@ def shadow_month(
         terms = {str(row.price_id): _terms({name: getattr(row, name) for name in row.__slots__}) for row in rows}
         snapshots = load_sql("comparison/shadow_input.sql")
         prices = price_frame(rows)
-        in_force = TermsInForce([term for book in books for term in term_rows(book)], versions_of(prices))
+        granted = read_terms(connection, "version_id IS NULL AND retired_at IS NULL", {})
+        of_books = [term for book in books for term in term_rows(book)]
+        in_force = TermsInForce([*of_books, *granted], versions_of(prices))
         of_periods = terms_of_periods(connection, MEASURED, {}, in_force)
         with closing(rated_lines(connection, snapshots, {}, prices, unpriced, of_periods)) as tables:
             lines = _summed(tables, terms)

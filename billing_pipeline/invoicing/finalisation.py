@@ -97,6 +97,7 @@ def finalise_month(warehouse: Warehouse, month: date, run_id: str, *, starter: S
     with warehouse.transaction() as connection:
         connection.execute(text("SET LOCAL work_mem = '128MB'; SET LOCAL jit = off"))
         lock_month(connection, month)
+        connection.execute(text(load_sql("invoicing/lock_discounts.sql")), parameters)
         connection.execute(text(load_sql("invoicing/drafts_waiting.sql")), parameters)
         held = _kept_back(connection, parameters)
         connection.execute(text(_ASK_AGAIN), parameters)

@@ -5,7 +5,7 @@ Here: which periods are asked for terms, and Arrow. Not here: which terms hold, 
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,15 +133,50 @@ def terms_of_periods(
     periods, condition = _PERIODS[which]
     query = load_sql("invoicing/term_periods.sql").format(periods=periods, which=condition)
     scope = {"everybody": in_force.for_everybody, "customers": in_force.customers, "plans": in_force.plans}
-    rows = reader.execute(text(query), {**parameters, **scope}).all()
+    found_rows = reader.execute(text(query), {**parameters, **scope})
+    rows = sorted(found_rows, key=lambda row: (row.customer_id, row.start_iso))
+    uses = _Uses(reader, which, parameters)
     ids = invoice_ids([row.customer_id for row in rows], [row.start_iso for row in rows])
     found = []
     for row, invoice_id in zip(rows, ids, strict=True):
-        facts = TermPeriod(row.customer_id, row.currency, row.start_date, row.days, row.full_days, row.plan)
+        granted = uses.open_to(in_force.granted_to(row.customer_id), row.used or ())
+        facts = TermPeriod(row.customer_id, row.currency, row.start_date, row.days, row.full_days, row.plan, granted)
         terms = in_force.of(facts)
+        uses.take(terms)
         if terms:
             found.append(_Period(str(row.period_id), invoice_id, facts, terms))
     return PeriodTerms(found)
+
+
+class _Uses:
+    """How many invoices each granted term may still reduce, its periods given in order of time.
+
+    A period that is billed takes a term of which there are so many only if its invoice used it; any other one if one is
+    left beside what invoices outside the scope used.
+    """
+
+    def __init__(self, reader: Connection, which: str, parameters: Mapping[str, object]) -> None:
+        periods, condition = _PERIODS[which]
+        query = load_sql("invoicing/granted_terms.sql").format(periods=periods, which=condition)
+        self._billed = which == BILLED
+        self._left: dict[str, int | None] = {
+            row.term_id: row.invoices_left for row in reader.execute(text(query), dict(parameters))
+        }
+
+    def open_to(self, granted: Iterable[str], used: Collection[str]) -> frozenset[str]:
+        """Those of the granted terms that the next period may take."""
+        return frozenset(
+            term_id
+            for term_id in granted
+            if (left := self._left.get(term_id)) is None or (term_id in used if self._billed else left > 0)
+        )
+
+    def take(self, terms: Iterable[Term]) -> None:
+        """Count what the period took."""
+        for term in terms:
+            left = self._left.get(term.term_id)
+            if left is not None:
+                self._left[term.term_id] = left - 1
 
 
 def _joined(lines: pa.Table, rows: list[dict[str, Any]]) -> pa.Table:

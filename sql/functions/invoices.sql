@@ -253,7 +253,21 @@ SELECT d.invoice_id, 'term_change'
 FROM drafts AS d
 WHERE EXISTS (
     SELECT FROM billing.invoice_line_items AS l JOIN billing.terms AS t USING (term_id)
-    WHERE l.invoice_id = d.invoice_id AND t.retired_at IS NOT NULL
+    WHERE l.invoice_id = d.invoice_id AND (t.retired_at IS NOT NULL OR t.until_on < d.start_date OR EXISTS (
+        SELECT FROM billing.discount_grants AS g
+        WHERE g.term_id = t.term_id AND g.periods_max <= (
+            SELECT count(*) FROM billing.discount_uses AS u JOIN billing.invoices AS i USING (invoice_id)
+            WHERE u.term_id = g.term_id AND i.status <> 'void'
+        )
+    ))
+) OR EXISTS (
+    SELECT FROM billing.discount_grants AS g JOIN billing.terms AS t USING (term_id)
+    WHERE g.customer_id = d.customer_id AND t.currency = d.currency AND t.effective_from <= d.start_date
+        AND (t.until_on IS NULL OR t.until_on >= d.start_date)
+        AND t.loaded_at > (
+            SELECT m.known_until FROM billing.asset_months AS m
+            WHERE m.asset = 'invoice_line_items' AND m.billing_month = month
+        )
 ) OR EXISTS (
     SELECT FROM in_force AS f JOIN billing.terms AS t ON t.currency = f.currency AND t.version_id = f.version_id
     WHERE f.currency = d.currency AND f.start_date = d.start_date AND t.retired_at IS NULL

@@ -1,4 +1,5 @@
--- Grain: one row a period of {periods} that may have terms, by its customer, its plan, or because :everybody may.
+-- Grain: one row a period of {periods} that may have terms, by its customer, its plan, or because :everybody may;
+-- used: the granted terms that its invoice uses.
 SELECT
     p.period_id,
     p.customer_id,
@@ -7,7 +8,13 @@ SELECT
     p.start_date,
     p.end_date - p.start_date AS days,
     p.full_days,
-    p.plan
+    p.plan,
+    (
+        SELECT array_agg(u.term_id::text)
+        FROM billing.discount_uses AS u
+        INNER JOIN billing.invoices AS n ON u.invoice_id = n.invoice_id
+        WHERE n.period_id = p.period_id AND n.status <> 'void'
+    ) AS used
 FROM {periods} AS p
 WHERE (:everybody OR p.customer_id = any(:customers) OR p.plan = any(:plans))
     AND {which}

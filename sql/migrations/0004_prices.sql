@@ -138,7 +138,7 @@ CREATE TABLE billing.terms (
     currency billing.currency_code NOT NULL,
     version_id text CHECK (version_id <> ''),
     effective_from date NOT NULL CHECK (isfinite(effective_from)),
-    until_on date CHECK (until_on >= effective_from),
+    until_on date CHECK (until_on >= effective_from - 1),
     customer_id billing.platform_key,
     plan text CHECK (plan ~ '\S'),
     meters text[] CHECK (cardinality(meters) > 0),
@@ -163,7 +163,7 @@ COMMENT ON COLUMN billing.terms.name IS 'Name in the file, or the coupon; a cust
 COMMENT ON COLUMN billing.terms.currency IS 'Currency of the amount, and of the invoices that it holds for';
 COMMENT ON COLUMN billing.terms.version_id IS 'Version of the book; null: granted by hand';
 COMMENT ON COLUMN billing.terms.effective_from IS 'First day: periods that start from it, in the customer''s time zone';
-COMMENT ON COLUMN billing.terms.until_on IS 'Last day on which a period may start; null: without end';
+COMMENT ON COLUMN billing.terms.until_on IS 'Last day on which a period may start; null: without end. Of what was granted it may come earlier, never later';
 COMMENT ON COLUMN billing.terms.customer_id IS 'The one customer whom it is for; null: a plan''s, or everybody''s';
 COMMENT ON COLUMN billing.terms.plan IS 'The plan whose periods it is for; null: a customer''s, or everybody''s';
 COMMENT ON COLUMN billing.terms.meters IS 'Meters that it looks at; null: the whole invoice';

@@ -49,6 +49,10 @@ class TermsInForce:
         self.customers = sorted({term.customer_id for term in everything if term.customer_id is not None})
         self.plans = sorted({term.plan for term in everything if term.plan is not None})
 
+    def granted_to(self, customer_id: str) -> list[str]:
+        """The ids of the terms that the customer was granted."""
+        return [term.term_id for term in self._granted.get(customer_id, ())]
+
     def of(self, period: TermPeriod) -> list[Term]:
         """The period's terms, in the order in which they are applied (`in_order`)."""
         version = version_in_force(self._versions.get(period.currency, ()), period.start_date)
