@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from billing_pipeline.access.rules.permissions import Role, granted
 from billing_pipeline.access.rules.tokens import Token
-from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.core.signature import Signature, required_author
 from billing_pipeline.customers.reading import read_customer
 from billing_pipeline.postgres.sql_files import load_sql
@@ -141,7 +141,7 @@ def _insert(connection: Connection, token: Token, row: dict[str, Any], signature
 def _locked(connection: Connection, token_id: str) -> dict[str, Any]:
     found = connection.execute(text(load_sql("access/lock_token.sql")), {"token_id": token_id}).mappings().first()
     if found is None:
-        raise UserError(f'token "{token_id}": expected the id of a token, found none')
+        raise NotFound(f'token "{token_id}": expected the id of a token, found none')
     return dict(found)
 
 

@@ -24,7 +24,7 @@ from billing_pipeline.charging.rules.charge_change import ChargeChange, evidence
 from billing_pipeline.charging.rules.charging import WORKABLE, Charge
 from billing_pipeline.charging.store import ChargeStore, StoredCharge, listing_start
 from billing_pipeline.charging.void_at_stripe import end_invoice, live_ids, refuse_paid, retrieve
-from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.api import StripeInvoice, VoidingApi
@@ -49,7 +49,7 @@ def invoice_named(warehouse: Warehouse, given: str) -> str:
         given=value,
     )
     if found is None:
-        raise UserError(f"{given}: no finalised invoice has this id or number; expected one such as INV-00000001")
+        raise NotFound(f"{given}: no finalised invoice has this id or number; expected one such as INV-00000001")
     return str(found)
 
 

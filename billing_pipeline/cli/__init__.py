@@ -45,6 +45,7 @@ SECTIONS = {
         "env": "database:env",
         "stop": "database:stop",
         "receiver": "receiver:receiver",
+        "api": "api:api",
         "tokens": "tokens:tokens",
     },
     "Without a Stripe account": {

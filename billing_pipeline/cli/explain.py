@@ -9,7 +9,8 @@ import click
 
 from billing_pipeline.cli.common import open_database
 from billing_pipeline.cli.options import JSON
-from billing_pipeline.cli.output import plain, print_json
+from billing_pipeline.cli.output import print_json
+from billing_pipeline.core.shapes import plain
 
 if TYPE_CHECKING:
     from billing_pipeline.comparison.explained import Explained, StoredEvent, StoredSnapshot

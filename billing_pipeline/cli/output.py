@@ -1,21 +1,15 @@
-"""What commands print: aligned tables for people, and JSON whose shape docs/commands.md promises.
-
-The one place that knows the shape: an amount is `{"amount_minor", "currency", "display"}` under its name without
-`_minor`, a billing month is `2026-10`, an instant ISO 8601 in UTC, an exact number a text. Not here: which rows.
-"""
+"""What commands print: aligned tables for people, and JSON in the shape of `core/shapes.py`. Not here: which rows."""
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import click
 
 from billing_pipeline.core.money import format_minor
-
-AS_STORED = {"state_before", "state_after", "evidence", "dimensions"}
-"""Keys whose values are JSON that the database keeps: they go out unchanged."""
+from billing_pipeline.core.shapes import plain, shaped
 
 Row = Mapping[str, Any]
 
@@ -23,39 +17,6 @@ Row = Mapping[str, Any]
 def print_json(value: Any) -> None:
     """One JSON document, for other programs."""
     click.echo(json.dumps(shaped(value), indent=2, ensure_ascii=False))
-
-
-def shaped(value: Any, currency: str | None = None) -> Any:
-    """The value as JSON has it. Amounts take the currency of the mapping that they stand in, or of the one around."""
-    if isinstance(value, Mapping):
-        own = value.get("currency") or currency
-        return dict(_field(str(name), each, own) for name, each in value.items())
-    if isinstance(value, list | tuple):
-        return [shaped(each, currency) for each in value]
-    if isinstance(value, datetime):
-        # always with microseconds, so that instants sort as texts
-        return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return plain(value)
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    return str(value)
-
-
-def _field(name: str, value: Any, currency: str | None) -> tuple[str, Any]:
-    if name in AS_STORED:
-        return name, value
-    if name == "billing_month" and value is not None:
-        return "month", f"{value:%Y-%m}"
-    if name.endswith("_minor") and currency is not None:
-        return name.removesuffix("_minor"), None if value is None else _amount(value, currency)
-    return name, shaped(value, currency)
-
-
-def _amount(amount_minor: int, currency: str) -> dict[str, Any]:
-    return {"amount_minor": amount_minor, "currency": currency, "display": format_minor(amount_minor, currency)}
 
 
 def print_rows(name: str, rows: Sequence[Row], *, as_json: bool, empty: str, columns: Sequence[str] = ()) -> None:
@@ -115,9 +76,3 @@ def facts(pairs: Sequence[tuple[str, Any]]) -> None:
 def instant(value: datetime | None) -> str:
     """For people: to the second, in UTC."""
     return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if value is not None else ""
-
-
-def plain(number: Decimal) -> str:
-    """An exact number without zeros at its end."""
-    shown = f"{number:f}"
-    return shown.rstrip("0").rstrip(".") if "." in shown else shown

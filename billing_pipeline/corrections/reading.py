@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Any
 
-from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.errors import NotFound
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
@@ -44,7 +44,7 @@ def read_settlement(warehouse: Warehouse, settlement_id: int) -> dict[str, Any]:
         id=settlement_id,
     )
     if not rows:
-        raise UserError(f"settlement {settlement_id}: there is none with this number")
+        raise NotFound(f"settlement {settlement_id}: there is none with this number")
     return rows[0]
 
 

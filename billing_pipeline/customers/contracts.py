@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.customers.rules import contract_terms as rules
 from billing_pipeline.customers.rules.contract_terms import Change, ContractRefused, Term
@@ -79,7 +79,7 @@ def apply(
     """
     known = connection.execute(text(_LOCK), {"customer_id": customer_id}).first()
     if known is None:
-        raise UserError(f'customer "{customer_id}": expected the id of a customer, found none')
+        raise NotFound(f'customer "{customer_id}": expected the id of a customer, found none')
     rows = connection.execute(text(_TERMS), {"customer_id": customer_id}).all()
     terms = [Term(row.effective_on, row.state, row.plan) for row in rows]
     try:

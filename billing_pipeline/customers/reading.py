@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.errors import NotFound
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
@@ -20,11 +20,11 @@ def read_customer(warehouse: Warehouse, customer_id: str) -> dict[str, Any]:
     """One customer, as `list_customers` has them.
 
     Raises:
-        UserError: there is none with this id.
+        NotFound: there is none with this id.
     """
     rows = warehouse.rows(
         load_sql("customers/list_customers.sql"), status=None, search=None, customer_id=customer_id, row_limit=1
     )
     if not rows:
-        raise UserError(f'customer "{customer_id}": expected the id of a customer, found none')
+        raise NotFound(f'customer "{customer_id}": expected the id of a customer, found none')
     return rows[0]

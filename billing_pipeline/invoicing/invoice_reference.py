@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.errors import NotFound
 from billing_pipeline.postgres.warehouse import Warehouse
 
 
-class InvoiceUnknown(UserError):  # noqa: N818 - reads as what happened
+class InvoiceUnknown(NotFound):
     """No invoice has this number or id."""
 
 

@@ -6,6 +6,14 @@ from typing import Any
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
+_FROM_THE_FIRST = {
+    "currency": None,
+    "final_only": False,
+    "after_month": None,
+    "after_customer_id": None,
+    "after_revision": None,
+    "by_number": True,
+}
 STATUSES = ("draft", "open", "paid", "void", "uncollectible")
 
 
@@ -26,6 +34,39 @@ def list_invoices(
         status=status,
         invoice_id=invoice_id,
         row_limit=limit,
+        **_FROM_THE_FIRST,
+    )
+
+
+def page_of_invoices(
+    warehouse: Warehouse,
+    *,
+    month: date | None,
+    customer_id: str | None,
+    status: str | None,
+    currency: str | None,
+    final_only: bool,
+    after: tuple[Any, ...] | None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """The same in an order that no draft that becomes final changes: the newest month first, in it by customer.
+
+    `after`: month, customer and revision of the last invoice of the page before.
+    """
+    after_month, after_customer_id, after_revision = after or (None, None, None)
+    return warehouse.rows(
+        load_sql("invoicing/list_invoices.sql"),
+        month=month,
+        customer_id=customer_id,
+        status=status,
+        invoice_id=None,
+        row_limit=limit,
+        currency=currency,
+        final_only=final_only,
+        after_month=after_month,
+        after_customer_id=after_customer_id,
+        after_revision=after_revision,
+        by_number=False,
     )
 
 

@@ -1,4 +1,4 @@
-"""`billing up`: Dagster's UI and daemon, the Stripe emulator and the webhook receiver as child processes, until Ctrl-C.
+"""`billing up`: Dagster's UI and daemon, the Stripe emulator, the webhook receiver and the API as child processes, until Ctrl-C.
 
 Plain Dagster works as well (`billing env`); this only spares one the environment variables. Children are ended by the
 process groups that they were started in, never by name.
@@ -103,11 +103,13 @@ def run_up(port: int = 3000) -> int:
         ended = _wait_until_ready(children, f"{environment['STRIPE_API_BASE']}/_emulator/healthz", stop)
         if ended is None and not stop.is_set():
             webhook_url = _start_receiver(children, environment, settings, warehouse)
+            api_url = _start_api(children, environment, settings, warehouse)
             ended = _wait_until_ready(children, f"http://{HOST}:{port}/server_info", stop)
         if ended is None and not stop.is_set():
             click.echo(f"Dagster UI       http://{HOST}:{port}")
             click.echo(f"Stripe emulator  {environment['STRIPE_API_BASE']}/_emulator/summary")
             click.echo(f"Stripe webhooks  {webhook_url}")
+            click.echo(f"API              {api_url}")
             click.echo("Ctrl-C ends all of it.")
             ended = _wait(children, stop, settings)
     if ended is None:
@@ -141,6 +143,14 @@ def _start_receiver(
     command = ["-m", "billing_pipeline.cli", "receiver", "--port", str(port)]
     children.append(_start("receiver", command, own, settings))
     return url
+
+
+def _start_api(children: list[Child], environment: dict[str, str], settings: Settings, warehouse: Warehouse) -> str:
+    """Start the API and return where its documentation is; `billing tokens create` lets somebody in."""
+    port = _free_port_from(settings.api.port)
+    own = {"BILLING_DATABASE_URL": libpq_url(warehouse.engine.url), **environment}
+    children.append(_start("api", ["-m", "billing_pipeline.cli", "api", "--port", str(port)], own, settings))
+    return f"http://{HOST}:{port}/api/billing/docs"
 
 
 def _start(

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from billing_pipeline.settings.api import ApiSettings
 from billing_pipeline.settings.charging import ChargingSettings
 from billing_pipeline.settings.comparison import ComparisonSettings
 from billing_pipeline.settings.environment import PROJECT_FILES, ROOT, SettingsError
@@ -46,6 +47,7 @@ class Settings:
     notices: NoticeSettings
     comparison: ComparisonSettings
     schedules: ScheduleSettings
+    api: ApiSettings
     receiver_port: int
     """BILLING_RECEIVER_PORT, where the webhook receiver listens; default 12200."""
 
@@ -67,5 +69,6 @@ def load_settings() -> Settings:
         notices=NoticeSettings.load(),
         comparison=ComparisonSettings.load(),
         schedules=ScheduleSettings.load(),
+        api=ApiSettings.load(),
         receiver_port=receiver_port(),
     )

@@ -30,6 +30,13 @@ WHERE
     (cast(:month AS date) IS NULL OR i.billing_month = :month)
     AND (cast(:customer_id AS text) IS NULL OR i.customer_id = :customer_id)
     AND (cast(:status AS text) IS NULL OR i.status = :status)
+    AND (cast(:currency AS text) IS NULL OR i.currency = :currency)
+    AND (cast(:final_only AS boolean) IS NOT TRUE OR i.status <> 'draft')
+    AND (
+        cast(:after_month AS date) IS NULL
+        OR i.billing_month < :after_month
+        OR (i.billing_month = :after_month AND (i.customer_id, i.revision) > (:after_customer_id, :after_revision))
+    )
     AND (cast(:invoice_id AS uuid) IS NULL OR i.invoice_id = cast(:invoice_id AS uuid))
-ORDER BY i.billing_month DESC, i.invoice_number, i.customer_id, i.revision
+ORDER BY i.billing_month DESC, CASE WHEN :by_number THEN i.invoice_number END, i.customer_id, i.revision
 LIMIT :row_limit

@@ -1,0 +1,66 @@
+"""The application: the gate, the routes, and what the OpenAPI document says of all of them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from anyio import to_thread
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.settings import Settings
+from billing_pipeline.web.api.documentation import router as documentation
+from billing_pipeline.web.api.gate import PREFIX, Gate
+from billing_pipeline.web.api.metrics import Metrics
+from billing_pipeline.web.api.openapi import DESCRIPTION, PROBLEMS, VERSION, complete
+from billing_pipeline.web.api.problems import handle_problems
+from billing_pipeline.web.api.rates import RateLimits
+from billing_pipeline.web.api.routes import invoices, operating
+
+BODY_MAX_BYTES = 1024 * 1024
+THREADS = 16
+"""Requests that work at once, if the pool has that many connections; the others wait their turn."""
+ROUTERS = (invoices.router,)
+
+
+def create_api() -> FastAPI:
+    """The routes and their document, without a database: what `create_app` serves."""
+    app = FastAPI(
+        title="Billing",
+        version=VERSION,
+        description=DESCRIPTION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: f"{route.tags[0]}_{route.name.strip('_')}",
+        max_body_size=BODY_MAX_BYTES,
+    )
+    for router in ROUTERS:
+        app.include_router(router, prefix=PREFIX, responses=PROBLEMS)
+    app.include_router(operating.router)
+    app.include_router(documentation, prefix=PREFIX, include_in_schema=False)
+    app.state.metrics = Metrics()
+    handle_problems(app)
+    return app
+
+
+def openapi_document() -> dict[str, Any]:
+    """The OpenAPI document, as docs/openapi.json has it."""
+    return complete(create_api().openapi())
+
+
+def create_app(settings: Settings, warehouse: Warehouse) -> ASGIApp:
+    """What a server serves."""
+    app = create_api()
+    app.state.settings = settings
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = warehouse.threads(THREADS)
+        yield
+        warehouse.engine.dispose()
+
+    app.router.lifespan_context = lifespan
+    return Gate(app, warehouse, RateLimits(settings.api.requests_per_minute), app.state.metrics)

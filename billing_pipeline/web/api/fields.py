@@ -1,0 +1,43 @@
+"""Types that many answers share. They describe; what makes the values is `core/shapes.py`."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Shown(BaseModel):
+    """What is shown has these fields and no others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Amount(Shown):
+    """An amount of money."""
+
+    amount_minor: int = Field(description="In minor units of the currency: compute with this.", examples=[101000])
+    currency: str = Field(description="ISO 4217, in lower case.", examples=["usd"])
+    display: str = Field(description="For people.", examples=["1,010.00 USD"])
+
+
+class Asked(BaseModel):
+    """What is asked for: a field that is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+MONTH_PATTERN = r"^[1-9][0-9]{3}-(0[1-9]|1[0-2])$"
+MonthText = Annotated[str, Field(pattern=MONTH_PATTERN, description="A billing month.", examples=["2026-10"])]
+Instant = Annotated[str, Field(description="ISO 8601 in UTC.", examples=["2026-11-01T12:00:00.000000Z"])]
+Day = Annotated[str, Field(description="A day in the customer's zone.", examples=["2026-10-31"])]
+Exact = Annotated[str, Field(description="An exact number.", examples=["0.015"])]
+Currency = Annotated[str, Field(description="ISO 4217, in lower case.", examples=["usd"])]
+CustomerId = Annotated[
+    str, Field(min_length=1, max_length=255, description="The platform's id of a customer.", examples=["cust_focus"])
+]
+Reason = Annotated[
+    str,
+    Field(min_length=1, max_length=2000, description="Why; kept in the audit log.", examples=["billed twice"]),
+]
+NextCursor = Annotated[
+    str | None, Field(description="Where the next page begins; null: this is the last.", examples=[None])
+]

@@ -1,0 +1,142 @@
+"""What every request passes before its route: an id, a token that holds, its rate, a body of a kind that is read.
+
+Plain ASGI, so that a stranger costs one look-up and no parsing.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from anyio import to_thread
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from billing_pipeline.access.callers import caller_of
+from billing_pipeline.access.rules.tokens import Caller
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.web.api.metrics import Metrics
+from billing_pipeline.web.api.problems import problem, problem_of
+from billing_pipeline.web.api.rates import RateLimits
+
+PREFIX = "/api/billing"
+OPEN_PATHS = frozenset({f"{PREFIX}/openapi.json", f"{PREFIX}/docs", f"{PREFIX}/docs.css", f"{PREFIX}/stripe-webhook"})
+"""Paths below the prefix that no token opens."""
+BODY_TYPES: Mapping[tuple[str, str], frozenset[str]] = {}
+"""Method and path -> the media types that its body may have, where that is not JSON alone."""
+_JSON = frozenset({"application/json"})
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_log = logging.getLogger("billing.api")
+
+
+class Gate:
+    """The outermost part of the application."""
+
+    def __init__(self, app: ASGIApp, warehouse: Warehouse, limits: RateLimits, metrics: Metrics) -> None:
+        self._app = app
+        self._warehouse = warehouse
+        self._limits = limits
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["request_id"] = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+        state["warehouse"] = self._warehouse
+        answer = _Answer(send, {"X-Request-Id": state["request_id"], **_SAFE})
+        started_ns = time.perf_counter_ns()
+        try:
+            refusal = await self._refusal(scope, headers, answer)
+            await (refusal or self._app)(scope, receive, answer)
+        except Exception as error:
+            _log.exception("request %s failed", state["request_id"])
+            if answer.status is None:
+                await problem_of(Request(scope), error)(scope, receive, answer)
+            elif not answer.is_whole:
+                raise  # all that is left is to break off
+        finally:
+            took_ns = time.perf_counter_ns() - started_ns
+            self._metrics.add(scope["method"], _route(scope), answer.status or 0, took_ns)
+            caller: Caller | None = state.get("caller")
+            _log.info(
+                "%s %s %s %s %d ms %s",
+                state["request_id"],
+                scope["method"],
+                _route(scope),
+                answer.status,
+                took_ns // 10**6,
+                caller.token_id if caller else "-",
+            )
+
+    async def _refusal(self, scope: Scope, headers: Headers, answer: "_Answer") -> ASGIApp | None:
+        path = scope["path"]
+        if not path.startswith(f"{PREFIX}/") or path in OPEN_PATHS:
+            return None
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        caller = None
+        if scheme.lower() == "bearer":
+            caller = await to_thread.run_sync(caller_of, self._warehouse, token.strip())
+        if caller is None:
+            why = "a bearer token that holds is needed: Authorization: Bearer bil_…"
+            return problem(Request(scope), 401, why, headers={"WWW-Authenticate": "Bearer"})
+        scope["state"]["caller"] = caller
+        taken = self._limits.take(caller.token_id)
+        answer.headers.update(taken.headers)
+        if not taken.allowed:
+            return problem(Request(scope), 429, f"too many requests of this token: one more in {taken.reset_s} s")
+        return _unreadable(scope, headers)
+
+
+def _unreadable(scope: Scope, headers: Headers) -> ASGIApp | None:
+    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+        return None
+    expected = BODY_TYPES.get((scope["method"], scope["path"]), _JSON)
+    given = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given not in expected:
+        return problem(Request(scope), 415, f"Content-Type: expected {' or '.join(sorted(expected))}")
+    if "content-encoding" in headers and expected == _JSON:
+        return problem(Request(scope), 415, "Content-Encoding: expected none")
+    return None
+
+
+def _route(scope: Scope) -> str:
+    """The path as its route is written: an id in it may be somebody's name."""
+    path = getattr(scope.get("route"), "path", None)
+    if path is None:
+        return "-"
+    return PREFIX + str(path) if scope["path"].startswith(PREFIX) else str(path)
+
+
+_SAFE = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class _Answer:
+    """Sends on, adds headers, and knows the status."""
+
+    def __init__(self, send: Send, headers: Mapping[str, str]) -> None:
+        self._send = send
+        self.headers = dict(headers)
+        self.status: int | None = None
+        self.is_whole = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            own = MutableHeaders(scope=message)
+            for name, value in self.headers.items():
+                own[name] = value
+        await self._send(message)
+        self.is_whole = message["type"] == "http.response.body" and not message.get("more_body", False)

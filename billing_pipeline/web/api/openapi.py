@@ -1,0 +1,35 @@
+"""What the OpenAPI document says beside the routes themselves: the words at its top, the token, and the problems."""
+
+from typing import Any
+
+from billing_pipeline.web.api.problems import MEDIA_TYPE, TYPES, Problem
+
+VERSION = "1"
+DESCRIPTION = """Usage billing over HTTP: every operation of the `billing` command by one more door.
+
+Send a token that `billing tokens create` made: `Authorization: Bearer bil_…`. Its owner is the author of what it
+changes; a token of a customer sees this customer alone. Refusals are `application/problem+json`, with the words of the
+command.
+Amounts are integers of minor units beside their currency, exact numbers are texts, times are ISO 8601 in UTC.
+"""
+_TOLD = (401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503)
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": TYPES[status].replace("-", " ").capitalize()} for status in _TOLD
+}
+
+
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with the media type of problems, and with the token that every path of the API asks for."""
+    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    for schema in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(schema, None)
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            if path.startswith("/api/"):
+                operation["security"] = [{"token": []}]
+            for status, told in operation["responses"].items():
+                if int(status) >= 400 and "application/json" in told.get("content", {}):
+                    told["content"] = {MEDIA_TYPE: told["content"]["application/json"]}
+                if int(status) == 422:
+                    told["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return document

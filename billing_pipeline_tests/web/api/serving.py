@@ -1,0 +1,95 @@
+"""The API on a real port, and callers with tokens."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+import uvicorn
+
+from billing_pipeline.access.rules.permissions import Role
+from billing_pipeline.access.tokens import create_token
+from billing_pipeline.core.signature import Signature
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.settings import Settings, load_settings
+from billing_pipeline.settings.api import ApiSettings
+from billing_pipeline.web.api.app import create_app
+from billing_pipeline.web.receiver.server import configured
+
+PREFIX = "/api/billing"
+
+
+@dataclass(frozen=True)
+class Client:
+    """Somebody with a token, or without one."""
+
+    base_url: str
+    token: str | None
+
+    def send(self, method: str, path: str, *, headers: dict[str, str] | None = None, **options: Any) -> httpx.Response:
+        """The answer to a request below /api/billing, or at another path that begins with //."""
+        own = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        where = path.removeprefix("/") if path.startswith("//") else PREFIX + path
+        return httpx.request(method, self.base_url + where, headers={**own, **(headers or {})}, timeout=60, **options)
+
+    def get(self, path: str, *, status: int = 200, **options: Any) -> Any:
+        """What a read answers."""
+        return self._document(self.send("GET", path, **options), status)
+
+    def post(self, path: str, body: Any = None, *, method: str = "POST", status: int = 200, **options: Any) -> Any:
+        """What a write answers."""
+        return self._document(self.send(method, path, json=body, **options), status)
+
+    def _document(self, answer: httpx.Response, status: int) -> Any:
+        assert answer.status_code == status, answer.text
+        if status >= 400:
+            assert answer.headers["content-type"] == "application/problem+json"
+        return answer.json()
+
+
+@dataclass(frozen=True)
+class Serving:
+    """An API that answers."""
+
+    base_url: str
+    warehouse: Warehouse
+
+    def as_(self, role: Role | str, customer_id: str | None = None, scopes: Sequence[str] = ()) -> Client:
+        """Somebody with a new token of this role, whose owner has the role's name."""
+        token = create_token(
+            self.warehouse,
+            Role(role),
+            f"{role}-owner",
+            Signature("test", "a test"),
+            customer_id=customer_id,
+            scopes=scopes,
+        )
+        return Client(self.base_url, token.text)
+
+    @property
+    def stranger(self) -> Client:
+        """Somebody without a token."""
+        return Client(self.base_url, None)
+
+
+@contextmanager
+def serving(
+    warehouse: Warehouse, requests_per_minute: int = 60_000, settings: Settings | None = None
+) -> Iterator[Serving]:
+    """An API for as long as the block takes."""
+    settings = replace(settings or load_settings(), api=ApiSettings(0, requests_per_minute))
+    server = uvicorn.Server(configured(create_app(settings, warehouse), host="127.0.0.1", port=0))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.005)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield Serving(f"http://127.0.0.1:{port}", warehouse)
+    finally:
+        server.should_exit = True
+        thread.join()
