@@ -1,4 +1,4 @@
-"""`billing up`: Dagster's UI and daemon, the Stripe emulator, the webhook receiver and the API as child processes, until Ctrl-C.
+"""`billing up`: Dagster's UI and daemon, Stripe emulator, webhook receiver and API as child processes, until Ctrl-C.
 
 Plain Dagster works as well (`billing env`); this only spares one the environment variables. Children are ended by the
 process groups that they were started in, never by name.
