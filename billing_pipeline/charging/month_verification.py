@@ -60,8 +60,8 @@ def _problems(row: dict[str, Any], listed: Sequence[ListedInvoice]) -> Iterator[
     if row["stripe_invoice_id"] and row["stripe_invoice_id"] not in {invoice.id for invoice in listed}:
         yield f"its invoice {row['stripe_invoice_id']} is not in Stripe's list"
     for invoice in live:
-        if (invoice.total_minor, invoice.currency) != (row["total_minor"], row["currency"]):
-            theirs, ours = f"{invoice.total_minor} {invoice.currency}", f"{row['total_minor']} {row['currency']}"
+        if (invoice.total_minor, invoice.currency) != (row["due_minor"], row["currency"]):
+            theirs, ours = f"{invoice.total_minor} {invoice.currency}", f"{row['due_minor']} {row['currency']}"
             yield f"{invoice.id} has a total of {theirs}, ours is {ours}"
         if (invoice.status == "paid") != (state == "paid"):
             yield f"{invoice.id} is {invoice.status} at Stripe, ours is {state}"
@@ -74,7 +74,7 @@ def _waits(row: dict[str, Any]) -> str:
 
 
 _FINAL = """
-SELECT i.invoice_id::text AS invoice_id, i.number, i.customer_id, i.total_minor, i.currency,
+SELECT i.invoice_id::text AS invoice_id, i.number, i.customer_id, i.due_minor, i.currency,
     c.state, c.stripe_invoice_id, c.state = 'finalized' AND c.bank_payment_id IS NOT NULL AS waits_for_bank,
     c.state = 'intended' AND c.stripe_customer_id IS NULL AND c.created_at < clock_timestamp() - interval '1 day'
         AS never_begun, c.reason_code, c.reason,

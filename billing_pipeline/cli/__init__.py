@@ -36,6 +36,7 @@ SECTIONS = {
         "adjust": "corrections:adjust",
         "adjustments": "corrections:adjustments",
         "discounts": "discounts:discounts",
+        "credits": "credits:credits_",
         "settle": "settle:settle",
         "events": "events:events",
         "notices": "notices:notices",

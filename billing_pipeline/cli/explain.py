@@ -124,6 +124,11 @@ def _print(explained: "Explained", events_max: int) -> None:
                 shown.add(key)
                 _print_snapshot(snapshot, explained.events.get(key, []), events_max)
     click.echo(f"\n     total {format_minor(invoice.total_minor, currency)} = sum of {len(explained.lines)} lines")
+    for draw in explained.draws:
+        click.echo(f"\n{draw.line_no:>3}  {draw.description}  {format_minor(draw.amount_minor, currency)}")
+        click.echo(f"     {draw.kind} credits: entry {draw.entry_id} of the ledger, grant {draw.grant_id}")
+    if explained.draws:
+        click.echo(f"     due {format_minor(invoice.due_minor, currency)} = total less prepaid credits")
     click.echo(f"     request to Stripe: sha256 {invoice.request_sha256}")
     for problem in explained.problems:
         click.echo(f"Error: {_name(explained)}: {problem}", err=True)
@@ -187,5 +192,6 @@ def _shape(explained: "Explained") -> dict[str, Any]:
             }
             for snapshot in explained.snapshots
         ],
+        "draws": [asdict(draw) for draw in explained.draws],
         "problems": list(explained.problems),
     }

@@ -19,6 +19,7 @@ from billing_pipeline.comparison.explain_terms import compare_term_lines, named_
 from billing_pipeline.comparison.explained import (
     Explained,
     Series,
+    StoredDraw,
     StoredEvent,
     StoredInvoice,
     StoredLine,
@@ -76,12 +77,13 @@ def _one_state_of(warehouse: Warehouse) -> Connection:
 def _explain(connection: Connection, ids: list[UUID]) -> list[Explained]:
     lines = _by_invoice(StoredLine(**row) for row in _rows(connection, "lines", ids))
     snapshots = _by_invoice(StoredSnapshot(**row) for row in _rows(connection, "snapshots", ids))
+    draws = _by_invoice(StoredDraw(**row) for row in _rows(connection, "draws", ids))
     events: dict[str, dict[Series, list[StoredEvent]]] = defaultdict(lambda: defaultdict(list))
     for row in _rows(connection, "events", ids):
         event = StoredEvent(**row)
         events[event.invoice_id][event.meter, event.dimensions].append(event)
     found = [
-        Explained(StoredInvoice(**row), lines[key], snapshots[key], dict(events[key]))
+        Explained(StoredInvoice(**row), lines[key], snapshots[key], dict(events[key]), draws[key])
         for row in _rows(connection, "invoices", ids)
         for key in [str(row["invoice_id"])]
     ]
@@ -176,13 +178,23 @@ def _request_again(explained: Explained) -> list[str]:
             f" in {invoice.line_count} lines"
         )
         return problems
+    drawn = -sum(draw.amount_minor for draw in explained.draws)
+    if drawn != invoice.credits_minor:
+        problems.append(f"its draws add up to {drawn}, the invoice says {invoice.credits_minor}")
+        return problems
     if invoice.request_body is None or invoice.request_version is None or invoice.period_start is None:
         return [*problems, "its charge intent or period is missing"]
     names = BilledInvoice.__slots__
     header = BilledInvoice(**{name: getattr(invoice, name) for name in names} | {"invoice_id": str(invoice.invoice_id)})
     body = frozen_request(
         header,
-        [BilledLine(*(getattr(line, name) for name in BilledLine.__slots__)) for line in explained.lines],
+        [
+            *(BilledLine(*(getattr(line, name) for name in BilledLine.__slots__)) for line in explained.lines),
+            *(
+                BilledLine(draw.line_no, "prepaid credits", draw.description, draw.amount_minor, "credit")
+                for draw in explained.draws
+            ),
+        ],
         version=invoice.request_version,
     )
     if body != bytes(invoice.request_body):
@@ -201,7 +213,7 @@ def _rows(connection: Connection, what: str, ids: Sequence[UUID]) -> list[RowMap
     return list(connection.execute(query, {"ids": list(ids)}).mappings())
 
 
-_OfInvoice = TypeVar("_OfInvoice", StoredLine, StoredSnapshot)
+_OfInvoice = TypeVar("_OfInvoice", StoredLine, StoredSnapshot, StoredDraw)
 
 
 def _by_invoice(rows: Iterable[_OfInvoice]) -> dict[str, list[_OfInvoice]]:

@@ -25,6 +25,8 @@ class StoredInvoice:
     revision: int
     currency: str
     total_minor: int
+    credits_minor: int
+    due_minor: int
     line_count: int
     status: str
     finalised_at: datetime
@@ -126,6 +128,19 @@ class StoredEvent:
     corrected_by: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class StoredDraw:
+    """What the invoice drew of a grant of prepaid credits: a line at Stripe, below zero."""
+
+    invoice_id: str
+    line_no: int
+    entry_id: int
+    grant_id: str
+    kind: str
+    description: str
+    amount_minor: int
+
+
 @dataclass
 class Explained:
     """A finalised invoice as it is stored, and in `problems` all that does not fit, in words; empty if all does."""
@@ -135,4 +150,5 @@ class Explained:
     snapshots: list[StoredSnapshot]
     events: dict[Series, list[StoredEvent]]
     """By what they are counted for, in order of effect."""
+    draws: list[StoredDraw] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)

@@ -142,9 +142,9 @@ def creditable(warehouse: Warehouse, charges: ChargeStore, api: CreditNoteApi, r
     _refuse_by_status(invoice, seen)
     return Creditable(
         invoice,
-        invoice.total_minor - invoice.credited_minor,
+        invoice.due_minor - invoice.credited_minor,
         seen.remaining_minor if seen.status != "paid" else 0,
-        min(seen.paid_minor, invoice.total_minor) if seen.status == "paid" else 0,
+        min(seen.paid_minor, invoice.due_minor) if seen.status == "paid" else 0,
         invoice.stripe_invoice_id or "",
         seen.off_stripe_minor,
     )
@@ -170,15 +170,15 @@ def _new_note(
     currency = can.invoice.currency
     if amount <= 0 or any(line.amount_minor <= 0 for line in lines):
         raise CreditRefused(
-            f"{can.invoice.label}: nothing of it is left to credit"
+            f"{can.invoice.label}: nothing of it is left to credit at Stripe{_drawn(can.invoice)}"
             if can.left_minor == 0
             else f"{can.invoice.label}: expected an amount above 0"
         )
     if amount > can.left_minor:
-        wanted, left, of = (
-            format_minor(minor, currency) for minor in (amount, can.left_minor, can.invoice.total_minor)
+        wanted, left, of = (format_minor(minor, currency) for minor in (amount, can.left_minor, can.invoice.due_minor))
+        raise CreditRefused(
+            f"{can.invoice.label}: {wanted} is more than the {left} that is left of {of}{_drawn(can.invoice)}"
         )
-        raise CreditRefused(f"{can.invoice.label}: {wanted} is more than the {left} that is left of {of}")
     parts = can.parts(amount, to)
     return NewCreditNote(
         note_id,
@@ -190,6 +190,11 @@ def _new_note(
         signature.reason,
         signature.author,
     )
+
+
+def _drawn(invoice: NamedInvoice) -> str:
+    """Where the rest of an invoice is that prepaid credits paid in part."""
+    return f"; `billing credits return {invoice.label}` gives back what it drew" if invoice.credits_minor else ""
 
 
 def freeze(warehouse: Warehouse, new: NewCreditNote) -> str:

@@ -120,6 +120,7 @@ def finalise_month(warehouse: Warehouse, month: date, run_id: str, *, starter: S
         connection.execute(
             text("UPDATE billing.invoice_numbering SET last_number = last_number + :count"), {"count": count}
         )
+        connection.execute(text("SELECT billing.draw_credits(:month, :last_number, :started_by)"), parameters)
         _write_intents(connection, parameters)
         connection.execute(text(load_sql("invoicing/finalised_log.sql")), parameters)
         return Finalised(count, held)
@@ -180,7 +181,7 @@ def _intents(rows: Iterator[tuple[Any, ...]], run_id: str) -> Iterator[tuple[Any
         lines = [_line(*line) for line in found or ()]
         body = frozen_request(invoice, lines)
         yield (
-            UUID(invoice.invoice_id), invoice.billing_month, invoice.customer_id, invoice.total_minor, invoice.currency,
+            UUID(invoice.invoice_id), invoice.billing_month, invoice.customer_id, invoice.due_minor, invoice.currency,
             body, run_id, REQUEST_VERSION,
         )  # fmt: skip
 

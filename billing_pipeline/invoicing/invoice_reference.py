@@ -14,7 +14,10 @@ class InvoiceUnknown(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class NamedInvoice:
-    """An invoice as it stands. Amounts in minor units of `currency`; `number` None: a draft."""
+    """An invoice as it stands. Amounts in minor units of `currency`; `number` None: a draft.
+
+    `due_minor` is what Stripe is asked for: the total less `credits_minor`, which prepaid credits paid.
+    """
 
     invoice_id: str
     number: str | None
@@ -22,6 +25,8 @@ class NamedInvoice:
     billing_month: date
     currency: str
     total_minor: int
+    due_minor: int
+    credits_minor: int
     status: str
     charge_state: str | None
     stripe_invoice_id: str | None
@@ -69,8 +74,8 @@ def _number_or_id(reference: str) -> dict[str, str | None]:
 
 
 _FIND = """
-SELECT i.invoice_id::text AS invoice_id, i.number, i.customer_id, i.billing_month, i.currency, i.total_minor, i.status,
-    c.state AS charge_state, c.stripe_invoice_id,
+SELECT i.invoice_id::text AS invoice_id, i.number, i.customer_id, i.billing_month, i.currency, i.total_minor,
+    i.due_minor, i.credits_minor, i.status, c.state AS charge_state, c.stripe_invoice_id,
     coalesce(k.credited_minor, 0) AS credited_minor, coalesce(k.refunded_minor, 0) AS refunded_minor
 FROM billing.invoices AS i
 LEFT JOIN billing.stripe_charges AS c USING (invoice_id)

@@ -9,9 +9,11 @@ from sqlalchemy.exc import DBAPIError
 from billing_pipeline.comparison.explain import explain_all, explain_invoice
 from billing_pipeline.comparison.rules.month_diff import differences
 from billing_pipeline.comparison.shadow import month_lines, shadow_month
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.gates.data_quality import gate_parameters, run_gates
 from billing_pipeline.gates.rules.gates import gates_of
 from billing_pipeline.invoicing import billing_drift
+from billing_pipeline.invoicing.credits import grant_credits
 from billing_pipeline.invoicing.finalisation import finalise_month
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.rules.price_book import load_price_books
@@ -112,6 +114,16 @@ def test_lines_of_terms_stand_behind_the_others_and_the_total_is_the_sum(drafted
     before = checksums(drafted)
     bill(drafted, OCTOBER)
     assert checksums(drafted) == before
+
+
+def test_prepaid_credits_come_last_and_stripe_is_asked_for_the_rest(drafted: Warehouse) -> None:
+    grant_credits(drafted, "ann", 5_000, Signature("ann", "order"))
+    pass_gates(drafted, OCTOBER)
+    finalise_month(drafted, OCTOBER, "run")
+    [explained] = [found for found in explain_all(drafted) if found.invoice.customer_id == "ann"]
+    assert [line.amount_minor for line in explained.lines] == [1_000, 1_485, 600, 5, 495, 3_900, -149, -750]
+    assert [draw.amount_minor for draw in explained.draws] == [-5_000]
+    assert (explained.invoice.total_minor, explained.invoice.due_minor) == (6_586, 1_586)
 
 
 def test_a_commitment_is_due_where_nothing_was_used(warehouse: Warehouse) -> None:

@@ -9,6 +9,8 @@ SELECT
     i.revision,
     i.currency,
     i.total_minor,
+    i.credits_minor,
+    i.due_minor,
     i.line_count,
     i.status,
     i.finalised_at,

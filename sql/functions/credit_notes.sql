@@ -116,7 +116,7 @@ BEGIN
     SELECT coalesce(sum(n.amount_minor), 0) AS credited, coalesce(sum(n.refund_minor), 0) AS refunded INTO notes
     FROM billing.credit_notes AS n WHERE n.invoice_id = new.invoice_id AND n.state <> 'refused';
     IF (totals.credited_minor, totals.refunded_minor) IS DISTINCT FROM (notes.credited, notes.refunded)
-        OR totals.total_minor <> (SELECT i.total_minor FROM billing.invoices AS i WHERE i.invoice_id = new.invoice_id)
+        OR totals.total_minor <> (SELECT i.due_minor FROM billing.invoices AS i WHERE i.invoice_id = new.invoice_id)
     THEN
         RAISE EXCEPTION 'the totals of invoice % are not those of its credit notes', new.invoice_id
             USING ERRCODE = 'check_violation';

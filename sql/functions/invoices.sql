@@ -105,6 +105,14 @@ BEGIN
     THEN
         RAISE EXCEPTION 'invoice %: only the status moves', old.invoice_id USING ERRCODE = 'restrict_violation';
     END IF;
+    -- credits are drawn once, after the number and before the intent
+    IF new.credits_minor <> old.credits_minor AND (
+        old.credits_minor <> 0 OR (old.status, new.status) <> ('open', 'open')
+        OR EXISTS (SELECT FROM billing.stripe_charges AS c WHERE c.invoice_id = old.invoice_id)
+    ) THEN
+        RAISE EXCEPTION 'invoice %: credits are drawn once, when it becomes final', old.number
+            USING ERRCODE = 'restrict_violation';
+    END IF;
     IF old.status = 'draft' AND new.status <> 'draft' THEN
         -- whoever does not say how it is known who they are is unknown
         new.finalised_by = coalesce(new.finalised_by, 'unknown');

@@ -21,6 +21,13 @@ adjustment_texts AS (
     )::text, chr(10) ORDER BY a.line_no) AS content
     FROM billing.invoice_adjustments AS a WHERE a.invoice_id = ANY(ids) GROUP BY a.invoice_id
 ),
+draw_texts AS (
+    SELECT e.invoice_id, string_agg(jsonb_build_array(
+        e.entry_id, e.line_no, e.grant_id, e.customer_id, e.currency, e.amount_minor, g.description
+    )::text, chr(10) ORDER BY e.line_no) AS content
+    FROM billing.credit_entries AS e JOIN billing.credit_grants AS g USING (grant_id)
+    WHERE e.invoice_id = ANY(ids) AND e.kind = 'draw' GROUP BY e.invoice_id
+),
 price_texts AS (
     SELECT u.invoice_id, string_agg(jsonb_build_array(
         p.price_id, p.book, p.currency, p.version_id, p.effective_from, p.customer_id, p.meter, p.dimensions, p.model,
@@ -61,7 +68,7 @@ SELECT i.invoice_id,
         i.invoice_number, i.finalised_at, i.run_id, p.period_start, p.period_end, p.start_date, p.end_date, p.timezone,
         p.plan, p.full_days
     )::text, 'UTF8')),
-    sha256(convert_to(concat(line_texts.content, adjustment_texts.content), 'UTF8')),
+    sha256(convert_to(concat(line_texts.content, adjustment_texts.content, draw_texts.content), 'UTF8')),
     sha256(convert_to(concat(price_texts.content, term_texts.content), 'UTF8')),
     sha256(convert_to(coalesce(snapshot_texts.content, ''), 'UTF8')),
     sha256(convert_to(coalesce(event_texts.content, ''), 'UTF8')),
@@ -73,13 +80,14 @@ JOIN billing.billing_periods AS p USING (period_id)
 JOIN billing.stripe_charges AS c ON c.invoice_id = i.invoice_id
 LEFT JOIN line_texts ON line_texts.invoice_id = i.invoice_id
 LEFT JOIN adjustment_texts ON adjustment_texts.invoice_id = i.invoice_id
+LEFT JOIN draw_texts ON draw_texts.invoice_id = i.invoice_id
 LEFT JOIN price_texts ON price_texts.invoice_id = i.invoice_id
 LEFT JOIN term_texts ON term_texts.invoice_id = i.invoice_id
 LEFT JOIN snapshot_texts ON snapshot_texts.invoice_id = i.invoice_id
 LEFT JOIN event_texts ON event_texts.invoice_id = i.invoice_id
 WHERE i.invoice_id = ANY(ids);
 $$;
-COMMENT ON FUNCTION billing.contents_of IS 'Digests of all that finalised invoices were made of, as it is stored now; the lines'' with the adjustments, the prices'' with the terms. Columns are listed, so that a column added later leaves them as they are';
+COMMENT ON FUNCTION billing.contents_of IS 'Digests of all that finalised invoices were made of, as it is stored now; the lines'' with the adjustments and draws of credits, the prices'' with the terms. Columns are listed, so that a column added later leaves them as they are';
 
 CREATE OR REPLACE FUNCTION billing.seal_invoices() RETURNS trigger
 LANGUAGE plpgsql AS $$

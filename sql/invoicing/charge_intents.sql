@@ -1,5 +1,6 @@
 -- Grain: one row a final invoice of the month that has no charge intent, in the order of the numbers;
--- its lines and adjustments are a JSON array of [line_no, meter, description, amount_minor, kind, how it was priced], null
+-- its lines, adjustments and draws of prepaid credits are
+-- a JSON array of [line_no, meter, description, amount_minor, kind, how it was priced], null
 -- when it has none. Exact decimals are texts: a JSON number would be read as a float.
 SELECT
     i.invoice_id::text,
@@ -7,7 +8,7 @@ SELECT
     i.customer_id,
     i.billing_month,
     i.currency,
-    i.total_minor,
+    i.due_minor,
     p.period_start,
     p.period_end,
     p.start_date,
@@ -36,6 +37,11 @@ SELECT
             SELECT ia.line_no, 'adjustments', ia.description, ia.amount_minor, 'adjustment', '{}'
             FROM billing.invoice_adjustments AS ia
             WHERE ia.invoice_id = i.invoice_id
+            UNION ALL
+            SELECT e.line_no, 'prepaid credits', g.description, e.amount_minor, 'credit', '{}'
+            FROM billing.credit_entries AS e
+            INNER JOIN billing.credit_grants AS g USING (grant_id)
+            WHERE e.invoice_id = i.invoice_id AND e.kind = 'draw'
         ) AS l
     ) AS lines
 FROM billing.invoices AS i

@@ -89,6 +89,8 @@ CREATE TABLE billing.invoices (
     revision integer NOT NULL DEFAULT 0 CHECK (revision >= 0),
     currency billing.currency_code NOT NULL,
     total_minor bigint NOT NULL CHECK (total_minor >= 0),
+    credits_minor bigint NOT NULL DEFAULT 0,
+    due_minor bigint NOT NULL GENERATED ALWAYS AS (total_minor - credits_minor) STORED,
     line_count integer NOT NULL CHECK (line_count >= 0),
     status text NOT NULL DEFAULT 'draft' CHECK (status IN ('draft', 'open', 'paid', 'void', 'uncollectible')),
     invoice_number bigint UNIQUE CHECK (invoice_number > 0),
@@ -105,6 +107,9 @@ CREATE TABLE billing.invoices (
     superseded_revision integer GENERATED ALWAYS AS (nullif(revision, 0) - 1) STORED,
     finalised_by text CHECK (finalised_by ~ '\S'),
     finalised_through text CHECK (finalised_through IN ('person', 'schedule', 'unknown')),
+    CONSTRAINT invoices_draw_credits_up_to_their_total CHECK (
+        credits_minor BETWEEN 0 AND total_minor AND (status <> 'draft' OR credits_minor = 0)
+    ),
     CHECK ((status = 'draft') = (finalised_by IS NULL)),
     CHECK ((status = 'draft') = (finalised_through IS NULL)),
     CHECK ((status = 'draft') = (invoice_number IS NULL)),
@@ -113,7 +118,7 @@ CREATE TABLE billing.invoices (
     CONSTRAINT invoices_period_id_revision_key UNIQUE (period_id, supplement_no, revision),
     CONSTRAINT invoices_revision_of UNIQUE (invoice_id, period_id, supplement_no, revision),
     CONSTRAINT invoices_of_adjustments UNIQUE (invoice_id, customer_id, period_id, billing_month, currency),
-    UNIQUE (invoice_id, customer_id, billing_month, total_minor, currency),
+    UNIQUE (invoice_id, customer_id, billing_month, due_minor, currency),
     CONSTRAINT invoices_supersede_the_revision_before
     FOREIGN KEY (supersedes_invoice_id, period_id, supplement_no, superseded_revision)
     REFERENCES billing.invoices (invoice_id, period_id, supplement_no, revision),
@@ -132,6 +137,8 @@ COMMENT ON COLUMN billing.invoices.billing_month IS 'Partition';
 COMMENT ON COLUMN billing.invoices.revision IS '0, or one more than the voided invoice that it replaces';
 COMMENT ON COLUMN billing.invoices.currency IS 'Currency of the total';
 COMMENT ON COLUMN billing.invoices.total_minor IS 'Sum of the lines and adjustments, in minor units; never below zero';
+COMMENT ON COLUMN billing.invoices.credits_minor IS 'What of the total prepaid credits paid when it became final, by the ledger credit_entries; what a void gave back stays in it';
+COMMENT ON COLUMN billing.invoices.due_minor IS 'The rest of the total: what Stripe is asked for';
 COMMENT ON COLUMN billing.invoices.line_count IS 'Number of lines and adjustments';
 COMMENT ON COLUMN billing.invoices.status IS 'draft, open (finalised), paid, void or uncollectible';
 COMMENT ON COLUMN billing.invoices.invoice_number IS 'Assigned at finalisation; without gaps, because each number needs the one before';

@@ -57,7 +57,7 @@ CREATE TABLE billing.stripe_charges (
     attempt_began_at timestamptz,
     UNIQUE (invoice_id, stripe_invoice_id),
     FOREIGN KEY (invoice_id, customer_id, billing_month, amount_minor, currency)
-    REFERENCES billing.invoices (invoice_id, customer_id, billing_month, total_minor, currency),
+    REFERENCES billing.invoices (invoice_id, customer_id, billing_month, due_minor, currency),
     CHECK (state IN ('intended', 'parked', 'void') OR stripe_invoice_id IS NOT NULL),
     CHECK (stripe_invoice_id IS NULL OR stripe_customer_id IS NOT NULL),
     CONSTRAINT stripe_total_equals_ours CHECK (
@@ -75,7 +75,7 @@ COMMENT ON TABLE billing.stripe_charges IS 'One row a finalised invoice: the int
 COMMENT ON COLUMN billing.stripe_charges.invoice_id IS 'The invoice; metadata.invoice_id at Stripe';
 COMMENT ON COLUMN billing.stripe_charges.billing_month IS 'Partition, the invoice''s by foreign key';
 COMMENT ON COLUMN billing.stripe_charges.customer_id IS 'Who pays, the invoice''s customer by foreign key';
-COMMENT ON COLUMN billing.stripe_charges.amount_minor IS 'The invoice''s total, by foreign key';
+COMMENT ON COLUMN billing.stripe_charges.amount_minor IS 'What is due of the invoice: its total less prepaid credits, by foreign key';
 COMMENT ON COLUMN billing.stripe_charges.currency IS 'The invoice''s currency, by foreign key';
 COMMENT ON COLUMN billing.stripe_charges.request_body IS 'What Stripe is sent, as canonical JSON bytes, frozen with the intent';
 COMMENT ON COLUMN billing.stripe_charges.request_version IS 'Which rules made request_body: invoicing/rules/charge_request.py can compute each version again';

@@ -13,7 +13,7 @@ CREATE TABLE billing.invoice_credits (
 );
 COMMENT ON TABLE billing.invoice_credits IS 'One row an invoice with a credit note: running totals, kept by triggers. Whoever credits an invoice updates its row, so of two at once the second sees the first';
 COMMENT ON COLUMN billing.invoice_credits.invoice_id IS 'The invoice';
-COMMENT ON COLUMN billing.invoice_credits.total_minor IS 'What was invoiced, in minor units';
+COMMENT ON COLUMN billing.invoice_credits.total_minor IS 'What Stripe was asked for: the invoice''s total less prepaid credits, in minor units';
 COMMENT ON COLUMN billing.invoice_credits.paid_minor IS 'The most that Stripe has reported as paid, in minor units';
 COMMENT ON COLUMN billing.invoice_credits.credited_minor IS 'Sum of the credit notes that Stripe has not refused';
 COMMENT ON COLUMN billing.invoice_credits.refunded_minor IS 'Part of it that goes back to the card';
@@ -63,7 +63,7 @@ CREATE TABLE billing.credit_notes (
     CHECK ((state IN ('refused', 'parked')) <= (reason_code IS NOT NULL)),
     UNIQUE (credit_note_id, invoice_id),
     FOREIGN KEY (invoice_id, customer_id, billing_month, invoice_total_minor, currency)
-    REFERENCES billing.invoices (invoice_id, customer_id, billing_month, total_minor, currency)
+    REFERENCES billing.invoices (invoice_id, customer_id, billing_month, due_minor, currency)
 );
 CREATE INDEX credit_notes_invoice ON billing.credit_notes (invoice_id);
 CREATE INDEX credit_notes_to_send ON billing.credit_notes (credit_note_number) WHERE state = 'intended';
@@ -73,7 +73,7 @@ COMMENT ON COLUMN billing.credit_notes.credit_note_id IS 'Derived from what it c
 COMMENT ON COLUMN billing.credit_notes.invoice_id IS 'The invoice that it credits';
 COMMENT ON COLUMN billing.credit_notes.customer_id IS 'The invoice''s customer, by foreign key';
 COMMENT ON COLUMN billing.credit_notes.billing_month IS 'The invoice''s month, by foreign key';
-COMMENT ON COLUMN billing.credit_notes.invoice_total_minor IS 'The invoice''s total, by foreign key';
+COMMENT ON COLUMN billing.credit_notes.invoice_total_minor IS 'What Stripe was asked for of the invoice, by foreign key';
 COMMENT ON COLUMN billing.credit_notes.currency IS 'The invoice''s currency, by foreign key';
 COMMENT ON COLUMN billing.credit_notes.amount_minor IS 'Sum of the lines, in minor units, tax-neutral; taken off, so above zero';
 COMMENT ON COLUMN billing.credit_notes.line_count IS 'Number of lines';

@@ -29,6 +29,12 @@ FROM (
     INNER JOIN billing.credit_notes AS n USING (credit_note_id)
     LEFT JOIN billing.invoice_line_items AS li ON nl.invoice_id = li.invoice_id AND nl.invoice_line_no = li.line_no
     WHERE n.state <> 'refused'
+    UNION ALL
+    -- what prepaid credits paid and got back is taken off as by a credit note
+    SELECT r.billing_month, e.currency, 'credit notes', e.customer_id, 0, FALSE, 0, e.amount_minor, e.invoice_id
+    FROM billing.credit_entries AS e
+    INNER JOIN billing.invoices AS r USING (invoice_id)
+    WHERE e.kind = 'return'
 ) AS l
 INNER JOIN billing.invoices AS i USING (invoice_id)
 INNER JOIN billing.billing_periods AS p USING (period_id)
@@ -46,5 +52,5 @@ COMMENT ON COLUMN billing.invoice_revenue.months IS 'Months that the period cove
 COMMENT ON COLUMN billing.invoice_revenue.quantity IS 'Billed units; credit notes take none away';
 COMMENT ON COLUMN billing.invoice_revenue.has_lines IS 'Whether the invoice has a line of it, and not a credit note alone';
 COMMENT ON COLUMN billing.invoice_revenue.billed_minor IS 'Sum of the lines in minor units';
-COMMENT ON COLUMN billing.invoice_revenue.credited_minor IS 'Sum of the credit notes against them that Stripe has not refused, in minor units';
+COMMENT ON COLUMN billing.invoice_revenue.credited_minor IS 'Sum of the credit notes against them that Stripe has not refused, and of prepaid credits that came back, in minor units';
 COMMENT ON COLUMN billing.invoice_revenue.revenue_minor IS 'billed_minor less credited_minor';

@@ -6,9 +6,10 @@ SELECT
     i.customer_id,
     c.name AS customer_name,
     i.total_minor,
+    i.credits_minor,
     coalesce(k.credited_minor, 0) AS credited_minor,
     coalesce(p.paid_minor, 0) AS paid_minor,
-    greatest(i.total_minor - coalesce(k.credited_minor, 0) - coalesce(p.paid_minor, 0), 0) AS remaining_minor,
+    greatest(i.due_minor - coalesce(k.credited_minor, 0) - coalesce(p.paid_minor, 0), 0) AS remaining_minor,
     i.currency,
     i.status,
     s.state AS charge_state,
@@ -36,6 +37,7 @@ COMMENT ON COLUMN billing.receivables.billing_month IS 'Partition';
 COMMENT ON COLUMN billing.receivables.number IS 'Invoice number';
 COMMENT ON COLUMN billing.receivables.customer_id IS 'Who owes';
 COMMENT ON COLUMN billing.receivables.customer_name IS 'Name on the invoice';
+COMMENT ON COLUMN billing.receivables.credits_minor IS 'What prepaid credits paid of it, in minor units';
 COMMENT ON COLUMN billing.receivables.total_minor IS 'Amount in minor units';
 COMMENT ON COLUMN billing.receivables.credited_minor IS 'Credit notes against it, in minor units: what is due is less by them';
 COMMENT ON COLUMN billing.receivables.paid_minor IS 'What has come by payments at Stripe, in minor units: an invoice may be paid in parts';

@@ -69,7 +69,7 @@ class BilledInvoice:
     customer_id: str
     billing_month: date
     currency: str
-    total_minor: int
+    due_minor: int
     period_start: datetime
     period_end: datetime
     start_date: date
@@ -86,8 +86,8 @@ def frozen_request(invoice: BilledInvoice, lines: Sequence[BilledLine], *, versi
     Raises:
         ValueError: the lines do not add up to the total.
     """
-    if sum(line.amount_minor for line in lines) != invoice.total_minor:
-        raise ValueError(f"invoice {invoice.invoice_id}: the lines do not add up to {invoice.total_minor}")
+    if sum(line.amount_minor for line in lines) != invoice.due_minor:
+        raise ValueError(f"invoice {invoice.invoice_id}: the lines do not add up to {invoice.due_minor}")
     # Stripe's `end` is inclusive, our period's is not
     period = {"start": int(invoice.period_start.timestamp()), "end": int(invoice.period_end.timestamp()) - 1}
     last_day = date.fromordinal(invoice.end_date.toordinal() - 1)
