@@ -40,6 +40,7 @@ SECTIONS = {
         "settle": "settle:settle",
         "events": "events:events",
         "notices": "notices:notices",
+        "dunning": "dunning:dunning",
     },
     "Operate": {
         "migrate": "database:migrate",

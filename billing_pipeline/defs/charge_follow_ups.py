@@ -13,6 +13,7 @@ from billing_pipeline.charging.brakes import PAUSED, limits_of, read_brakes
 from billing_pipeline.charging.follow_up_runs import follow_up
 from billing_pipeline.defs.jobs import CHARGING_TAG, charge_month
 from billing_pipeline.defs.resources import Billing, Stripe, no_stripe
+from billing_pipeline.notices.dunning_policies import retry_days
 from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
 _TICK_S = 60
@@ -34,7 +35,7 @@ def follow_up_due_charges(context: dg.OpExecutionContext, billing: Billing, stri
             context.run_id,
             log=context.log.info,
             limits=limits_of(settings.charging),
-            retry_days=settings.charging.retry_days,
+            retry_days=retry_days(settings),
             clock=billing.clock,
         )
     except StripeFailure as failure:
@@ -91,7 +92,7 @@ def charges_to_follow_up(context: dg.SensorEvaluationContext, billing: Billing) 
         if brake.code == PAUSED or (brakes.probe_at is not None and now < brakes.probe_at):
             return dg.SkipReason(str(brake))
     busy = _months_being_charged(context.instance)
-    follow_ups.plan(warehouse, billing.settings.charging.retry_days, busy)
+    follow_ups.plan(warehouse, retry_days(billing.settings), busy)
     offer = follow_ups.offer(warehouse, now, busy)
     if offer is None:
         return dg.SkipReason("no charge is due")

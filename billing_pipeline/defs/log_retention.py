@@ -16,6 +16,7 @@ PRUNED_JOBS = (
     "reconcile_stripe",
     "follow_up_charges",
     "send_notices",
+    "take_dunning_steps",
     "prune_logs",
     "seal_audit_chain",
 )

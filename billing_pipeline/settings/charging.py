@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from billing_pipeline.settings.environment import hours_or_none, percent, positive, rising_days, yes_or_no
+from billing_pipeline.settings.environment import hours_or_none, percent, positive, rising_days_or_none, yes_or_no
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,9 @@ class ChargingSettings:
     """BILLING_CHARGE_AGE_MAX_DAYS: a month that ended longer ago is charged only when a run's config says so."""
     charged_within_days: int
     """BILLING_CHARGED_WITHIN_DAYS: a month whose drafts are not charged so many days after its end fails a check."""
-    retry_days: tuple[int, ...]
-    """BILLING_RETRY_DAYS: days after a refusal on which the payment is tried again; `none`: never by itself."""
+    retry_days: tuple[int, ...] | None
+    """BILLING_RETRY_DAYS: days after a refusal on which the payment is tried again; `none`: never by itself.
+    Unset: as the dunning policy says, which is 1, 3, 7 and 14."""
     require_approval: bool | None
     """BILLING_REQUIRE_APPROVAL: yes or no: whether a month is charged only with an approval by somebody else than who
     started the run. Written to the database by the next charging run; unset: as it is there, at first no."""
@@ -43,7 +44,7 @@ class ChargingSettings:
             canary_refusals_max_percent=percent("BILLING_CANARY_REFUSALS_MAX_PERCENT", 50),
             charge_age_max_days=positive("BILLING_CHARGE_AGE_MAX_DAYS", 62),
             charged_within_days=positive("BILLING_CHARGED_WITHIN_DAYS", 5),
-            retry_days=rising_days("BILLING_RETRY_DAYS", (1, 3, 7, 14)),
+            retry_days=rising_days_or_none("BILLING_RETRY_DAYS"),
             require_approval=yes_or_no("BILLING_REQUIRE_APPROVAL"),
             review_hours=hours_or_none("BILLING_REVIEW_HOURS"),
             charge_as_approved=yes_or_no("BILLING_CHARGE_AS_APPROVED"),

@@ -105,13 +105,15 @@ def yes_or_no(name: str) -> bool | None:
     return text in ("yes", "true", "1") if text else None
 
 
-def rising_days(name: str, default: tuple[int, ...]) -> tuple[int, ...]:
-    """Rising whole days, comma-separated; `none` is no day.
+def rising_days_or_none(name: str) -> tuple[int, ...] | None:
+    """Rising whole days, comma-separated; `none` is no day; None: unset.
 
     Raises:
         SettingsError: it is something else.
     """
-    text = os.environ.get(name) or ",".join(map(str, default))
+    text = text_or_none(name)
+    if text is None:
+        return None
     if text == "none":
         return ()
     parts = [part.strip() for part in text.split(",")]

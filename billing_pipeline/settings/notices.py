@@ -38,6 +38,8 @@ class NoticeSettings:
     """BILLING_NOTICE_TEMPLATES: a folder with words and layouts of a company's own, which come before the package's."""
     language: str
     """BILLING_LANGUAGE: the language of customers who have none, or one without words; default en."""
+    dunning_policy: Path | None
+    """BILLING_DUNNING_POLICY: a file with the steps that follow from an unpaid invoice. Unset: the packaged one."""
     portal_url: str | None
     """BILLING_PORTAL_URL: where a customer can pay and change the payment method; mails link to it."""
 
@@ -55,6 +57,7 @@ class NoticeSettings:
             sender=_sender(text_or_none("BILLING_MAIL_FROM") or "Billing <billing@localhost>"),
             templates=Path(folder) if folder is not None else None,
             language=(text_or_none("BILLING_LANGUAGE") or "en").lower(),
+            dunning_policy=Path(policy) if (policy := text_or_none("BILLING_DUNNING_POLICY")) else None,
             portal_url=_https("BILLING_PORTAL_URL"),
         )
 

@@ -22,14 +22,14 @@ from billing_pipeline_tests.month_rows import OCTOBER
 pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")
 
 MONTHLY = {"billing_periods", "usage_snapshots", "invoice_line_items", "invoices", "stripe_charges", "billing_drift"}
-OURS = {"prices", *MONTHLY, "stripe_events", "stripe_event_sweeps", "stripe_differences", "notices"}
+OURS = {"prices", *MONTHLY, "stripe_events", "stripe_event_sweeps", "stripe_differences", "notices", "dunning_steps"}
 
 GROUPS = {
     **dict.fromkeys(["prices", "billing_periods", "usage_snapshots", "invoice_line_items", "invoices"], "drafts"),
     "stripe_charges": "charges",
     **dict.fromkeys(["stripe_events", "stripe_event_sweeps"], "events"),
     **dict.fromkeys(["billing_drift", "stripe_differences"], "books"),
-    "notices": "notices",
+    **dict.fromkeys(["notices", "dunning_steps"], "notices"),
 }
 
 IN_A_FRESH_INTERPRETER = """

@@ -15,6 +15,7 @@ VALUES
 ('gate_results', 'written again by every run before it finalises'),
 ('draft_times', 'when a draft may become final; gone with the draft'),
 ('charge_follow_ups', 'a queue; Stripe is asked before anything follows'),
+('notice_sendings', 'a queue; what customers are told has entries, and no money follows from it'),
 ('stripe_event_work', 'a queue; what was not applied is a difference to Stripe''s books, and no month closes with one')
 $$;
 COMMENT ON FUNCTION billing.tables_without_entries IS 'Tables whose rows have no entries of their own in the audit chain, and what holds there instead. Every other table is audited';

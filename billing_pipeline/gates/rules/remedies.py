@@ -112,6 +112,14 @@ REMEDIES: Mapping[str, Remedy] = {
             "billing notices send",
         ),
     ),
+    "nobody_suspended_who_paid": Remedy(
+        "A customer stands as suspended though no unpaid invoice says so: a row was changed past the rules of the"
+        " database. Tell the platform to let the customer in, then find out who changed it.",
+        (
+            "billing dunning status --state suspended",
+            "billing dunning show CUSTOMER",
+        ),
+    ),
     "no_notice_given_up": Remedy(
         "A mail was refused for good, or for three days. Read why: a wrong address is put right by importing the"
         " customer anew, wrong words in the company's own folder. Then send it once more.",

@@ -25,6 +25,7 @@ ASKS_FOR_MONEY = frozenset(
         "payment_due_soon",
         "payment_overdue",
         "final_notice",
+        "service_suspended",
     }
 )
 """Kinds that are wrong once their invoice is paid, void or written off."""

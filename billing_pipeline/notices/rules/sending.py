@@ -19,8 +19,11 @@ def next_attempt(attempts: int, now: datetime) -> datetime | None:
 
 def not_before(kind: str, now: datetime, timezone: str) -> datetime:
     """`now`, or the next working morning of the customer for what can wait."""
-    if kind not in CAN_WAIT:
-        return now
+    return working_hours(now, timezone) if kind in CAN_WAIT else now
+
+
+def working_hours(now: datetime, timezone: str) -> datetime:
+    """`now`, or the next working morning there: 8 to 18 o'clock, Monday to Friday."""
     local = now.astimezone(ZoneInfo(timezone))
     if local.weekday() < 5 and DAY_BEGINS <= local.time() < DAY_ENDS:
         return now

@@ -1,0 +1,69 @@
+"""Asset `dunning_steps`: what follows from unpaid invoices is done when it is due."""
+
+import dagster as dg
+
+from billing_pipeline.defs.failures import explained
+from billing_pipeline.defs.metadata import table_metadata
+from billing_pipeline.defs.remedies import described, what_to_do
+from billing_pipeline.defs.resources import Billing
+from billing_pipeline.defs.stages import NOTICES, OWNERS
+from billing_pipeline.notices.dunning import due_cases, take_steps, wrongly_suspended
+from billing_pipeline.notices.dunning_policies import load_policy
+from billing_pipeline.notices.rules.dunning_policy import PolicyWrong
+
+SUSPENDED = "nobody_suspended_who_paid"
+_TICK_S = 300
+_UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+
+
+@dg.asset(group_name=NOTICES, owners=OWNERS, kinds={"python", "postgres"})
+def dunning_steps(context: dg.AssetExecutionContext, billing: Billing) -> dg.MaterializeResult:
+    """The steps of the dunning policy that are due, taken once each; a payment in between ends the case.
+
+    A sensor runs it; running it at any time, or twice at once, does no harm.
+    """
+    warehouse = billing.warehouse
+    with explained(PolicyWrong):
+        policy = load_policy(billing.settings.notices.dunning_policy)
+    taken = take_steps(warehouse, policy, context.run.run_id, billing.clock(), context.log.info)
+    count = int(warehouse.scalar("SELECT count(*) FROM billing.dunning_steps"))
+    return dg.MaterializeResult(metadata={**table_metadata(warehouse, "dunning_steps", count), **taken})
+
+
+@dg.asset_check(
+    asset=dunning_steps, description=described(SUSPENDED, "Nobody is suspended whose overdue invoices are paid.")
+)
+def nobody_suspended_who_paid(billing: Billing) -> dg.AssetCheckResult:
+    """Postgres sees to it; this looks whether it did."""
+    wrong = wrongly_suspended(billing.warehouse)
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        description=f"{len(wrong):,} customer(s), such as {wrong[0]}" if wrong else None,
+        metadata={"failing_rows": len(wrong), **(what_to_do(SUSPENDED) if wrong else {})},
+    )
+
+
+take_dunning_steps = dg.define_asset_job(
+    "take_dunning_steps",
+    selection=dg.AssetSelection.assets(dunning_steps),
+    description="Take the steps of the dunning policy that are due. Started by the sensor.",
+    executor_def=dg.in_process_executor,
+)
+
+
+@dg.sensor(
+    job=take_dunning_steps,
+    minimum_interval_seconds=_TICK_S,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks for a run when a step of dunning is due.",
+)
+def dunning_due(context: dg.SensorEvaluationContext, billing: Billing) -> dg.RunRequest | dg.SkipReason:
+    """Ask Postgres. A run that died is followed by another, under another key."""
+    policy = load_policy(billing.settings.notices.dunning_policy)
+    count = due_cases(billing.warehouse, policy, billing.clock())
+    if not count:
+        return dg.SkipReason("no step is due")
+    if context.instance.get_runs_count(dg.RunsFilter(job_name=take_dunning_steps.name, statuses=_UNDER_WAY)):
+        return dg.SkipReason(f"{count:,} cases are due, and a run is at work")
+    newest = context.instance.get_run_records(dg.RunsFilter(job_name=take_dunning_steps.name), limit=1)
+    return dg.RunRequest(run_key=f"after:{newest[0].dagster_run.run_id if newest else 'none'}")
