@@ -1,4 +1,4 @@
-"""An invoice with all that hangs on it: lines, payments, refunds, credit notes, and what happened. Changes nothing."""
+"""An invoice with all that hangs on it: lines, payments, what was taken back, and what happened. Changes nothing."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class InvoiceStory:
-    """An invoice as `list_invoices` has it, payments and refunds as Stripe last showed them.
+    """An invoice as `list_invoices` has it, payments, refunds and disputes as Stripe last showed them.
 
     `history` is the audit log of the invoice and its credit notes, `events` are Stripe's: the oldest first.
     """
@@ -22,6 +22,7 @@ class InvoiceStory:
     lines: list[Row]
     payments: list[Row]
     refunds: list[Row]
+    disputes: list[Row]
     credit_notes: list[Row]
     history: list[Row]
     events: list[Row]
@@ -44,6 +45,7 @@ def invoice_story(warehouse: Warehouse, reference: str) -> InvoiceStory:
         lines=lines_of(warehouse, invoice_id),
         payments=of_it("invoice_payments"),
         refunds=of_it("invoice_refunds"),
+        disputes=of_it("invoice_disputes"),
         credit_notes=of_it("invoice_credit_notes"),
         history=of_it("invoice_history"),
         events=of_it("invoice_events"),

@@ -18,12 +18,12 @@ from billing_pipeline.books.rules.reconciliation import compare, ours_of
 from billing_pipeline.charging.store import listing_start
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.stripe_gateway.rules.objects import CreditNote, Payment, Refund, StripeObjects
+from billing_pipeline.stripe_gateway.rules.objects import CreditNote, Dispute, Payment, Refund, StripeObjects
 
 ON_THE_WAY = timedelta(minutes=15)
 """How long an event may take to be applied before what it tells is missed."""
 
-_Dated = TypeVar("_Dated", Payment, Refund, CreditNote)
+_Dated = TypeVar("_Dated", Payment, Refund, CreditNote, Dispute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def compare_with_stripe(
         month: None: every month that is not closed.
         with_events: whether Stripe's payments must have been told us by events, too. Right after charging they are
             compared with the charges alone.
-        on_the_way: how old a payment, refund or credit note must be to be missed.
+        on_the_way: how old a payment, refund, credit note or dispute must be to be missed.
         cipher: given: events that are not here are fetched and processed first.
 
     Raises:
@@ -105,6 +105,7 @@ class _Reader:
         intents = {payment.payment_intent_id for payment in payments}
         refunds = [one for one in self.api.list_refunds(self.start) if one.payment_intent_id in intents]
         notes = [one for one in self.api.list_credit_notes(self.start) if one.stripe_invoice_id in at_stripe]
+        disputes = [one for one in self.api.list_disputes(self.start) if one.payment_intent_id in intents]
         charges = {row["invoice_id"]: OurCharge(**row) for row in self._rows(_CHARGES)}
         return Books(
             charges=charges,
@@ -117,12 +118,16 @@ class _Reader:
             payments=payments,
             refunds=refunds,
             credit_notes=notes,
+            disputes_here=self._known(_DISPUTES),
+            disputes=disputes,
+            decided=frozenset(row["id"] for row in self.warehouse.rows(_DECIDED)),
             adopted=frozenset(row["id"] for row in self.warehouse.rows(_ADOPTED)),
             young=frozenset(
                 {
                     *(one.payment_id for one in self._young(payments)),
                     *(one.refund_id for one in self._young(refunds)),
                     *(one.credit_note_id for one in self._young(notes)),
+                    *(one.dispute_id for one in self._young(disputes)),
                 }
             ),
         )
@@ -158,6 +163,7 @@ def _enter(
                 "payments": len(books.payments),
                 "refunds": len(books.refunds),
                 "credit_notes": len(books.credit_notes),
+                "disputes": len(books.disputes),
                 "differences": len(found),
                 "run_id": run_id,
             },
@@ -192,6 +198,13 @@ SELECT n.credit_note_id AS stripe_id, n.invoice_id::text AS invoice_id, n.total_
 FROM billing.stripe_credit_notes AS n JOIN billing.stripe_charges AS c USING (invoice_id)
 WHERE c.billing_month = ANY(:months)
 """
+_DISPUTES = """
+SELECT d.dispute_id AS stripe_id, d.invoice_id::text AS invoice_id, d.taken_back_minor AS amount_minor, d.currency,
+    d.status
+FROM billing.stripe_disputes AS d JOIN billing.stripe_charges AS c USING (invoice_id)
+WHERE c.billing_month = ANY(:months)
+"""
+_DECIDED = "SELECT dispute_id AS id FROM billing.dispute_decisions"
 _ADOPTED = """
 SELECT adopted_stripe_invoice_id AS id FROM billing.unbilled_periods
 WHERE adopted_stripe_invoice_id IS NOT NULL AND lifted_at IS NULL
@@ -199,8 +212,11 @@ WHERE adopted_stripe_invoice_id IS NOT NULL AND lifted_at IS NULL
 _ENTER = """
 INSERT INTO billing.stripe_reconciliations (
     billing_month, window_start, charge_count, stripe_invoice_count, stripe_payment_count, stripe_refund_count,
-    stripe_credit_note_count, difference_count, run_id
-) VALUES (:month, to_timestamp(:start), :charges, :invoices, :payments, :refunds, :credit_notes, :differences, :run_id)
+    stripe_credit_note_count, stripe_dispute_count, difference_count, run_id
+) VALUES (
+    :month, to_timestamp(:start), :charges, :invoices, :payments, :refunds, :credit_notes, :disputes, :differences,
+    :run_id
+)
 RETURNING reconciliation_id
 """
 _ENTER_DIFFERENCE = """

@@ -37,6 +37,7 @@ SECTIONS = {
         "adjustments": "corrections:adjustments",
         "discounts": "discounts:discounts",
         "credits": "credits:credits_",
+        "disputes": "disputes:disputes",
         "settle": "settle:settle",
         "events": "events:events",
         "notices": "notices:notices",

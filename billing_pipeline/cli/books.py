@@ -48,7 +48,8 @@ def reconcile(ctx: click.Context, month: date | None, as_json: bool) -> None:
                 "reconciliation_id": done.reconciliation_id,
                 "charges": len(books.charges),
                 "at_stripe": {
-                    name: len(getattr(books, name)) for name in ("invoices", "payments", "refunds", "credit_notes")
+                    name: len(getattr(books, name))
+                    for name in ("invoices", "payments", "refunds", "credit_notes", "disputes")
                 },
                 "differences": [asdict(one) for one in done.differences],
                 "overdue_months": [asdict(month) for month in overdue],
@@ -58,7 +59,7 @@ def reconcile(ctx: click.Context, month: date | None, as_json: bool) -> None:
     click.echo(
         f"comparison {done.reconciliation_id}: {len(books.charges):,} charges; at Stripe {len(books.invoices):,}"
         f" invoices, {len(books.payments):,} payments, {len(books.refunds):,} refunds,"
-        f" {len(books.credit_notes):,} credit notes"
+        f" {len(books.credit_notes):,} credit notes, {len(books.disputes):,} disputes"
     )
     for one in done.differences:
         click.echo(

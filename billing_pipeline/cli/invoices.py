@@ -49,7 +49,7 @@ def list_command(month: date | None, customer: str | None, status: str | None, l
 @click.argument("invoice")
 @JSON
 def show(invoice: str, as_json: bool) -> None:
-    """Show INVOICE, a number or an id: lines, payments, refunds, credit notes, and what happened to it."""
+    """Show INVOICE, a number or an id: lines, payments, refunds, disputes, credit notes, and what happened to it."""
     from billing_pipeline.books.invoice_story import invoice_story
 
     story = invoice_story(open_database(), invoice)
@@ -88,6 +88,7 @@ def _print(story: "InvoiceStory") -> None:
     for title, rows, columns in (
         ("payments", story.payments, ("payment_id", "status", "requested_minor", "paid_minor", "paid_at")),
         ("refunds", story.refunds, ("refund_id", "status", "amount_minor", "created_at")),
+        ("disputes", story.disputes, ("dispute_id", "status", "taken_back_minor", "decision", "created_at")),
         ("credit notes", story.credit_notes, ("number", "state", "amount_minor", "author", "reason")),
     ):
         if rows:

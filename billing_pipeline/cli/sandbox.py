@@ -79,6 +79,28 @@ def card(customer: str, number: str, declined: bool) -> None:
     click.echo(f"{customer} is {stripe_id} at the emulator and pays by {method}")
 
 
+@emulator.command()
+@click.argument("what")
+@click.option("--inquiry", is_flag=True, help="The bank only asks: no money moves.")
+@click.option(
+    "--ends", type=click.Choice(["won", "lost", "warning_closed"]), help="End a dispute (du_…), an inquiry by the last."
+)
+def dispute(what: str, inquiry: bool, ends: str | None) -> None:
+    """Dispute the payment of WHAT, an invoice's number or id, at the emulator; with --ends it is a dispute's id."""
+    from billing_pipeline.cli.common import open_database
+    from billing_pipeline.invoicing.invoice_reference import find_invoice
+    from billing_pipeline.sandbox.demo.account import StripeAccount
+    from billing_pipeline.stripe_gateway.local_emulator import stripe_for
+
+    settings = load_settings()
+    if not settings.stripe.uses_emulator:
+        raise SettingsError("STRIPE_SECRET_KEY is the key of a Stripe account: only the emulator's banks do that")
+    at_stripe = None if ends else find_invoice(open_database(), what).stripe_invoice_id
+    with stripe_for(settings), StripeAccount(str(load_settings().stripe.api_base)) as account:
+        made = account.end_dispute(what, ends) if ends else account.dispute(str(at_stripe), inquiry=inquiry)
+    click.echo(f"{made['id']} is {made['status']} at the emulator")
+
+
 def _emulated() -> Settings:
     settings = load_settings()
     if is_live_key(settings.stripe.key):

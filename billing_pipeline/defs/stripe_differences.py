@@ -10,6 +10,7 @@ from billing_pipeline.books.months import MonthState, overdue_months
 from billing_pipeline.books.reconciliation import Comparison, compare_with_stripe
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.corrections.failed_refunds import failed_refunds
+from billing_pipeline.corrections.lost_disputes import list_disputes
 from billing_pipeline.defs.failures import stripe_explained
 from billing_pipeline.defs.metadata import sample_table, table_metadata
 from billing_pipeline.defs.remedies import check, what_to_do
@@ -20,6 +21,7 @@ from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
 AGREE = "books_agree_with_stripe"
 REPAID = "failed_refunds_are_repaid"
+DECIDED = "lost_disputes_are_decided"
 NONE_MISSED = "every_month_is_billed_and_charged"
 SHOWN = 20
 
@@ -96,6 +98,27 @@ def repayment(warehouse: Warehouse) -> dg.AssetCheckResult:
     )
 
 
+def decided(warehouse: Warehouse) -> dg.AssetCheckResult:
+    """Whether a bank took money back for good and nobody has decided about it, with a sample."""
+    waiting = [row for row in list_disputes(warehouse) if row["waits_for_a_person"]]
+    if not waiting:
+        return dg.AssetCheckResult(check_name=DECIDED, passed=True, metadata={"failing_rows": 0})
+    first = waiting[0]
+    columns = ("dispute_id", "number", "customer_id", "taken_back_minor", "currency", "bank_reason")
+    return dg.AssetCheckResult(
+        check_name=DECIDED,
+        passed=False,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{len(waiting):,} dispute(s) are lost, such as {first['dispute_id']} of"
+        f" {format_minor(first['taken_back_minor'], first['currency'])} of {first['number']}: `billing disputes list`",
+        metadata={
+            "failing_rows": len(waiting),
+            **what_to_do(DECIDED),
+            "sample": sample_table([{name: row[name] for name in columns} for row in waiting[:SHOWN]]),
+        },
+    )
+
+
 def none_missed(overdue: Sequence[MonthState]) -> dg.AssetCheckResult:
     """Whether every month that has ended is billed, and charged, in time."""
     metadata: dict[str, Any] = {"failing_rows": len(overdue)}
@@ -118,8 +141,8 @@ def none_missed(overdue: Sequence[MonthState]) -> dg.AssetCheckResult:
     check_specs=[
         check(
             AGREE,
-            "Invoices, payments, refunds and credit notes of every month that is not closed are the same here and at"
-            " Stripe.",
+            "Invoices, payments, refunds, credit notes and disputes of every month that is not closed are the same here"
+            " and at Stripe.",
             asset="stripe_differences",
         ),
         check(
@@ -127,11 +150,16 @@ def none_missed(overdue: Sequence[MonthState]) -> dg.AssetCheckResult:
             "Every month that has ended is billed, and charged within BILLING_CHARGED_WITHIN_DAYS of its end.",
             asset="stripe_differences",
         ),
+        check(
+            DECIDED,
+            "Somebody has decided about all money that banks took back for good.",
+            asset="stripe_differences",
+        ),
         check(REPAID, "Nobody waits for the money of a refund that failed at Stripe.", asset="stripe_differences"),
     ],
 )
 def stripe_differences(context: dg.AssetExecutionContext, billing: Billing, stripe: Stripe) -> dg.MaterializeResult:
-    """What is not the same here and at Stripe: invoices, payments, refunds, credit notes. Changes neither side.
+    """What differs between us and Stripe: invoices, payments, refunds, credit notes, disputes. Changes neither side.
 
     Each difference is a row with a proposed action; what to do about it is an operator's decision.
     """
@@ -141,7 +169,7 @@ def stripe_differences(context: dg.AssetExecutionContext, billing: Billing, stri
         compared = compare_with_stripe(warehouse, stripe.gateway(), context.run.run_id, billing.clock())
     return dg.MaterializeResult(
         metadata=table_metadata(warehouse, "stripe_differences", len(compared.differences)),
-        check_results=[agreement(compared), none_missed(overdue), repayment(warehouse)],
+        check_results=[agreement(compared), none_missed(overdue), repayment(warehouse), decided(warehouse)],
     )
 
 

@@ -6,6 +6,9 @@ from sqlalchemy.exc import DBAPIError
 FOREIGN_KEY = "23503"
 """SQLSTATE: a row names another one that is not there."""
 
+UNIQUE = "23505"
+"""SQLSTATE: there is such a row already."""
+
 RULE = "P0001"
 """SQLSTATE of RAISE EXCEPTION: a rule of ours spoke, in words for people (PostgreSQL, appendix A)."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from billing_pipeline.stripe_gateway.calls import StripeCalls, id_of
+from billing_pipeline.stripe_gateway.calls import StripeCalls, id_of, options
 from billing_pipeline.stripe_gateway.rules.objects import CreditNote, Dispute, Refund
 from billing_pipeline.stripe_gateway.values import id_or_none, instant
 
@@ -35,6 +35,15 @@ class RefundCalls(StripeCalls):
         """A dispute as it is now."""
         return self.retrieve("disputes", _dispute, dispute_id)
 
+    def list_disputes(self, created_gte: int) -> Iterator[Dispute]:
+        """All disputes created at or after a Unix time, newest first."""
+        return (_dispute(body) for body in self.pages("/v1/disputes", {"created": {"gte": created_gte}}))
+
+    def accept_dispute(self, dispute_id: str, *, key: str) -> Dispute:
+        """Give a dispute up: it is lost at once, and for good."""
+        disputes = self._stripe.v1.disputes
+        return self.object_of("disputes.close", _dispute, lambda: disputes.close(dispute_id, {}, options(key)))
+
 
 def _refund(body: dict[str, Any]) -> Refund:
     return Refund(
@@ -64,6 +73,18 @@ def _credit_note(body: dict[str, Any]) -> CreditNote:
     )
 
 
+def _taken_back(body: dict[str, Any]) -> int:
+    """What the bank has of the amount, by the balance transactions.
+
+    They are in the currency of the account's balance: where that is not the dispute's, all was moved or nothing.
+    """
+    booked = body.get("balance_transactions") or []
+    moved = -sum(one["amount"] for one in booked)
+    if any(one["currency"] != body["currency"] for one in booked):
+        moved = body["amount"] if len(booked) % 2 else 0
+    return int(min(max(moved, 0), body["amount"]))
+
+
 def _dispute(body: dict[str, Any]) -> Dispute:
     return Dispute(
         dispute_id=body["id"],
@@ -74,4 +95,5 @@ def _dispute(body: dict[str, Any]) -> Dispute:
         status=body["status"],
         reason=body["reason"],
         created_at=instant(body["created"]),
+        taken_back_minor=_taken_back(body),
     )

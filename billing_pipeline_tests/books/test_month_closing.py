@@ -45,9 +45,12 @@ def test_a_settled_month_is_closed_with_its_proof_once(world: EventWorld) -> Non
     assert (closed.now, closed.closed_by) == (True, "ann")
     assert (closed.invoice_count, closed.stripe_invoice_count, closed.payment_count) == (6, 6, 2)
     assert closed.totals == {
-        "jpy": {"invoiced": 1200, "paid": 1200, "collected": 1200, "otherwise": 0, "written_off": 0, "voided": 0},
+        "jpy": {"invoiced": 1200, "paid": 1200, "collected": 1200, "otherwise": 0, "written_off": 0, "voided": 0,
+            "taken_back": 0,
+        },
         "usd": {
-            "invoiced": 12021, "paid": 8021, "collected": 4001, "otherwise": 4020, "written_off": 4000, "voided": 4000
+            "invoiced": 12021, "paid": 8021, "collected": 4001, "otherwise": 4020, "written_off": 4000, "voided": 4000,
+            "taken_back": 0,
         },
     }  # fmt: skip
     again = close(world)

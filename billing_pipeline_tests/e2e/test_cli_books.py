@@ -39,7 +39,7 @@ def _closed(world: EventWorld) -> int:
 
 def test_books_that_agree_are_told_with_what_was_compared(paid: EventWorld) -> None:
     told = said("reconcile").splitlines()
-    assert told[0].endswith(": 2 charges; at Stripe 2 invoices, 2 payments, 0 refunds, 0 credit notes")
+    assert told[0].endswith(": 2 charges; at Stripe 2 invoices, 2 payments, 0 refunds, 0 credit notes, 0 disputes")
     assert told[1:] == ["0 difference(s)"]
     assert said("reconcile", "--month", "2026-09").splitlines()[1:] == ["0 difference(s)"], "a month without charges"
     assert len(paid.mirrored("stripe_reconciliations")) == 2
@@ -88,7 +88,8 @@ def test_a_month_is_closed_once_with_its_proof_and_stays_as_it_is(paid: EventWor
     assert re.fullmatch(r"2026-10 closed: \d{4}-\d\d-\d\d \d\d:\d\d by ann", told[0])
     assert told[1] == "  2 invoices, 2 at Stripe, 2 payments"
     assert told[2] == (
-        "  invoiced 53.00 USD, paid 53.00 USD, collected 53.00 USD, otherwise 0.00 USD, written off 0.00 USD, voided 0.00 USD"
+        "  invoiced 53.00 USD, paid 53.00 USD, collected 53.00 USD, otherwise 0.00 USD, written off 0.00 USD,"
+        " voided 0.00 USD, taken back 0.00 USD"
     )
     assert [re.sub(r"(\d+:)?[0-9a-f]{64}", "…", line) for line in told[3:]] == [
         "  invoices sha256 …", "  stripe_invoices sha256 …", "  payments sha256 …", "  audit chain …"

@@ -73,6 +73,14 @@ happened AS (
     INNER JOIN invoices AS i USING (invoice_id)
     UNION ALL
     SELECT
+        d.created_at,
+        'payment',
+        'dispute ' || d.dispute_id || ' ' || d.status || coalesce(', ' || d.decision, ''),
+        i.label, d.amount_minor, d.currency, coalesce(d.author, 'Stripe'), coalesce(d.reason, d.bank_reason)
+    FROM billing.disputes AS d
+    INNER JOIN invoices AS i USING (invoice_id)
+    UNION ALL
+    SELECT
         n.created_at,
         'correction',
         'credit note ' || n.number || ' ' || n.state,

@@ -54,6 +54,10 @@ DECLARE
 BEGIN
     -- whoever puts it on an invoice raises the guard too: of two at once the second sees the first
     UPDATE billing.adjustments SET guard = guard + 1 WHERE adjustment_id = new.adjustment_id;
+    IF EXISTS (SELECT FROM billing.dispute_decisions AS e WHERE e.adjustment_id = new.adjustment_id) THEN
+        RAISE EXCEPTION 'adjustment % collects a lost dispute again: another one takes it back', new.adjustment_id
+            USING ERRCODE = 'restrict_violation';
+    END IF;
     SELECT coalesce(i.number, 'the draft of ' || to_char(u.billing_month, 'YYYY-MM')) INTO taken
     FROM billing.invoice_adjustments AS u LEFT JOIN billing.invoices AS i ON i.invoice_id = u.invoice_id
     WHERE u.adjustment_id = new.adjustment_id AND i.status IS DISTINCT FROM 'void'

@@ -41,6 +41,7 @@ CREATE OR REPLACE FUNCTION billing.check_closing() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
     unsettled bigint;
+    undecided text;
     found_count bigint;
     differing bigint;
 BEGIN
@@ -65,6 +66,14 @@ BEGIN
         RAISE EXCEPTION 'month % has % invoice(s) that are neither paid, void nor written off', new.billing_month, unsettled
             USING ERRCODE = 'restrict_violation';
     END IF;
+    SELECT min(d.dispute_id) INTO undecided
+    FROM billing.stripe_disputes AS d INNER JOIN billing.invoices AS i ON d.invoice_id = i.invoice_id
+    WHERE i.billing_month = new.billing_month AND d.status = 'lost' AND d.taken_back_minor > 0
+        AND NOT EXISTS (SELECT FROM billing.dispute_decisions AS e WHERE e.dispute_id = d.dispute_id);
+    IF undecided IS NOT NULL THEN
+        RAISE EXCEPTION 'month %: a bank took money back by dispute %, which is lost, and nobody has decided about it',
+            new.billing_month, undecided USING ERRCODE = 'restrict_violation';
+    END IF;
     SELECT r.difference_count INTO differing
     FROM billing.stripe_reconciliations AS r
     WHERE r.reconciliation_id = new.reconciliation_id AND r.billing_month = new.billing_month;
@@ -83,4 +92,4 @@ BEGIN
     RETURN new;
 END;
 $$;
-COMMENT ON FUNCTION billing.check_closing IS 'Trigger: a month is closed once, with every invoice settled, on a comparison without differences, with the digest of the records as they are and a seal of the audit chain';
+COMMENT ON FUNCTION billing.check_closing IS 'Trigger: a month is closed once, with every invoice settled and every lost dispute decided, on a comparison without differences, with the digest of the records as they are and a seal of the audit chain';

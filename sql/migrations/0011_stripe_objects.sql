@@ -135,7 +135,9 @@ CREATE TABLE billing.stripe_disputes (
     created_at timestamptz NOT NULL,
     first_seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    FOREIGN KEY (invoice_id, stripe_invoice_id) REFERENCES billing.stripe_charges (invoice_id, stripe_invoice_id)
+    taken_back_minor bigint NOT NULL DEFAULT 0,
+    FOREIGN KEY (invoice_id, stripe_invoice_id) REFERENCES billing.stripe_charges (invoice_id, stripe_invoice_id),
+    CHECK (taken_back_minor BETWEEN 0 AND amount_minor)
 );
 CREATE INDEX stripe_disputes_invoice ON billing.stripe_disputes (invoice_id);
 COMMENT ON TABLE billing.stripe_disputes IS 'One row a dispute at Stripe of a payment of ours, as last retrieved';
@@ -151,6 +153,7 @@ COMMENT ON COLUMN billing.stripe_disputes.reason IS 'Why, in the cardholder''s b
 COMMENT ON COLUMN billing.stripe_disputes.created_at IS 'When Stripe made it';
 COMMENT ON COLUMN billing.stripe_disputes.first_seen_at IS 'When it was first written here';
 COMMENT ON COLUMN billing.stripe_disputes.changed_at IS 'When a fact about it last changed here';
+COMMENT ON COLUMN billing.stripe_disputes.taken_back_minor IS 'What the bank has of the amount at the moment, in minor units: withdrawn and not reinstated. An inquiry takes nothing';
 CREATE TRIGGER stripe_disputes_change BEFORE UPDATE ON billing.stripe_disputes FOR EACH ROW
 EXECUTE FUNCTION billing.check_stripe_object(
     'dispute_id invoice_id stripe_invoice_id charge_id currency created_at first_seen_at',

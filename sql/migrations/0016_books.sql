@@ -12,6 +12,7 @@ CREATE TABLE billing.stripe_reconciliations (
     stripe_payment_count bigint NOT NULL CHECK (stripe_payment_count >= 0),
     stripe_refund_count bigint NOT NULL CHECK (stripe_refund_count >= 0),
     stripe_credit_note_count bigint NOT NULL CHECK (stripe_credit_note_count >= 0),
+    stripe_dispute_count bigint NOT NULL DEFAULT 0 CHECK (stripe_dispute_count >= 0),
     difference_count bigint NOT NULL CHECK (difference_count >= 0),
     run_id text NOT NULL
 );
@@ -25,6 +26,7 @@ COMMENT ON COLUMN billing.stripe_reconciliations.stripe_invoice_count IS 'Invoic
 COMMENT ON COLUMN billing.stripe_reconciliations.stripe_payment_count IS 'Payments of these';
 COMMENT ON COLUMN billing.stripe_reconciliations.stripe_refund_count IS 'Refunds of these payments';
 COMMENT ON COLUMN billing.stripe_reconciliations.stripe_credit_note_count IS 'Credit notes for these invoices';
+COMMENT ON COLUMN billing.stripe_reconciliations.stripe_dispute_count IS 'Disputes of these payments';
 COMMENT ON COLUMN billing.stripe_reconciliations.difference_count IS 'Rows in stripe_differences';
 COMMENT ON COLUMN billing.stripe_reconciliations.run_id IS 'Run that compared';
 CREATE TRIGGER stripe_reconciliations_append_only
@@ -34,15 +36,17 @@ FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('comparisons are appen
 CREATE TABLE billing.stripe_differences (
     reconciliation_id bigint NOT NULL REFERENCES billing.stripe_reconciliations (reconciliation_id),
     difference_no integer NOT NULL CHECK (difference_no > 0),
-    object_type text NOT NULL CHECK (object_type IN ('invoice', 'payment', 'refund', 'credit_note')),
-    kind text NOT NULL CHECK (kind IN ('missing_here', 'missing_at_stripe', 'amount_or_currency', 'status', 'duplicate')),
+    object_type text NOT NULL CHECK (object_type IN ('invoice', 'payment', 'refund', 'credit_note', 'dispute')),
+    kind text NOT NULL CHECK (
+        kind IN ('missing_here', 'missing_at_stripe', 'amount_or_currency', 'status', 'duplicate', 'undecided')
+    ),
     stripe_id text,
     invoice_id uuid,
     ours text,
     theirs text,
     proposed_action text NOT NULL CHECK (
         proposed_action IN (
-            'charge_again', 'process_events', 'sweep_events', 'delete_draft', 'void_at_stripe', 'refund', 'look_at_it'
+            'charge_again', 'process_events', 'sweep_events', 'delete_draft', 'void_at_stripe', 'refund', 'look_at_it', 'decide'
         )
     ),
     PRIMARY KEY (reconciliation_id, difference_no),
@@ -53,13 +57,13 @@ CREATE INDEX stripe_differences_invoice ON billing.stripe_differences (invoice_i
 COMMENT ON TABLE billing.stripe_differences IS 'One row a difference that a comparison found; append-only. The open ones are those of the newest comparison';
 COMMENT ON COLUMN billing.stripe_differences.reconciliation_id IS 'The comparison';
 COMMENT ON COLUMN billing.stripe_differences.difference_no IS 'Number within it';
-COMMENT ON COLUMN billing.stripe_differences.object_type IS 'What differs: invoice, payment, refund or credit_note';
-COMMENT ON COLUMN billing.stripe_differences.kind IS 'missing_here, missing_at_stripe, amount_or_currency, status or duplicate';
+COMMENT ON COLUMN billing.stripe_differences.object_type IS 'What differs: invoice, payment, refund, credit_note or dispute';
+COMMENT ON COLUMN billing.stripe_differences.kind IS 'missing_here, missing_at_stripe, amount_or_currency, status or duplicate; undecided: a bank took money back for good and nobody has decided about it';
 COMMENT ON COLUMN billing.stripe_differences.stripe_id IS 'The object at Stripe; null if there is none';
 COMMENT ON COLUMN billing.stripe_differences.invoice_id IS 'The invoice of ours that it is about, by metadata or id; it need not exist';
 COMMENT ON COLUMN billing.stripe_differences.ours IS 'What our books say';
 COMMENT ON COLUMN billing.stripe_differences.theirs IS 'What Stripe says';
-COMMENT ON COLUMN billing.stripe_differences.proposed_action IS 'charge_again: run charge_month, it asks Stripe and goes on; process_events, sweep_events: the event tells us; delete_draft, void_at_stripe, refund: for an operator to do; look_at_it: for a person to decide';
+COMMENT ON COLUMN billing.stripe_differences.proposed_action IS 'charge_again: run charge_month, it asks Stripe and goes on; process_events, sweep_events: the event tells us; delete_draft, void_at_stripe, refund: for an operator to do; look_at_it: for a person to decide; decide: `billing disputes`';
 CREATE TRIGGER stripe_differences_append_only
 BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.stripe_differences
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('comparisons are append-only, compare again');
@@ -93,7 +97,7 @@ COMMENT ON COLUMN billing.month_books.reconciliation_id IS 'The comparison that 
 COMMENT ON COLUMN billing.month_books.invoice_count IS 'Invoices of the month';
 COMMENT ON COLUMN billing.month_books.stripe_invoice_count IS 'Invoices at Stripe that stand for them';
 COMMENT ON COLUMN billing.month_books.payment_count IS 'Payments at Stripe of these';
-COMMENT ON COLUMN billing.month_books.totals IS 'By currency, in minor units: invoiced, paid, collected by payments, settled otherwise, written off, voided';
+COMMENT ON COLUMN billing.month_books.totals IS 'By currency, in minor units: invoiced, paid, collected by payments, settled otherwise, written off, voided, taken back by banks';
 COMMENT ON COLUMN billing.month_books.invoices_sha256 IS 'Digest of our invoices and charges, as billing.month_digest computes it';
 COMMENT ON COLUMN billing.month_books.stripe_invoices_sha256 IS 'Digest of Stripe''s invoices: id, our id, currency, total, paid, status';
 COMMENT ON COLUMN billing.month_books.payments_sha256 IS 'Digest of the payments: id, invoice at Stripe, currency, amount, status';

@@ -21,6 +21,8 @@ FROM (
     UNION ALL
     SELECT ia.billing_month, ia.currency, 'adjustments', ia.customer_id, 1, TRUE, ia.amount_minor, 0, ia.invoice_id
     FROM billing.invoice_adjustments AS ia
+    -- what is collected a second time, because a bank took it back, was earned before
+    WHERE NOT EXISTS (SELECT FROM billing.dispute_decisions AS e WHERE e.adjustment_id = ia.adjustment_id)
     UNION ALL
     SELECT
         n.billing_month, n.currency, coalesce(li.meter, 'credit notes'), n.customer_id, 0, FALSE, 0, nl.amount_minor,
@@ -46,7 +48,7 @@ COMMENT ON COLUMN billing.invoice_revenue.billing_month IS 'Partition, of a cred
 COMMENT ON COLUMN billing.invoice_revenue.currency IS 'Currency of the amounts';
 COMMENT ON COLUMN billing.invoice_revenue.customer_id IS 'Customer';
 COMMENT ON COLUMN billing.invoice_revenue.invoice_id IS 'Invoice';
-COMMENT ON COLUMN billing.invoice_revenue.meter IS 'Meter; adjustments for what was not metered, credit notes for what was taken off a whole invoice';
+COMMENT ON COLUMN billing.invoice_revenue.meter IS 'Meter; adjustments for what was not metered (but for what is collected again after a lost dispute), credit notes for what was taken off a whole invoice';
 COMMENT ON COLUMN billing.invoice_revenue.plan IS 'Plan of the period; null without one';
 COMMENT ON COLUMN billing.invoice_revenue.months IS 'Months that the period covers, at least 1: a yearly one 12';
 COMMENT ON COLUMN billing.invoice_revenue.quantity IS 'Billed units; credit notes take none away';

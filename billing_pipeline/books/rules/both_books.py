@@ -1,9 +1,9 @@
 """The two sides of a comparison of books, what they differ in, and which of Stripe's invoices is a charge's."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from billing_pipeline.stripe_gateway.rules.objects import CreditNote, ListedBook, Payment, Refund
+from billing_pipeline.stripe_gateway.rules.objects import CreditNote, Dispute, ListedBook, Payment, Refund
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class OurCharge:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What our books have of a payment, refund or credit note: its invoice, amount, currency and status."""
+    """What our books have of a payment, refund, credit note or dispute: its invoice, amount, currency and status."""
 
     invoice_id: str
     amount_minor: int
@@ -57,6 +57,20 @@ class Books:
     young: Collection[str] = frozenset()
     adopted: Collection[str] = frozenset()
     """Ids of revisions at Stripe that bill a period instead of an invoice of ours, because a person said so."""
+    disputes_here: Mapping[str, Known] = field(default_factory=dict)
+    """Their amount is what the bank took back."""
+    disputes: Sequence[Dispute] = ()
+    decided: Collection[str] = frozenset()
+    """Ids of lost disputes about whose money a person has decided."""
+
+    def invoice_of_intents(self) -> dict[str, str]:
+        """Our invoice by the payment intent that pays the charge's invoice at Stripe."""
+        ours = {one.stripe_invoice_id: one.invoice_id for one in self.charges.values() if one.stripe_invoice_id}
+        return {
+            payment.payment_intent_id: ours[payment.stripe_invoice_id]
+            for payment in self.payments
+            if payment.payment_intent_id is not None and payment.stripe_invoice_id in ours
+        }
 
 
 @dataclass(frozen=True, slots=True)

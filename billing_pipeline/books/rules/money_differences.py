@@ -1,4 +1,4 @@
-"""Payments, refunds and credit notes: ours against Stripe's. Invoices are compared in `reconciliation`."""
+"""Payments, refunds, credit notes and disputes: ours against Stripe's. Invoices are compared in `reconciliation`."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -54,6 +54,16 @@ def credit_note_differences(books: Books) -> Iterator[Difference]:
     return _mirrored("credit_note", books.credit_notes_here, _notes_there(books), books.young)
 
 
+def dispute_differences(books: Books) -> Iterator[Difference]:
+    """Disputes as events told us against those that Stripe lists, and lost ones about which nobody has decided."""
+    there = _disputes_there(books)
+    yield from _mirrored("dispute", books.disputes_here, there, books.young, on_amount="sweep_events")
+    for dispute_id, one in there.items():
+        if one.status == "lost" and one.amount_minor and dispute_id not in books.decided:
+            told = f"{one.amount_minor} {one.currency} taken back, lost"
+            yield Difference("dispute", "undecided", dispute_id, one.invoice_id, None, told, "decide")
+
+
 def _payments_there(books: Books) -> dict[str, Known]:
     invoice_of = _invoice_ids(books)
     return {
@@ -64,14 +74,21 @@ def _payments_there(books: Books) -> dict[str, Known]:
 
 
 def _refunds_there(books: Books) -> dict[str, Known]:
-    invoice_of = _invoice_ids(books)
-    intents = {one.payment_intent_id: invoice_of.get(one.stripe_invoice_id) for one in books.payments}
-    there = {}
-    for refund in books.refunds:
-        invoice_id = intents.get(refund.payment_intent_id) if refund.payment_intent_id else None
-        if invoice_id is not None:
-            there[refund.refund_id] = Known(invoice_id, refund.amount_minor, refund.currency, refund.status)
-    return there
+    intents = books.invoice_of_intents()
+    return {
+        one.refund_id: Known(intents[one.payment_intent_id], one.amount_minor, one.currency, one.status)
+        for one in books.refunds
+        if one.payment_intent_id in intents
+    }
+
+
+def _disputes_there(books: Books) -> dict[str, Known]:
+    intents = books.invoice_of_intents()
+    return {
+        one.dispute_id: Known(intents[one.payment_intent_id], one.taken_back_minor, one.currency, one.status)
+        for one in books.disputes
+        if one.payment_intent_id in intents
+    }
 
 
 def _notes_there(books: Books) -> dict[str, Known]:
@@ -91,7 +108,11 @@ def _invoice_ids(books: Books) -> dict[str, str]:
 
 
 def _mirrored(
-    object_type: str, here: Mapping[str, Known], there: Mapping[str, Known], young: Collection[str]
+    object_type: str,
+    here: Mapping[str, Known],
+    there: Mapping[str, Known],
+    young: Collection[str],
+    on_amount: str = "look_at_it",
 ) -> Iterator[Difference]:
     """What events told us against what Stripe lists."""
     for stripe_id, theirs in there.items():
@@ -104,7 +125,7 @@ def _mirrored(
             continue
         if (ours.amount_minor, ours.currency) != (theirs.amount_minor, theirs.currency):
             amounts = f"{ours.amount_minor} {ours.currency}", f"{theirs.amount_minor} {theirs.currency}"
-            yield Difference(object_type, "amount_or_currency", stripe_id, theirs.invoice_id, *amounts, "look_at_it")
+            yield Difference(object_type, "amount_or_currency", stripe_id, theirs.invoice_id, *amounts, on_amount)
         if ours.status != theirs.status:
             statuses = ours.status, theirs.status
             yield Difference(object_type, "status", stripe_id, theirs.invoice_id, *statuses, "sweep_events")

@@ -9,7 +9,7 @@ from billing_pipeline.books.rules.both_books import Books, standing_for
 from billing_pipeline.stripe_gateway.rules.objects import ListedBook, Payment
 
 FINAL = frozenset({"paid", "void", "uncollectible"})
-TOTALS = ("invoiced", "paid", "collected", "otherwise", "written_off", "voided")
+TOTALS = ("invoiced", "paid", "collected", "otherwise", "written_off", "voided", "taken_back")
 """The names of a currency's totals, as people read them."""
 
 
@@ -19,7 +19,8 @@ class MonthProof:
 
     `invoiced` = `paid` + `written_off`; `voided` stands apart. `paid` = `collected` (by payments at Stripe) +
     `otherwise` (credit balance, amounts below the minimum charge, credit notes, payments out of band). What was paid in
-    part before the rest was written off counts as paid.
+    part before the rest was written off counts as paid. `taken_back`, by disputes, is a part of `collected` that
+    banks have at the moment, or for good.
     """
 
     stripe_invoice_count: int
@@ -62,7 +63,7 @@ def prove(books: Books) -> MonthProof:
     return MonthProof(
         stripe_invoice_count=len(there),
         payment_count=len(payments),
-        totals=_totals(ours, payments, [one for one in there if one.status == "uncollectible"]),
+        totals=_totals(ours, payments, [one for one in there if one.status == "uncollectible"], _taken_back(books)),
         stripe_invoices_sha256=_digest(
             f"{one.stripe_invoice_id}|{one.invoice_id}|{one.currency}|{one.total_minor}|{one.paid_minor}|{one.status}"
             for one in there
@@ -81,8 +82,20 @@ def _standing(books: Books) -> list[ListedBook]:
     return [one for one in found if one is not None]
 
 
+def _taken_back(books: Books) -> Counter[str]:
+    intents = books.invoice_of_intents()
+    taken: Counter[str] = Counter()
+    for dispute in books.disputes:
+        if dispute.payment_intent_id in intents:
+            taken[dispute.currency] += dispute.taken_back_minor
+    return taken
+
+
 def _totals(
-    ours: Counter[tuple[str, str]], payments: Sequence[Payment], given_up: Sequence[ListedBook]
+    ours: Counter[tuple[str, str]],
+    payments: Sequence[Payment],
+    given_up: Sequence[ListedBook],
+    taken_back: Counter[str],
 ) -> dict[str, dict[str, int]]:
     collected: Counter[str] = Counter()
     for payment in payments:
@@ -101,6 +114,7 @@ def _totals(
             "otherwise": paid - collected[currency],
             "written_off": written_off,
             "voided": ours[currency, "void"],
+            "taken_back": taken_back[currency],
         }
     return totals
 

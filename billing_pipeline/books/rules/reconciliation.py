@@ -10,6 +10,7 @@ from dataclasses import replace
 from billing_pipeline.books.rules.both_books import Books, Difference, OurCharge, standing_for
 from billing_pipeline.books.rules.money_differences import (
     credit_note_differences,
+    dispute_differences,
     payment_differences,
     refund_differences,
 )
@@ -43,6 +44,7 @@ def compare(books: Books) -> list[Difference]:
         *payment_differences(books, by_invoice),
         *refund_differences(books),
         *credit_note_differences(books),
+        *dispute_differences(books),
     ]
     found.sort(key=lambda one: (one.object_type, one.kind, str(one.invoice_id), str(one.stripe_id)))
     return [replace(one, number=_number(books, one)) for one in found]

@@ -56,6 +56,8 @@ HANDLED: dict[str, Kind] = {
     "charge.dispute.created": Kind.DISPUTE,
     "charge.dispute.updated": Kind.DISPUTE,
     "charge.dispute.closed": Kind.DISPUTE,
+    "charge.dispute.funds_withdrawn": Kind.DISPUTE,
+    "charge.dispute.funds_reinstated": Kind.DISPUTE,
     "credit_note.created": Kind.CREDIT_NOTE,
     "credit_note.updated": Kind.CREDIT_NOTE,
     "credit_note.voided": Kind.CREDIT_NOTE,

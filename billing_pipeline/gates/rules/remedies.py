@@ -87,6 +87,15 @@ REMEDIES: Mapping[str, Remedy] = {
             f"billing credit repay REFUND --to balance {_SIGNED}",
         ),
     ),
+    "lost_disputes_are_decided": Remedy(
+        "A bank took a payment back for good: a dispute is lost. Decide whether the customer's next invoice asks for it"
+        " again, or nobody does.",
+        (
+            "billing disputes list",
+            f"billing disputes collect-again DISPUTE {_SIGNED}",
+            f"billing disputes write-off DISPUTE {_SIGNED}",
+        ),
+    ),
     "no_event_given_up": Remedy(
         "An event of Stripe's could not be applied and is not tried any more. Read its error, remove the cause, then"
         " put it back into the queue: applying it twice does no harm.",

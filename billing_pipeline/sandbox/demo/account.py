@@ -12,6 +12,7 @@ from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
+from billing_pipeline.core.errors import UserError
 from billing_pipeline.sandbox.demo.population import DemoCustomer
 from billing_pipeline.settings import EMULATOR_KEY, SettingsError
 
@@ -118,6 +119,22 @@ class StripeAccount:
         default = {"invoice_settings[default_payment_method]": str(card["id"])}
         self._json("POST", f"/v1/customers/{stripe_id}", default, key=f"card:{uuid4()}")
         return stripe_id
+
+    def dispute(self, stripe_invoice_id: str, *, inquiry: bool) -> dict[str, Any]:
+        """The bank disputes the payment of an invoice, or asks about it; the dispute."""
+        return self._control("/_emulator/disputes", {"invoice": stripe_invoice_id, "inquiry": inquiry})
+
+    def end_dispute(self, dispute_id: str, status: str) -> dict[str, Any]:
+        """It ends won or lost, an inquiry as warning_closed; the dispute."""
+        return self._control(f"/_emulator/disputes/{dispute_id}/close", {"status": status})
+
+    def _control(self, path: str, fields: dict[str, Any]) -> dict[str, Any]:
+        self._http.request("POST", path, json.dumps(fields), {"Content-Type": "application/json"})
+        answer = self._http.getresponse()
+        body = json.loads(answer.read())
+        if answer.status != 200:
+            raise UserError(f"the emulator: {body.get('error', body).get('message', body)}")
+        return dict(body)
 
     def _create(self, customer: DemoCustomer) -> str:
         fields = {

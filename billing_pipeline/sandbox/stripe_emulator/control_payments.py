@@ -90,15 +90,36 @@ def _pending_charge(work: Work, fields: Body) -> Body:
 
 
 def open_dispute(work: Work, fields: Body) -> Body:
-    """``{"charge": "ch_…", "reason": "fraudulent"}``: the cardholder disputes a charge."""
-    return disputes.open_dispute(work, _text(fields, "charge"), fields.get("reason", "fraudulent"))
+    """``{"charge": "ch_…", "reason": "fraudulent", "inquiry": false}``: the cardholder disputes a charge.
+
+    ``invoice`` names the invoice whose last payment it is instead.
+    """
+    charge = str(fields["charge"]) if "charge" in fields else _charge_of(work, _text(fields, "invoice"))
+    return disputes.open_dispute(work, charge, fields.get("reason", "fraudulent"), inquiry=bool(fields.get("inquiry")))
+
+
+def _charge_of(work: Work, invoice_id: str) -> str:
+    invoice = work.store.get("invoice", invoice_id, "invoice")
+    for payment in work.store.find("invoice_payment", ("parent = ?", invoice["id"]), newest_first=True):
+        if payment["status"] == "paid" and payment["payment"].get("payment_intent"):
+            intent = work.store.get("payment_intent", payment["payment"]["payment_intent"])
+            return str(intent["latest_charge"])
+    raise invalid("Nothing of this invoice was paid through Stripe.", param="invoice")
 
 
 def close_dispute(work: Work, fields: Body) -> Body:
-    """``{"status": "won"|"lost"}``."""
-    if fields.get("status") not in {"won", "lost"}:
-        raise invalid("`status` must be won or lost.", param="status")
-    return disputes.close_dispute(work, fields["dispute"], fields["status"])
+    """``{"status": "won"|"lost"|"warning_closed"}``: how it ends; an inquiry ends as the last."""
+    return disputes.close_dispute(work, fields["dispute"], _text(fields, "status"))
+
+
+def answer_dispute(work: Work, fields: Body) -> Body:
+    """Evidence is handed in."""
+    return disputes.answer(work, fields["dispute"])
+
+
+def escalate_dispute(work: Work, fields: Body) -> Body:
+    """An inquiry becomes a dispute."""
+    return disputes.escalate(work, fields["dispute"])
 
 
 def _text(fields: Body, name: str) -> str:
@@ -114,4 +135,6 @@ ACTIONS = (
     ("/debits/settle", settle_debit),
     ("/disputes", open_dispute),
     ("/disputes/{dispute}/close", close_dispute),
+    ("/disputes/{dispute}/answer", answer_dispute),
+    ("/disputes/{dispute}/escalate", escalate_dispute),
 )

@@ -1,4 +1,8 @@
-"""Disputes: opened by the test card 4000 0000 0000 0259 or by the control surface, closed by either side."""
+"""Disputes: opened by the test card 4000 0000 0000 0259 or by the control surface, closed by either side.
+
+The bank takes the money back with the dispute and gives it back with a win; an inquiry takes none until it becomes a
+dispute. Sources: https://docs.stripe.com/disputes/how-disputes-work, https://docs.stripe.com/api/disputes/object.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,10 @@ from .store import new_id
 from .work import Work
 
 ANSWER_WITHIN_S = 9 * 86_400
+FEE_MINOR = 1_500
+"""What Stripe takes for a dispute, in minor units of its currency here; a win gives it back."""
+INQUIRIES = frozenset({"warning_needs_response", "warning_under_review"})
+_ENDS = {False: frozenset({"won", "lost"}), True: frozenset({"warning_closed"})}
 _EVIDENCE = """
 access_activity_log billing_address cancellation_policy cancellation_policy_disclosure
 cancellation_rebuttal customer_communication customer_email_address customer_name
@@ -19,16 +27,17 @@ shipping_date shipping_documentation shipping_tracking_number uncategorized_file
 """
 
 
-def open_dispute(work: Work, charge_id: str, reason: str) -> Body:
-    """The cardholder disputes a charge."""
+def open_dispute(work: Work, charge_id: str, reason: str, *, inquiry: bool = False) -> Body:
+    """The cardholder disputes a charge, or the bank only asks about it."""
     charge = work.store.get("charge", charge_id, "charge")
     if not charge["paid"] or charge["disputed"]:
         raise invalid("Only a successful charge without a dispute can be disputed.", param="charge")
-    work.update(charge, charge | {"disputed": True}, "charge.updated")
+    if not inquiry:
+        work.update(charge, charge | {"disputed": True}, "charge.updated")
     body: Body = {
         "id": new_id("du"),
         "object": "dispute",
-        "amount": charge["amount"],
+        "amount": charge["amount_captured"] - charge["amount_refunded"],
         "balance_transactions": [],
         "charge": charge_id,
         "created": work.now,
@@ -44,29 +53,94 @@ def open_dispute(work: Work, charge_id: str, reason: str) -> Body:
             "submission_method": "manual",
         },
         "intended_submission_method": None,
-        "is_charge_refundable": False,
+        "is_charge_refundable": inquiry,
         "livemode": False,
         "metadata": {},
         "payment_intent": charge["payment_intent"],
         "reason": reason,
-        "status": "needs_response",
+        "status": "warning_needs_response" if inquiry else "needs_response",
     }
     if charge["payment_method_details"]["type"] == "card":
         brand = charge["payment_method_details"]["card"]["brand"]
-        card = {"brand": brand, "case_type": "chargeback", "network": brand, "network_reason_code": "10.4"}
+        case = "inquiry" if inquiry else "chargeback"
+        card = {"brand": brand, "case_type": case, "network": brand, "network_reason_code": "10.4"}
         body["payment_method_details"] = {"card": card, "type": "card"}
-    return work.create(body, "charge.dispute.created")
+    if inquiry:
+        return work.create(body, "charge.dispute.created")
+    body["balance_transactions"] = [_booked(work, body, withdrawn=True)]
+    return work.create(body, "charge.dispute.created", "charge.dispute.funds_withdrawn")
+
+
+def escalate(work: Work, dispute_id: str) -> Body:
+    """An inquiry becomes a dispute: now the bank takes the money."""
+    dispute = work.store.get("dispute", dispute_id)
+    if dispute["status"] not in INQUIRIES:
+        raise invalid("Only an inquiry can become a dispute.")
+    charge = work.store.get("charge", dispute["charge"])
+    work.update(charge, charge | {"disputed": True}, "charge.updated")
+    booked = [_booked(work, dispute, withdrawn=True)]
+    after = dispute | {"status": "needs_response", "balance_transactions": booked, "is_charge_refundable": False}
+    return work.update(dispute, after, "charge.dispute.updated", "charge.dispute.funds_withdrawn")
+
+
+def answer(work: Work, dispute_id: str) -> Body:
+    """Evidence is handed in: the bank looks at it."""
+    dispute = work.store.get("dispute", dispute_id)
+    if not dispute["status"].endswith("needs_response"):
+        raise invalid("This dispute is not waiting for a response.")
+    status = dispute["status"].replace("needs_response", "under_review")
+    details = dispute["evidence_details"] | {"has_evidence": True, "submission_count": 1}
+    return work.update(dispute, dispute | {"status": status, "evidence_details": details}, "charge.dispute.updated")
+
+
+def _booked(work: Work, dispute: Body, *, withdrawn: bool) -> Body:
+    """The balance transaction by which the bank takes the money, or gives it back."""
+    sign = -1 if withdrawn else 1
+    fee = FEE_MINOR if withdrawn else -FEE_MINOR
+    return {
+        "id": new_id("txn"),
+        "object": "balance_transaction",
+        "amount": sign * dispute["amount"],
+        "available_on": work.now,
+        "balance_type": "payments",
+        "created": work.now,
+        "currency": dispute["currency"],
+        "description": f"Chargeback {'withdrawal' if withdrawn else 'reversal'} for {dispute['charge']}",
+        "exchange_rate": None,
+        "fee": fee,
+        "fee_details": [
+            {
+                "amount": fee,
+                "application": None,
+                "currency": dispute["currency"],
+                "description": "Dispute fee" if withdrawn else "Dispute fee refund",
+                "type": "stripe_fee",
+            }
+        ],
+        "net": sign * dispute["amount"] - fee,
+        "reporting_category": "dispute" if withdrawn else "dispute_reversal",
+        "source": dispute["id"],
+        "status": "available",
+        "type": "adjustment",
+    }
 
 
 def close_dispute(work: Work, dispute_id: str, status: str) -> Body:
-    """The dispute ends ``won`` or ``lost``; a won one frees its charge."""
+    """It ends: a dispute ``won`` or ``lost``, an inquiry ``warning_closed``. A won one gives the money back."""
     dispute = work.store.get("dispute", dispute_id)
-    if dispute["status"] in {"won", "lost"}:
+    if dispute["status"] in {"won", "lost", "warning_closed"}:
         raise invalid("This dispute is already closed.")
+    possible = _ENDS[dispute["status"] in INQUIRIES]
+    if status not in possible:
+        raise invalid(f"This dispute can only end as {' or '.join(sorted(possible))}.", param="status")
+    after = dispute | {"status": status}
+    events = ["charge.dispute.closed"]
     if status == "won":
         charge = work.store.get("charge", dispute["charge"])
         work.update(charge, charge | {"disputed": False}, "charge.updated")
-    return work.update(dispute, dispute | {"status": status}, "charge.dispute.closed")
+        after["balance_transactions"] = [*dispute["balance_transactions"], _booked(work, dispute, withdrawn=False)]
+        events.append("charge.dispute.funds_reinstated")
+    return work.update(dispute, after, *events)
 
 
 def close(work: Work, params: Body, dispute: str) -> Body:

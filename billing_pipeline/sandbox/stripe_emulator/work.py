@@ -33,10 +33,10 @@ class Work:
         """The connection that holds the transaction."""
         return self.store.connection
 
-    def create(self, body: Body, event: str | None = None, *, private: Body | None = None) -> Body:
+    def create(self, body: Body, *events: str, private: Body | None = None) -> Body:
         """Insert an object and announce it."""
         text = self.store.insert(body, private=private)
-        if event:
+        for event in events:
             self._emit(event, text)
         return body
 

@@ -86,7 +86,11 @@ class CreditNote:
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """A dispute of a charge."""
+    """A dispute of a charge, or an inquiry about it.
+
+    `taken_back_minor`: what the bank has of the amount at the moment, withdrawn and not reinstated. An inquiry takes
+    nothing.
+    """
 
     dispute_id: str
     payment_intent_id: str | None
@@ -96,6 +100,7 @@ class Dispute:
     status: str
     reason: str
     created_at: datetime
+    taken_back_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,18 @@ class Subscription:
     canceled_at: datetime | None
     ended_at: datetime | None
     created_at: datetime
+
+
+class DisputeApi(Protocol):
+    """What giving a dispute up needs."""
+
+    def retrieve_dispute(self, dispute_id: str) -> Dispute:
+        """A dispute as it is now."""
+        ...
+
+    def accept_dispute(self, dispute_id: str, *, key: str) -> Dispute:
+        """Give it up: it is lost at once, and for good."""
+        ...
 
 
 class StripeObjects(Protocol):
@@ -200,6 +217,10 @@ class StripeObjects(Protocol):
 
     def list_credit_notes(self, created_gte: int) -> Iterator[CreditNote]:
         """Credit notes."""
+        ...
+
+    def list_disputes(self, created_gte: int) -> Iterator[Dispute]:
+        """Disputes."""
         ...
 
     def list_events(self, created_gte: int) -> Iterator[dict[str, Any]]:

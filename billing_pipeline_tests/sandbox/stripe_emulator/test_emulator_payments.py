@@ -156,14 +156,49 @@ def test_a_credit_note_of_a_paid_invoice_says_where_the_money_goes(emulator: Emu
         emulator.api.credit_notes.create({"invoice": invoice.id, "amount": 501, "credit_amount": 501})
 
 
-def test_a_dispute_opens_and_closes_with_events(emulator: Emulated) -> None:
+def disputed(emulator: Emulated, **fields: Any) -> dict[str, Any]:
     invoice = emulator.open_invoice()
     emulator.api.invoices.pay(invoice.id)
-    charge = emulator.api.charges.list({"customer": str(invoice.customer)}).data[0].id
-    dispute = emulator.control("POST", "/disputes", {"charge": charge, "reason": "product_not_received"})
-    assert emulator.api.charges.retrieve(charge).disputed is True
+    made: dict[str, Any] = emulator.control("POST", "/disputes", {"invoice": invoice.id, **fields})
+    return made
+
+
+def test_a_dispute_opens_and_closes_with_events(emulator: Emulated) -> None:
+    dispute = disputed(emulator, reason="product_not_received")
+    assert emulator.api.charges.retrieve(dispute["charge"]).disputed is True
     emulator.control("POST", f"/disputes/{dispute['id']}/close", {"status": "lost"})
-    assert emulator.event_types(dispute["id"]) == ["charge.dispute.created", "charge.dispute.closed"]
+    assert emulator.event_types(dispute["id"]) == [
+        "charge.dispute.created", "charge.dispute.funds_withdrawn", "charge.dispute.closed"
+    ]  # fmt: skip
+    [withdrawn] = emulator.api.disputes.retrieve(dispute["id"]).balance_transactions
+    assert (withdrawn.amount, withdrawn.fee, withdrawn.net) == (-dispute["amount"], 1500, -dispute["amount"] - 1500)
+
+
+def test_a_dispute_that_is_won_gives_the_money_back(emulator: Emulated) -> None:
+    dispute = disputed(emulator)
+    emulator.control("POST", f"/disputes/{dispute['id']}/answer")
+    assert emulator.api.disputes.retrieve(dispute["id"]).status == "under_review"
+    emulator.control("POST", f"/disputes/{dispute['id']}/close", {"status": "won"})
+    assert emulator.event_types(dispute["id"]) == [
+        "charge.dispute.created", "charge.dispute.funds_withdrawn", "charge.dispute.updated", "charge.dispute.closed",
+        "charge.dispute.funds_reinstated",
+    ]  # fmt: skip
+    booked = emulator.api.disputes.retrieve(dispute["id"]).balance_transactions
+    assert (sum(one.amount for one in booked), sum(one.net for one in booked)) == (0, 0)
+
+
+def test_an_inquiry_takes_no_money_until_it_becomes_a_dispute(emulator: Emulated) -> None:
+    dispute = disputed(emulator, inquiry=True)
+    assert (dispute["status"], dispute["balance_transactions"]) == ("warning_needs_response", [])
+    assert emulator.api.charges.retrieve(dispute["charge"]).disputed is False
+    emulator.control("POST", f"/disputes/{dispute['id']}/escalate")
+    assert emulator.event_types(dispute["id"]) == [
+        "charge.dispute.created", "charge.dispute.updated", "charge.dispute.funds_withdrawn"
+    ]  # fmt: skip
+    closed = disputed(emulator, inquiry=True)
+    assert emulator.control("POST", f"/disputes/{closed['id']}/close", {"status": "warning_closed"})["status"] == (
+        "warning_closed"
+    )
 
 
 def test_a_subscription_bills_its_first_period_and_can_be_cancelled(emulator: Emulated) -> None:

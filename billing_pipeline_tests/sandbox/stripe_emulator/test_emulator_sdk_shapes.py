@@ -137,7 +137,8 @@ def test_every_event_type_is_one_the_sdk_knows(start: Callable[..., Emulated]) -
     seen = {event.type for event in e.api.events.list({"limit": 100}).auto_paging_iter()}
     assert seen <= set(get_args(fields(stripe.Event)["type"]))
     assert seen >= {
-        "charge.dispute.closed", "charge.dispute.created", "charge.failed", "charge.pending", "charge.refunded",
+        "charge.dispute.closed", "charge.dispute.created", "charge.dispute.funds_reinstated",
+        "charge.dispute.funds_withdrawn", "charge.failed", "charge.pending", "charge.refunded",
         "charge.succeeded", "credit_note.created", "credit_note.voided", "customer.created",
         "customer.deleted",
         "customer.subscription.created", "customer.subscription.deleted", "customer.subscription.updated",
