@@ -17,7 +17,7 @@ ALL = {**{f"{gate.asset}.{gate.name}": gate.remedy for gate in GATES}, **REMEDIE
 FILLED_IN = {
     "MONTH": "2026-10", "LAST_MONTH": "2026-09", "INSTANT": "2026-11-01T00:00:00Z", "DAY": "2026-10-20", "QUANTITY": "3", "FACTOR": "100", "CAP": "9",
     "FILE": "file.csv", "EVENT": "evt_1", "INVOICE": "INV-00000001", "REFUND": "re_1", "YOU": "ann", "WHY": "seen",
-    "CUSTOMER": "0042", "METER": "calls",
+    "CUSTOMER": "0042", "METER": "calls", "NOTICE": "7", "DISPUTE": "du_1",
 }  # fmt: skip
 
 
