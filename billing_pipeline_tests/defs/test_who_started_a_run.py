@@ -55,6 +55,7 @@ def webserver(instance: dg.DagsterInstance, world: World) -> Iterator[WorkspaceP
         target = WorkspaceFileTarget([str(ROOT / "workspace.yaml")])
         with WorkspaceProcessContext(instance, target, grpc_server_registry=registry) as context:
             yield context
+        registry.shutdown_all_processes()  # else a server ends when nobody has asked it for anything for a while
 
 
 def launch(webserver: WorkspaceProcessContext, config: dict[str, Any], tags: dict[str, str]) -> dict[str, Any]:
