@@ -19,6 +19,7 @@ SECTIONS = {
     "Look": {
         "invoices": "invoices:invoices",
         "customers": "customers:customers",
+        "estimate": "estimate:estimate",
         "explain": "explain:explain",
         "diff": "diff:diff",
         "months": "months:months",

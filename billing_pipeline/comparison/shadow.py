@@ -15,6 +15,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, text
 
 from billing_pipeline.comparison.rules.month_diff import MonthLine, Terms
+from billing_pipeline.comparison.scratch import make_tables, measure
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.invoicing.billing_periods import bridging_months, make_parts, read_contracts
 from billing_pipeline.invoicing.period_terms import MEASURED, terms_of_periods
@@ -26,7 +27,7 @@ from billing_pipeline.pricing.rules.rating_frames import price_frame
 from billing_pipeline.pricing.rules.terms import term_rows
 from billing_pipeline.pricing.rules.terms_in_force import TermsInForce
 from billing_pipeline.pricing.terms import read_terms, versions_of
-from billing_pipeline.usage.measuring import TOO_MUCH_OR_LITTLE, bounds, feed_reach, measurement
+from billing_pipeline.usage.measuring import TOO_MUCH_OR_LITTLE, bounds, feed_reach
 
 
 class MonthTooFarError(UserError):
@@ -96,14 +97,8 @@ def shadow_month(
             span |= {"first_start": own.first_start, "last_end": own.last_end}
         cut_off = as_of or connection.execute(text("SELECT clock_timestamp()")).scalar_one()
         reach = feed_reach(connection, cut_off, span["last_end"])
-        connection.execute(
-            text(
-                f"INSERT INTO pg_temp.measured SELECT * FROM ({measurement()}) AS m"
-                f" WHERE {TOO_MUCH_OR_LITTLE} IS NOT TRUE"
-            ),
-            {**span, "run_id": "shadow", "as_of": cut_off, "carried_forward_from": reach},
-        )
-        connection.execute(text("ANALYZE pg_temp.measured"))
+        parameters = {**span, "run_id": "shadow", "as_of": cut_off, "carried_forward_from": reach}
+        measure(connection, parameters, f"{TOO_MUCH_OR_LITTLE} IS NOT TRUE")
         rows = [row for book in books for row in price_rows(book)]
         terms = {str(row.price_id): _terms({name: getattr(row, name) for name in row.__slots__}) for row in rows}
         snapshots = load_sql("comparison/shadow_input.sql")
@@ -133,20 +128,19 @@ def _lay_out(connection: Connection, month: date, now: datetime) -> None:
     read_contracts(connection)
     bridges = bridging_months(connection, month)
     make_parts(connection, [*bridges, month])
-    connection.execute(
-        text("CREATE TEMP TABLE relaid (period_id uuid, customer_id text, period_start timestamptz) ON COMMIT DROP")
-    )
+    make_tables(connection, on_commit="PRESERVE ROWS")
     wanted = load_sql("invoicing/billing_periods.sql")
     for bridge in bridges:
-        parameters = {"month": bridge, "target": month, "now": now, "bridging": True}
+        parameters = {"months": [bridge], "month": bridge, "target": month, "now": now, "bridging": True}
         if connection.execute(text(f"SELECT EXISTS ({wanted})"), parameters).scalar():
             raise MonthTooFarError(
                 f"{month:%Y-%m} has months before it that are not laid out: run {bridge:%Y-%m} first"
             )
     connection.execute(
-        text(f"CREATE TEMP TABLE laid AS {wanted}"), {"month": month, "target": month, "now": now, "bridging": False}
+        text(f"CREATE TEMP TABLE laid AS {wanted}"),
+        {"months": [month], "month": month, "target": month, "now": now, "bridging": False},
     )
-    connection.execute(text(_TABLES))
+    connection.execute(text(_METERS))
     connection.commit()
 
 
@@ -195,14 +189,4 @@ _NAMES = ("customer_id", "currency", "meter", "dimensions", "kind", "description
 _DECISIVE = ("model", "tier_from", "tier_up_to", "unit_amount", "package_size", "included", "minimum")
 _TERMS = f"SELECT price_id::text AS price_id, tier_no, {', '.join(_DECISIVE)} FROM billing.prices"
 
-_TABLES = """
-CREATE TEMP TABLE measured_periods (
-    period_id uuid, customer_id text, currency text, period_start timestamptz, period_end timestamptz,
-    previous_end timestamptz, start_date date, end_date date, full_days integer, plan text, may_carry boolean
-);
-CREATE TEMP TABLE measured_meters (currency text, meter text, aggregation text, dimensions text[]);
-CREATE TEMP TABLE measured AS SELECT
-    period_id, meter, dimensions, customer_id, billing_month, currency, quantity, event_count, as_of, basis, run_id,
-    aggregation
-FROM billing.usage_snapshots WITH NO DATA
-"""
+_METERS = "CREATE TEMP TABLE measured_meters (currency text, meter text, aggregation text, dimensions text[])"

@@ -1,6 +1,6 @@
 """The calendar of every customer: the periods billed in a month, chained to those before and after."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -54,9 +54,16 @@ def build(warehouse: Warehouse, month: date, run_id: str, now: datetime) -> Laid
     return LaidPeriods(int(row_count), inserted, deleted, int(not_ended))
 
 
-def read_contracts(connection: Connection) -> None:
-    """Copy billing.contracts, as they are now, into pg_temp.contracts_now."""
-    connection.execute(text("CREATE TEMP TABLE contracts_now ON COMMIT DROP AS SELECT * FROM billing.contracts"))
+def read_contracts(connection: Connection, customers: Sequence[str] | None = None) -> None:
+    """Copy billing.contracts, as they are now, into pg_temp.contracts_now; only of these customers, if some are named.
+
+    What is laid out from that table is laid out for them alone.
+    """
+    which = "" if customers is None else "WHERE customer_id = ANY(:customers)"
+    connection.execute(
+        text(f"CREATE TEMP TABLE contracts_now ON COMMIT DROP AS SELECT * FROM billing.contracts {which}"),
+        {"customers": customers} if customers is not None else {},
+    )
     connection.execute(text("CREATE INDEX ON pg_temp.contracts_now (customer_id)"))
     connection.execute(text("ANALYZE pg_temp.contracts_now"))
 
@@ -64,7 +71,7 @@ def read_contracts(connection: Connection) -> None:
 def bridging_months(connection: Connection, month: date) -> list[date]:
     """Months between this one and those of customers whose chain does not reach it, nearest to the chain first.
 
-    A chain that a contract ended reaches as far as it should. Reads pg_temp.contracts_now.
+    A chain that a contract ended reaches as far as it should. Customers are those of pg_temp.contracts_now.
     """
     chains = connection.execute(text(load_sql("invoicing/period_chains.sql")), {"month": month}).one()
     forward, backward = [], []
@@ -89,7 +96,10 @@ def make_parts(connection: Connection, months: Iterable[date]) -> None:
     """
     wanted = sorted(set(months))
     kinds = connection.execute(
-        text("SELECT DISTINCT timezone, billing_cycle, cycle_anchor FROM billing.customers ORDER BY 1, 2, 3")
+        text(
+            "SELECT DISTINCT timezone, billing_cycle, cycle_anchor FROM billing.customers"
+            " WHERE customer_id IN (SELECT customer_id FROM pg_temp.contracts_now) ORDER BY 1, 2, 3"
+        )
     ).all()
     rows: list[dict[str, Any]] = []
     for kind in kinds:
@@ -169,7 +179,7 @@ def _drop_outdated(connection: Connection, month: date, now: datetime) -> int:
 
 
 def _lay(connection: Connection, month: date, target: date, now: datetime, *, bridging: bool) -> int:
-    parameters = {"month": month, "target": target, "now": now, "bridging": bridging}
+    parameters = {"months": [month], "month": month, "target": target, "now": now, "bridging": bridging}
     wanted = load_sql("invoicing/billing_periods.sql")
     connection.execute(text(f"CREATE TEMP TABLE laid ON COMMIT DROP AS {wanted}"), parameters)
     # a period has one successor: the old one gets its new predecessor before that one may be inserted

@@ -55,7 +55,7 @@ def place_adjustments(connection: Connection, month: date, oldest: date) -> int:
     """
     if not connection.execute(text("SELECT EXISTS (SELECT FROM billing.adjustments)")).scalar_one():
         return 0
-    waiting = _waiting(connection, month)
+    waiting = waiting_adjustments(connection, month)
     query = text(load_sql("invoicing/adjustable_periods.sql"))
     wanted: list[_AdjustmentLine] = []
     for row in connection.execute(query, {"month": month, "oldest": oldest}).mappings():
@@ -72,7 +72,7 @@ def place_adjustments(connection: Connection, month: date, oldest: date) -> int:
     return dropped
 
 
-def _waiting(connection: Connection, month: date) -> dict[tuple[str, str], list[Waiting]]:
+def waiting_adjustments(connection: Connection, month: date) -> dict[tuple[str, str], list[Waiting]]:
     """By customer and currency, oldest first: what is on no live invoice but the month's own drafts."""
     found: dict[tuple[str, str], list[Waiting]] = defaultdict(list)
     for row in connection.execute(text(load_sql("invoicing/adjustments_to_place.sql")), {"month": month}):

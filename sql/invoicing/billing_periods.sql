@@ -1,4 +1,4 @@
--- Grain: one row a customer and period billed in :month that is not laid out yet.
+-- Grain: one row a customer and period billed in :months that is not laid out yet; :month is the last of them.
 -- What a contract and its cycle bill is in pg_temp.contract_parts; a customer's periods of other months, and those behind
 -- a finalised invoice, stay where they are and the new ones are fitted between them, within one contract without a gap.
 WITH customers AS (
@@ -42,7 +42,7 @@ fitted AS (
         count(*) OVER (PARTITION BY c.customer_id) AS of_them
     FROM customers AS c
     INNER JOIN pg_temp.contract_parts AS k ON c.customer_id = k.customer_id
-    WHERE k.billing_month = :month
+    WHERE k.billing_month = any(:months)
         AND (c.previous_end IS NULL OR k.period_end > c.previous_end)
         AND (c.next_start IS NULL OR k.period_start < c.next_start)
 ),

@@ -30,5 +30,5 @@ FROM (
                         AND (k.ends_on IS NULL OR k.ends_on >= :month)
                 )
         ) AS earliest
-    FROM billing.customers AS c
+    FROM (SELECT DISTINCT k.customer_id FROM pg_temp.contracts_now AS k) AS c
 ) AS chains
