@@ -43,6 +43,7 @@ SECTIONS = {
         "events": "events:events",
         "notices": "notices:notices",
         "dunning": "dunning:dunning",
+        "webhooks": "webhooks:webhooks",
     },
     "Operate": {
         "migrate": "database:migrate",

@@ -103,15 +103,19 @@ def check(as_json: bool) -> None:
 def send() -> None:
     """Send what is due now; the sensor does the same by itself."""
     from billing_pipeline.notices.sending import open_post, send_notices, summary
+    from billing_pipeline.notices.webhooks import open_webhooks
 
-    post = open_post(load_settings())
-    try:
-        report = send_notices(open_database(), post, log=click.echo)
-    finally:
-        post.sender.close()
-    click.echo(summary(report.outcomes))
-    if report.stopped:
-        raise UserError(report.stopped)
+    warehouse, settings = open_database(), load_settings()
+    stopped = []
+    for channel in (open_post(settings), open_webhooks(warehouse, settings)):
+        try:
+            report = send_notices(warehouse, channel, log=click.echo)
+        finally:
+            channel.sender.close()
+        click.echo(f"{channel.name}: {summary(report.outcomes)}")
+        stopped += [report.stopped] if report.stopped else []
+    if stopped:
+        raise UserError("\n".join(stopped))
 
 
 @notices.command()

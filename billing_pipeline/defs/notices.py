@@ -11,6 +11,7 @@ from billing_pipeline.defs.stages import NOTICES, OWNERS
 from billing_pipeline.notices.queue import due_count
 from billing_pipeline.notices.reading import list_notices
 from billing_pipeline.notices.sending import open_post, send_notices, summary
+from billing_pipeline.notices.webhooks import open_webhooks
 
 LATE = "no_notice_late"
 LATE_AFTER = timedelta(hours=1)
@@ -28,19 +29,22 @@ def notices(context: dg.AssetExecutionContext, billing: Billing) -> dg.Materiali
     Written by triggers in the transaction of each fact; a sensor runs this when something is due.
     """
     warehouse = billing.warehouse
-    post = open_post(billing.settings)
-    try:
-        report = send_notices(warehouse, post, log=context.log.info, clock=billing.clock, longest_s=LONGEST_S)
-    finally:
-        post.sender.close()
-    if report.stopped:
-        context.log.warning(report.stopped)
+    stopped, told = [], {}
+    for channel in (open_post(billing.settings), open_webhooks(warehouse, billing.settings)):
+        try:
+            report = send_notices(warehouse, channel, log=context.log.info, clock=billing.clock, longest_s=LONGEST_S)
+        finally:
+            channel.sender.close()
+        told[channel.name] = summary(report.outcomes)
+        if report.stopped:
+            stopped.append(report.stopped)
+            context.log.warning(report.stopped)
     count = int(warehouse.scalar("SELECT count(*) FROM billing.notices"))
     return dg.MaterializeResult(
         metadata={
             **table_metadata(warehouse, "notices", count),
-            "this_run": summary(report.outcomes),
-            "stopped": report.stopped or "no",
+            **told,
+            "stopped": "; ".join(stopped) or "no",
         }
     )
 

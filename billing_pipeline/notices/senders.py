@@ -19,6 +19,10 @@ class NotTaken(Exception):  # noqa: N818 - reads as what happened
         self.for_good = for_good
 
 
+class NobodyThere(Exception):  # noqa: N818 - reads as what happened
+    """The recipient wants to be told nothing any more; nothing was given away."""
+
+
 class AnswerLost(Exception):  # noqa: N818 - reads as what happened
     """The other side may have the letter: it was handed over, and no answer came."""
 
@@ -32,6 +36,7 @@ class Sender(Protocol):
         Raises:
             SenderUnavailable: nothing can be sent.
             NotTaken: this letter is refused.
+            NobodyThere: the recipient is gone.
             AnswerLost: nobody knows whether it was taken.
         """
 

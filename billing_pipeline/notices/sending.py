@@ -11,15 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
+from typing import Protocol
 
 from billing_pipeline.charging.brakes import read_brakes
 from billing_pipeline.notices import queue
-from billing_pipeline.notices.letters import AddressUnusable, write_letter
+from billing_pipeline.notices.letters import AddressUnusable, Letter, Notice, write_letter
 from billing_pipeline.notices.mail_files import MailFiles
 from billing_pipeline.notices.queue import Claim, Overtaken, TakenOver
 from billing_pipeline.notices.rules.kinds import overtaken_by
 from billing_pipeline.notices.rules.sending import not_before
-from billing_pipeline.notices.senders import AnswerLost, NotTaken, Sender, SenderUnavailable
+from billing_pipeline.notices.senders import AnswerLost, NobodyThere, NotTaken, Sender, SenderUnavailable
 from billing_pipeline.notices.smtp import SmtpSender
 from billing_pipeline.notices.wording import Wording, WordsWrong
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -38,13 +39,33 @@ class SendReport:
     stopped: str | None = None
 
 
+class Channel(Protocol):
+    """A way of telling: how a notice becomes a letter, and who sends it."""
+
+    @property
+    def name(self) -> str:
+        """Mail or webhook."""
+
+    @property
+    def sender(self) -> Sender:
+        """Who sends."""
+
+    def letter(self, notice: Notice, now: datetime) -> Letter:
+        """The notice, ready to be handed over. Raises AddressUnusable, WordsWrong."""
+
+
 @dataclass(frozen=True)
 class Post:
-    """How letters are written and sent."""
+    """Mails to customers."""
 
     sender: Sender
     wording: Wording
     mail_from: str
+    name: str = "mail"
+
+    def letter(self, notice: Notice, now: datetime) -> Letter:
+        """The mail."""
+        return write_letter(notice, self.wording.words(notice), self.mail_from, now)
 
 
 def open_post(settings: Settings) -> Post:
@@ -68,7 +89,7 @@ def utc_now() -> datetime:
 
 def send_notices(
     warehouse: Warehouse,
-    post: Post,
+    post: Channel,
     *,
     log: Callable[[str], None],
     clock: Callable[[], datetime] = utc_now,
@@ -88,7 +109,7 @@ def send_notices(
         return SendReport(outcomes, "the database was restored: what it has not sent may have been sent before")
     began, stopped = clock(), None
     while stopped is None and (longest_s is None or (clock() - began).total_seconds() < longest_s):
-        claims = queue.claim(warehouse, clock())
+        claims = queue.claim(warehouse, clock(), post.name)
         if not claims:
             break
         for number, claim in enumerate(claims):
@@ -109,18 +130,12 @@ def summary(outcomes: Counter[str]) -> str:
     return ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(outcomes.items())) or "nothing was due"
 
 
-def _send(warehouse: Warehouse, post: Post, claim: Claim, clock: Callable[[], datetime]) -> str:
+def _send(warehouse: Warehouse, post: Channel, claim: Claim, clock: Callable[[], datetime]) -> str:
     notice, now = claim.notice, clock()
-    why = overtaken_by(notice.kind, notice.invoice_status)
-    if why is not None:
-        queue.overtaken(warehouse, claim, why)
-        return "overtaken"
-    morning = not_before(notice.kind, now, notice.timezone)
-    if morning > now:
-        queue.postpone(warehouse, claim, morning)
-        return "postponed"
+    if post.name == "mail" and (put_off := _not_now(warehouse, claim, now)):
+        return put_off
     try:
-        letter = write_letter(notice, post.wording.words(notice), post.mail_from, now)
+        letter = post.letter(notice, now)
         post.sender.send(letter, lambda: queue.begin_handing_over(warehouse, claim))
     except (AddressUnusable, WordsWrong) as error:
         queue.not_taken(warehouse, claim, now, str(error), for_good=True, doubt=False)
@@ -131,9 +146,26 @@ def _send(warehouse: Warehouse, post: Post, claim: Claim, clock: Callable[[], da
     except AnswerLost as error:
         queue.not_taken(warehouse, claim, clock(), str(error), for_good=False, doubt=True)
         return "in doubt"
+    except NobodyThere as error:
+        queue.overtaken(warehouse, claim, str(error))
+        return "overtaken"
     except Overtaken:
         return "overtaken"
     except TakenOver:
         return "taken over"
     queue.sent(warehouse, claim, clock())
     return "sent"
+
+
+def _not_now(warehouse: Warehouse, claim: Claim, now: datetime) -> str | None:
+    """A person is told nothing that is no longer so, and at night only what cannot wait; None: it may go out."""
+    notice = claim.notice
+    why = overtaken_by(notice.kind, notice.invoice_status)
+    if why is not None:
+        queue.overtaken(warehouse, claim, why)
+        return "overtaken"
+    morning = not_before(notice.kind, now, notice.timezone)
+    if morning > now:
+        queue.postpone(warehouse, claim, morning)
+        return "postponed"
+    return None

@@ -14,6 +14,8 @@ from billing_pipeline.postgres.warehouse import Warehouse
 SAMPLE: dict[str, Any] = {
     "number": "INV-00000042",
     "amount_minor": 101000,
+    "credits_minor": 1000,
+    "due_minor": 100000,
     "currency": "usd",
     "first_day": "2026-10-01",
     "last_day": "2026-10-31",

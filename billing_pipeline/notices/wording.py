@@ -34,6 +34,8 @@ _ROWS = {
     "number": ("number", None),
     "replaces": ("replaces", None),
     "amount": ("amount_minor", "money"),
+    "credits": ("credits_minor", "money"),
+    "due": ("due_minor", "money"),
     "due_on": ("due_on", "day"),
     "credit_note": ("credit_note", None),
     "credited": ("credited_minor", "money"),
@@ -204,7 +206,7 @@ def _row(name: str, values: Mapping[str, Any], labels: Mapping[str, str]) -> tup
         return (labels[name], values["period"]) if values["period"] else None
     key, function = _ROWS[name]
     value = values.get(key)
-    if value is None:
+    if value is None or (name == "credits" and not value):
         return None
     return labels[name], values[function](value) if function else str(value)
 

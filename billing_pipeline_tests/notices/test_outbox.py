@@ -76,6 +76,8 @@ def test_an_invoice_and_what_becomes_of_it_is_told_to_its_customer_once(charging
     assert issued == {
         "number": charging.number_of("pays"),
         "amount_minor": 4000,
+        "credits_minor": 0,
+        "due_minor": 4000,
         "currency": "usd",
         "first_day": "2026-10-01",
         "last_day": "2026-10-31",
@@ -130,6 +132,14 @@ def test_a_credit_note_is_told_when_stripe_has_issued_it(charging):
     assert told(charging.warehouse, "ann") == ["invoice_issued", "payment_succeeded", "credit_note_issued"]
     facts = facts_of(charging.warehouse, "ann", "credit_note_issued")
     assert (facts["credit_note"], facts["credited_minor"], facts["refund_minor"]) == ("CN-00000001", 1500, 1500)
+
+
+def test_what_is_due_is_less_by_a_credit_note(charging):
+    charging.bill(Bill("ann", card=None))
+    charging.charge()
+    charging.credit("ann", 1500)
+    facts = facts_of(charging.warehouse, "ann", "credit_note_issued")
+    assert (facts["amount_minor"], facts["due_minor"], facts["reduction_minor"]) == (4000, 2500, 1500)
 
 
 def refund(warehouse: Warehouse, status: str) -> None:

@@ -62,7 +62,7 @@ def test_no_language_lacks_a_kind_a_label_or_a_reason_that_english_has():
     ],
 )
 def test_amounts_are_written_as_the_language_does_with_the_digits_of_the_currency(language, currency, shown):
-    facts = SAMPLE | {"currency": currency, "amount_minor": 101000}
+    facts = SAMPLE | {"currency": currency, "due_minor": 101000}
     assert shown in said(language=language, facts=facts)
 
 
@@ -135,7 +135,7 @@ def test_a_preview_has_the_customers_words(warehouse):
     add_customer(warehouse, "ann", name="Ann Ltd", currency="eur", language="de")
     words = preview(warehouse, wording(), "final_notice", "ann")
     assert "Guten Tag Ann Ltd" in words.text
-    assert "1.010,00\xa0€" in words.text
+    assert "1.000,00\xa0€" in words.text
     with pytest.raises(UserError, match="found none"):
         preview(warehouse, wording(), "final_notice", "nobody")
 

@@ -3,8 +3,10 @@
 CREATE OR REPLACE FUNCTION billing.notice_recipients(customer text) RETURNS TABLE (channel text, recipient text)
 LANGUAGE sql STABLE AS $$
 SELECT 'mail', c.email FROM billing.customers AS c WHERE c.customer_id = customer
+UNION ALL
+SELECT 'webhook', e.endpoint_id FROM billing.webhook_endpoints AS e WHERE e.disabled_at IS NULL
 $$;
-COMMENT ON FUNCTION billing.notice_recipients IS 'Where notices of a customer go';
+COMMENT ON FUNCTION billing.notice_recipients IS 'Where notices of a customer go: to the customer by mail, and to every endpoint of the platform';
 
 CREATE OR REPLACE FUNCTION billing.write_notice(kind text, customer text, invoice uuid, fact_key text, facts jsonb) RETURNS void
 LANGUAGE sql AS $$
@@ -18,7 +20,12 @@ COMMENT ON FUNCTION billing.write_notice IS 'Tells every recipient of a customer
 CREATE OR REPLACE FUNCTION billing.invoice_facts(invoice uuid) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
 SELECT jsonb_build_object(
-    'number', i.number, 'amount_minor', i.total_minor, 'currency', i.currency,
+    'number', i.number, 'amount_minor', i.total_minor, 'credits_minor', i.credits_minor,
+    'due_minor', i.due_minor - (
+        SELECT coalesce(sum(n.reduction_minor), 0) FROM billing.credit_notes AS n
+        WHERE n.invoice_id = i.invoice_id AND n.state = 'issued'
+    ),
+    'currency', i.currency,
     'first_day', p.start_date, 'last_day', p.end_date - 1,
     'due_on', (i.finalised_at AT TIME ZONE c.timezone)::date + c.payment_terms_days
 )
@@ -27,7 +34,7 @@ JOIN billing.billing_periods AS p USING (period_id)
 JOIN billing.customers AS c ON c.customer_id = i.customer_id
 WHERE i.invoice_id = invoice
 $$;
-COMMENT ON FUNCTION billing.invoice_facts IS 'What a notice says of a final invoice: number, total, the days that it bills, and until when it is to be paid where the customer has payment terms';
+COMMENT ON FUNCTION billing.invoice_facts IS 'What a notice says of a final invoice: number, total, what of it is due after prepaid credits and credit notes, the days that it bills, and until when it is to be paid where the customer has payment terms';
 
 CREATE OR REPLACE FUNCTION billing.queue_notices() RETURNS trigger
 LANGUAGE plpgsql AS $$

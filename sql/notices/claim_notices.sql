@@ -10,6 +10,17 @@ WITH due AS (
         AND (s.claimed_until IS NULL OR s.claimed_until < :now)
         AND n.channel = :channel
         AND billing.held_notice(n.notice_id, n.customer_id, n.kind) IS NULL
+        -- an endpoint hears of a customer in order: what is behind one that it has not taken yet waits
+        AND (
+            n.channel = 'mail' OR NOT EXISTS (
+                SELECT FROM billing.notices AS b
+                INNER JOIN billing.notice_sendings AS before ON b.notice_id = before.notice_id
+                WHERE
+                    b.customer_id = n.customer_id AND b.notice_id < n.notice_id
+                    AND (b.channel, b.recipient) = (n.channel, n.recipient)
+                    AND before.state IN ('pending', 'claimed', 'handing_over')
+            )
+        )
     ORDER BY s.due_at, s.notice_id
     LIMIT :batch_size
     FOR UPDATE OF s SKIP LOCKED
