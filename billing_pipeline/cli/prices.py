@@ -16,7 +16,7 @@ from billing_pipeline.core.signature import Signature
 if TYPE_CHECKING:
     from billing_pipeline.pricing.rules.price_book import PriceBook
 
-_SHOWN = ("currency", "version_id", "customer_id", "meter", "dimensions", "model", "tier_from", "tier_up_to",
+_SHOWN = ("currency", "version_id", "customer_id", "plan", "meter", "dimensions", "model", "tier_from", "tier_up_to",
           "unit_amount", "package_size", "included", "minimum")  # fmt: skip
 
 
@@ -124,6 +124,7 @@ def _book(book: "PriceBook") -> dict[str, Any]:
                 "version_id": version.id,
                 "effective_from": version.effective_from,
                 "prices": len(version.prices),
+                "plans": list(version.plans),
                 "customers": list(version.customers),
             }
             for version in book.versions

@@ -146,7 +146,7 @@ def _rate(found: Sequence[Explained], prices: pd.DataFrame) -> dict[str, list[Ra
         [{name: getattr(row, name) for name in SNAPSHOT_SCHEMA.names} for row in rows], schema=SNAPSHOT_SCHEMA
     ).to_pandas(types_mapper=pd.ArrowDtype)
     try:
-        lines = pa.Table.from_pandas(rate(frame, prices).lines, preserve_index=False).to_pylist()
+        lines = pa.Table.from_pandas(rate(frame, prices, any_plan=True).lines, preserve_index=False).to_pylist()
     except ValueError:  # two rows for one price: the book changed between two invoices
         lines = []
     rated: dict[str, list[RatedLine]] = defaultdict(list)

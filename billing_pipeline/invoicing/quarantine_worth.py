@@ -37,7 +37,7 @@ def value_quarantine(connection: Connection, month: date) -> None:
     )
     found: dict[str, int] = {}
     for prices in _from_newest(connection, sorted({row["currency"] for row in rows})):
-        rated = rate(left, prices)
+        rated = rate(left, prices, any_plan=True)
         own = rated.lines[rated.lines["kind"] == "usage"]
         worth = own.groupby("invoice_id")["amount_minor"].sum()
         found |= {str(row): int(amount) for row, amount in worth.items()}
@@ -59,7 +59,8 @@ def _from_newest(connection: Connection, currencies: list[str]) -> list[pd.DataF
     age = {price_id: -at.timestamp() if at is not None else float("-inf") for price_id, at in retired}
     frame = prices.assign(age=[age[price_id] for price_id in prices["price_id"]])
     started = [-day.toordinal() for day in frame["effective_from"]]
-    owner = [customer if isinstance(customer, str) else "" for customer in frame["customer_id"]]
+    owners = zip(frame["customer_id"], frame["plan"], strict=True)
+    owner = ["\0".join(part if isinstance(part, str) else "" for part in one) for one in owners]
     place = pd.DataFrame({"age": frame["age"], "started": started, "owner": owner})
     place["currency"], place["meter"] = list(frame["currency"]), list(frame["meter"])
     place["key"] = list(zip(place["age"], place["started"], strict=True))

@@ -253,7 +253,7 @@ JOIN in_force AS f ON f.currency = d.currency AND f.start_date = d.start_date
 WHERE p.retired_at IS NOT NULL OR l.price_version <> f.version_id
     OR (p.customer_id IS NULL AND EXISTS (
         SELECT FROM billing.prices AS own
-        WHERE own.customer_id = d.customer_id AND own.currency = d.currency AND own.version_id = p.version_id
+        WHERE (own.customer_id = d.customer_id OR (p.plan IS NULL AND own.plan = d.plan)) AND own.currency = d.currency AND own.version_id = p.version_id
             AND own.meter = p.meter AND own.dimensions = p.dimensions AND own.retired_at IS NULL
     ))
 UNION ALL

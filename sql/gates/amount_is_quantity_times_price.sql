@@ -26,6 +26,7 @@ WHERE b.term_id IS NULL
         p.price_id IS NULL OR p.retired_at IS NOT NULL
         OR (p.version_id, p.currency::text, p.meter::text) IS DISTINCT FROM (f.version_id, b.currency::text, b.meter::text)
         OR p.customer_id <> b.customer_id
+        OR (p.plan IS NOT NULL AND p.plan IS DISTINCT FROM d.plan)
         OR (b.kind = 'usage' AND p.dimensions <> '{{}}' AND p.dimensions <> b.dimensions)
         OR (b.kind = 'usage' AND b.unit_amount <> p.unit_amount)
         OR (b.kind = 'minimum' AND (b.quantity <> 1 OR p.minimum IS NULL OR b.unit_amount > p.minimum))
@@ -60,7 +61,7 @@ FROM (
     INNER JOIN billing.prices AS p USING (price_id)
     WHERE p.minimum IS NOT NULL
         AND NOT EXISTS (SELECT FROM billing.invoices AS i WHERE i.invoice_id = b.invoice_id AND i.status <> 'draft')
-    GROUP BY b.invoice_id, b.customer_id, b.meter, b.currency, p.customer_id, p.version_id
+    GROUP BY b.invoice_id, b.customer_id, b.meter, b.currency, p.customer_id, p.plan, p.version_id
 ) AS m
 WHERE m.amount_minor <> CASE WHEN m.used THEN greatest(m.usage_minor, m.minimum_minor) ELSE m.usage_minor END
     OR m.minimum_lines <> (m.used AND m.usage_minor < m.minimum_minor)::integer

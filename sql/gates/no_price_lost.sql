@@ -23,17 +23,19 @@ had AS (
         l.meter,
         l.dimensions,
         p.customer_id,
+        p.plan,
         sum(l.amount_minor) AS revenue_minor,
         0 AS set_aside_minor
     FROM billing.invoice_line_items AS l
     INNER JOIN billing.prices AS p USING (price_id)
     WHERE l.billing_month = '{last_month}' AND l.kind = 'usage' AND l.amount_minor > 0
-    GROUP BY l.currency, l.meter, l.dimensions, p.customer_id
+    GROUP BY l.currency, l.meter, l.dimensions, p.customer_id, p.plan
     UNION ALL
     SELECT
         c.currency,
         q.meter,
         q.dimensions,
+        NULL,
         NULL,
         0,
         sum(q.worth_minor)
@@ -58,6 +60,7 @@ WHERE NOT EXISTS (
         WHERE p.retired_at IS NULL AND p.currency = h.currency AND p.version_id = f.version_id AND p.meter = h.meter
             AND (p.customer_id IS NULL OR p.customer_id = h.customer_id)
             AND (p.dimensions = '{{}}' OR p.dimensions = h.dimensions)
+            AND (p.plan IS NULL OR h.plan IS NULL OR p.plan = h.plan)
     )
     AND NOT EXISTS (
         SELECT FROM billing.retired_prices AS r

@@ -21,6 +21,7 @@ INNER JOIN LATERAL (
     SELECT q.unit_amount
     FROM billing.prices AS q
     WHERE q.price_id <> p.price_id AND q.currency = p.currency AND q.customer_id IS NOT DISTINCT FROM p.customer_id
+        AND q.plan IS NOT DISTINCT FROM p.plan
         AND q.meter = p.meter AND q.dimensions = p.dimensions AND q.tier_no = p.tier_no AND q.model = p.model
         AND CASE
             WHEN q.version_id = p.version_id THEN q.retired_at IS NOT NULL

@@ -156,7 +156,8 @@ usage_changes AS MATERIALIZED (
 price_sides AS (
     SELECT
         d.period_id, d.meter, d.dimensions, d.kind, s.side, p.price_id, p.retired_at, p.customer_id,
-        jsonb_build_array(p.version_id, p.customer_id, p.dimensions, p.model) AS entry
+        jsonb_build_array(p.version_id, p.customer_id, p.plan, p.dimensions, p.model) AS entry,
+        jsonb_build_array(p.dimensions, p.tier_no, trim_scale(p.unit_amount)) AS rate
     FROM differing AS d
     INNER JOIN (
         SELECT period_id, meter, dimensions, kind, 'billed' AS side, unnest(price_ids) AS price_id FROM billed
@@ -181,6 +182,8 @@ price_changes AS (
         coalesce(bool_or(retired_at IS NOT NULL AND side = 'billed'), FALSE) AS retired,
         array_agg(DISTINCT entry ORDER BY entry) FILTER (WHERE side = 'billed') AS billed_entries,
         array_agg(DISTINCT entry ORDER BY entry) FILTER (WHERE side = 'today') AS current_entries,
+        array_agg(DISTINCT rate ORDER BY rate) FILTER (WHERE side = 'billed')
+        = array_agg(DISTINCT rate ORDER BY rate) FILTER (WHERE side = 'today') AS same_rates,
         bool_or(customer_id IS NOT NULL) AS of_the_customer
     FROM price_sides
     GROUP BY period_id, meter, dimensions, kind
@@ -196,6 +199,7 @@ causes AS (
         OR (p.billed_entries <> p.current_entries AND d.kind = 'usage')
         OR (NOT d.of_term AND NOT u.changed AND (p.billed_entries IS NULL OR p.current_entries IS NULL))
             AS repriced,
+        p.same_rates,
         p.of_the_customer,
         -- a term without a line may still hold and come to nothing: then it changed only if its row did
         d.of_term AND coalesce(d.billed_terms <> d.current_terms, r.changed) AS retermed
@@ -240,6 +244,7 @@ SELECT
         CASE
             WHEN c.period_id IN (SELECT r.period_id FROM pg_temp.recut AS r) THEN 'contract_change'
             WHEN c.repriced AND c.of_the_customer THEN 'customer_change'
+            WHEN c.repriced AND c.same_rates THEN 'term_change'
             -- usage that changes without an event was counted in another way: the meter is another one in the book
             WHEN c.repriced OR (c.changed AND NOT c.late AND NOT c.corrected) THEN 'price_change'
         END,

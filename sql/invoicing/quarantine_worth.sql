@@ -9,7 +9,8 @@ SELECT
     q.dimensions::text AS dimensions,
     q.quantity,
     q.event_count,
-    'measured' AS basis
+    'measured' AS basis,
+    p.plan
 FROM billing.usage_quarantine AS q
 INNER JOIN billing.customers AS c USING (customer_id)
 LEFT JOIN billing.billing_periods AS p USING (period_id)

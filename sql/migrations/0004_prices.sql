@@ -99,18 +99,20 @@ CREATE TABLE billing.prices (
     position integer NOT NULL,
     retired_at timestamptz,
     prorate text CHECK (prorate IN ('days', 'none')),
+    plan text CHECK (plan ~ '\S'),
+    CHECK (plan IS NULL OR customer_id IS NULL),
     CHECK ((model = 'package') = (package_size IS NOT NULL)),
     CHECK (model IN ('graduated', 'volume') OR (tier_no = 0 AND tier_from = 0 AND tier_up_to IS NULL))
 );
 CREATE UNIQUE INDEX prices_one_in_use ON billing.prices
-(currency, version_id, customer_id, meter, dimensions, tier_no) NULLS NOT DISTINCT WHERE retired_at IS NULL;
+(currency, version_id, customer_id, plan, meter, dimensions, tier_no) NULLS NOT DISTINCT WHERE retired_at IS NULL;
 COMMENT ON TABLE billing.prices IS 'One row a price book version, meter and rate (or tier)';
 COMMENT ON COLUMN billing.prices.price_id IS 'Derived from the whole content of the row';
 COMMENT ON COLUMN billing.prices.book IS 'Name of the price book';
 COMMENT ON COLUMN billing.prices.currency IS 'Currency of unit_amount and minimum, in major units';
 COMMENT ON COLUMN billing.prices.version_id IS 'Version of the book';
 COMMENT ON COLUMN billing.prices.effective_from IS 'First day that the version prices';
-COMMENT ON COLUMN billing.prices.customer_id IS 'The one customer whom this price is for; null for everybody';
+COMMENT ON COLUMN billing.prices.customer_id IS 'The one customer whom this price is for, instead of any other; null for everybody';
 COMMENT ON COLUMN billing.prices.meter IS 'Meter that it prices';
 COMMENT ON COLUMN billing.prices.dimensions IS 'Dimension values that it prices; {} for any';
 COMMENT ON COLUMN billing.prices.model IS 'flat, per_unit, graduated, volume or package';
@@ -124,6 +126,7 @@ COMMENT ON COLUMN billing.prices.minimum IS 'Least amount of the meter on an inv
 COMMENT ON COLUMN billing.prices.description IS 'Text of the line; dimension values fill the braces';
 COMMENT ON COLUMN billing.prices.position IS 'Place on the invoice';
 COMMENT ON COLUMN billing.prices.prorate IS 'none: a constant meter costs the whole amount in a short period too; null or days: its share by days';
+COMMENT ON COLUMN billing.prices.plan IS 'The plan that this price belongs to; null: of no plan';
 COMMENT ON COLUMN billing.prices.retired_at IS 'When the file stopped holding this row; null while in use';
 CREATE TRIGGER prices_only_retire BEFORE UPDATE ON billing.prices
 FOR EACH ROW EXECUTE FUNCTION billing.only_retire_prices();

@@ -204,7 +204,7 @@ CREATE TABLE billing.billing_drift (
     reason text NOT NULL CHECK (
         reason <> '' AND string_to_array(reason, '+')
         <@ ARRAY[
-            'late_event', 'corrected_event', 'price_change', 'customer_change', 'contract_change', 'term_change', 'code_change'
+            'late_event', 'corrected_event', 'price_change', 'term_change', 'customer_change', 'contract_change', 'code_change'
         ]
     ),
     snapshot_version integer NOT NULL CHECK (snapshot_version > 0),
@@ -231,7 +231,7 @@ COMMENT ON COLUMN billing.billing_drift.current_quantity IS 'Usage by today''s d
 COMMENT ON COLUMN billing.billing_drift.billed_minor IS 'What the invoice''s lines say, in minor units';
 COMMENT ON COLUMN billing.billing_drift.current_minor IS 'What today''s data and prices give, in minor units';
 COMMENT ON COLUMN billing.billing_drift.difference_minor IS 'Positive: billed too little; negative: too much';
-COMMENT ON COLUMN billing.billing_drift.reason IS 'late_event, corrected_event, price_change (prices or meters of the book), customer_change (the customer''s own prices), contract_change (other days, or another plan), term_change (a commitment or discount), several joined by +; code_change when data and prices are the same';
+COMMENT ON COLUMN billing.billing_drift.reason IS 'late_event, corrected_event, price_change (prices or meters of the book), term_change (the same rates on other terms, such as an allowance or a minimum, or a commitment or discount), customer_change (the customer''s own prices), contract_change (other days, or another plan), several joined by +; code_change when data and prices are the same';
 COMMENT ON COLUMN billing.billing_drift.snapshot_version IS 'Version of the period''s snapshots that current_minor is rated from';
 COMMENT ON COLUMN billing.billing_drift.as_of IS 'Cut-off of that look at the usage';
 COMMENT ON COLUMN billing.billing_drift.run_id IS 'Run that wrote the row';

@@ -4,6 +4,7 @@ SELECT
     version_id,
     effective_from,
     customer_id,
+    plan,
     meter,
     dimensions,
     model,
@@ -20,4 +21,4 @@ WHERE
     retired_at IS NULL
     AND (cast(:currency AS text) IS NULL OR currency = :currency)
     AND (cast(:customer_id AS text) IS NULL OR customer_id = :customer_id)
-ORDER BY currency, effective_from, customer_id NULLS FIRST, position, dimensions::text, tier_no
+ORDER BY currency, effective_from, customer_id NULLS FIRST, plan NULLS FIRST, position, dimensions::text, tier_no

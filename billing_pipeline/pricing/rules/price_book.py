@@ -40,8 +40,8 @@ class PriceRow:
     `price_id` is derived from all the other fields: a changed price is another row.
     `dimensions` is empty where the row holds for every combination. A tier covers quantities `(tier_from,
     tier_up_to]`, counted after the allowance `included`; `tier_up_to` None is open-ended. `unit_amount` is in
-    whole currency units: per unit, per package, or the flat amount. `position` orders an invoice's lines; a
-    customer's price stands where the book's price of that meter stands.
+    whole currency units: per unit, per package, or the flat amount. `position` orders an invoice's lines; the price
+    of a plan or a customer stands where the price for everybody of that meter stands.
     """
 
     price_id: uuid.UUID
@@ -63,6 +63,7 @@ class PriceRow:
     description: str | None
     position: int
     prorate: Prorate | None = None
+    plan: str | None = None
 
 
 def version_in_force(versions: Sequence[tuple[str, date]], day: date) -> str | None:
@@ -75,34 +76,44 @@ def version_in_force(versions: Sequence[tuple[str, date]], day: date) -> str | N
 
 
 def price_rows(book: PriceBook) -> list[PriceRow]:
-    """The book as rows, one per rate or tier, in file order, the customers' prices last within a version."""
+    """The book as rows, one per rate or tier, in file order; within a version the plans' after those for everybody."""
     rows: list[PriceRow] = []
     for version in book.versions:
         positions = {price.meter: i for i, price in enumerate(version.prices)}
         for price in version.prices:
-            rows.extend(_rows_of(book, version, None, price, positions[price.meter]))
-        for customer_id, prices in version.customers.items():
+            rows.extend(_rows_of(book, version, _Owner(), price, positions[price.meter]))
+        owned = [
+            *((_Owner(plan=plan), prices) for plan, prices in version.plans.items()),
+            *((_Owner(customer_id=customer_id), prices) for customer_id, prices in version.customers.items()),
+        ]
+        for owner, prices in owned:
             for i, price in enumerate(prices):
                 position = positions.get(price.meter, len(positions) + i)
-                rows.extend(_rows_of(book, version, customer_id, price, position))
+                rows.extend(_rows_of(book, version, owner, price, position))
     return rows
 
 
-def _rows_of(
-    book: PriceBook, version: Version, customer_id: str | None, price: Price, position: int
-) -> Iterator[PriceRow]:
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Whom a price is for; everybody, if neither is set."""
+
+    customer_id: str | None = None
+    plan: str | None = None
+
+
+def _rows_of(book: PriceBook, version: Version, owner: _Owner, price: Price, position: int) -> Iterator[PriceRow]:
     for rate in price.rates:
-        yield _row(book, version, customer_id, price, position, rate, Tier(None, rate.amount), 0, Decimal(0))
+        yield _row(book, version, owner, price, position, rate, Tier(None, rate.amount), 0, Decimal(0))
     lower = Decimal(0)
     for tier_no, tier in enumerate(price.tiers):
-        yield _row(book, version, customer_id, price, position, None, tier, tier_no, lower)
+        yield _row(book, version, owner, price, position, None, tier, tier_no, lower)
         lower = tier.up_to or lower
 
 
 def _row(
     book: PriceBook,
     version: Version,
-    customer_id: str | None,
+    owner: _Owner,
     price: Price,
     position: int,
     rate: Rate | None,
@@ -111,12 +122,14 @@ def _row(
     tier_from: Decimal,
 ) -> PriceRow:
     dimensions = dict(rate.dimensions) if rate else {}
+    terms = {"prorate": price.prorate, "plan": owner.plan}
+    later = {name: value for name, value in terms.items() if value is not None}
     content = [
-        *(book.name, book.currency, version.id, version.effective_from.isoformat(), customer_id, price.meter),
+        *(book.name, book.currency, version.id, version.effective_from.isoformat(), owner.customer_id, price.meter),
         *(sorted(dimensions.items()), price.model, tier_no, _plain(tier_from), _plain(tier.up_to)),
         *(_plain(tier.unit_amount), _plain(price.package_size), _plain(price.included), _plain(price.minimum)),
         *(price.description, position),
-        *([] if price.prorate is None else [{"prorate": price.prorate}]),  # rows of before keep their ids
+        *([later] if later else []),  # rows of before keep their ids
     ]
     return PriceRow(
         price_id=uuid.uuid5(_NAMESPACE, json.dumps(content, ensure_ascii=False, separators=(",", ":"))),
@@ -124,7 +137,7 @@ def _row(
         currency=book.currency,
         version_id=version.id,
         effective_from=version.effective_from,
-        customer_id=customer_id,
+        customer_id=owner.customer_id,
         meter=price.meter,
         dimensions=dimensions,
         model=price.model,
@@ -138,6 +151,7 @@ def _row(
         description=price.description,
         position=position,
         prorate=price.prorate,
+        plan=owner.plan,
     )
 
 

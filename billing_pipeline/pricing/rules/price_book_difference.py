@@ -10,9 +10,9 @@ from typing import Any, Literal
 from billing_pipeline.pricing.rules.price_book import PriceRow, price_rows
 from billing_pipeline.pricing.rules.price_book_model import Meter, PriceBook, Version
 
-_KEY = ("currency", "version_id", "customer_id", "meter", "dimensions", "tier_no")
+_KEY = ("currency", "version_id", "customer_id", "plan", "meter", "dimensions", "tier_no")
 _DERIVED = ("price_id", "book", "effective_from", "position")
-_SHOWN_BY_ROWS = ("prices", "customers", "id")
+_SHOWN_BY_ROWS = ("prices", "plans", "customers", "id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,14 @@ def losses(old: Sequence[PriceBook], new: Sequence[PriceBook]) -> list[str]:
             continue
         if other.name != book.name:
             found.append(f"its book in {book.currency} is {other.name}, the one that is loaded is {book.name}")
-        own, kept = (_latest(one).customers for one in (book, other))
-        lost = [customer for customer in own if customer not in kept]
-        if lost:
-            named = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
-            found.append(f"its last version in {book.currency} has no prices of their own for {named}")
+        own, kept = (_latest(one) for one in (book, other))
+        for lost, what in (
+            ([customer for customer in own.customers if customer not in kept.customers], "prices of their own for"),
+            ([plan for plan in own.plans if plan not in kept.plans], "plan"),
+        ):
+            if lost:
+                named = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+                found.append(f"its last version in {book.currency} has no {what} {named}")
     return found
 
 
@@ -106,7 +109,7 @@ def _rows(book: PriceBook | None, version_id: str) -> dict[str, PriceRow]:
 def _subject(row: PriceRow) -> str:
     values = f" ({', '.join(row.dimensions.values())})" if row.dimensions else ""
     tier = f", above {row.tier_from.normalize():f}" if row.tier_no else ""
-    owner = f", customer {row.customer_id}" if row.customer_id else ""
+    owner = f", customer {row.customer_id}" if row.customer_id else f", plan {row.plan}" if row.plan else ""
     return f"price of {row.meter}{values}{tier}{owner}"
 
 

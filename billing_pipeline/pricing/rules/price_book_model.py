@@ -91,6 +91,7 @@ class BookTerm:
 class Version:
     """The prices of all periods that start on or after `effective_from`, until the next version's.
 
+    `prices` hold for everybody, `plans` instead of them for whose contract names the plan, `customers` instead of both.
     `retired`: what had a price in an earlier version and has none from this one on, on purpose.
     """
 
@@ -100,6 +101,7 @@ class Version:
     customers: dict[str, tuple[Price, ...]] = field(default_factory=dict)
     retired: tuple[Retired, ...] = ()
     terms: tuple[BookTerm, ...] = ()
+    plans: dict[str, tuple[Price, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,20 +110,26 @@ class _Reader(FieldReader):
 
     def _version(self, node: Node, path: str) -> Version:
         fields = self.mapping(
-            node, path, required=("id", "effective_from", "prices"), optional=("customers", "retired", *TERM_SECTIONS)
+            node,
+            path,
+            required=("id", "effective_from", "prices"),
+            optional=("plans", "customers", "retired", *TERM_SECTIONS),
         )
-        customers = {}
-        if "customers" in fields:
-            for customer_id, value in self.named(fields["customers"], f"{path}.customers", "customer"):
-                customers[customer_id] = self._prices({customer_id: value}, customer_id, f"{path}.customers")
         return Version(
             id=self.text(fields, "id", path) or "",
             effective_from=self.iso_date(fields, "effective_from", path),
             prices=self._prices(fields, "prices", path),
-            customers=customers,
+            plans=self._named_prices(fields, "plans", path, "plan"),
+            customers=self._named_prices(fields, "customers", path, "customer"),
             retired=self._retired(fields, path),
             terms=TermReader(self.problems, self.meters).terms(fields, path),
         )
+
+    def _named_prices(self, fields: Mapping[str, Node], key: str, path: str, what: str) -> dict[str, tuple[Price, ...]]:
+        """The prices of each plan or customer."""
+        at = f"{path}.{key}"
+        entries = self.named(fields[key], at, what) if key in fields else []
+        return {name: self._prices({name: value}, name, at) for name, value in entries}
 
     def _retired(self, fields: Mapping[str, Node], path: str) -> tuple[Retired, ...]:
         retired = self.entries(fields, "retired", path, "meter or rate", self._retired_rate)

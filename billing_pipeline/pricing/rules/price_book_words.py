@@ -47,8 +47,10 @@ def _version(version: Version, following: Version | None, currency: str) -> Iter
         yield f"  {retired.meter}{values}: retired"
     for term in version.terms:
         yield f"  {_term(term, currency)}"
-    for customer_id, prices in version.customers.items():
-        yield f"  customer {customer_id}, instead"
+    owned = [(f"plan {plan}", prices) for plan, prices in version.plans.items()]
+    owned += [(f"customer {customer_id}", prices) for customer_id, prices in version.customers.items()]
+    for owner, prices in owned:
+        yield f"  {owner}, instead"
         for price in prices:
             yield f"    {_price(price, currency)}"
 

@@ -58,23 +58,24 @@ class Rated:
     unpriced: pd.DataFrame
 
 
-def rate(snapshots: pd.DataFrame, prices: pd.DataFrame) -> Rated:
+def rate(snapshots: pd.DataFrame, prices: pd.DataFrame, *, any_plan: bool = False) -> Rated:
     """The line items of usage snapshots; columns as in `rating_frames.SNAPSHOT_SCHEMA` and `PRICE_SCHEMA`.
 
     Every snapshot ends up either in `unpriced`, in input order, or in at least one line, be its amount zero.
     Lines are sorted by invoice (in order of first appearance), the price's position, meter, dimensions, tier,
-    the book's price before the customer's own, and numbered from 1 within an invoice; how the frames' rows are
-    sorted changes only the order of invoices. For every line `exact_amount = quantity * unit_amount`,
+    everybody's price before the plan's and the customer's own, and numbered from 1 within an invoice; how the frames'
+    rows are sorted changes only the order of invoices. For every line `exact_amount = quantity * unit_amount`,
     times `billed_days / full_days` where a constant meter's period is short, and `amount_minor` is that, rounded once.
     A price's minimum is reached by one further line of kind `minimum` per invoice: what the rounded lines lack of it,
     so that they add up to it in what the customer reads.
     What is too large to be billed goes to `unpriced` and leaves the others as they are.
+    `any_plan`: `prices` are a part of a book, so a plan that they do not name is no mistake.
 
     Raises ValueError for frames of other columns or types.
     """
     columns = read_frame(snapshots, SNAPSHOT_SCHEMA, "snapshots")
     table = index_prices(read_frame(prices, PRICE_SCHEMA, "prices"))
-    resolution = resolve(columns, table)
+    resolution = resolve(columns, table, any_plan=any_plan)
 
     reasons = [*resolution.reasons, NEGATIVE]
     negative = pc.less(columns["quantity"], ZERO).to_numpy(zero_copy_only=False)
@@ -225,11 +226,13 @@ class _Lines:
         meter, meters = encode(self.snapshots["meter"])
         dimensions, texts = encode(self.snapshots["dimensions"])
         meter_rank, text_rank = _ranks(meters)[meter], _ranks(texts)[dimensions]
-        of_customer = self.prices["customer_id"].is_valid().to_numpy(zero_copy_only=False)
+        of_plan, of_customer = (
+            self.prices[name].is_valid().to_numpy(zero_copy_only=False) for name in ("plan", "customer_id")
+        )
         keys = (
-            of_customer[self.price],
+            (of_plan + 2 * of_customer)[self.price],
             self.tier,
-            text_rank[self.snapshot],
+            np.where(self.is_minimum, -1, text_rank[self.snapshot]),  # a minimum has no dimensions
             self.is_minimum,
             meter_rank[self.snapshot],
             position,

@@ -42,10 +42,11 @@ SNAPSHOT_SCHEMA = _schema(
         pa.field("basis", pa.string(), nullable=False),
         pa.field("days", pa.int64()),
         pa.field("full_days", pa.int64()),
+        pa.field("plan", pa.string()),
     ]
 )
 
-OPTIONAL = frozenset({"days", "full_days", "prorate"})
+OPTIONAL = frozenset({"days", "full_days", "prorate", "plan"})
 """Columns that a frame may lack: they are null then. Days are given where a constant meter's period is short."""
 
 PRICE_SCHEMA = _schema(
@@ -68,6 +69,7 @@ PRICE_SCHEMA = _schema(
         pa.field("description", pa.string()),
         pa.field("position", pa.int64(), nullable=False),
         pa.field("prorate", pa.string()),
+        pa.field("plan", pa.string()),
     ]
 )
 

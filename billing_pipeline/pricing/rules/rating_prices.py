@@ -5,6 +5,7 @@ Here: the version in force and the order of precedence. Not here: what the price
 
 import json
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -19,8 +20,8 @@ from billing_pipeline.pricing.rules.rating_frames import Codes, encode, pair, pc
 Dimensions = tuple[tuple[str, str], ...]
 ANY: Dimensions = ()
 
-# Currency, version, customer (None: the book's), meter: one price of the book, with all its rates or tiers.
-Entry = tuple[str, str, str | None, str]
+# Currency, version, customer, plan (both None: for everybody), meter: one price with all its rates or tiers.
+Entry = tuple[str, str, str | None, str | None, str]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class PriceTable:
     entry_of_row: Codes
     entry_first: Codes
     versions: dict[str, list[tuple[str, date]]]
+    plans: dict[tuple[str, str], set[str]]
+    """By currency and version, the plans that have prices; only versions from the first one with plans on."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def parse_dimensions(text: str) -> Dimensions:
 
 def index_prices(columns: dict[str, Array]) -> PriceTable:
     """Index the price rows. Raises ValueError for an unknown model or a row that is there twice."""
-    entry_names = ("currency", "version_id", "customer_id", "meter")
+    entry_names = ("currency", "version_id", "customer_id", "plan", "meter")
     names = (*entry_names, "dimensions", "model", "tier_no", "effective_from")
     rows = zip(*(values(columns[name]) for name in names), strict=True)
     tiers: dict[tuple[Entry, Dimensions], dict[int, int]] = defaultdict(dict)
@@ -69,10 +72,10 @@ def index_prices(columns: dict[str, Array]) -> PriceTable:
     entry_of_row, entry_first = [], []
     versions: dict[str, dict[str, date]] = defaultdict(dict)
     for row, (*key, text, model, tier_no, effective_from) in enumerate(rows):
-        currency, version_id, customer_id, meter = key
+        currency, version_id, customer_id, plan, meter = key
         if model not in MODELS:
             raise ValueError(f"price of meter {meter}: unknown model {model!r}")
-        entry: Entry = (currency, version_id, customer_id, meter)
+        entry: Entry = (currency, version_id, customer_id, plan, meter)
         own_tiers = tiers[entry, parse_dimensions(text)]
         if tier_no in own_tiers:
             raise ValueError(f"prices of {version_id} have tier {tier_no} of meter {meter} {text} twice")
@@ -92,14 +95,34 @@ def index_prices(columns: dict[str, Array]) -> PriceTable:
         entry_of_row=np.array(entry_of_row, dtype=np.int64),
         entry_first=np.array(entry_first, dtype=np.int64),
         versions={currency: list(by_id.items()) for currency, by_id in versions.items()},
+        plans=_plans(entries, versions),
     )
 
 
-def resolve(snapshots: dict[str, Array], table: PriceTable) -> Resolution:
+def _plans(entries: Iterable[Entry], versions: Mapping[str, Mapping[str, date]]) -> dict[tuple[str, str], set[str]]:
+    named: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for currency, version_id, _, plan, _ in entries:
+        if plan is not None:
+            named[currency, version_id].add(plan)
+    first: dict[str, date] = {}
+    for currency, version_id in named:
+        day = versions[currency][version_id]
+        first[currency] = min(day, first.get(currency, day))
+    return {
+        (currency, version_id): named[currency, version_id]
+        for currency, by_id in versions.items()
+        for version_id, day in by_id.items()
+        if currency in first and day >= first[currency]
+    }
+
+
+def resolve(snapshots: dict[str, Array], table: PriceTable, *, any_plan: bool = False) -> Resolution:
     """The price set of every snapshot.
 
     The version in force on the period's local start date, then the first that exists of: the customer's price
-    for exactly these dimensions, the customer's for any, the book's for exactly these, the book's for any.
+    for exactly these dimensions, the customer's for any, the plan's for exactly these and for any, everybody's for
+    exactly these and for any. Where the book has plans, a plan that it does not have has no price at all; `any_plan`
+    takes it for one without prices of its own, for prices that are only a part of a book.
     """
     currency, currencies = encode(snapshots["currency"])
     day, days = encode(snapshots["start_date"])
@@ -120,6 +143,8 @@ def resolve(snapshots: dict[str, Array], table: PriceTable) -> Resolution:
     combination, _ = pair(currency, day, len(days))
     combination, _ = pair(combination, meter, len(meters))
     combination, _ = pair(combination, dimension, len(known) + 1)
+    plan, plans = _plan_codes(snapshots["plan"], table)
+    combination, _ = pair(combination, plan, len(plans))
     combination, examples = pair(combination, customer, len(customers) + 1)
 
     reasons: dict[str, int] = {}
@@ -131,23 +156,36 @@ def resolve(snapshots: dict[str, Array], table: PriceTable) -> Resolution:
         version = version_in_force(table.versions.get(money, []), day_values[day[row]])
         exact = known[dimension[row]] if dimension[row] < len(known) else ANY
         owner = customers[customer[row]] if customer[row] < len(customers) else None
-        found = _find(table, money, version, owner, name, exact)
+        on_plan = plans[plan[row]]
+        known_plans = table.plans.get((money, version or ""))
+        is_unknown = not any_plan and on_plan is not None and known_plans is not None and on_plan not in known_plans
+        found = None if version is None or is_unknown else _find(table, (money, version), owner, on_plan, name, exact)
         if found is None:
-            reason = "no price version in force" if version is None else f"no price for meter {name}"
+            reason = f"no plan {on_plan} in the price book" if is_unknown else f"no price for meter {name}"
+            if version is None:
+                reason = "no price version in force"
             reason_code[number] = reasons.setdefault(reason, len(reasons))
         else:
             price_set[number] = found
     return Resolution(price_set[combination], reason_code[combination], list(reasons))
 
 
+def _plan_codes(column: Array, table: PriceTable) -> tuple[Codes, list[str | None]]:
+    """Each snapshot's plan as a code, and the plans; of books without plans, nobody has one."""
+    if not table.plans:
+        return np.zeros(len(column), dtype=np.int64), [None]
+    codes, plans = encode(pc.fill_null(column, ""))
+    return codes, [plan or None for plan in values(plans)]
+
+
 def _find(
-    table: PriceTable, currency: str, version: str | None, owner: str | None, meter: str, exact: Dimensions
+    table: PriceTable, book: tuple[str, str], owner: str | None, plan: str | None, meter: str, exact: Dimensions
 ) -> int | None:
-    if version is None:
-        return None
-    for customer in (owner, None) if owner is not None else (None,):
+    own = [(owner, None)] if owner is not None else []
+    holders = [*own, *([(None, plan)] if plan is not None else []), (None, None)]
+    for customer, on_plan in holders:
         for dimensions in (exact, ANY):
-            found = table.sets.get(((currency, version, customer, meter), dimensions))
+            found = table.sets.get(((*book, customer, on_plan, meter), dimensions))
             if found is not None:
                 return found
     return None

@@ -31,6 +31,7 @@ class Snapshot:
     currency: str = "usd"
     start_date: date = date(2025, 3, 1)
     basis: str = "measured"
+    plan: str | None = None
 
     @property
     def invoice_id(self) -> str:
@@ -88,7 +89,7 @@ def _expected(
                 if minor > AMOUNT_MINOR_MAX:
                     amounts.append(number)
                 group[2].append((number, snapshot, minor))
-                sort_key = (*place, False, snapshot.dimensions.encode(), tier_no, owner is not None)
+                sort_key = (*place, False, snapshot.dimensions.encode(), tier_no, _rank(owner))
                 line = _line(snapshot, snapshot.dimensions, "usage", usage, included, quantity, amount, minor, version)
                 keyed.append((sort_key, line))
         if packages:
@@ -119,7 +120,7 @@ def _minimums(groups: dict[tuple[Any, ...], Group]) -> list[tuple[tuple[Any, ...
         elif missing > 0:
             zero = Decimal(0)
             line = _line(first, "{}", "minimum", zero, zero, Decimal(1), major, missing, version)
-            keyed.append(((*place, True, b"", 0, owner is not None), line))
+            keyed.append(((*place, True, b"", 0, _rank(owner)), line))
     if large:
         raise _TooLargeError(large, "an amount larger than can be billed")
     return keyed
@@ -146,7 +147,15 @@ def _is_billed(snapshot: Snapshot, books: list[PriceBook]) -> bool:
     return not isinstance(_resolve(snapshot, books), str)
 
 
-def _resolve(snapshot: Snapshot, books: list[PriceBook]) -> tuple[Version, str | None, Price, Decimal | None] | str:
+Owner = tuple[str, str] | None
+"""`customer` or `plan` with its name; None: the price is for everybody."""
+
+
+def _rank(owner: Owner) -> int:
+    return {"plan": 1, "customer": 2}[owner[0]] if owner else 0
+
+
+def _resolve(snapshot: Snapshot, books: list[PriceBook]) -> tuple[Version, Owner, Price, Decimal | None] | str:
     started = [
         version
         for book in books
@@ -158,7 +167,12 @@ def _resolve(snapshot: Snapshot, books: list[PriceBook]) -> tuple[Version, str |
         return "no price version in force"
     version = max(started, key=lambda v: v.effective_from)
     wanted = json.loads(snapshot.dimensions)
-    own = [(snapshot.customer_id, price) for price in version.customers.get(snapshot.customer_id, ())]
+    if snapshot.plan and any(v.plans for v in started) and snapshot.plan not in version.plans:
+        return f"no plan {snapshot.plan} in the price book"
+    customers = version.customers.get(snapshot.customer_id, ())
+    own: list[tuple[Owner, Price]] = [(("customer", snapshot.customer_id), price) for price in customers]
+    if snapshot.plan:
+        own += [(("plan", snapshot.plan), price) for price in version.plans.get(snapshot.plan, ())]
     for owner, price in [*own, *((None, price) for price in version.prices)]:
         if price.meter != snapshot.meter:
             continue
@@ -176,11 +190,13 @@ def _not_negative(snapshot: Snapshot) -> str | None:
     return "negative quantity" if snapshot.quantity < 0 else None
 
 
-def _position(version: Version, owner: str | None, price: Price) -> int:
+def _position(version: Version, owner: Owner, price: Price) -> int:
     book_meters = [p.meter for p in version.prices]
     if price.meter in book_meters:
         return book_meters.index(price.meter)
-    return len(book_meters) + [p.meter for p in version.customers[owner or ""]].index(price.meter)
+    kind, name = owner or ("", "")
+    owned = (version.customers if kind == "customer" else version.plans)[name]
+    return len(book_meters) + [p.meter for p in owned].index(price.meter)
 
 
 def _lines(

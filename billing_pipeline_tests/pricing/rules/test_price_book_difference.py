@@ -24,6 +24,7 @@ versions:
         - {meter: fee, model: flat, amount: "5"}
 """
 ANNS = '    customers:\n      ann:\n        - {meter: fee, model: flat, amount: "5"}\n'
+PLANS = '    plans:\n      pro:\n        - {meter: fee, model: flat, amount: "50"}\n'
 VERSION = '  - {id: "2026", effective_from: 2026-01-01, prices: [{meter: fee, model: flat, amount: "11"}]}\n'
 
 
@@ -107,7 +108,9 @@ def test_another_currency_is_new_and_takes_nothing_away() -> None:
         (BOOK.replace("name: test", "name: live"), "its book in eur is live, the one that is loaded is test"),
         (BOOK.replace(ANNS, ""), "its last version in eur has no prices of their own for ann"),
         (BOOK + VERSION, "its last version in eur has no prices of their own for ann"),
+        (BOOK + PLANS.replace("pro", "gold"), "its last version in eur has no plan pro"),
     ],
 )
 def test_what_nobody_takes_away_by_accident_is_named(new: str, says: str) -> None:
-    assert losses(books(BOOK), books(new)) == [says]
+    old = BOOK + PLANS if "plan" in says else BOOK
+    assert losses(books(old), books(new)) == [says]

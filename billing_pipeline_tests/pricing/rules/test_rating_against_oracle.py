@@ -23,6 +23,7 @@ CUSTOMERS = ["a", "b", "00|7"]
 REGIONS, KINDS = ["eu", "us"], ["x", "y{z}", ""]
 DAYS = [date(2025, 1, 1), date(2025, 2, 1), date(2025, 3, 1)]
 BASES = ["measured", "corrected"]
+PLANS = ["basic", "pro", None, None]
 COMBINATIONS = [(("region", region), ("kind", kind)) for region in REGIONS for kind in KINDS[:2]]
 GRAINS = [("plain", "{}"), ("late", "{}")] + [
     ("dim", f'{{"kind": "{kind}", "region": "{region}"}}') for region in REGIONS for kind in KINDS
@@ -44,10 +45,11 @@ class Case:
         self.digits = self.random.choice([3, 6, 18])
         self.books = [PriceBook("book", currency, METERS, self.versions()) for currency in currencies]
         self.snapshots = [
-            Snapshot(customer, meter, self.quantity(), dimensions, currency, day, self.random.choice(BASES))
+            Snapshot(customer, meter, self.quantity(), dimensions, currency, day, self.random.choice(BASES), plan)
             for number, customer in enumerate(CUSTOMERS)
             for currency in [currencies[number % len(currencies)]]
             for day in self.random.sample(DAYS, 2)
+            for plan in [self.random.choice(PLANS)]
             for meter, dimensions in self.random.sample(GRAINS, self.random.randint(0, len(GRAINS)))
         ]
         self.random.shuffle(self.snapshots)
@@ -85,8 +87,15 @@ class Case:
     def versions(self) -> tuple[Version, ...]:
         days = self.random.sample([date(2024, 12, 1), date(2025, 1, 2), date(2025, 2, 1)], 2)
         owners = self.random.sample(CUSTOMERS, 2)
+        plans = self.random.sample(["basic", "pro"], self.random.randint(0, 2))
         return tuple(
-            Version(f"v{i}", day, self.prices(), {owner: self.prices() for owner in owners})
+            Version(
+                f"v{i}",
+                day,
+                self.prices(),
+                {owner: self.prices() for owner in owners},
+                plans={plan: self.prices() for plan in plans},
+            )
             for i, day in enumerate(days)
         )
 
@@ -113,6 +122,7 @@ COLUMNS = [
 @given(seed=st.integers(0, 2**32 - 1))
 @example(seed=1934).via("minimums of the book's and of the customer's price on one invoice")
 @example(seed=31238).via("the same, with quantities")
+@example(seed=114199).via("minimums of the plan's and of the customer's price on one invoice")
 @settings(deadline=None, max_examples=200)
 def test_vectorised_rating_is_the_plain_loop(seed):
     case = Case(seed)
