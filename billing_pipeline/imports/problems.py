@@ -74,19 +74,20 @@ def refused(
 
 @dataclass
 class ProblemList:
-    """The problems of one file: all are counted, the first 20 kept, so a bad file of any length fits."""
+    """The problems of one file: all are counted, the first 20 (`kept_max`) kept, so a bad file of any length fits."""
 
     file: str
+    kept_max: int = PROBLEMS_SHOWN
     total: int = 0
     first: list[Problem] = field(default_factory=list)
 
     def add(self, line: int, field_name: str | None, value: str | None, expected: str) -> None:
         """Count a problem of a row, and keep it if it is among the first."""
         self.total += 1
-        if len(self.first) == PROBLEMS_SHOWN and line >= (self.first[-1].line or 0):
+        if len(self.first) == self.kept_max and line >= (self.first[-1].line or 0):
             return
         bisect.insort(self.first, Problem(self.file, line, field_name, value, expected), key=lambda p: p.line or 0)
-        del self.first[PROBLEMS_SHOWN:]
+        del self.first[self.kept_max :]
 
     def count_more(self, count: int) -> None:
         """Count problems that are known to come after the first 20."""

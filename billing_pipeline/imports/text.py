@@ -125,6 +125,13 @@ def read_jsonl(stream: BinaryIO, fields: Sequence[Field], problems: ProblemList,
         yield text_batch(names, lines, rows, problems)
 
 
+def read_events(rows: Sequence[bytes], fields: Sequence[Field], problems: ProblemList) -> Batch:
+    """JSON objects that came one by one, as lines of JSON Lines; the line of each is its number, from 1."""
+    found = [(line, _json_row(data, fields, line, problems)) for line, data in enumerate(rows, start=1)]
+    good = [(line, row) for line, row in found if row is not None]
+    return text_batch([field.name for field in fields], [line for line, _ in good], [row for _, row in good], problems)
+
+
 def _json_row(data: bytes, fields: Sequence[Field], line: int, problems: ProblemList) -> list[str] | None:
     try:
         record = _DECODER.decode(data.decode().rstrip())

@@ -21,7 +21,7 @@ from billing_pipeline.usage.rules.fields import USAGE_FIELDS
 
 ANALYZE_FROM_ROWS = 10_000
 
-_STAGE = """
+STAGE = """
 CREATE TEMP TABLE staged_usage (
     line bigint NOT NULL, event_id text NOT NULL, customer_id text NOT NULL, meter text NOT NULL,
     dimensions jsonb NOT NULL, quantity numeric NOT NULL, occurred_at timestamptz NOT NULL
@@ -29,11 +29,12 @@ CREATE TEMP TABLE staged_usage (
 """
 
 # The scale of a quantity is spelling: 1.50 and 1.5 are stored alike whatever the format.
-_INSERT = """
+INSERT = """
 INSERT INTO billing.usage_events
 (event_id, customer_id, meter, dimensions, quantity, occurred_at, received_at)
 SELECT event_id, customer_id, meter, dimensions, trim_scale(quantity), occurred_at, :received_at
 FROM pg_temp.staged_usage
+ORDER BY line
 ON CONFLICT (event_id) DO NOTHING
 """
 
@@ -101,8 +102,8 @@ def import_usage(
     file = ImportFile(path, USAGE_FIELDS, batch_rows)
     with warehouse.transaction() as connection:
         if complete_through is not None:
-            _check_declared(connection, file.name, complete_through)
-        connection.execute(text(_STAGE))
+            check_declared(connection, file.name, complete_through)
+        connection.execute(text(STAGE))
         columns = ["line", *(field.name for field in USAGE_FIELDS)]
         copy_arrow_in(connection, "pg_temp.staged_usage", columns, file.tables())
         if file.problems.total:
@@ -111,7 +112,8 @@ def import_usage(
         return _store(connection, file, complete_through)
 
 
-def _check_declared(connection: Connection, file: str, complete_through: datetime) -> None:
+def check_declared(connection: Connection, file: str, complete_through: datetime) -> None:
+    """Refuse a declared reach of the feed that has no offset, or lies ahead."""
     shown = complete_through.isoformat()
     if complete_through.utcoffset() is None:
         raise refused(file, "an instant with an offset", field="complete_through", value=shown)
@@ -128,7 +130,7 @@ def _store(connection: Connection, file: ImportFile, complete_through: datetime 
     lock_usage(connection)
     received_at: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     at = {"received_at": received_at}
-    new_events = connection.execute(text(_INSERT), at).rowcount
+    new_events = connection.execute(text(INSERT), at).rowcount
     repeated = 0
     if new_events < file.row_count:
         _add_conflicts(connection, file, received_at)
@@ -185,12 +187,13 @@ def _add_conflicts(connection: Connection, file: ImportFile, received_at: dateti
     parameters = {"received_at": received_at, "shown": PROBLEMS_SHOWN}
     found = connection.execute(text(load_sql("usage/import_conflicts.sql")), parameters).mappings().all()
     for row in found:
-        file.problems.add(row["line"], "event_id", row["event_id"], _same_content(dict(row)))
+        file.problems.add(row["line"], "event_id", row["event_id"], different_content(dict(row)))
     if found:
         file.problems.count_more(found[0]["total"] - len(found))
 
 
-def _same_content(row: dict[str, Any]) -> str:
+def different_content(row: dict[str, Any]) -> str:
+    """What a row of sql/usage/import_conflicts.sql was expected to be, and where it differs."""
     like = "the stored event" if row["first_line"] is None else f"line {row['first_line']}"
     differences = [
         f"{name} {expected}, found {found}"
