@@ -28,6 +28,7 @@ from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox import bench_data, bench_loop
 from billing_pipeline.sandbox.bench_receiver import measure_receiver
 from billing_pipeline.sandbox.bench_steps import PRICED, Measured, Subject, connect, in_child, steps
+from billing_pipeline.sandbox.bench_terms import ratio_with_terms
 
 SHORT_HISTORY, LONG_HISTORY = 3, 12
 """Months of usage and invoices before the month that is measured."""
@@ -90,6 +91,8 @@ def _measure(url: str, small_url: str, old_url: str, customer_count: int) -> dic
             flat.append(seconds[old_url] / seconds[small_url])
             for subject in subjects if number + 1 < rounds else ():
                 _clear(subject)
+        _say("a tenth of the customers on commitments and discounts")
+        with_terms = ratio_with_terms(small, lambda: _cleared_build(small), rounds)
         _settle_down(full)
         _say("the gates, the month once more, the loop")
         gates = {asset: in_child(f"{asset}_gates", full) for asset in PRICED}
@@ -116,8 +119,14 @@ def _measure(url: str, small_url: str, old_url: str, customer_count: int) -> dic
             "small_customers": small_count,
             "linear_ratio": _rounded(linear),
             "flat_in_history_ratio": _rounded(flat),
+            "ratio_with_terms": with_terms,
             **_loop(full, min(SAMPLE_CUSTOMERS, customer_count)),
         }
+
+
+def _cleared_build(subject: Subject) -> float:
+    _clear(subject)
+    return _total(_build(subject))
 
 
 def _total(build: dict[str, Measured]) -> float:
@@ -287,6 +296,7 @@ def _table(figures: dict[str, Any]) -> str:
         f"gates: {figures['gates_seconds']:.2f} s, {figures['gates_failed']} failed",
         f"a loop over customers: {figures['loop_rows_per_s']:,} lines/s",
         f"time a customer, against {figures['small_customers']:,} customers: {figures['linear_ratio']}",
+        f"time with a tenth of the customers on terms, against none: {figures['ratio_with_terms']}",
         f"time after {LONG_HISTORY} months of history, against {SHORT_HISTORY}: {figures['flat_in_history_ratio']}",
     ]
     for name, told in (("receiver", "webhook receiver"), ("insert", "the same INSERT"), ("empty_endpoint", "no work")):

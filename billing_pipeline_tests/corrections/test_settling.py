@@ -22,7 +22,7 @@ from billing_pipeline.corrections.settling import SettlingReport, run_settlement
 from billing_pipeline.corrections.void_invoice import void_invoice
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline_tests.corrections.platform_world import Platform
-from billing_pipeline_tests.month_rows import NOVEMBER, OCTOBER, at, load_book
+from billing_pipeline_tests.month_rows import BOOK, NOVEMBER, OCTOBER, at, load_book
 
 LATE = at("2025-11-05")
 
@@ -294,3 +294,14 @@ def test_every_document_of_a_corrected_month_is_still_explained(platform: Platfo
     broken = {one.invoice.number: " ".join(one.problems) for one in explain_all(platform.warehouse)}
     assert "seal broken: lines" in broken["INV-00000003"]
     assert "seal broken: snapshots" in broken["INV-00000002"]
+
+
+def test_a_discount_that_was_agreed_later_is_settled_like_any_other_difference(platform: Platform) -> None:
+    load_book(platform.warehouse, f'{BOOK}    discounts: [{{name: agreed, percent: "10", customer: ann}}]\n')
+    policy(platform, "next_invoice")
+    [done] = settle(platform).settled
+    assert done.amount_minor == -130
+    assert platform.warehouse.scalar("SELECT reason FROM billing.billing_drift") == "term_change"
+    platform.bill(NOVEMBER)
+    [november] = platform.invoices("ann", NOVEMBER)
+    assert (november["total_minor"], left(platform)) == (1_000 - 100 - 130, 0)

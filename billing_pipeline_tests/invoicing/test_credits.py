@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.comparison.explain import explain_all, explain_invoice
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.invoicing import finalisation
 from billing_pipeline.invoicing.credits import (
     CreditsRefused,
     credit_balances,
@@ -209,3 +210,22 @@ def test_postgres_keeps_the_ledger(prepaid: Warehouse, change: str) -> None:
     finalised(prepaid, OCTOBER)
     with pytest.raises(DBAPIError), prepaid.transaction() as connection:
         connection.execute(text(change))
+
+
+def test_what_dies_before_the_commit_drew_nothing(prepaid: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    bill(prepaid, OCTOBER)
+    pass_gates(prepaid, OCTOBER)
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # the first call looks for intents that a restore lost, the second comes after the draws
+    calls = iter([lambda *_: None, dies])
+    with monkeypatch.context() as patched:
+        patched.setattr(finalisation, "_write_intents", lambda *given: next(calls)(*given))
+        with pytest.raises(KeyboardInterrupt):
+            finalise_month(prepaid, OCTOBER, "run")
+    assert [kind for kind, _, _ in moves(prepaid)] == ["grant"] * 3
+    assert prepaid.scalar("SELECT count(*) FROM billing.invoices WHERE status <> 'draft'") == 0
+    assert finalise_month(prepaid, OCTOBER, "run").count == 2
+    assert [kind for kind, _, _ in moves(prepaid)][3:] == ["draw", "draw"]

@@ -26,6 +26,7 @@ def invoice(number: int, customer_id: str, total_minor: int, **changed: Any) -> 
         "name": "Somebody",
         "currency": "usd",
         "total_minor": total_minor,
+        "due_minor": total_minor,
         "line_count": 1,
         "status": "paid",
         "state": "paid",
@@ -177,9 +178,18 @@ def test_a_voided_invoice_at_stripe_is_no_twin():
 
 def test_an_adjustment_is_a_part_of_the_total_and_not_of_what_the_price_list_says():
     month, at_stripe, payments = good()
-    adjusted = changed_invoice(month, 0, adjusted_minor=-500, total_minor=month.invoices[0]["total_minor"] - 500)
+    less = month.invoices[0]["total_minor"] - 500
+    adjusted = changed_invoice(month, 0, adjusted_minor=-500, total_minor=less, due_minor=less)
     at_stripe[0] = replace(at_stripe[0], total_minor=at_stripe[0].total_minor - 500)
     assert failed(adjusted, at_stripe, payments) == set()
+
+
+def test_what_prepaid_credits_paid_is_not_asked_for_at_stripe():
+    month, at_stripe, payments = good()
+    less = month.invoices[0]["total_minor"] - 500
+    at_stripe[0] = replace(at_stripe[0], total_minor=less)
+    assert failed(changed_invoice(month, 0, due_minor=less), at_stripe, payments) == set()
+    assert failed(month, at_stripe, payments) == {"Stripe's totals equal ours to the last minor unit"}
 
 
 def test_an_example_that_somebody_left_unbilled_is_no_example_of_a_price():

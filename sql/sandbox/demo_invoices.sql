@@ -1,6 +1,6 @@
 -- The month's invoices that are not void, with their charges, adjustments and credit notes, for the demo's tables and checks.
 SELECT
-    i.invoice_id::text AS invoice_id, i.number, i.customer_id, k.name, i.currency, i.total_minor, i.line_count,
+    i.invoice_id::text AS invoice_id, i.number, i.customer_id, k.name, i.currency, i.total_minor, i.due_minor, i.line_count,
     i.status, c.state, c.reason_code, c.reason, c.stripe_invoice_id,
     i.supplement_no, coalesce(cr.credited_minor, 0) AS credited_minor,
     (

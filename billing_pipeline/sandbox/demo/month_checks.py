@@ -139,8 +139,8 @@ def _reasons(month: Month) -> Iterator[str]:
     for invoice in month.invoices:
         if invoice["customer_id"] not in seeded:
             continue
-        # an invoice of zero, or credited in full, is paid without a card
-        due_minor = invoice["total_minor"] - invoice["credited_minor"]
+        # an invoice of zero, credited in full or paid by prepaid credits is paid without a card
+        due_minor = invoice["due_minor"] - invoice["credited_minor"]
         expected = seeded[invoice["customer_id"]] if due_minor else None
         found = None if invoice["status"] == "paid" else invoice["reason_code"]
         if found != expected:
@@ -165,9 +165,10 @@ def _stripe_totals(month: Month, at_stripe: Sequence[FoundInvoice]) -> Iterator[
             yield f"{several[0].stripe_id} is for an invoice {invoice_id} that we do not have"
     for invoice in month.invoices:
         for found in live.get(invoice["invoice_id"], ()):
-            if (found.total_minor, found.currency) != (invoice["total_minor"], invoice["currency"]):
+            if (found.total_minor, found.currency) != (invoice["due_minor"], invoice["currency"]):
+                ours = format_minor(invoice["due_minor"], invoice["currency"])
                 theirs = format_minor(found.total_minor, found.currency)
-                yield f"{_name(invoice)}: ours is {_amount(invoice)}, Stripe's {theirs}"
+                yield f"{_name(invoice)}: ours is {ours}, Stripe's {theirs}"
             if found.status != invoice["status"]:
                 yield f"{_name(invoice)}: ours is {invoice['status']}, Stripe's {found.status}"
         if invoice["invoice_id"] not in live and invoice["status"] != "draft":

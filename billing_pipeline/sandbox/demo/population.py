@@ -78,6 +78,7 @@ EXAMPLES = (
 
 UNKNOWN_METER, MISSING_DIMENSION, UNPRICED_TIER = "00107", "00108", "00109"
 CHARITY, PILOT, PARTNER = "00110", "00111", "00112"
+COMMITTED, COUPON, PREPAID, GIFTED = "00113", "00114", "00115", "00116"
 STRANGER = "00999"
 """Has usage, and no row in the customers file."""
 
@@ -109,6 +110,10 @@ STORIES = (
     DemoCustomer(CHARITY, "Open Hands Charity", "usd", "Africa/Nairobi", "small"),
     DemoCustomer(PILOT, "Pilot Project", "usd", "UTC", "small"),
     DemoCustomer(PARTNER, "Partner Institute", "usd", "UTC", "small"),
+    DemoCustomer(COMMITTED, "Committed Laboratory", "usd", "UTC", "small"),
+    DemoCustomer(COUPON, "Coupon College", "usd", "UTC", "small"),
+    DemoCustomer(PREPAID, "Prepaid Academy", "usd", "UTC", "small"),
+    DemoCustomer(GIFTED, "Welcome Library", "usd", "UTC", "small"),
 )  # fmt: skip
 
 

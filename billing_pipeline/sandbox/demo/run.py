@@ -22,6 +22,7 @@ from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.demo.account import StripeAccount
 from billing_pipeline.sandbox.demo.explained import check_explained
 from billing_pipeline.sandbox.demo.files import short, write_whole
+from billing_pipeline.sandbox.demo.granted import grant_everything
 from billing_pipeline.sandbox.demo.month_checks import check_month
 from billing_pipeline.sandbox.demo.month_rows import read_month
 from billing_pipeline.sandbox.demo.population import customers_file, population
@@ -233,6 +234,7 @@ def _import(
         write_whole(customers, customers_file(known_stripe_ids))
         imported = import_customers(warehouse, customers)
         say(f"{imported.rows} customers ({imported.inserted} new)")
+        grant_everything(warehouse)
         history = months_to(billed[-1], RUN_UP + len(billed))
         new = rows = 0
         for one in history:

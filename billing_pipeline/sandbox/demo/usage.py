@@ -18,10 +18,14 @@ from billing_pipeline.core.timezones import start_of_day
 from billing_pipeline.sandbox.demo.population import (
     BASIC,
     CHARITY,
+    COMMITTED,
+    COUPON,
     ENTERPRISE,
+    GIFTED,
     MISSING_DIMENSION,
     PARTNER,
     PILOT,
+    PREPAID,
     PROFESSIONAL,
     STRANGER,
     UNKNOWN_METER,
@@ -70,6 +74,10 @@ WRITTEN_OUT: dict[str, tuple[Use, ...]] = {
     CHARITY: (_use("licenses", 12, tier="basic"), _use("storage_gb", 60)),
     PILOT: (_use("storage_gb", 20),),
     PARTNER: (_use("storage_gb", 90),),
+    COMMITTED: (_use("licenses", 2, tier="basic"),),
+    COUPON: (_use("licenses", 4, tier="basic"),),
+    PREPAID: (_use("licenses", 4, tier="basic"),),
+    GIFTED: (_use("licenses", 4, tier="basic"),),
     STRANGER: (_use("licenses", 3, 0.5, tier="basic"),),
 }
 
