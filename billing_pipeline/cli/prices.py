@@ -98,14 +98,19 @@ def show(currency: str | None, customer: str | None, as_json: bool) -> None:
 
     loaded = prices_loaded(open_database(), currency=currency and currency.lower(), customer_id=customer)
     if as_json:
-        print_json({"books": loaded.books, "meters": loaded.meters, "prices": loaded.prices})
+        print_json({"books": loaded.books, "meters": loaded.meters, "prices": loaded.prices, "terms": loaded.terms})
         return
     for book in loaded.books:
         click.echo(f"{book['name']} ({book['currency']}), loaded {instant(book['loaded_at'])}")
     # the currency is a column here, not that of an amount beside it
     table([{_NAMES.get(name, name): row[name] for name in _SHOWN} for row in loaded.prices], "no prices are loaded")
+    if loaded.terms:
+        click.echo()
+        table([{_NAMES.get(name, name): row[name] for name in _TERMS_SHOWN} for row in loaded.terms], "")
 
 
+_TERMS_SHOWN = ("currency", "version_id", "kind", "name", "customer_id", "plan", "meters", "amount", "percent",
+                "effective_from", "until_on")  # fmt: skip
 _NAMES = {"currency": "book", "version_id": "version", "customer_id": "customer"}
 
 

@@ -11,11 +11,12 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class PricesInUse:
-    """`books`: currency, name, loaded_at, content_sha256. `meters` and `prices`: the tables' rows, retired ones not."""
+    """`books`: currency, name, loaded_at, content_sha256. `meters`, `prices`, `terms`: rows, retired ones not."""
 
     books: list[Row]
     meters: list[Row]
     prices: list[Row]
+    terms: list[Row]
 
 
 def prices_loaded(warehouse: Warehouse, *, currency: str | None = None, customer_id: str | None = None) -> PricesInUse:
@@ -32,4 +33,5 @@ def prices_loaded(warehouse: Warehouse, *, currency: str | None = None, customer
             currency=currency,
         ),
         prices=warehouse.rows(load_sql("pricing/list_prices.sql"), currency=currency, customer_id=customer_id),
+        terms=warehouse.rows(load_sql("pricing/list_terms.sql"), currency=currency, customer_id=customer_id),
     )
