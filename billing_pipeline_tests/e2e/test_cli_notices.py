@@ -1,0 +1,56 @@
+"""`billing notices`, `dunning` and `webhooks`, as they are typed."""
+
+import json
+
+from billing_pipeline_tests.charging.world import Bill
+from billing_pipeline_tests.commands import refused, said
+
+SIGNED = ("--author", "ann", "--reason", "tried out")
+
+
+def test_notices_are_listed_previewed_held_sent_and_sent_again(world, monkeypatch, tmp_path):
+    monkeypatch.setenv("BILLING_STATE_DIR", str(tmp_path))
+    world.bill(Bill("ann"), Bill("bob", card=None))
+    world.charge()
+    rows = json.loads(said("notices", "list", "--customer", "bob", "--json"))["notices"]
+    assert [row["kind"] for row in rows] == ["payment_method_missing", "invoice_issued"]
+    assert rows[0]["facts"]["due"]["display"] == "40.00 USD"
+    assert "invoice_issued" in said("notices", "list")
+    assert "bob@example.com" in said("notices", "show", str(rows[0]["notice_id"]))
+    assert said("notices", "preview", "payment_failed", "--customer", "ann").startswith("Your payment for invoice")
+    assert said("notices", "check").endswith("all well")
+    said("notices", "hold", "--kind", "payment_succeeded", *SIGNED)
+    assert "mail: 3 sent" in said("notices", "send")
+    said("notices", "release", "--kind", "payment_succeeded", *SIGNED)
+    assert "mail: 1 sent" in said("notices", "send")
+    assert "is to be sent" in said("notices", "resend", str(rows[0]["notice_id"]), *SIGNED)
+    assert "expected one of --notice" in refused("notices", "hold", *SIGNED)
+    assert "found none" in refused("notices", "show", "999")
+
+
+def test_dunning_is_listed_simulated_and_promised(world):
+    assert said("dunning", "list") == "nothing is unpaid"
+    world.bill(Bill("bob", card=None))
+    world.charge()
+    [case] = json.loads(said("dunning", "list", "--json"))["cases"]
+    assert (case["customer_id"], case["level"], case["next_step"]) == ("bob", "none", "past_due")
+    steps = json.loads(said("dunning", "simulate", "--days", "60", "--json"))["steps"]
+    assert [step["step"] for step in steps][:4] == ["past_due", "payment_overdue", "grace", "final_notice"]
+    assert said("dunning", "run") == "nothing is due"
+    assert "expected a day from" in refused("dunning", "promise", "bob", "--until", "2020-01-01", *SIGNED)
+    assert "case opened" in said("dunning", "show", "bob")
+    assert "past_due" in said("dunning", "check")
+    assert said("dunning", "status") == "nobody was ever in dunning"
+
+
+def test_an_endpoint_gets_a_secret_that_is_printed_alone(world):  # noqa: ARG001
+    secret = said("webhooks", "add", "https://example.com/hooks", *SIGNED)
+    assert secret.startswith("whsec_")
+    assert len(secret.splitlines()) == 1
+    [endpoint] = json.loads(said("webhooks", "list", "--json"))["endpoints"]
+    assert said("webhooks", "rotate", endpoint["endpoint_id"], *SIGNED) != secret
+    assert "0 messages" in said(
+        "webhooks", "replay", endpoint["endpoint_id"], "--since", "2026-01-01T00:00:00Z", *SIGNED
+    )
+    said("webhooks", "disable", endpoint["endpoint_id"], *SIGNED)
+    assert "found none" in refused("webhooks", "disable", endpoint["endpoint_id"], *SIGNED)
