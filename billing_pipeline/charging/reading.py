@@ -26,8 +26,10 @@ def list_charges(
     limit: int = 100,
     *,
     customer_id: str | None = None,
+    after: tuple[date, str] | None = None,
 ) -> list[dict[str, Any]]:
-    """Charges in these states (all, if none is named), the newest months first."""
+    """Charges in these states (or all), the newest months first; `after`: those behind this month and number."""
+    after_month, after_number = after or (None, None)
     return warehouse.rows(
         load_sql("charging/charges.sql"),
         any_state=not states,
@@ -36,6 +38,8 @@ def list_charges(
         reason_code=reason_code,
         row_limit=limit,
         customer_id=customer_id,
+        after_month=after_month,
+        after_number=after_number,
     )
 
 

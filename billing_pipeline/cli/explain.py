@@ -2,7 +2,6 @@
 
 import json
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from billing_pipeline.comparison.explained import Explained, StoredEvent, StoredSnapshot
 
 EVENTS_SHOWN = 20
-NOT_SHOWN = ("request_body", "broken_seals")
 
 
 @click.command()
@@ -42,10 +40,11 @@ def explain(invoice: str | None, every: bool, events_max: int, as_json: bool) ->
         _check_all(as_json=as_json)
         return
     from billing_pipeline.comparison.explain import explain_invoice
+    from billing_pipeline.comparison.explained import as_document
 
     explained = explain_invoice(open_database(), invoice)
     if as_json:
-        print_json(_shape(explained))
+        print_json(as_document(explained))
     else:
         _print(explained, events_max)
     if explained.problems:
@@ -177,21 +176,3 @@ def _name(explained: "Explained") -> str:
 def _dimensions(text: str) -> str:
     values = ", ".join(str(value) for value in json.loads(text).values())
     return f" ({values})" if values else ""
-
-
-def _shape(explained: "Explained") -> dict[str, Any]:
-    """An explanation as JSON has it: each quantity with its events."""
-    return {
-        **{name: value for name, value in asdict(explained.invoice).items() if name not in NOT_SHOWN},
-        "lines": [{**asdict(line), "dimensions": json.loads(line.dimensions)} for line in explained.lines],
-        "snapshots": [
-            {
-                **asdict(snapshot),
-                "dimensions": json.loads(snapshot.dimensions),
-                "events": [asdict(event) for event in explained.events.get(snapshot.series, [])],
-            }
-            for snapshot in explained.snapshots
-        ],
-        "draws": [asdict(draw) for draw in explained.draws],
-        "problems": list(explained.problems),
-    }

@@ -1,10 +1,13 @@
 """A finalised invoice as it is stored, with all that its figures were computed from. The rows of sql/comparison."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
+NOT_SHOWN = ("request_body", "broken_seals")
 Series = tuple[str, str]
 """Meter and dimensions, these as the text that the database has."""
 
@@ -152,3 +155,21 @@ class Explained:
     """By what they are counted for, in order of effect."""
     draws: list[StoredDraw] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+
+def as_document(explained: Explained) -> dict[str, Any]:
+    """An explanation as JSON has it: each quantity with its events."""
+    return {
+        **{name: value for name, value in asdict(explained.invoice).items() if name not in NOT_SHOWN},
+        "lines": [{**asdict(line), "dimensions": json.loads(line.dimensions)} for line in explained.lines],
+        "snapshots": [
+            {
+                **asdict(snapshot),
+                "dimensions": json.loads(snapshot.dimensions),
+                "events": [asdict(event) for event in explained.events.get(snapshot.series, [])],
+            }
+            for snapshot in explained.snapshots
+        ],
+        "draws": [asdict(draw) for draw in explained.draws],
+        "problems": list(explained.problems),
+    }

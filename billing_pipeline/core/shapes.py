@@ -37,8 +37,8 @@ def shaped(value: Any, currency: str | None = None) -> Any:
 def _field(name: str, value: Any, currency: str | None) -> tuple[str, Any]:
     if name in AS_STORED:
         return name, value
-    if name == "billing_month" and value is not None:
-        return "month", f"{value:%Y-%m}"
+    if name == "billing_month":
+        return "month", None if value is None else f"{value:%Y-%m}"
     if name.endswith("_minor") and currency is not None:
         return name.removesuffix("_minor"), None if value is None else _amount(value, currency)
     return name, shaped(value, currency)

@@ -19,6 +19,11 @@ FROM billing.stripe_charges AS c
 INNER JOIN billing.invoices AS i ON c.invoice_id = i.invoice_id
 WHERE
     (cast(:any_state AS boolean) OR c.state = any(:states))
+    AND (
+        cast(:after_month AS date) IS NULL
+        OR c.billing_month < :after_month
+        OR (c.billing_month = :after_month AND i.number > :after_number)
+    )
     AND (cast(:month AS date) IS NULL OR c.billing_month = :month)
     AND (cast(:customer_id AS text) IS NULL OR c.customer_id = :customer_id)
     AND (cast(:reason_code AS text) IS NULL OR c.reason_code = :reason_code)

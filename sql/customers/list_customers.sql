@@ -13,6 +13,7 @@ SELECT
 FROM billing.customers
 WHERE
     (cast(:status AS text) IS NULL OR status = :status)
+    AND (cast(:after AS text) IS NULL OR customer_id > :after)
     AND (cast(:customer_id AS text) IS NULL OR customer_id = :customer_id)
     AND (
         cast(:search AS text) IS NULL

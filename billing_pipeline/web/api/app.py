@@ -16,12 +16,23 @@ from billing_pipeline.web.api.metrics import Metrics
 from billing_pipeline.web.api.openapi import DESCRIPTION, PROBLEMS, VERSION, complete
 from billing_pipeline.web.api.problems import handle_problems
 from billing_pipeline.web.api.rates import RateLimits
-from billing_pipeline.web.api.routes import invoices, operating
+from billing_pipeline.web.api.routes import (
+    charging,
+    customers,
+    invoices,
+    log,
+    months,
+    operating,
+    prices,
+    stripe,
+    tokens,
+    usage,
+)
 
 BODY_MAX_BYTES = 1024 * 1024
 THREADS = 16
 """Requests that work at once, if the pool has that many connections; the others wait their turn."""
-ROUTERS = (invoices.router,)
+ROUTERS = tuple(each.router for each in (invoices, customers, usage, months, prices, charging, stripe, log, tokens))
 
 
 def create_api() -> FastAPI:

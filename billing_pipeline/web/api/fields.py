@@ -1,8 +1,8 @@
 """Types that many answers share. They describe; what makes the values is `core/shapes.py`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 
 class Shown(BaseModel):
@@ -41,3 +41,29 @@ Reason = Annotated[
 NextCursor = Annotated[
     str | None, Field(description="Where the next page begins; null: this is the last.", examples=[None])
 ]
+
+
+def shown(name: str, text: str, /, **fields: tuple[Any, str, Any]) -> type[Shown]:
+    """A model of what is shown, as a table: field -> type, meaning, example."""
+    made: dict[str, Any] = {
+        field: (kind, Field(description=meaning, examples=[example]))
+        for field, (kind, meaning, example) in fields.items()
+    }
+    return create_model(name, __base__=Shown, __doc__=text, **made)
+
+
+def many(row: type[Shown]) -> Any:
+    """The type of a list of such rows, for a table."""
+    return list[row]  # type: ignore[valid-type]
+
+
+def listed(name: str, key: str, row: type[Shown]) -> type[Shown]:
+    """A model of a page of rows."""
+    return shown(
+        name,
+        "Rows, and where the next ones are.",
+        **{
+            key: (many(row), "The rows.", []),
+            "next_cursor": (str | None, "Where the next page begins; null: this is the last.", None),
+        },
+    )

@@ -1,10 +1,12 @@
 """Invoices as answers show them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from billing_pipeline.web.api.fields import Amount, Currency, CustomerId, Day, MonthText, NextCursor, Shown
+
+Row = dict[str, Any]
 
 
 class Invoice(Shown):
@@ -48,3 +50,15 @@ class InvoicePage(Shown):
 
     invoices: list[Invoice] = Field(description="The newest month first.")
     next_cursor: NextCursor
+
+
+class InvoiceStory(Invoice):
+    """An invoice with what belongs to it, as `billing invoices show --json` has it."""
+
+    lines: Annotated[list[Row], Field(description="Its lines.", examples=[[{"line_no": 1, "quantity": "1000"}]])]
+    payments: Annotated[list[Row], Field(description="As Stripe last showed them.", examples=[[]])]
+    refunds: Annotated[list[Row], Field(description="As Stripe last showed them.", examples=[[]])]
+    disputes: Annotated[list[Row], Field(description="What a bank takes back.", examples=[[]])]
+    credit_notes: Annotated[list[Row], Field(description="Of this invoice.", examples=[[]])]
+    history: Annotated[list[Row], Field(description="The audit log of it; empty for customers.", examples=[[]])]
+    events: Annotated[list[Row], Field(description="Stripe's events about it; empty for customers.", examples=[[]])]

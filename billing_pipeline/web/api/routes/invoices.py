@@ -1,25 +1,28 @@
 """Invoices: listed, shown and explained."""
 
+from dataclasses import asdict
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.access.rules.tokens import Caller
+from billing_pipeline.books.invoice_story import invoice_story
+from billing_pipeline.comparison.explain import explain_invoice
+from billing_pipeline.comparison.explained import as_document
+from billing_pipeline.invoicing.invoice_reference import InvoiceUnknown, NamedInvoice, find_invoice
 from billing_pipeline.invoicing.reading import page_of_invoices
+from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.web.api.answers import answer, without_personal
-from billing_pipeline.web.api.fields import MONTH_PATTERN
-from billing_pipeline.web.api.models.invoices import InvoicePage
+from billing_pipeline.web.api.models.invoices import InvoicePage, InvoiceStory
+from billing_pipeline.web.api.models.reading import Explanation
 from billing_pipeline.web.api.paging import Cursor, Limit, page, read_cursor
+from billing_pipeline.web.api.parameters import CustomerQuery, InvoicePath, MonthQuery, first_day_or_none
 from billing_pipeline.web.api.permission import Books, allowed, own_customer
 
 Status = Literal["draft", "open", "paid", "void", "uncollectible"]
-MonthQuery = Annotated[str | None, Query(pattern=MONTH_PATTERN, description="Only this month.", examples=["2026-10"])]
-CustomerQuery = Annotated[
-    str | None, Query(min_length=1, max_length=255, description="Only this customer.", examples=["cust_focus"])
-]
 router = APIRouter(tags=["invoices"])
 
 
@@ -40,7 +43,7 @@ def list_(
     """The newest month first. A customer's token lists its own, without drafts."""
     rows = page_of_invoices(
         warehouse,
-        month=None if month is None else first_day(month),
+        month=first_day_or_none(month),
         customer_id=own_customer(caller, customer),
         status=status,
         currency=currency,
@@ -52,6 +55,51 @@ def list_(
     return answer(request, found.named("invoices"))
 
 
-def first_day(month: str) -> date:
-    """The first day of a month that is written as 2026-10."""
-    return date.fromisoformat(f"{month}-01")
+@router.get("/invoices/{invoice}", summary="Show an invoice", responses={200: {"model": InvoiceStory}})
+def show(
+    request: Request,
+    warehouse: Books,
+    caller: Annotated[Caller, allowed(Scope.READ_INVOICES, customers=True)],
+    invoice: InvoicePath,
+) -> Response:
+    """Lines, payments, refunds, credit notes and history. Its ETag is what If-Match of a change names."""
+    return answer(request, story_document(warehouse, caller, invoice))
+
+
+@router.get("/invoices/{invoice}/explain", summary="Explain an invoice", responses={200: {"model": Explanation}})
+def explain(
+    request: Request,
+    warehouse: Books,
+    caller: Annotated[Caller, allowed(Scope.READ_INVOICES, customers=True)],
+    invoice: InvoicePath,
+) -> Response:
+    """Every figure down to its events, computed again."""
+    named = visible_invoice(warehouse, caller, invoice)
+    document = as_document(explain_invoice(warehouse, named.invoice_id))
+    [shown] = without_personal(caller, [document])
+    return answer(request, {"explanation": shown})
+
+
+def story_document(warehouse: Warehouse, caller: Caller, reference: str) -> dict[str, Any]:
+    """An invoice's story as the caller may see it: customers see neither what staff wrote nor Stripe's events."""
+    named = visible_invoice(warehouse, caller, reference)
+    parts = asdict(invoice_story(warehouse, named.invoice_id))
+    if caller.customer_id is not None:
+        parts["history"] = parts["events"] = []
+        parts["credit_notes"] = [
+            {name: value for name, value in note.items() if name != "author"} for note in parts["credit_notes"]
+        ]
+    [shown] = without_personal(caller, [parts.pop("invoice")])
+    return {**shown, **parts}
+
+
+def visible_invoice(warehouse: Warehouse, caller: Caller, reference: str) -> NamedInvoice:
+    """The invoice that a path names; a customer's token finds its own, and no draft.
+
+    Raises:
+        InvoiceUnknown: there is none, or none that the caller may see.
+    """
+    named = find_invoice(warehouse, reference)
+    if caller.customer_id is not None and (named.customer_id != caller.customer_id or named.status == "draft"):
+        raise InvoiceUnknown(f'invoice "{reference}": expected the number or the id of an invoice, found none')
+    return named

@@ -1,0 +1,29 @@
+"""The audit log as a reader filters it. Changes nothing."""
+
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any
+
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Which entries; None: any. `month`: what happened to a month or an invoice of it; `until` is exclusive."""
+
+    actor: str | None = None
+    action: str | None = None
+    object_type: str | None = None
+    object_id: str | None = None
+    month: date | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def read_log(
+    warehouse: Warehouse, wanted: LogFilter, *, after: int | None = None, limit: int = 100
+) -> list[dict[str, Any]]:
+    """Entries, the newest first; `after`: those older than the entry of this log_id."""
+    statement = load_sql("books/automation_log.sql")
+    return warehouse.rows(statement, **asdict(wanted), after=after, row_limit=limit)
