@@ -103,8 +103,9 @@ class Steps:
                 return self._end("refused", reason_code, reason)
             case Adopt(stripe_invoice_id):
                 self._record(ChargeChange("stripe.invoice.adopt", "drafted", stripe_invoice_id=stripe_invoice_id))
-            case Move(state):
-                self._record(self._with_total_seen(ChargeChange(self._action(), state)))
+            case Move(state, reason_code, reason):
+                change = ChargeChange(self._action(), state, reason_code=reason_code, reason=reason)
+                self._record(self._with_total_seen(change))
             case RaiseAttempt():
                 attempt, note = self._charge.attempt + 1, f"key of {self._seen.burnt}"
                 self._record(ChargeChange("charge.raise_attempt", attempt=attempt, note=note))

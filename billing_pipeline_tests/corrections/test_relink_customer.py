@@ -14,7 +14,7 @@ from billing_pipeline.corrections.relink_customer import Relinked, relink_custom
 from billing_pipeline.postgres.locks import charge_lock_key, customer_at_stripe_lock_key
 from billing_pipeline_tests.charging.world import NO_EXPECTATION, Bill, invoice_id_of
 from billing_pipeline_tests.events.world import EventWorld, holding
-from billing_pipeline_tests.faults.scenes import Staged
+from billing_pipeline_tests.faults.staged import Staged
 
 ANN = Signature("ann", "deleted by mistake")
 

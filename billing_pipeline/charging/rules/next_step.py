@@ -62,9 +62,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Record the state that Stripe's invoice has reached."""
+    """Record the state that Stripe's invoice has reached, with its reason where there is one."""
 
     state: str
+    reason_code: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,8 @@ def next_step(charge: Charge, seen: Seen) -> Step:
     match meaning:
         case Reached("refused", str(code), str(reason)):
             return Refuse(code, reason)
-        case Reached(state):
-            return Move(state)
+        case Reached(state, reason_code, reason):
+            return Move(state, reason_code, reason)
         case Foreign(code, reason) | Contradicts(code, reason):
             return Park(code, reason)
         case PaymentUnderWay(_, payment_intent_id):

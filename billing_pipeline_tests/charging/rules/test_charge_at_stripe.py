@@ -48,7 +48,7 @@ def test_a_run_does_what_the_meaning_says(state: str) -> None:
         }  # fmt: skip
         assert type(step) is expected[type(meaning)], (invoice, meaning)
         if isinstance(meaning, Reached):
-            assert step == Move(meaning.state)
+            assert step == Move(meaning.state, meaning.reason_code, meaning.reason)
 
 
 @pytest.mark.parametrize("state", sorted(STATES))

@@ -30,6 +30,7 @@ PROCESSING = replace(OPEN, payment_status="processing")
 SUCCEEDED = replace(OPEN, payment_status="succeeded")
 PAID = replace(DRAFT, status="paid", payment_status="succeeded")
 VOID = replace(DRAFT, status="void")
+VOIDED_THERE = Move("void", "voided_at_stripe", f"{VOID.id} was voided there, and not by us")
 UNCOLLECTIBLE = replace(DRAFT, status="uncollectible")
 DECLINED = replace(OPEN, refusal=("card", "card_declined", "insufficient_funds"))
 ODD_REFUSAL = replace(OPEN, refusal=("card", "card_declined", "unheard_of"))
@@ -55,8 +56,8 @@ STEPS: list[tuple[str, Charge, Seen, Step]] = [
     ("paid", FINALIZED, seen(PAID), Move("paid")),
     ("paid at finalisation: nothing was due", LINES_ADDED, seen(PAID), Move("paid")),
     ("paid and our id was lost", DRAFTED, seen(PAID), Move("paid")),
-    ("voided there", FINALIZED, seen(VOID), Move("void")),
-    ("a void draft needs no total", DRAFTED, seen(replace(VOID, total_minor=0)), Move("void")),
+    ("voided there", FINALIZED, seen(VOID), VOIDED_THERE),
+    ("a void draft needs no total", DRAFTED, seen(replace(VOID, total_minor=0)), VOIDED_THERE),
     ("uncollectible there", FINALIZED, seen(UNCOLLECTIBLE), Move("uncollectible")),
     ("a payment under way is waited for", FINALIZED, seen(PROCESSING), Wait("payment_processing")),
     ("money in, invoice not yet", FINALIZED, seen(SUCCEEDED), Wait("payment_processing")),
