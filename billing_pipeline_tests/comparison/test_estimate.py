@@ -13,6 +13,7 @@ from billing_pipeline.corrections.adjusting import adjust
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.databases import digests
 from billing_pipeline_tests.month_rows import (
+    BOOK,
     LONG_AFTER,
     NOVEMBER,
     OCTOBER,
@@ -38,9 +39,19 @@ METERS: list[tuple[str, dict[str, str]]] = [
 A_TICK = timedelta(microseconds=1)
 
 
+TERMS = """
+    commitments:
+      - {name: base, amount: "260", meters: [peak, storage]}
+      - {name: own, amount: "900", customer: bob}
+    discounts:
+      - {name: calls, percent: "10", meters: [calls], customer: ann}
+      - {name: loyal, amount: "7.50"}
+"""
+
+
 def _platform(warehouse: Warehouse) -> None:
-    """Zones, cycles, contracts that begin, end and change plan in mid-month, levels and sums, charges and credits."""
-    load_book(warehouse)
+    """Zones, cycles, contracts that begin and end in mid-month, levels and sums, terms, charges and credits."""
+    load_book(warehouse, BOOK.rstrip() + TERMS)
     add_customer(warehouse, "ann")
     add_customer(warehouse, "bob", timezone="Asia/Tokyo")
     add_customer(warehouse, "cyd", billing_cycle="10_days", cycle_anchor=date(2025, 9, 12))
