@@ -63,7 +63,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a change re-checks what it relies on", "sql/charging/charge_change.sql", " AND c.state = g.from_state AND c.attempt = g.from_attempt", "", "row_moves_meanwhile"),
     Mutant("the gates of a month", "sql/functions/gates.sql", "WHERE r.passed IS NOT TRUE\n", "WHERE false\n", "gate_fails_last"),
     Mutant("the frozen request", _CHARGES, "new.amount_minor, new.currency, new.request_body,", "new.amount_minor, new.currency, old.request_body,", "law"),
-    Mutant("the id at Stripe is set once", _CHARGES, "IF new.stripe_invoice_id IS DISTINCT FROM coalesce(old.stripe_invoice_id, new.stripe_invoice_id)\n        OR ", "IF ", "law"),
+    Mutant("the id at Stripe is set once", _CHARGES, "IF (new.stripe_invoice_id IS DISTINCT FROM coalesce(old.stripe_invoice_id, new.stripe_invoice_id)\n        OR ", "IF (", "law"),
     Mutant("an invoice at Stripe is of one charge (unique index)", "sql/migrations/0009_charges.sql", "stripe_invoice_id text UNIQUE,", "stripe_invoice_id text,", "law"),
     Mutant("final states are final", _CHARGES, "IF new.state <> old.state AND NOT EXISTS (", "IF false AND NOT EXISTS (", "law"),
     Mutant("only a finalised invoice is charged", _CHARGES, "        IF NOT FOUND THEN\n", "        IF false THEN\n", "law"),
