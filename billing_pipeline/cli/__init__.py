@@ -52,6 +52,7 @@ SECTIONS = {
         "receiver": "receiver:receiver",
         "api": "api:api",
         "tokens": "tokens:tokens",
+        "links": "links:links",
     },
     "Without a Stripe account": {
         "demo": "sandbox:demo",

@@ -1,6 +1,5 @@
 """Options and arguments that commands share, each written once: the same word means the same everywhere."""
 
-import re
 from collections.abc import Callable
 from datetime import date, datetime
 from functools import wraps
@@ -9,6 +8,8 @@ from typing import Any
 
 import click
 
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.months import parse_month
 from billing_pipeline.core.signature import Signature
 
 Command = Callable[..., Any]
@@ -21,10 +22,10 @@ class Month(click.ParamType[date]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
         """The month's first day."""
-        match = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])(-01)?", str(value))
-        if match is None:
-            self.fail(f"{value!r}: expected a month such as 2026-10", param, ctx)
-        return date(int(match[1]), int(match[2]), 1)
+        try:
+            return parse_month(str(value))
+        except UserError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Instant(click.ParamType[datetime]):

@@ -1,8 +1,21 @@
 """Arithmetic on months: a month is the date of its first day."""
 
+import re
 from datetime import UTC, date, datetime
 
 from billing_pipeline.core.errors import UserError
+
+
+def parse_month(text: str) -> date:
+    """A month as people write it: 2026-10, or its first day.
+
+    Raises:
+        UserError: it is no such text.
+    """
+    match = re.fullmatch(r"([0-9]{4})-(0[1-9]|1[0-2])(-01)?", text)
+    if match is None or match[1] == "0000":
+        raise UserError(f"{text!r}: expected a month such as 2026-10")
+    return date(int(match[1]), int(match[2]), 1)
 
 
 def first_of(month: date) -> datetime:

@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 
 import click
 
+from billing_pipeline.access.links import console_link, portal_link
+from billing_pipeline.core.signature import Signature
 from billing_pipeline.invoicing.first_month import keep_first_month
 from billing_pipeline.postgres.connections import libpq_url
 from billing_pipeline.postgres.engine import open_warehouse
@@ -109,7 +111,8 @@ def run_up(port: int = 3000) -> int:
             click.echo(f"Dagster UI       http://{HOST}:{port}")
             click.echo(f"Stripe emulator  {environment['STRIPE_API_BASE']}/_emulator/summary")
             click.echo(f"Stripe webhooks  {webhook_url}")
-            click.echo(f"API              {api_url}")
+            click.echo(f"API              {api_url}/api/billing/docs")
+            _print_links(warehouse, api_url)
             click.echo("Ctrl-C ends all of it.")
             ended = _wait(children, stop, settings)
     if ended is None:
@@ -146,11 +149,24 @@ def _start_receiver(
 
 
 def _start_api(children: list[Child], environment: dict[str, str], settings: Settings, warehouse: Warehouse) -> str:
-    """Start the API and return where its documentation is; `billing tokens create` lets somebody in."""
+    """Start the API with its pages and return where; `billing tokens create` and `billing links` let somebody in."""
     port = _free_port_from(settings.api.port)
     own = {"BILLING_DATABASE_URL": libpq_url(warehouse.engine.url), **environment}
     children.append(_start("api", ["-m", "billing_pipeline.cli", "api", "--port", str(port)], own, settings))
-    return f"http://{HOST}:{port}/api/billing/docs"
+    return f"http://{HOST}:{port}"
+
+
+def _print_links(warehouse: Warehouse, api_url: str) -> None:
+    """A link into the console and one into the portal of a customer with invoices; each works once."""
+    signature = Signature("billing up", "to look around")
+    click.echo(f"Console          {api_url}/console/enter/{console_link(warehouse, signature, 'operator', 'operator')}")
+    customer = warehouse.scalar(
+        "SELECT c.customer_id FROM billing.customers AS c LEFT JOIN billing.invoices AS i USING (customer_id)"
+        " GROUP BY c.customer_id ORDER BY count(i.number) = 0, c.customer_id LIMIT 1"
+    )
+    if customer is not None:
+        link = portal_link(warehouse, signature, customer)
+        click.echo(f"Portal           {api_url}/portal/enter/{link}  (customer {customer})")
 
 
 def _start(

@@ -11,6 +11,7 @@ from billing_pipeline.settings.environment import PROJECT_FILES, ROOT, SettingsE
 from billing_pipeline.settings.events import SANDBOX_EVENT_KEYS, EventKey, EventSettings
 from billing_pipeline.settings.invoicing import InvoicingSettings
 from billing_pipeline.settings.notices import NoticeSettings
+from billing_pipeline.settings.pages import PagesSettings
 from billing_pipeline.settings.postgres import PostgresSettings
 from billing_pipeline.settings.pricing import PricingSettings
 from billing_pipeline.settings.receiver import ReceiverSettings, load_receiver_settings, receiver_port
@@ -48,6 +49,7 @@ class Settings:
     comparison: ComparisonSettings
     schedules: ScheduleSettings
     api: ApiSettings
+    pages: PagesSettings
     receiver_port: int
     """BILLING_RECEIVER_PORT, where the webhook receiver listens; default 12200."""
 
@@ -70,5 +72,6 @@ def load_settings() -> Settings:
         comparison=ComparisonSettings.load(),
         schedules=ScheduleSettings.load(),
         api=ApiSettings.load(),
+        pages=PagesSettings.load(),
         receiver_port=receiver_port(),
     )

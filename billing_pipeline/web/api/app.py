@@ -28,6 +28,8 @@ from billing_pipeline.web.api.routes import (
     tokens,
     usage,
 )
+from billing_pipeline.web.pages.app import page_routes
+from billing_pipeline.web.pages.stripe import open_stripe
 
 BODY_MAX_BYTES = 1024 * 1024
 THREADS = 16
@@ -66,6 +68,11 @@ def create_app(settings: Settings, warehouse: Warehouse) -> ASGIApp:
     """What a server serves."""
     app = create_api()
     app.state.settings = settings
+    app.router.routes.extend(
+        page_routes(
+            warehouse, open_stripe, secure=settings.pages.is_secure, frame_ancestors=settings.pages.frame_ancestors
+        )
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

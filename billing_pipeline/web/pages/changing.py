@@ -1,0 +1,103 @@
+"""The page in front of every change: what it will do, the reason, and afterwards the record of it."""
+
+from dataclasses import dataclass
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.signature import Signature
+from billing_pipeline.web.pages.actions import Desk, action_of
+from billing_pipeline.web.pages.rendering import Reader, page
+from billing_pipeline.web.pages.sessions import DoorOfPages, Visitor, read_form
+
+NO_REASON = "done in the console"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """GET shows what an action will do; POST does it."""
+
+    door: DoorOfPages
+    desk: Desk
+
+    async def answer(self, request: Request) -> Response:
+        """The form, or what came of it."""
+        visitor = await run_in_threadpool(self.door.visitor, request)
+        if visitor is None:
+            return self.door.closed("signed_out")
+        if not visitor.session.may_change:
+            return self._failed(visitor, 403, "Your role may look at everything here and change nothing.")
+        if request.method != "POST":
+            return await run_in_threadpool(self._ask, request, visitor)
+        fields = await read_form(request, visitor.csrf)
+        if fields is None:
+            return self._failed(
+                visitor, 403, "The form did not come from this console. Nothing was changed: please open it again."
+            )
+        return await run_in_threadpool(self._do, request, visitor, fields)
+
+    def _ask(
+        self, request: Request, visitor: Visitor, *, given: dict[str, str] | None = None, error: str = ""
+    ) -> Response:
+        kind, key, name = self._which(request)
+        try:
+            action = action_of(kind, name)
+            effect = action.effect(self.desk, key)
+        except UserError as refused:
+            return self._failed(visitor, 404, str(refused))
+        return page(
+            "console/change.html",
+            Reader(),
+            status=409 if error else 200,
+            visitor=visitor,
+            session=visitor.session,
+            action=action,
+            effect=effect,
+            given=given or {},
+            error=error,
+            back=_page_of(kind, key),
+        )
+
+    def _do(self, request: Request, visitor: Visitor, fields: dict[str, str]) -> Response:
+        kind, key, name = self._which(request)
+        try:
+            action = action_of(kind, name)
+            reason = fields.get("reason", "") if action.asks_reason else NO_REASON
+            done = action.do(self.desk, key, Signature(visitor.session.owner, reason), fields)
+        except UserError as refused:
+            return self._ask(request, visitor, given=fields, error=str(refused))
+        return page(
+            "console/changed.html",
+            Reader(),
+            visitor=visitor,
+            session=visitor.session,
+            action=action,
+            done=done,
+            reason=reason,
+            back=_page_of(kind, key),
+        )
+
+    def _failed(self, visitor: Visitor, status: int, message: str) -> Response:
+        return page(
+            "console/message.html",
+            Reader(),
+            status=status,
+            visitor=visitor,
+            session=visitor.session,
+            title="Not done",
+            message=message,
+        )
+
+    def _which(self, request: Request) -> tuple[str, str, str]:
+        given = request.path_params
+        return given["kind"], given["key"], given["action"]
+
+
+def _page_of(kind: str, key: str) -> str:
+    if kind == "charging":
+        return "/console/charges"
+    if kind == "settlements":
+        return "/console/corrections"
+    return "/console/events" if kind == "events" else f"/console/{kind}/{key}"

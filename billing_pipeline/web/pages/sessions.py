@@ -1,0 +1,121 @@
+"""Who looks at a page: the cookie, the form's token, and what happens to those who may not."""
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TypeAlias
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from billing_pipeline.access.links import Door, Session, session_of, sign_in, sign_out
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.web.pages.rendering import Reader, page
+from billing_pipeline.web.pages.words import language_for
+
+FORM_MAX_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who is signed in. `csrf`: what a form of theirs has to carry, so that no other site can send it."""
+
+    session: Session
+    csrf: str
+
+
+Page: TypeAlias = Callable[[Request, Visitor], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class DoorOfPages:
+    """One of the two sets of pages: where it is, and how browsers enter and leave it.
+
+    `secure`: whether its address is https, so that the cookie travels by nothing else. `frame_ancestors`: which sites
+    may show it in a frame; a cookie in a frame of another site needs SameSite=None.
+    """
+
+    warehouse: Warehouse
+    door: Door
+    secure: bool
+    frame_ancestors: str = "'none'"
+
+    @property
+    def root(self) -> str:
+        """Its address, such as `/console`."""
+        return f"/{self.door}"
+
+    @property
+    def cookie(self) -> str:
+        """The cookie's name."""
+        return f"billing_{self.door}"
+
+    def enter(self, request: Request) -> Response:
+        """Use a link up: it opens a session of its own, whoever was signed in before."""
+        if request.method == "HEAD":  # a program that looks whether the address exists must not use it up
+            return Response(status_code=405, headers={"Allow": "GET"})
+        secret = sign_in(self.warehouse, self.door, request.path_params["link"])
+        if secret is None:
+            return self.closed("link_used")
+        response = RedirectResponse(
+            f"{self.root}/", 303, {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+        )
+        framed = self.secure and self.frame_ancestors != "'none'"
+        response.set_cookie(
+            self.cookie, secret, httponly=True, secure=self.secure, samesite="none" if framed else "lax", path=self.root
+        )
+        return response
+
+    def leave(self, request: Request) -> Response:
+        """Sign out."""
+        if secret := request.cookies.get(self.cookie):
+            sign_out(self.warehouse, secret)
+        response = self.closed("signed_out", status=200)
+        response.delete_cookie(self.cookie, path=self.root)
+        return response
+
+    def closed(self, why: str, status: int = 401) -> Response:
+        """The page for those who are not signed in."""
+        return page("closed.html", Reader(), status=status, frame_ancestors=self.frame_ancestors, why=why)
+
+    def visitor(self, request: Request) -> Visitor | None:
+        """Who asks; None if nobody is signed in."""
+        secret = request.cookies.get(self.cookie)
+        session = session_of(self.warehouse, self.door, secret) if secret else None
+        if secret is None or session is None:
+            return None
+        return Visitor(session, hmac.new(secret.encode(), b"form", sha256).hexdigest())
+
+    def shown_to(self, shown: Page) -> Callable[[Request], Response]:
+        """The page for visitors alone."""
+
+        def guarded(request: Request) -> Response:
+            visitor = self.visitor(request)
+            return shown(request, visitor) if visitor else self.closed("signed_out")
+
+        return guarded
+
+
+async def read_form(request: Request, csrf: str) -> dict[str, str] | None:
+    """The form's fields; None if it does not come from our own page."""
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        return None
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > FORM_MAX_BYTES:
+            return None
+    try:
+        fields = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=50))
+    except ValueError:
+        return None
+    return fields if hmac.compare_digest(fields.pop("csrf", ""), csrf) else None
+
+
+def reader_of(request: Request, language: str | None, timezone: str) -> Reader:
+    """Whom the page is for: the language that was clicked, the customer's own, or the browser's."""
+    asked = request.query_params.get("lang") or request.cookies.get("billing_language") or language
+    return Reader(language_for(asked, request.headers.get("accept-language", "")), timezone)

@@ -1,0 +1,28 @@
+"""Stripe for as long as a change takes, or an emulator where no key is set."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.settings import load_settings
+from billing_pipeline.stripe_gateway.gateway import StripeGateway, open_gateway
+from billing_pipeline.stripe_gateway.local_emulator import stripe_for
+from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
+
+
+@contextmanager
+def open_stripe() -> Iterator[StripeGateway]:
+    """The gateway; an answer of Stripe's that ends the change is one line.
+
+    Raises:
+        UserError: Stripe refused, or could not be reached.
+    """
+    with stripe_for(load_settings()):
+        # read anew: the emulator's address came with its start
+        gateway = open_gateway(load_settings())
+        try:
+            yield gateway
+        except StripeFailure as failure:
+            raise UserError(f"Stripe: {failure}") from None
+        finally:
+            gateway.close()

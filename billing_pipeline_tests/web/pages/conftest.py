@@ -1,0 +1,90 @@
+"""A charged month behind the pages, and browsers that are signed in."""
+
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+
+from billing_pipeline.access.links import console_link, portal_link
+from billing_pipeline.core.signature import Signature
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.stripe_gateway.gateway import StripeGateway
+from billing_pipeline.web.pages.app import page_routes
+from billing_pipeline_tests.charging.world import Bill, Emulated
+from billing_pipeline_tests.corrections.world import CorrectingWorld
+
+MAKER = Signature("test", "to look")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Console and portal as they are served at an address; its browsers are closed at the end."""
+
+    address: str
+    warehouse: Warehouse
+    opened: ExitStack
+
+    def browser(self, cookies: dict[str, str] | None = None) -> httpx.Client:
+        """Somebody who is not signed in, with these cookies."""
+        return self.opened.enter_context(httpx.Client(base_url=self.address, cookies=cookies, follow_redirects=True))
+
+    def console(self, role: str = "operator", owner: str = "otto") -> httpx.Client:
+        """Somebody who is signed in to the console."""
+        return self._entered(f"/console/enter/{console_link(self.warehouse, MAKER, owner, role)}")
+
+    def portal(self, customer_id: str) -> httpx.Client:
+        """Somebody who is signed in to a customer's portal."""
+        return self._entered(f"/portal/enter/{portal_link(self.warehouse, MAKER, customer_id)}")
+
+    def _entered(self, link: str) -> httpx.Client:
+        client = self.browser()
+        assert client.get(link).status_code == 200
+        return client
+
+
+@pytest.fixture
+def month(warehouse: Warehouse, stripe_side: Emulated) -> CorrectingWorld:
+    """October: ann has paid 50.00, bob's card was declined."""
+    world = CorrectingWorld(warehouse, stripe_side)
+    world.charged(Bill("ann", (4000, 1000), meters=("seats", "users")), Bill("bob", card="pm_card_chargeCustomerFail"))
+    return world
+
+
+@pytest.fixture
+def site(month: CorrectingWorld) -> Iterator[Site]:
+    """Console and portal over the month."""
+
+    @contextmanager
+    def stripe() -> Iterator[StripeGateway]:
+        yield month.gateway()
+
+    app = Starlette(routes=page_routes(month.warehouse, stripe))
+    with _served(app) as address, ExitStack() as opened:
+        yield Site(address, month.warehouse, opened)
+
+
+@contextmanager
+def _served(app: Starlette) -> Iterator[str]:
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
+
+
+def csrf_of(page: str) -> str:
+    """The token that the page's form carries."""
+    [token] = re.findall(r'name="csrf" value="([0-9a-f]+)"', page)
+    return str(token)

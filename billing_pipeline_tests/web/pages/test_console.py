@@ -1,0 +1,137 @@
+"""The console shows what is there, and every change goes through its operation, signed."""
+
+import httpx
+import pytest
+
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.web.pages.console import REPORTS
+from billing_pipeline_tests.corrections.world import CorrectingWorld
+from billing_pipeline_tests.web.pages.conftest import Site, csrf_of
+
+PAGES = (
+    "/console/", "/console/months/2026-10", "/console/months/2026-09", "/console/invoices",
+    "/console/invoices?month=2026-10&status=paid&customer=ann", "/console/customers", "/console/customers?q=ANN",
+    "/console/customers/ann", "/console/charges", "/console/charges?state=paid", "/console/corrections",
+    "/console/events", "/console/books", "/console/prices", "/console/log", "/console/log?actor=stripe-charger",
+    "/console/health", "/console/search?q=bob", *(f"/console/analytics/{report}" for report in REPORTS),
+)  # fmt: skip
+
+
+def act(client: httpx.Client, path: str, **fields: str) -> str:
+    """What the page says after the form was filled in and sent."""
+    form = client.get(path)
+    assert form.status_code == 200, form.text
+    sent = client.post(path, data={"csrf": csrf_of(form.text), "reason": "as asked", **fields})
+    assert sent.status_code == 200, sent.text
+    return sent.text
+
+
+def test_every_page_answers(site: Site) -> None:
+    client = site.console()
+    assert {path: client.get(path).status_code for path in PAGES} == dict.fromkeys(PAGES, 200)
+
+
+def test_what_is_not_there_is_a_page_that_says_so(site: Site) -> None:
+    client = site.console()
+    for path in ("/console/invoices/INV-99999999", "/console/customers/nobody", "/console/months/2026-13",
+                 "/console/analytics/secrets", "/console/do/invoices/explode/INV-00000001"):  # fmt: skip
+        shown = client.get(path)
+        assert shown.status_code == 404
+        assert "expected" in shown.text or "there is no" in shown.text
+
+
+def test_an_invoice_is_shown_with_its_lines_and_its_story(site: Site, month: CorrectingWorld) -> None:
+    number = month.number_of("ann")
+    shown = site.console().get(f"/console/invoices/{number}").text
+    for text in (number, "Customer ann", "line 1", "$40.00", "$10.00", "$50.00", "stripe.invoice.pay"):
+        assert text in shown
+
+
+def test_the_month_says_what_waits(site: Site) -> None:
+    shown = site.console().get("/console/months/2026-10").text
+    assert "! look" in shown
+    assert "refused" in shown
+
+
+def test_a_hold_is_placed_and_released_with_name_and_reason(site: Site, warehouse: Warehouse) -> None:
+    client = site.console(owner="olga")
+    assert "kept back" in act(client, "/console/do/customers/hold/ann", reason="asks for a new contract")
+    [hold] = warehouse.rows("SELECT subject, author, reason, released_at FROM billing.holds")
+    assert hold == {"subject": "ann", "author": "olga", "reason": "asks for a new contract", "released_at": None}
+    assert "released" in act(client, "/console/do/customers/release/ann", reason="signed")
+    assert warehouse.scalar("SELECT released_by FROM billing.holds") == "olga"
+
+
+def test_a_void_is_made_here_and_at_stripe(site: Site, month: CorrectingWorld, warehouse: Warehouse) -> None:
+    act(site.console(), f"/console/do/invoices/void-only/{month.number_of('bob')}")
+    assert month.stripe_invoice("bob").status == "void"
+    assert warehouse.scalar("SELECT status FROM billing.invoices WHERE customer_id = 'bob'") == "void"
+
+
+def test_a_credit_note_takes_the_amount_that_was_typed(site: Site, month: CorrectingWorld) -> None:
+    act(site.console(), f"/console/do/invoices/credit/{month.number_of('ann')}", amount="12.50", to="refund")
+    assert [note["amount_minor"] for note in month.notes("ann")] == [1250]
+    assert month.refunded_minor("ann") == 1250
+
+
+def test_what_may_not_be_is_refused_in_the_operation_s_words_and_keeps_what_was_typed(
+    site: Site, month: CorrectingWorld
+) -> None:
+    client = site.console()
+    path = f"/console/do/invoices/credit/{month.number_of('ann')}"
+    token = csrf_of(client.get(path).text)
+    refused = client.post(path, data={"csrf": token, "reason": "a gift", "amount": "999", "to": "refund"})
+    assert refused.status_code == 409
+    assert "a gift" in refused.text
+    assert month.notes("ann") == []
+    void = f"/console/do/invoices/void/{month.number_of('ann')}"
+    paid = client.post(void, data={"csrf": csrf_of(client.get(void).text), "reason": "x"})
+    assert paid.status_code == 409
+    assert month.stripe_invoice("ann").status == "paid"
+
+
+def test_nothing_is_changed_without_a_reason(site: Site, warehouse: Warehouse) -> None:
+    client = site.console()
+    path = "/console/do/charging/pause/all"
+    refused = client.post(path, data={"csrf": csrf_of(client.get(path).text), "reason": "  "})
+    assert refused.status_code == 409
+    assert "reason" in refused.text
+    assert warehouse.scalar("SELECT charges_enabled FROM billing.charge_brakes")
+
+
+@pytest.mark.parametrize("how", ["no token", "another's token", "another origin"])
+def test_a_form_of_another_site_changes_nothing(site: Site, warehouse: Warehouse, how: str) -> None:
+    client, other = site.console(), site.console(owner="eve")
+    path = "/console/do/charging/pause/all"
+    token = {"no token": "", "another's token": csrf_of(other.get(path).text)}.get(how) or csrf_of(
+        client.get(path).text
+    )
+    headers = {"Origin": "https://evil.example"} if how == "another origin" else {}
+    data = {"reason": "x"} if how == "no token" else {"csrf": token, "reason": "x"}
+    assert client.post(path, data=data, headers=headers).status_code == 403
+    assert warehouse.scalar("SELECT charges_enabled FROM billing.charge_brakes")
+
+
+def test_charging_is_paused_and_resumed(site: Site, warehouse: Warehouse) -> None:
+    client = site.console()
+    act(client, "/console/do/charging/pause/all", reason="something is wrong")
+    assert "something is wrong" in client.get("/console/charges").text
+    act(client, "/console/do/charging/resume/all", reason="it was not")
+    assert warehouse.scalar("SELECT charges_enabled FROM billing.charge_brakes")
+
+
+def test_customers_are_found_as_somebody_types(site: Site) -> None:
+    found = site.console().get("/console/customers?q=BO", headers={"HX-Request": "true"}).text
+    assert "Customer bob" in found
+    assert "Customer ann" not in found
+    assert "<html" not in found
+
+
+def test_text_of_customers_is_never_markup(site: Site, warehouse: Warehouse) -> None:
+    with warehouse.transaction() as connection:
+        connection.exec_driver_sql(
+            "UPDATE billing.customers SET name = '<script>alert(1)</script>' WHERE customer_id = 'ann'"
+        )
+    client = site.console()
+    for path in ("/console/customers", "/console/customers/ann", "/console/invoices", "/console/do/customers/hold/ann"):
+        assert "<script>alert" not in client.get(path).text

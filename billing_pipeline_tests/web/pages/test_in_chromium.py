@@ -1,0 +1,145 @@
+"""The pages in a real browser: what a person sees and does, on wide and narrow screens, with a keyboard alone."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+
+from billing_pipeline.access.links import console_link, portal_link
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline_tests.corrections.world import CorrectingWorld
+from billing_pipeline_tests.web.pages.conftest import MAKER, Site
+
+FOUND = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+PHONE: ViewportSize = {"width": 390, "height": 844}
+CONSOLE = (
+    "/console/months/2026-10", "/console/invoices", "/console/customers", "/console/customers/bob", "/console/charges",
+    "/console/corrections", "/console/events", "/console/books", "/console/prices", "/console/log",
+    "/console/analytics", "/console/health", "/console/search?q=bob", "/console/do/customers/hold/bob",
+)  # fmt: skip
+PORTAL = ("/portal/", "/portal/invoices", "/portal/plan", "/portal/?lang=ar", "/portal/invoices?lang=de")
+
+pytestmark = pytest.mark.skipif(FOUND is None, reason="no Chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=FOUND, args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    opened = chromium.new_context(locale="en-GB")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def operator(context: BrowserContext, site: Site) -> Page:
+    """A browser in the console."""
+    page = context.new_page()
+    page.goto(f"{site.address}/console/enter/{console_link(site.warehouse, MAKER, 'otto', 'operator')}")
+    return page
+
+
+@pytest.fixture
+def customer(context: BrowserContext, site: Site) -> Page:
+    """A browser in bob's portal."""
+    page = context.new_page()
+    page.goto(f"{site.address}/portal/enter/{portal_link(site.warehouse, MAKER, 'bob')}")
+    return page
+
+
+def watched(page: Page, address: str) -> list[str]:
+    """What the browser complains of, and requests to other hosts."""
+    wrong: list[str] = []
+    page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("request", lambda asked: wrong.append(asked.url) if not asked.url.startswith((address, "data:")) else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    return wrong
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe finds, as rule and place."""
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
+
+
+def test_no_page_of_the_console_has_a_barrier_or_asks_another_host(operator: Page, site: Site) -> None:
+    wrong = watched(operator, site.address)
+    for path in CONSOLE:
+        operator.goto(site.address + path)
+        assert (path, barriers(operator)) == (path, [])
+    assert wrong == []
+
+
+def test_no_page_of_the_portal_has_a_barrier_or_asks_another_host(
+    customer: Page, site: Site, month: CorrectingWorld
+) -> None:
+    wrong = watched(customer, site.address)
+    for path in (*PORTAL, f"/portal/invoices/{month.number_of('bob')}"):
+        customer.goto(site.address + path)
+        assert (path, barriers(customer)) == (path, [])
+    assert wrong == []
+
+
+def test_no_page_is_wider_than_a_phone(operator: Page, site: Site) -> None:
+    operator.set_viewport_size(PHONE)
+    for path in CONSOLE:
+        operator.goto(site.address + path)
+        assert (path, operator.evaluate("document.documentElement.scrollWidth")) == (path, PHONE["width"])
+
+
+def test_customers_are_found_while_somebody_types(operator: Page, site: Site) -> None:
+    operator.goto(f"{site.address}/console/customers")
+    operator.get_by_label("Id, name or e-mail").press_sequentially("bob")
+    operator.locator("#rows").get_by_text("Customer ann").wait_for(state="detached")
+    assert operator.locator("#rows").get_by_text("Customer bob").count() == 1
+
+
+def test_a_hold_is_placed_with_a_keyboard_alone(operator: Page, site: Site, warehouse: Warehouse) -> None:
+    operator.goto(f"{site.address}/console/customers/bob")
+    link = operator.get_by_role("link", name="Hold…")
+    for _ in range(40):
+        operator.keyboard.press("Tab")
+        if link.evaluate("(element) => element === document.activeElement"):
+            break
+    operator.keyboard.press("Enter")
+    operator.wait_for_url("**/console/do/customers/hold/bob")
+    reason = operator.get_by_label("Why?")
+    for _ in range(40):
+        operator.keyboard.press("Tab")
+        if reason.evaluate("(element) => element === document.activeElement"):
+            break
+    operator.keyboard.type("asks for a new contract")
+    operator.keyboard.press("Tab")
+    operator.keyboard.press("Enter")
+    operator.get_by_role("heading", name="Hold: done").wait_for()
+    assert warehouse.scalar("SELECT reason FROM billing.holds") == "asks for a new contract"
+
+
+def test_two_operators_at_the_same_button_change_it_once(
+    operator: Page, context: BrowserContext, site: Site, warehouse: Warehouse
+) -> None:
+    second = context.new_page()
+    for page in (operator, second):
+        page.goto(f"{site.address}/console/do/customers/hold/bob")
+        page.get_by_label("Why?").fill("a doubt")
+    for page in (operator, second):
+        page.get_by_role("button", name="Hold").click()
+    second.get_by_role("alert").wait_for()
+    assert warehouse.scalar("SELECT count(*) FROM billing.holds") == 1
+
+
+def test_arabic_is_written_from_right_to_left(customer: Page, site: Site) -> None:
+    customer.goto(f"{site.address}/portal/?lang=ar")
+    brand, leave = customer.locator(".brand").bounding_box(), customer.locator(".who").bounding_box()
+    assert brand is not None
+    assert leave is not None
+    assert brand["x"] > leave["x"]

@@ -1,0 +1,83 @@
+"""Links work once, sessions end, and nobody sees what is not theirs."""
+
+from datetime import timedelta
+
+import pytest
+
+from billing_pipeline.access.links import console_link, portal_link
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline_tests.corrections.world import CorrectingWorld
+from billing_pipeline_tests.web.pages.conftest import MAKER, Site
+
+
+def test_a_link_works_once(site: Site, warehouse: Warehouse) -> None:
+    link = f"/console/enter/{console_link(warehouse, MAKER, 'otto', 'operator')}"
+    assert site.browser().head(link).status_code == 405
+    assert site.browser().get(link).status_code == 200
+    again = site.browser().get(link)
+    assert again.status_code == 401
+    assert "once" in again.text
+
+
+def test_a_link_that_expired_opens_nothing(site: Site, warehouse: Warehouse) -> None:
+    link = console_link(warehouse, MAKER, "otto", "operator", timedelta(microseconds=1))
+    assert site.browser().get(f"/console/enter/{link}").status_code == 401
+
+
+def test_a_link_opens_its_own_door_alone(site: Site, warehouse: Warehouse) -> None:
+    assert site.browser().get(f"/console/enter/{portal_link(warehouse, MAKER, 'ann')}").status_code == 401
+    assert site.browser().get(f"/portal/enter/{console_link(warehouse, MAKER, 'otto', 'admin')}").status_code == 401
+
+
+def test_secrets_of_links_and_sessions_are_stored_nowhere(site: Site, warehouse: Warehouse) -> None:
+    link = console_link(warehouse, MAKER, "otto", "operator")
+    client = site.browser()
+    client.get(f"/console/enter/{link}")
+    stored = str(warehouse.rows("SELECT * FROM billing.access_links, billing.access_sessions, billing.automation_log"))
+    assert link not in stored
+    assert client.cookies["billing_console"] not in stored
+
+
+def test_nobody_who_is_not_signed_in_sees_a_page(site: Site) -> None:
+    for path in ("/console/", "/console/invoices", "/console/do/charging/pause/all", "/portal/", "/portal/invoices"):
+        assert site.browser().get(path).status_code == 401
+
+
+def test_signing_out_ends_the_session_also_for_a_copy_of_the_cookie(site: Site) -> None:
+    client = site.console()
+    copy = site.browser(dict(client.cookies))
+    assert client.post("/console/leave").status_code == 200
+    assert copy.get("/console/invoices").status_code == 401
+
+
+def test_the_portal_shows_the_invoices_of_its_customer_alone(site: Site, month: CorrectingWorld) -> None:
+    client = site.portal("ann")
+    own, other = month.number_of("ann"), month.number_of("bob")
+    assert other not in client.get("/portal/invoices").text
+    assert client.get(f"/portal/invoices/{own}").status_code == 200
+    assert client.get(f"/portal/invoices/{other}").status_code == 404
+    assert client.get("/console/invoices").status_code == 401
+
+
+def test_an_analyst_sees_no_names_and_changes_nothing(site: Site) -> None:
+    client = site.console(role="analyst")
+    for path in ("/console/customers", "/console/customers/ann", "/console/invoices", "/console/months/2026-10"):
+        shown = client.get(path)
+        assert shown.status_code == 200
+        assert "Customer ann" not in shown.text
+        assert "@example.com" not in shown.text
+    assert client.get("/console/do/charging/pause/all").status_code == 403
+    assert client.post("/console/do/charging/pause/all", data={"reason": "x"}).status_code == 403
+
+
+def test_a_role_that_the_console_has_not_is_refused(warehouse: Warehouse) -> None:
+    with pytest.raises(UserError, match="expected one of admin, operator, analyst"):
+        console_link(warehouse, MAKER, "otto", "customer")
+
+
+def test_every_page_is_sent_with_a_policy_that_lets_nothing_in_from_elsewhere(site: Site) -> None:
+    policy = site.console().get("/console/invoices").headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy

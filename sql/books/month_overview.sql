@@ -1,0 +1,62 @@
+-- One row: how far :month has come, from the feed to the books.
+SELECT
+    (SELECT max(u.complete_through) FROM billing.usage_imports AS u) AS feed_complete_through,
+    (SELECT max(p.period_end) FROM billing.billing_periods AS p WHERE p.billing_month = :month) AS last_period_end,
+    (SELECT count(DISTINCT p.customer_id) FROM billing.billing_periods AS p WHERE p.billing_month = :month) AS customers,
+    (SELECT coalesce(sum(s.event_count), 0)::bigint FROM billing.usage_snapshots AS s WHERE s.billing_month = :month) AS events,
+    (SELECT count(*) FROM billing.usage_snapshots AS s WHERE s.billing_month = :month) AS snapshots,
+    (SELECT count(*) FROM billing.invoice_line_items AS l WHERE l.billing_month = :month) AS lines,
+    i.drafts,
+    i.final,
+    (SELECT count(*) FROM billing.required_gates) AS gates,
+    (
+        SELECT count(*)
+        FROM billing.required_gates AS g
+        INNER JOIN billing.asset_months AS m ON g.asset = m.asset AND m.billing_month = :month
+        CROSS JOIN
+            LATERAL (
+                SELECT r.passed
+                FROM billing.gate_results AS r
+                WHERE r.asset = g.asset AND r.billing_month = :month AND r.version = m.version AND r.check_name = g.check_name
+                ORDER BY r.gate_result_id DESC
+                LIMIT 1
+            ) AS newest
+        WHERE newest.passed
+    ) AS gates_passed,
+    (SELECT f.require_approval FROM billing.finalisation_policy AS f) AS requires_approval,
+    (
+        SELECT count(DISTINCT a.author)
+        FROM billing.month_approvals AS a
+        WHERE a.billing_month = :month AND a.month_rows = billing.month_rows(:month)
+    ) AS approvals,
+    c.charges,
+    c.paid,
+    c.refused,
+    c.parked,
+    c.on_the_way,
+    (
+        SELECT count(*)
+        FROM billing.stripe_event_work AS w
+        WHERE w.state IN ('pending', 'waiting')
+    ) AS events_waiting,
+    (SELECT count(*) FROM billing.stripe_event_work AS w WHERE w.state = 'dead') AS events_dead,
+    (SELECT b.closed_at FROM billing.month_books AS b WHERE b.billing_month = :month) AS closed_at
+FROM
+    (
+        SELECT
+            count(*) FILTER (WHERE v.status = 'draft') AS drafts,
+            count(*) FILTER (WHERE billing.is_final(v.status)) AS final
+        FROM billing.invoices AS v
+        WHERE v.billing_month = :month
+    ) AS i
+CROSS JOIN
+    (
+        SELECT
+            count(*) AS charges,
+            count(*) FILTER (WHERE s.state = 'paid') AS paid,
+            count(*) FILTER (WHERE s.state = 'refused') AS refused,
+            count(*) FILTER (WHERE s.state = 'parked') AS parked,
+            count(*) FILTER (WHERE s.state NOT IN ('paid', 'refused', 'parked', 'void', 'uncollectible')) AS on_the_way
+        FROM billing.stripe_charges AS s
+        WHERE s.billing_month = :month
+    ) AS c
