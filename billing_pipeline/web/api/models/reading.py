@@ -176,6 +176,7 @@ Prices = shown(
     books=(list[Json], "A row a book.", [{"currency": "usd", "name": "standard"}]),
     meters=(list[Json], "A row a meter.", [{"meter": "api_calls", "aggregation": "sum"}]),
     prices=(list[Json], "A row a rate or tier.", [{"meter": "api_calls", "unit_amount": "0.015"}]),
+    terms=(list[Json], "A row a commitment, discount or other term.", []),
 )
 
 Explanation = shown(
