@@ -89,6 +89,15 @@ def test_without_another_one_a_new_one_is_made_that_waits_for_a_payment_method(w
     assert (world.states(), paid_invoices(world)) == ({"a": ("paid", None)}, [now])
 
 
+def test_a_customer_that_we_made_ourselves_today_is_not_made_again_under_its_key(world: EventWorld) -> None:
+    world.bill(Bill("a", at_stripe=False))
+    world.charge()
+    gone = delete_at_stripe(world)
+    now = relink(world).now
+    assert now != gone
+    assert [customer.id for customer in world.gateway().list_customers()] == [now]
+
+
 @pytest.mark.parametrize("call", ["create_invoice", "add_lines", "finalize_invoice", "pay_invoice"])
 @pytest.mark.parametrize("answer", ["comes", "is lost"])
 def test_a_deletion_between_two_calls_ends_paid_once_or_billed_again(world: EventWorld, call: str, answer: str) -> None:

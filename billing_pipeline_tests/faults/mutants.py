@@ -33,6 +33,7 @@ _NEXT = "billing_pipeline/charging/rules/next_step.py"
 _CHARGES = "sql/functions/charges.sql"
 _BRAKES = "billing_pipeline/charging/brakes.py"
 _CUSTOMERS = "billing_pipeline/charging/customers.py"
+_RELINKING = "billing_pipeline/charging/rules/relinking.py"
 _VOID = "billing_pipeline/charging/void_at_stripe.py"
 
 
@@ -100,6 +101,19 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a local error is no lost answer", "billing_pipeline/stripe_gateway/rules/errors.py", '_rows("local", Outcome.PARK,', '_rows("local", Outcome.UNKNOWN,', "test_a_local_error_parks_its_invoice_at_once_and_no_other"),
     Mutant("a lost customer is looked for before it is created again", _CUSTOMERS, "            if existing:\n", "            if False:\n", "test_a_customer_whose_answer_was_lost_is_looked_for_before_it_is_created_again"),
     Mutant("of two customers the used one is taken", _CUSTOMERS, "            found = _used(api, found)\n", "            pass\n", "test_of_two_customers_with_our_key_the_one_that_was_ever_used_is_taken"),
+    Mutant("another customer at Stripe needs a decision", "sql/functions/customers_at_stripe.sql", "    IF old.stripe_customer_id IS NULL THEN", "    IF TRUE THEN", "test_postgres_refuses_another_customer_at_stripe_without_a_decision"),
+    Mutant("a charge begins anew only by a decision", "sql/functions/relinks.sql", "    AND EXISTS (\n", "    AND NOT EXISTS (\n        SELECT WHERE FALSE) OR EXISTS (\n", "test_postgres_refuses_another_customer_at_stripe_without_a_decision"),
+    Mutant("what was issued does not begin anew", _RELINKING, '    if any(invoice.status != "draft" for invoice in found):', "    if False:", "test_what_was_refused_at_the_customer_that_is_gone_is_void_and_its_period_free_to_be_billed_again"),
+    Mutant("what may be on its way stays there", _RELINKING, "    if payment_under_way(invoice):", "    if False:", "test_a_payment_under_way_or_in_part_stays_where_it_is"),
+    Mutant("the key of a deleted customer is not used again", _CHARGING, 'f":instead-of:{instead_of}" if instead_of else ""', '""', "test_a_customer_that_we_made_ourselves_today_is_not_made_again_under_its_key"),
+    Mutant("one person at a time relinks a customer", "billing_pipeline/corrections/relink_customer.py", "        if not is_ours:", "        if False:", "test_two_at_a_time_make_one_customer"),
+    Mutant("a bank's bookings say what it took", "billing_pipeline/stripe_gateway/refunds.py", 'moved = -sum(one["amount"] for one in booked)', "moved = 0", "test_what_a_bank_takes_back_is_due_until_it_gives_it_back"),
+    Mutant("a lost dispute waits for a person", "billing_pipeline/books/rules/money_differences.py", "one.amount_minor and dispute_id not in books.decided", "False", "test_a_lost_dispute_is_a_difference_and_keeps_the_month_open_until_a_person_decides"),
+    Mutant("a month with an undecided dispute stays open", "sql/functions/closed_months.sql", "    IF undecided IS NOT NULL THEN", "    IF FALSE THEN", "test_postgres_refuses_a_decision_that_does_not_fit_and_the_close_of_an_undecided_month"),
+    Mutant("only a lost dispute is decided", "sql/functions/disputes.sql", "IF dispute.status IS DISTINCT FROM 'lost' THEN", "IF FALSE THEN", "test_postgres_refuses_a_decision_that_does_not_fit_and_the_close_of_an_undecided_month"),
+    Mutant("a revision is not billed a second time", "sql/migrations/0012_voids.sql", "new.reason_code = 'voided_at_stripe')", "FALSE)", "revised_meanwhile"),
+    Mutant("early drafts wait", "sql/functions/gates.sql", "AND billing.is_in_review(n.invoice_id, p.review_hours)", "AND FALSE", "test_postgres_refuses_a_young_draft_whoever_asks"),
+    Mutant("stale drafts wait", "sql/functions/invoices.sql", "    OR o.invoice_id IS NOT NULL\n", "", "test_a_late_event_keeps_its_customers_draft_and_no_other"),
     Mutant("hard declines are not tried again", "billing_pipeline/charging/rules/retry_schedule.py", "    if reason_code not in MAY_SUCCEED_LATER:\n", "    if False:\n", "test_what_cannot_succeed_waits_until_a_new_method_makes_it_due_at_once"),
 )  # fmt: skip
 
