@@ -85,6 +85,7 @@ def test_holds_adjustments_and_policies_are_made_shown_and_logged(platform):
     assert said("credit", "list") == "no credit notes"
     actions = platform.rows("SELECT action FROM billing.automation_log ORDER BY log_id")
     assert [row["action"] for row in actions] == [
+        "prices.load",
         "hold.place",
         "hold.release",
         "adjustment.make",
