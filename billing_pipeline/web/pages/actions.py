@@ -53,13 +53,17 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`effect` says what will happen, with amounts; `do` does it and says what was done."""
+    """`effect` says what will happen, with amounts; `do` does it and says what was done.
+
+    `seen` is what the form carries along: the state that the person looked at, so that nothing else is signed.
+    """
 
     title: str
     effect: Callable[[Desk, str], str]
     do: Callable[[Desk, str, Signature, Fields], str]
     fields: tuple[Field, ...] = field(default=())
     asks_reason: bool = True
+    seen: Callable[[Desk, str], Fields] = lambda *_: {}
 
 
 def _invoice_in_words(desk: Desk, reference: str) -> str:
@@ -163,7 +167,7 @@ def _drafts_in_words(desk: Desk, key: str) -> str:
 
 
 def _approve(desk: Desk, key: str, signature: Signature, fields: Fields) -> str:
-    approved = approve_month(desk.warehouse, parse_month(key), author=signature.author, rows=fields.get("rows") or None)
+    approved = approve_month(desk.warehouse, parse_month(key), author=signature.author, rows=fields.get("rows", ""))
     return f"{approved.drafts:,} draft(s) are approved, exactly as they are."
 
 
@@ -263,6 +267,7 @@ ACTIONS: dict[str, dict[str, Action]] = {
             lambda desk, key: f"Approves {_drafts_in_words(desk, key)}.",
             _approve,
             asks_reason=False,
+            seen=lambda desk, key: {"rows": month_drafts(desk.warehouse, parse_month(key)).rows},
         ),
         "hold": Action("Hold the month", lambda _, key: f"Keeps everything of {key} back.", _place(_of_month)),
         "release": Action("Release the month", lambda _, key: f"Lets {key} go.", _release(_of_month)),

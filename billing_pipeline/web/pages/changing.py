@@ -44,6 +44,7 @@ class Changes:
         kind, key, name = self._which(request)
         try:
             action = action_of(kind, name)
+            seen = action.seen(self.desk, key)  # before the words: what is said may be newer, and is then refused
             effect = action.effect(self.desk, key)
         except UserError as refused:
             return self._failed(visitor, 404, str(refused))
@@ -55,6 +56,7 @@ class Changes:
             session=visitor.session,
             action=action,
             effect=effect,
+            seen=seen,
             given=given or {},
             error=error,
             back=_page_of(kind, key),

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from billing_pipeline.books.automation_log import LogFilter, read_log
 from billing_pipeline.books.customer_timeline import KINDS, customer_timeline
 from billing_pipeline.books.invoice_story import invoice_story
 from billing_pipeline.books.month_overview import month_overview, newest_month
@@ -179,14 +180,12 @@ class Console:
         """The audit log, the newest first."""
         asked = request.query_params
         before = int(asked["before"]) if asked.get("before", "").isdigit() else None
-        rows = self.warehouse.rows(
-            load_sql("books/audit_log.sql"),
+        wanted = LogFilter(
             actor=asked.get("actor") or None,
             action=asked.get("action") or None,
             object_id=asked.get("object") or None,
-            before=before,
-            row_limit=ROWS + 1,
         )
+        rows = read_log(self.warehouse, wanted, after=before, limit=ROWS + 1)
         return self._page("console/log.html", visitor, rows=rows[:ROWS], more=len(rows) > ROWS, asked=asked)
 
     def analytics(self, request: Request, visitor: Visitor) -> Response:

@@ -1,10 +1,13 @@
 """The console shows what is there, and every change goes through its operation, signed."""
 
+import re
+
 import httpx
 import pytest
 
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.web.pages.console import REPORTS
+from billing_pipeline_tests.charging.world import Bill
 from billing_pipeline_tests.corrections.world import CorrectingWorld
 from billing_pipeline_tests.web.pages.conftest import Site, csrf_of
 
@@ -135,3 +138,22 @@ def test_text_of_customers_is_never_markup(site: Site, warehouse: Warehouse) -> 
     client = site.console()
     for path in ("/console/customers", "/console/customers/ann", "/console/invoices", "/console/do/customers/hold/ann"):
         assert "<script>alert" not in client.get(path).text
+
+
+def test_only_the_drafts_that_somebody_looked_at_are_approved(
+    site: Site, month: CorrectingWorld, warehouse: Warehouse
+) -> None:
+    month.drafts(Bill("eve"))
+    client, path = site.console(), "/console/do/months/approve/2026-10"
+    form = client.get(path).text
+    refused = client.post(path, data={"csrf": csrf_of(form), "rows": "of another day"})
+    assert refused.status_code == 409
+    assert warehouse.scalar("SELECT count(*) FROM billing.month_approvals") == 0
+    act(client, path, rows=seen_in(form))
+    assert warehouse.scalar("SELECT author FROM billing.month_approvals") == "otto"
+
+
+def seen_in(form: str) -> str:
+    """The version of the rows that a form carries."""
+    [rows] = re.findall(r'name="rows" value="([^"]+)"', form)
+    return str(rows)
