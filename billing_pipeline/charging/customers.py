@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from billing_pipeline.charging.brakes import require_permission
 from billing_pipeline.charging.invoice import CustomerProblem
 from billing_pipeline.charging.rules.charging import customer_key
+from billing_pipeline.core.errors import UserError
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.postgres.worker_pool import work_through
@@ -73,6 +74,25 @@ def ensure_customers(
     return {customer_id: problem for customer_id, problem in results if problem is not None}
 
 
+def ensure_customer(warehouse: Warehouse, api: StripeApi, customer_id: str, run_id: str) -> str:
+    """Id at Stripe of one customer of ours, who gets one there if there is none yet.
+
+    Raises:
+        UserError: several customers at Stripe may be this one, or Stripe refused.
+        StripeFailure: charging is paused, or Stripe cannot be asked.
+    """
+    [row] = warehouse.rows(_CUSTOMER, id=customer_id)
+    known = row.pop("stripe_customer_id")
+    if known is None:
+        one = _Missing(**row)
+        found = customers_there(api, customer_id, one.email)
+        if (problem := _ensure(warehouse, api, one, found, run_id)) is not None:
+            raise UserError(f"customer {customer_id} has none at Stripe: {problem.reason}")
+        [row] = warehouse.rows(_CUSTOMER, id=customer_id)
+        known = row["stripe_customer_id"]
+    return str(known)
+
+
 def _ensure(
     warehouse: Warehouse, api: StripeApi, customer: _Missing, found: Sequence[StripeCustomer], run_id: str
 ) -> CustomerProblem | None:
@@ -116,9 +136,8 @@ def create_instead(warehouse: Warehouse, api: StripeApi, customer_id: str, gone:
     Raises:
         StripeFailure: charging is paused, or Stripe gave no definite answer.
     """
-    [row] = warehouse.rows(
-        "SELECT customer_id, name, email FROM billing.customers WHERE customer_id = :id", id=customer_id
-    )
+    [row] = warehouse.rows(_CUSTOMER, id=customer_id)
+    del row["stripe_customer_id"]
     return _create(warehouse, api, _Missing(**row), gone)
 
 
@@ -159,6 +178,7 @@ def _create(warehouse: Warehouse, api: StripeApi, customer: _Missing, instead_of
     raise AssertionError("unreachable: the last send returns or raises")
 
 
+_CUSTOMER = "SELECT customer_id, name, email, stripe_customer_id FROM billing.customers WHERE customer_id = :id"
 _MISSING = """
 SELECT DISTINCT cu.customer_id, cu.name, cu.email
 FROM billing.stripe_charges AS c JOIN billing.customers AS cu USING (customer_id)

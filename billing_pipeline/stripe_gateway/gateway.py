@@ -9,6 +9,7 @@ from billing_pipeline.stripe_gateway.credit_notes import CreditNoteCalls
 from billing_pipeline.stripe_gateway.customer_objects import CustomerObjectCalls
 from billing_pipeline.stripe_gateway.customers import CustomerCalls
 from billing_pipeline.stripe_gateway.events import EventCalls
+from billing_pipeline.stripe_gateway.hosted_pages import HostedPageCalls
 from billing_pipeline.stripe_gateway.invoices import InvoiceCalls
 from billing_pipeline.stripe_gateway.limits import shared_limits
 from billing_pipeline.stripe_gateway.payments import PaymentCalls
@@ -23,6 +24,7 @@ class StripeGateway(
     CustomerCalls,
     CustomerObjectCalls,
     EventCalls,
+    HostedPageCalls,
     InvoiceCalls,
     PaymentCalls,
     RefundCalls,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from . import currencies, customer_balance, invoice_endings, invoice_payments
 from .errors import invalid
 from .indexing import Body
-from .invoice_objects import AUTO_ADVANCE_S
+from .invoice_objects import AUTO_ADVANCE_S, hosted_addresses
 from .routes import route
 from .work import Work
 
@@ -54,8 +54,7 @@ def finalise(work: Work, before: Body) -> Body:
         "automatically_finalizes_at": None,
         "effective_at": before["effective_at"] or work.now,
         "ending_balance": ending,
-        "hosted_invoice_url": f"https://invoice.stripe.com/i/acct_emulated/{before['id']}",
-        "invoice_pdf": f"https://pay.stripe.com/invoice/acct_emulated/{before['id']}/pdf",
+        **hosted_addresses(work, before["id"]),
         "next_payment_attempt": work.now + AUTO_ADVANCE_S if retry else None,
         "number": before["number"] or f"{customer['invoice_prefix']}-{sequence:04d}",
         "starting_balance": starting,

@@ -1,4 +1,4 @@
-"""The pages that Stripe would host: saving a payment method for a checkout session or a setup intent, and the portal.
+"""The pages that Stripe would host: saving a payment method, paying an invoice, and the portal.
 
 Plain HTML forms without script. Instead of a card number one chooses how payments are to end.
 """
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from . import billing_portal, checkout_sessions, clock, setup_intents
+from . import billing_portal, checkout_sessions, clock, collection, payment_methods, setup_intents
 from .database import transaction
 from .delivery import Courier
 from .errors import StripeError, invalid
@@ -23,9 +23,21 @@ from .store import Store
 from .work import Work
 
 Finish = Callable[[Work, Body, Body], Body]
+PAYABLE = frozenset({"open", "uncollectible"})
+
+
+def _pay(work: Work, invoice: Body, method: Body) -> Body:
+    """The customer pays an open invoice with this payment method, which is kept."""
+    if invoice["status"] not in PAYABLE:
+        raise invalid(f"This invoice is {invoice['status']}.")
+    attached = payment_methods.attach_to(work, method, invoice["customer"])
+    return collection.attempt(work, invoice, attached["id"], off_session=False)
+
+
 PAGES: dict[str, tuple[str, Finish]] = {
     "checkout": ("checkout.session", checkout_sessions.complete),
     "setup_intent": ("setup_intent", setup_intents.complete),
+    "invoice": ("invoice", _pay),
     "portal": ("billing_portal.session", billing_portal.set_payment_method),
 }
 
@@ -73,6 +85,8 @@ class HostedPages:
         back = body.get("success_url") or body.get("return_url")
         if back:
             return RedirectResponse(back.replace("{CHECKOUT_SESSION_ID}", body["id"]), 303)
+        if body["object"] == "invoice":
+            return _html("Thank you", "<p>The payment is on its way.</p>")
         return _html("Saved", "<p>The payment method is saved.</p>")
 
     def _find(self, request: Request) -> tuple[Work, Body, Finish]:
@@ -89,15 +103,24 @@ class HostedPages:
         return work, body, finish
 
     def _form(self, request: Request, body: Body, problem: str) -> Response:
+        shown = ""
+        if body["object"] == "billing_portal.session":
+            shown = self._invoices(body["customer"])
+        if body["object"] == "invoice":
+            due = f"{body['amount_remaining']} {body['currency']} (minor units)"
+            shown = f"<p>{escape(body['number'])} is {body['status']}, {due} are due.</p>"
+            if body["status"] not in PAYABLE:
+                return _html("Invoice", shown)
         options = "".join(f'<option value="{kind}">{escape(text)}</option>' for kind, text in KINDS.items())
         alert = f'<p role="alert">{escape(problem)}</p>' if problem else ""
         cancel = body.get("cancel_url") or body.get("return_url")
         back = f'<p><a href="{escape(cancel)}">Back</a></p>' if cancel else ""
+        button = "Pay" if body["object"] == "invoice" else "Save"
         form = (
             f'{alert}<form method="post" action="{escape(request.url.path)}">'
-            f'<label>Payment method <select name="kind">{options}</select></label> <button>Save</button></form>{back}'
+            f'<label>Payment method <select name="kind">{options}</select></label> '
+            f"<button>{button}</button></form>{back}"
         )
-        shown = self._invoices(body["customer"]) if body["object"] == "billing_portal.session" else ""
         return _html("Payment method", shown + form, 402 if problem else 200)
 
     def _invoices(self, customer: str) -> str:

@@ -122,3 +122,9 @@ def due_date(work: Work, collection_method: str, params: Body) -> int | None:
             code="parameter_missing",
         )
     return date if date is not None else work.now + int(days or 0) * 86_400
+
+
+def hosted_addresses(work: Work, invoice_id: str) -> Body:
+    """Where a finalised invoice can be paid and read (`hosted_pages`)."""
+    page = f"{work.base_url}/hosted/invoice/{invoice_id}"
+    return {"hosted_invoice_url": page, "invoice_pdf": f"{page}?pdf"}

@@ -8,11 +8,11 @@ from __future__ import annotations
 from . import currencies, customer_balance, customers, payment_methods
 from .errors import invalid
 from .indexing import Body
-from .invoice_objects import AUTO_ADVANCE_S, due_date, new_invoice
+from .invoice_objects import AUTO_ADVANCE_S, due_date, hosted_addresses, new_invoice
 from .line_objects import LINES_MAX, draft, line_from_item, with_lines
 from .listing import Page, equals, interval, page
 from .revisions import copied, copied_lines, revisable
-from .routes import list_route, retrieving, route
+from .routes import list_route, route
 from .work import Work, merged_metadata, text_or_none
 
 PLAIN_TEXTS = ("description", "footer", "statement_descriptor")
@@ -80,6 +80,13 @@ def update(work: Work, params: Body, invoice: str) -> Body:
     return work.update(before, after, "invoice.updated")
 
 
+def retrieve(work: Work, params: Body, invoice: str) -> Body:
+    """GET /v1/invoices/:id. Its pages are where the emulator is now: the port may be another than when it was made."""
+    del params
+    body = work.store.get("invoice", invoice)
+    return body if body["hosted_invoice_url"] is None else body | hosted_addresses(work, invoice)
+
+
 def _reschedule(work: Work, after: Body, params: Body) -> None:
     if "auto_advance" in params:
         after["auto_advance"] = params["auto_advance"]
@@ -120,7 +127,7 @@ ROUTES = (
         list_all,
         "created customer status subscription collection_method due_date",
     ),
-    retrieving("/v1/invoices/:invoice", "InvoiceRetrieve", "invoice"),
+    route("GET", "/v1/invoices/:invoice", "InvoiceRetrieve", retrieve),
     route("POST", "/v1/invoices/:invoice", "InvoiceUpdate", update, INVOICE),
     route("DELETE", "/v1/invoices/:invoice", "InvoiceDelete", delete),
 )
