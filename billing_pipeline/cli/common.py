@@ -1,13 +1,13 @@
 """What commands open: the database and Stripe. Options are in `options`, printing in `output`; no rule belongs here."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from billing_pipeline.postgres.warehouse import Warehouse
     from billing_pipeline.stripe_gateway.gateway import StripeGateway
 
@@ -26,22 +26,11 @@ def open_database() -> "Warehouse":
     return warehouse
 
 
-@contextmanager
-def open_stripe() -> "Iterator[StripeGateway]":
+def open_stripe() -> "AbstractContextManager[StripeGateway]":
     """Stripe, or an emulator for as long as the block takes; an answer that ends the command is one line."""
-    from billing_pipeline.stripe_gateway.gateway import open_gateway
-    from billing_pipeline.stripe_gateway.local_emulator import stripe_for
-    from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
+    from billing_pipeline.stripe_gateway.opening import open_stripe as opened
 
-    with stripe_for(load_settings()):
-        # read anew: the emulator's address came with its start
-        gateway = open_gateway(load_settings())
-        try:
-            yield gateway
-        except StripeFailure as failure:
-            raise UserError(f"Stripe: {failure}") from None
-        finally:
-            gateway.close()
+    return opened()
 
 
 def minor_units(option: str, value: str, currency: str) -> int:

@@ -78,3 +78,13 @@ def lines_of(warehouse: Warehouse, invoice_id: str) -> list[dict[str, Any]]:
         " WHERE invoice_id = CAST(:invoice_id AS uuid) ORDER BY line_no",
         invoice_id=invoice_id,
     )
+
+
+def is_issued_to(warehouse: Warehouse, number: str, customer_id: str) -> bool:
+    """Whether the customer has an invoice of this number, which drafts do not have."""
+    found: bool = warehouse.scalar(
+        "SELECT EXISTS (SELECT FROM billing.invoices WHERE number = :number AND customer_id = :id)",
+        number=number,
+        id=customer_id,
+    )
+    return found

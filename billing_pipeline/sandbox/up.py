@@ -151,9 +151,11 @@ def _start_receiver(
 def _start_api(children: list[Child], environment: dict[str, str], settings: Settings, warehouse: Warehouse) -> str:
     """Start the API with its pages and return where; `billing tokens create` and `billing links` let somebody in."""
     port = _free_port_from(settings.api.port)
-    own = {"BILLING_DATABASE_URL": libpq_url(warehouse.engine.url), **environment}
+    url = f"http://{HOST}:{port}"
+    # the way back from Stripe's pages
+    own = {"BILLING_PUBLIC_URL": url, "BILLING_DATABASE_URL": libpq_url(warehouse.engine.url), **environment}
     children.append(_start("api", ["-m", "billing_pipeline.cli", "api", "--port", str(port)], own, settings))
-    return f"http://{HOST}:{port}"
+    return url
 
 
 def _print_links(warehouse: Warehouse, api_url: str) -> None:

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from billing_pipeline.settings.environment import SettingsError
+from billing_pipeline.settings.environment import SettingsError, yes_or_no
 
 API_PORT = 12300
 
@@ -17,6 +17,8 @@ class PagesSettings:
     """BILLING_PUBLIC_URL, without a slash at its end; default: 127.0.0.1 at the API's port."""
     frame_ancestors: str
     """BILLING_FRAME_ANCESTORS: origins that may show the portal in a frame, with blanks between; default: none."""
+    portal_edits_details: bool
+    """BILLING_PORTAL_EDITS_DETAILS: whether customers may change their address and tax id there; default: yes."""
 
     @property
     def is_secure(self) -> bool:
@@ -28,7 +30,7 @@ class PagesSettings:
         """Read the environment.
 
         Raises:
-            SettingsError: an address is none of http or https.
+            SettingsError: an address is none of http or https, or the other is neither yes nor no.
         """
         port = os.environ.get("BILLING_API_PORT") or API_PORT
         url = (os.environ.get("BILLING_PUBLIC_URL") or f"http://127.0.0.1:{port}").rstrip("/")
@@ -37,4 +39,5 @@ class PagesSettings:
             parts = urlsplit(address)
             if parts.scheme not in ("http", "https") or not parts.netloc or set(address) & set(";,'\""):
                 raise SettingsError(f"{name}: {address!r}: expected an address such as https://billing.example.com")
-        return cls(url, " ".join(origins) or "'none'")
+        edits = yes_or_no("BILLING_PORTAL_EDITS_DETAILS")
+        return cls(url, " ".join(origins) or "'none'", edits is not False)

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
+from billing_pipeline.stripe_gateway.opening import open_stripe
 from billing_pipeline.web.api.documentation import router as documentation
 from billing_pipeline.web.api.gate import PREFIX, Gate
 from billing_pipeline.web.api.metrics import Metrics
@@ -29,7 +30,6 @@ from billing_pipeline.web.api.routes import (
     usage,
 )
 from billing_pipeline.web.pages.app import page_routes
-from billing_pipeline.web.pages.stripe import open_stripe
 
 BODY_MAX_BYTES = 1024 * 1024
 THREADS = 16
@@ -68,11 +68,7 @@ def create_app(settings: Settings, warehouse: Warehouse) -> ASGIApp:
     """What a server serves."""
     app = create_api()
     app.state.settings = settings
-    app.router.routes.extend(
-        page_routes(
-            warehouse, open_stripe, secure=settings.pages.is_secure, frame_ancestors=settings.pages.frame_ancestors
-        )
-    )
+    app.router.routes.extend(page_routes(warehouse, open_stripe, settings.pages))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -11,36 +11,37 @@ from starlette.staticfiles import StaticFiles
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.settings.pages import PagesSettings
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline.web.pages.actions import Desk
 from billing_pipeline.web.pages.changing import Changes
 from billing_pipeline.web.pages.console import Console, utc_now
 from billing_pipeline.web.pages.portal import Portal
+from billing_pipeline.web.pages.portal_account import Account
+from billing_pipeline.web.pages.portal_paying import Paying
 from billing_pipeline.web.pages.rendering import Reader, page
-from billing_pipeline.web.pages.sessions import DoorOfPages, Page, Visitor
+from billing_pipeline.web.pages.sessions import Change, DoorOfPages, Page, Visitor
 
 OpenStripe = Callable[[], AbstractContextManager[StripeGateway]]
 
 
 def page_routes(
-    warehouse: Warehouse,
-    stripe: OpenStripe,
-    *,
-    secure: bool = False,
-    frame_ancestors: str = "'none'",
-    clock: Callable[[], datetime] = utc_now,
+    warehouse: Warehouse, stripe: OpenStripe, settings: PagesSettings, clock: Callable[[], datetime] = utc_now
 ) -> list[BaseRoute]:
-    """Console, portal and their files. `secure`: the address is https; `frame_ancestors`: who may show the portal."""
+    """Console, portal and their files."""
+    desk = Desk(warehouse, stripe)
+    door = DoorOfPages(warehouse, "portal", settings.is_secure, settings.frame_ancestors)
+    portal = (door, desk, clock, settings.public_url, settings.portal_edits_details)
     return [
-        *_console(DoorOfPages(warehouse, "console", secure), stripe, clock),
-        *_portal(DoorOfPages(warehouse, "portal", secure, frame_ancestors), clock),
+        *_console(DoorOfPages(warehouse, "console", settings.is_secure), desk, clock),
+        *_portal(door, Portal(*portal), Paying(*portal), Account(*portal)),
         Mount("/pages", StaticFiles(packages=[("billing_pipeline.web.pages", "static")])),
     ]
 
 
-def _console(door: DoorOfPages, stripe: OpenStripe, clock: Callable[[], datetime]) -> list[BaseRoute]:
+def _console(door: DoorOfPages, desk: Desk, clock: Callable[[], datetime]) -> list[BaseRoute]:
     shown = Console(door.warehouse, clock)
-    changes = Changes(door, Desk(door.warehouse, stripe)).answer
+    changes = Changes(door, desk).answer
     pages: dict[str, Page] = {
         "/": shown.home,
         "/months/{month}": shown.month,
@@ -67,14 +68,28 @@ def _console(door: DoorOfPages, stripe: OpenStripe, clock: Callable[[], datetime
     ]
 
 
-def _portal(door: DoorOfPages, clock: Callable[[], datetime]) -> list[BaseRoute]:
-    shown = Portal(door, clock)
+def _portal(door: DoorOfPages, shown: Portal, paying: Paying, account: Account) -> list[BaseRoute]:
+    pages: dict[str, Page] = {
+        "/": shown.overview,
+        "/invoices": shown.invoices,
+        "/invoices/{number}": shown.invoice,
+        "/invoices/{number}/pay": paying.pay,
+        "/invoices/{number}/pdf": paying.pdf,
+        "/payment-methods": paying.methods,
+        "/credits": shown.credits,
+        "/plan": shown.plan,
+        "/account": account.details,
+    }
+    changes: dict[str, Change] = {
+        "/invoices/{number}/retry": paying.retry,
+        "/payment-methods": paying.change_method,
+        "/account": account.change,
+        "/account/language": account.language,
+    }
     return [
         *_entry(door),
-        Route("/portal/", door.shown_to(shown.overview), methods=["GET"]),
-        Route("/portal/invoices", door.shown_to(shown.invoices), methods=["GET"]),
-        Route("/portal/invoices/{number}", door.shown_to(shown.invoice), methods=["GET"]),
-        Route("/portal/plan", door.shown_to(shown.plan), methods=["GET"]),
+        *(Route(f"/portal{path}", door.shown_to(each), methods=["GET"]) for path, each in pages.items()),
+        *(Route(f"/portal{path}", door.changed_by(each), methods=["POST"]) for path, each in changes.items()),
     ]
 
 

@@ -1,6 +1,6 @@
 """Templates, and how money, quantities and times are written in them: by CLDR, in the reader's language."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -73,7 +73,7 @@ def _environment() -> Environment:
     )
 
 
-def _formats(reader: Reader, words: Words) -> dict[str, Callable[..., str]]:
+def _formats(reader: Reader, words: Words) -> dict[str, Callable[..., Any]]:
     locale = Locale.parse(reader.language)
 
     def money(amount_minor: int | Decimal | None, currency: str | None) -> str:
@@ -102,4 +102,15 @@ def _formats(reader: Reader, words: Words) -> dict[str, Callable[..., str]]:
             "" if value is None else format_datetime(value, "medium", tzinfo=ZoneInfo(reader.timezone), locale=locale)
         )
 
-    return {"money": money, "price": price, "number": number, "day": day, "month": month, "instant": instant}
+    def countries(codes: Iterable[str]) -> list[tuple[str, str]]:
+        return sorted(((code, str(locale.territories.get(code, code))) for code in codes), key=lambda one: one[1])
+
+    return {
+        "countries": countries,
+        "money": money,
+        "price": price,
+        "number": number,
+        "day": day,
+        "month": month,
+        "instant": instant,
+    }

@@ -1,12 +1,13 @@
 """Who looks at a page: the cookie, the form's token, and what happens to those who may not."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -26,7 +27,9 @@ class Visitor:
     csrf: str
 
 
+Fields: TypeAlias = Mapping[str, str]
 Page: TypeAlias = Callable[[Request, Visitor], Response]
+Change: TypeAlias = Callable[[Request, Visitor, Fields], Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,20 @@ class DoorOfPages:
         def guarded(request: Request) -> Response:
             visitor = self.visitor(request)
             return shown(request, visitor) if visitor else self.closed("signed_out")
+
+        return guarded
+
+    def changed_by(self, change: Change) -> Callable[[Request], Awaitable[Response]]:
+        """What a form does: for visitors alone, and only from our own page."""
+
+        async def guarded(request: Request) -> Response:
+            visitor = await run_in_threadpool(self.visitor, request)
+            if visitor is None:
+                return self.closed("signed_out")
+            fields = await read_form(request, visitor.csrf)
+            if fields is None:
+                return self.closed("form_refused", status=403)
+            return await run_in_threadpool(change, request, visitor, fields)
 
         return guarded
 

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from billing_pipeline.access.links import console_link, portal_link
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.settings.pages import PagesSettings
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline.web.pages.app import page_routes
 from billing_pipeline_tests.charging.world import Bill, Emulated
@@ -65,26 +66,26 @@ def site(month: CorrectingWorld) -> Iterator[Site]:
     def stripe() -> Iterator[StripeGateway]:
         yield month.gateway()
 
-    app = Starlette(routes=page_routes(month.warehouse, stripe))
-    with _served(app) as address, ExitStack() as opened:
-        yield Site(address, month.warehouse, opened)
+    with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as opened:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        settings = PagesSettings(address, "'none'", portal_edits_details=True)
+        with _served(Starlette(routes=page_routes(month.warehouse, stripe, settings)), listening):
+            yield Site(address, month.warehouse, opened)
 
 
 @contextmanager
-def _served(app: Starlette) -> Iterator[str]:
-    listening = socket.create_server(("127.0.0.1", 0))
+def _served(app: Starlette, listening: socket.socket) -> Iterator[None]:
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield
     finally:
         server.should_exit = True
         thread.join()
-        listening.close()
 
 
 def csrf_of(page: str) -> str:
-    """The token that the page's form carries."""
-    [token] = re.findall(r'name="csrf" value="([0-9a-f]+)"', page)
+    """The token that the page's forms carry, all the same."""
+    [token] = set(re.findall(r'name="csrf" value="([0-9a-f]+)"', page))
     return str(token)

@@ -20,7 +20,10 @@ CONSOLE = (
     "/console/corrections", "/console/events", "/console/books", "/console/prices", "/console/log",
     "/console/analytics", "/console/health", "/console/search?q=bob", "/console/do/customers/hold/bob",
 )  # fmt: skip
-PORTAL = ("/portal/", "/portal/invoices", "/portal/plan", "/portal/?lang=ar", "/portal/invoices?lang=de")
+PORTAL = (
+    "/portal/", "/portal/invoices", "/portal/payment-methods", "/portal/credits", "/portal/plan", "/portal/account",
+    "/portal/?lang=ar", "/portal/account", "/portal/invoices?lang=de",
+)  # fmt: skip
 
 pytestmark = pytest.mark.skipif(FOUND is None, reason="no Chromium on this machine")
 
@@ -89,11 +92,32 @@ def test_no_page_of_the_portal_has_a_barrier_or_asks_another_host(
     assert wrong == []
 
 
-def test_no_page_is_wider_than_a_phone(operator: Page, site: Site) -> None:
-    operator.set_viewport_size(PHONE)
-    for path in CONSOLE:
-        operator.goto(site.address + path)
-        assert (path, operator.evaluate("document.documentElement.scrollWidth")) == (path, PHONE["width"])
+def test_no_page_is_wider_than_a_phone(operator: Page, customer: Page, site: Site, month: CorrectingWorld) -> None:
+    for page, paths in ((operator, CONSOLE), (customer, (*PORTAL, f"/portal/invoices/{month.number_of('bob')}"))):
+        page.set_viewport_size(PHONE)
+        for path in paths:
+            page.goto(site.address + path)
+            assert (path, page.evaluate("document.documentElement.scrollWidth")) == (path, PHONE["width"])
+
+
+def test_a_customer_sets_a_payment_method_at_stripe_and_comes_back(
+    customer: Page, site: Site, month: CorrectingWorld
+) -> None:
+    customer.goto(f"{site.address}/portal/payment-methods")
+    customer.get_by_role("button", name="Add or change the payment method").click()
+    customer.wait_for_url(f"{month.stripe.base_url}/hosted/portal/**")
+    customer.get_by_role("button", name="Save").click()
+    customer.wait_for_url(f"{site.address}/portal/payment-methods?said=method_saved")
+    assert customer.get_by_role("status").count() == 1
+
+
+def test_a_customer_pays_on_stripe_s_page(customer: Page, site: Site, month: CorrectingWorld) -> None:
+    customer.goto(f"{site.address}/portal/")
+    customer.get_by_role("link", name="Pay $40.00").click()
+    customer.wait_for_url(f"{month.stripe.base_url}/hosted/invoice/**")
+    customer.get_by_role("button", name="Pay").click()
+    customer.get_by_role("heading", name="Thank you").wait_for()
+    assert month.stripe_invoice("bob").status == "paid"
 
 
 def test_customers_are_found_while_somebody_types(operator: Page, site: Site) -> None:

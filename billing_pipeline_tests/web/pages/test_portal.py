@@ -1,11 +1,17 @@
 """A customer reads an invoice line by line, in their language and zone."""
 
+import re
+
+import httpx
 import pytest
 
+from billing_pipeline.charging.customer_payments import TRIES_MAX_A_DAY
+from billing_pipeline.customers.details import read_details
+from billing_pipeline.invoicing.credits import grant_credits
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.web.pages.words import LANGUAGES, language_for, words_of
 from billing_pipeline_tests.corrections.world import CorrectingWorld
-from billing_pipeline_tests.web.pages.conftest import Site
+from billing_pipeline_tests.web.pages.conftest import MAKER, Site, csrf_of
 
 
 def test_what_is_due_stands_on_the_first_page(site: Site, month: CorrectingWorld) -> None:
@@ -26,7 +32,8 @@ def test_an_invoice_is_read_line_by_line(site: Site, month: CorrectingWorld) -> 
 def test_each_page_answers_in_each_language_and_keeps_it(site: Site, month: CorrectingWorld, language: str) -> None:
     client = site.portal("bob")
     client.get(f"/portal/?lang={language}")
-    for path in ("/portal/", "/portal/invoices", f"/portal/invoices/{month.number_of('bob')}", "/portal/plan"):
+    for path in ("/portal/", "/portal/invoices", f"/portal/invoices/{month.number_of('bob')}", "/portal/plan",
+                 "/portal/payment-methods", "/portal/credits", "/portal/account"):  # fmt: skip
         shown = client.get(path)
         assert shown.status_code == 200
         assert f'<html lang="{language}" dir="{"rtl" if language == "ar" else "ltr"}">' in shown.text
@@ -67,3 +74,110 @@ def test_a_draft_is_not_shown_to_its_customer(site: Site, warehouse: Warehouse) 
             " finalised_through = NULL WHERE customer_id = 'bob'"
         )
     assert "INV-" not in site.portal("bob").get("/portal/invoices").text
+
+
+def send(client: httpx.Client, page: str, to: str, **fields: str) -> httpx.Response:
+    """A form of the page, filled in and sent."""
+    return client.post(to, data={"csrf": csrf_of(client.get(page).text), **fields})
+
+
+def test_pay_leads_to_stripe_s_page_where_the_invoice_is_paid(site: Site, month: CorrectingWorld) -> None:
+    number = month.number_of("bob")
+    client = site.portal("bob")
+    assert f'href="/portal/invoices/{number}/pay"' in client.get("/portal/").text
+    hosted = client.get(f"/portal/invoices/{number}/pay")
+    assert str(hosted.url).startswith(month.stripe.base_url)
+    httpx.post(str(hosted.url), data={"kind": "good"})
+    assert month.stripe_invoice("bob").status == "paid"
+    assert "is paid" in client.get(f"/portal/invoices/{number}/pdf").text
+
+
+def test_a_refused_payment_is_tried_again_to_the_end_three_times_a_day(
+    site: Site, month: CorrectingWorld, warehouse: Warehouse
+) -> None:
+    number = month.number_of("bob")
+    client = site.portal("bob")
+    page = f"/portal/invoices/{number}"
+    for said in ("refused again", "refused again"):
+        assert said in send(client, "/portal/account", f"{page}/retry").text
+    customer = month.charges()["bob"]["stripe_customer_id"]
+    method = month.stripe.api.payment_methods.attach("pm_card_visa", {"customer": customer}).id
+    month.stripe.api.customers.update(customer, {"invoice_settings": {"default_payment_method": method}})
+    assert "the invoice is paid" in send(client, "/portal/account", f"{page}/retry").text
+    assert warehouse.scalar("SELECT status FROM billing.invoices WHERE customer_id = 'bob'") == "paid"
+    actors = warehouse.rows("SELECT actor FROM billing.automation_log WHERE action = 'charge.retry'")
+    assert actors == [{"actor": "customer bob"}] * 3
+    assert "nothing was changed" in send(client, "/portal/account", f"{page}/retry").text
+
+
+def test_a_card_that_is_refused_again_and_again_is_left_alone(site: Site, month: CorrectingWorld) -> None:
+    client = site.portal("bob")
+    page = f"/portal/invoices/{month.number_of('bob')}"
+    for _ in range(TRIES_MAX_A_DAY):
+        send(client, "/portal/account", f"{page}/retry")
+    attempts = month.stripe_invoice("bob").attempt_count
+    assert "tried often enough" in send(client, "/portal/account", f"{page}/retry").text
+    assert month.stripe_invoice("bob").attempt_count == attempts
+
+
+def test_another_customer_s_invoice_is_neither_shown_nor_paid(site: Site, month: CorrectingWorld) -> None:
+    number = month.number_of("bob")
+    client = site.portal("ann")
+    for path in ("", "/pay", "/pdf"):
+        assert client.get(f"/portal/invoices/{number}{path}").status_code == 404
+    assert send(client, "/portal/account", f"/portal/invoices/{number}/retry").status_code == 404
+    assert month.stripe_invoice("bob").attempt_count == 1
+
+
+def test_a_form_from_elsewhere_does_nothing(site: Site, month: CorrectingWorld, warehouse: Warehouse) -> None:
+    client = site.portal("bob")
+    for to in (f"/portal/invoices/{month.number_of('bob')}/retry", "/portal/payment-methods", "/portal/account"):
+        assert client.post(to, data={"csrf": "0" * 64, "city": "Elsewhere"}).status_code == 403
+    assert warehouse.scalar("SELECT city FROM billing.customers WHERE customer_id = 'bob'") is None
+    assert month.stripe_invoice("bob").attempt_count == 1
+
+
+def test_payment_methods_are_set_on_stripe_s_page(site: Site, month: CorrectingWorld) -> None:
+    client = site.portal("bob")
+    shown = send(client, "/portal/payment-methods", "/portal/payment-methods").text
+    [address] = re.findall(r'http-equiv="refresh" content="0; url=([^"]+)"', shown)
+    assert address.startswith(f"{month.stripe.base_url}/hosted/portal/")
+    saved = httpx.post(address, data={"kind": "good"})
+    assert saved.headers["location"] == f"{site.address}/portal/payment-methods?said=method_saved"
+    assert "new payment method" in client.get(saved.headers["location"]).text
+    assert month.stripe.api.invoices.pay(month.charges()["bob"]["stripe_invoice_id"]).status == "paid"
+
+
+def test_address_and_tax_id_are_changed_and_logged(site: Site, warehouse: Warehouse) -> None:
+    client = site.portal("bob")
+    given = {
+        "address_line1": "Hauptstraße 1",
+        "postal_code": "10115",
+        "city": "Berlin",
+        "country": "DE",
+        "tax_id": "DE1",
+    }
+    assert "Saved." in send(client, "/portal/account", "/portal/account", **given).text
+    assert read_details(warehouse, "bob") | given == read_details(warehouse, "bob")
+    [entry] = warehouse.rows(
+        "SELECT actor, object_id, state_after FROM billing.automation_log WHERE action = 'customer.change'"
+    )
+    assert (entry["actor"], entry["object_id"], entry["state_after"]["city"]) == ("customer bob", "bob", "Berlin")
+    refused = send(client, "/portal/account", "/portal/account", city="Bern", country="XX")
+    assert refused.status_code == 409
+    assert 'value="Bern"' in refused.text
+    assert read_details(warehouse, "bob")["city"] == "Berlin"
+
+
+def test_the_language_that_a_customer_chose_is_kept(site: Site, warehouse: Warehouse) -> None:
+    send(site.portal("bob"), "/portal/account", "/portal/account/language", language="de")
+    assert read_details(warehouse, "bob")["language"] == "de"
+    assert '<html lang="de"' in site.portal("bob").get("/portal/").text
+
+
+def test_credits_are_shown_with_what_used_them_up(site: Site, warehouse: Warehouse) -> None:
+    assert "no prepaid credits" in site.portal("ann").get("/portal/credits").text
+    grant_credits(warehouse, "ann", 10_000, MAKER, description="Prepaid 2026")
+    shown = site.portal("ann").get("/portal/credits").text
+    for text in ("$100.00 left", "Prepaid 2026", "granted", "<svg"):
+        assert text in shown

@@ -1,4 +1,4 @@
-"""Stripe for as long as a change takes, or an emulator where no key is set."""
+"""Stripe for as long as somebody works with it, or an emulator where no key is set."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
 @contextmanager
 def open_stripe() -> Iterator[StripeGateway]:
-    """The gateway; an answer of Stripe's that ends the change is one line.
+    """The gateway that the environment asks for; an answer that ends the work is one line.
 
     Raises:
         UserError: Stripe refused, or could not be reached.
