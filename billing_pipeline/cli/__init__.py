@@ -46,6 +46,7 @@ SECTIONS = {
         "webhooks": "webhooks:webhooks",
     },
     "Operate": {
+        "alerts": "alerts:alerts",
         "migrate": "database:migrate",
         "env": "database:env",
         "stop": "database:stop",

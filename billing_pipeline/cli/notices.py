@@ -11,7 +11,7 @@ from billing_pipeline.cli.options import CUSTOMER, JSON, LIMIT, signed
 from billing_pipeline.cli.output import facts, instant, print_json, print_rows
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
-from billing_pipeline.notices.rules.kinds import KINDS
+from billing_pipeline.notices.rules.kinds import ALERT, KINDS
 from billing_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def notices() -> None:
 
 @notices.command(name="list")
 @CUSTOMER
-@click.option("--kind", type=click.Choice(KINDS), help="Only this kind.")
+@click.option("--kind", type=click.Choice((*KINDS, ALERT)), help="Only this kind.")
 @click.option("--state", help="Only those that are pending, sent, overtaken or failed.")
 @LIMIT
 @JSON
@@ -102,12 +102,12 @@ def check(as_json: bool) -> None:
 @notices.command()
 def send() -> None:
     """Send what is due now; the sensor does the same by itself."""
-    from billing_pipeline.notices.sending import open_post, send_notices, summary
-    from billing_pipeline.notices.webhooks import open_webhooks
+    from billing_pipeline.notices.channels import open_channels
+    from billing_pipeline.notices.sending import send_notices, summary
 
     warehouse, settings = open_database(), load_settings()
     stopped = []
-    for channel in (open_post(settings), open_webhooks(warehouse, settings)):
+    for channel in open_channels(warehouse, settings):
         try:
             report = send_notices(warehouse, channel, log=click.echo)
         finally:

@@ -8,10 +8,10 @@ from billing_pipeline.defs.metadata import table_metadata
 from billing_pipeline.defs.remedies import described, what_to_do
 from billing_pipeline.defs.resources import Billing
 from billing_pipeline.defs.stages import NOTICES, OWNERS
+from billing_pipeline.notices.channels import open_channels
 from billing_pipeline.notices.queue import due_count
 from billing_pipeline.notices.reading import list_notices
-from billing_pipeline.notices.sending import open_post, send_notices, summary
-from billing_pipeline.notices.webhooks import open_webhooks
+from billing_pipeline.notices.sending import send_notices, summary
 
 LATE = "no_notice_late"
 LATE_AFTER = timedelta(hours=1)
@@ -30,7 +30,7 @@ def notices(context: dg.AssetExecutionContext, billing: Billing) -> dg.Materiali
     """
     warehouse = billing.warehouse
     stopped, told = [], {}
-    for channel in (open_post(billing.settings), open_webhooks(warehouse, billing.settings)):
+    for channel in open_channels(warehouse, billing.settings):
         try:
             report = send_notices(warehouse, channel, log=context.log.info, clock=billing.clock, longest_s=LONGEST_S)
         finally:

@@ -143,7 +143,7 @@ def _execute(
         reason
         for event in result.all_events
         if event.event_type == dg.DagsterEventType.STEP_FAILURE
-        for reason in _reason(event)
+        for reason in failure_reason(event)
     ]
     held = not result.success and bool(reasons) and all(reason.startswith(HELD_BACK) for reason in reasons)
     outcome = RunOutcome(job_name, result.run_id, result.success, errors=[] if held else reasons, is_held_back=held)
@@ -180,7 +180,8 @@ def _definitions() -> dg.Definitions:
     return defs
 
 
-def _reason(event: dg.DagsterEvent) -> list[str]:
+def failure_reason(event: dg.DagsterEvent) -> list[str]:
+    """Why a step failed, in one line at most; none where its failed checks say more."""
     failure = event.step_failure_data
     if failure.user_failure_data is not None and failure.user_failure_data.description:
         return [failure.user_failure_data.description]

@@ -45,7 +45,7 @@ WITH again AS (
     SELECT n.kind, n.customer_id, n.invoice_id,
         n.fact || ':again:' || (SELECT count(*) FROM billing.notices AS o WHERE starts_with(o.fact, n.fact)),
         n.channel, CASE n.channel WHEN 'mail' THEN c.email ELSE n.recipient END, n.facts
-    FROM billing.notices AS n JOIN billing.customers AS c USING (customer_id)
+    FROM billing.notices AS n LEFT JOIN billing.customers AS c USING (customer_id)
     WHERE n.notice_id = :notice_id
     ON CONFLICT ON CONSTRAINT notices_once_a_fact DO NOTHING
     RETURNING notice_id

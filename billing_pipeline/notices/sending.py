@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from billing_pipeline.charging.brakes import read_brakes
 from billing_pipeline.notices import queue
@@ -50,6 +50,10 @@ class Channel(Protocol):
     def sender(self) -> Sender:
         """Who sends."""
 
+    @property
+    def is_for_operators(self) -> bool:
+        """Whether operators hear of it: they do also while customers are told nothing."""
+
     def letter(self, notice: Notice, now: datetime) -> Letter:
         """The notice, ready to be handed over. Raises AddressUnusable, WordsWrong."""
 
@@ -61,7 +65,8 @@ class Post:
     sender: Sender
     wording: Wording
     mail_from: str
-    name: str = "mail"
+    name: ClassVar[str] = "mail"
+    is_for_operators: ClassVar[bool] = False
 
     def letter(self, notice: Notice, now: datetime) -> Letter:
         """The mail."""
@@ -70,9 +75,13 @@ class Post:
 
 def open_post(settings: Settings) -> Post:
     """As the environment says: over SMTP, or into files."""
-    own = settings.notices
-    sender: Sender = SmtpSender(own.smtp) if own.smtp is not None else MailFiles(settings.state_dir / "mail")
-    return Post(sender, wording_of(settings), own.sender)
+    return Post(mail_sender(settings), wording_of(settings), settings.notices.sender)
+
+
+def mail_sender(settings: Settings) -> Sender:
+    """A mail server, or a folder."""
+    smtp = settings.notices.smtp
+    return SmtpSender(smtp) if smtp is not None else MailFiles(settings.state_dir / "mail")
 
 
 def wording_of(settings: Settings) -> Wording:
@@ -105,7 +114,7 @@ def send_notices(
         longest_s: no more is claimed after so many seconds by the clock; None: until nothing is due.
     """
     outcomes: Counter[str] = Counter()
-    if read_brakes(warehouse).needs_reconciliation:
+    if not post.is_for_operators and read_brakes(warehouse).needs_reconciliation:
         return SendReport(outcomes, "the database was restored: what it has not sent may have been sent before")
     began, stopped = clock(), None
     while stopped is None and (longest_s is None or (clock() - began).total_seconds() < longest_s):

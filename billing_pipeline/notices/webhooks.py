@@ -4,9 +4,7 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 for every attempt, so that the receiver can drop doubles), webhook-timestamp, webhook-signature (one a secret).
 """
 
-import http.client
 import json
-import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +13,7 @@ from urllib.parse import urlsplit
 from standardwebhooks.webhooks import Webhook
 
 from billing_pipeline.events.cipher import EventCipher
+from billing_pipeline.notices.http_post import Unreachable, post
 from billing_pipeline.notices.letters import Letter, Notice
 from billing_pipeline.notices.senders import AnswerLost, NobodyThere, NotTaken
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -28,6 +27,7 @@ class WebhookChannel:
     """Every notice is a message to every endpoint."""
 
     name = "webhook"
+    is_for_operators = False
 
     def __init__(
         self, warehouse: Warehouse, cipher: Callable[[], EventCipher], *, timeout_s: float = TIMEOUT_S
@@ -64,37 +64,19 @@ class WebhookSender:
             raise NotTaken(self._silent[letter.recipient], for_good=False)
         url = rows[0]["url"]
         headers = self._signed(letter, rows)
-        parts = urlsplit(url)
-        connection = self._connection(parts.scheme, parts.hostname or "", parts.port)
         try:
-            connection.connect()
-        except OSError as error:
-            connection.close()
-            self._silent[letter.recipient] = f"{parts.netloc} cannot be reached: {error}"
-            raise NotTaken(self._silent[letter.recipient], for_good=False) from None
-        try:
-            edge()
-            try:
-                path = parts.path or "/"
-                connection.request("POST", f"{path}?{parts.query}" if parts.query else path, letter.content, headers)
-                status = connection.getresponse().status
-            except (OSError, http.client.HTTPException) as error:
-                self._silent[letter.recipient] = f"{parts.netloc} did not answer: {type(error).__name__}"
-                raise AnswerLost(self._silent[letter.recipient]) from None
-        finally:
-            connection.close()
-        if not 200 <= status < 300:  # a redirection is no answer: whoever moved says so to us, not to our requests
-            raise NotTaken(f"{parts.netloc} answered {status}", for_good=status == GONE)
+            status = post(url, letter.content, headers, edge, self._timeout_s)
+        except Unreachable as error:
+            self._silent[letter.recipient] = str(error)
+            raise NotTaken(str(error), for_good=False) from None
+        except AnswerLost as error:
+            self._silent[letter.recipient] = str(error)
+            raise
+        if not 200 <= status < 300:
+            raise NotTaken(f"{urlsplit(url).netloc} answered {status}", for_good=status == GONE)
 
     def close(self) -> None:
         """Nothing is open."""
-
-    def _connection(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
-        if scheme == "https":
-            return http.client.HTTPSConnection(
-                host, port, timeout=self._timeout_s, context=ssl.create_default_context()
-            )
-        return http.client.HTTPConnection(host, port, timeout=self._timeout_s)
 
     def _signed(self, letter: Letter, secrets: list[dict[str, Any]]) -> dict[str, str]:
         now, cipher = datetime.now(UTC), self._cipher()

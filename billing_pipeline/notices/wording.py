@@ -5,7 +5,7 @@ its words come before the package's, kind by kind. Money and days are written by
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -105,9 +105,19 @@ class Wording:
             "link": self.link if said.get("action") else None,
             "footer": write(spoken["footer"]),
         }
+        return Words(language, page["subject"], *self._laid_out(page))
+
+    def framed(self, title: str, paragraphs: Sequence[str]) -> tuple[str, str]:
+        """Text and HTML of what is written in English already, such as an alert."""
+        written = [_line(paragraph) for paragraph in paragraphs]
+        page = {"language": "en", "direction": "ltr", "company": _line(self.company), "subject": title, "title": title}
+        rest = {"greeting": "", "body": written, "rows": [], "action": "", "link": None, "footer": "billing_pipeline"}
+        return self._laid_out({**page, **rest})
+
+    def _laid_out(self, page: Mapping[str, Any]) -> tuple[str, str]:
         text = self._plain.get_template("layout.txt.j2").render(page).strip() + "\n"
         html = mjml2html(self._escaping.get_template("layout.mjml.j2").render(page), disable_comments=False)
-        return Words(language, page["subject"], text, html)
+        return text, html
 
     def _values(self, notice: Notice, language: str, spoken: Mapping[str, Any]) -> dict[str, Any]:
         """What a text may use: the facts, the customer, and functions that write amounts and days."""

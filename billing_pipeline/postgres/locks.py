@@ -55,6 +55,11 @@ def lock_audit_chain(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('audit chain'))"))
 
 
+def lock_alerts(connection: Connection) -> None:
+    """Wait for, then hold until the end of the transaction, the right to open, tell and end alerts."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('alerts'))"))
+
+
 def charge_lock_key(invoice_id: str) -> int:
     """Held by the session that works on an invoice's charge: a run, a person, a correction; never two of them."""
     return _key_of(f"charge:{invoice_id}")

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from billing_pipeline.settings.alerts import AlertSettings
 from billing_pipeline.settings.api import ApiSettings
 from billing_pipeline.settings.charging import ChargingSettings
 from billing_pipeline.settings.comparison import ComparisonSettings
@@ -46,6 +47,7 @@ class Settings:
     charging: ChargingSettings
     events: EventSettings
     notices: NoticeSettings
+    alerts: AlertSettings
     comparison: ComparisonSettings
     schedules: ScheduleSettings
     api: ApiSettings
@@ -69,6 +71,7 @@ def load_settings() -> Settings:
         charging=ChargingSettings.load(),
         events=EventSettings.load(),
         notices=NoticeSettings.load(),
+        alerts=AlertSettings.load(),
         comparison=ComparisonSettings.load(),
         schedules=ScheduleSettings.load(),
         api=ApiSettings.load(),

@@ -8,6 +8,7 @@ from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import Emulated
 from billing_pipeline_tests.corrections.world import CorrectingWorld
 from billing_pipeline_tests.notices.mail_server import MailServer, running_mail_server
+from billing_pipeline_tests.notices.platform_server import Platform, running_platform
 
 
 @pytest.fixture
@@ -18,4 +19,10 @@ def charging(warehouse: Warehouse, stripe_side: Emulated) -> CorrectingWorld:
 @pytest.fixture
 def mail_server() -> Iterator[MailServer]:
     with running_mail_server() as server:
+        yield server
+
+
+@pytest.fixture
+def platform() -> Iterator[Platform]:
+    with running_platform() as server:
         yield server

@@ -15,7 +15,7 @@ from billing_pipeline.customers.contracts import change_plan, pause_contract, st
 from billing_pipeline.invoicing.finalisation import finalise_month
 from billing_pipeline.notices.holding import Held, hold_notices, release_notices
 from billing_pipeline.notices.reading import list_notices, read_notice
-from billing_pipeline.notices.rules.kinds import KINDS, overtaken_by
+from billing_pipeline.notices.rules.kinds import ALERT, KINDS, overtaken_by
 from billing_pipeline.postgres.sql_files import SQL_FOLDER
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.rules.price_book import load_price_books
@@ -52,7 +52,7 @@ def test_the_kinds_are_those_of_postgres(db):
             " AND pg_get_constraintdef(oid) LIKE '%invoice_issued%'"
         )
     ).scalars()
-    assert sorted(re.findall(r"'(\w+)'::text", definition)) == sorted(KINDS)
+    assert sorted(re.findall(r"'(\w+)'::text", definition)) == sorted([*KINDS, ALERT])
 
 
 def test_an_invoice_and_what_becomes_of_it_is_told_to_its_customer_once(charging):

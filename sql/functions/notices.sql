@@ -184,6 +184,8 @@ CREATE OR REPLACE FUNCTION billing.held_notice(notice bigint, customer text, kin
 LANGUAGE sql STABLE AS $$
 SELECT h.reason FROM billing.notice_holds AS h
 WHERE h.released_at IS NULL
+    -- a hold on all is on what customers are told
+    AND (customer IS NOT NULL OR h.notice_id IS NOT NULL)
     AND (h.notice_id IS NULL OR h.notice_id = notice)
     AND (h.customer_id IS NULL OR h.customer_id = customer)
     AND (h.kind IS NULL OR h.kind = held_notice.kind)

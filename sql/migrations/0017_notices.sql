@@ -8,28 +8,30 @@ CREATE TABLE billing.notices (
         kind IN (
             'invoice_issued', 'invoice_voided', 'payment_succeeded', 'payment_failed', 'action_required',
             'payment_method_missing', 'credit_note_issued', 'refund_succeeded', 'refund_failed', 'billing_changed',
-            'payment_due_soon', 'payment_overdue', 'final_notice', 'service_suspended', 'service_resumed'
+            'payment_due_soon', 'payment_overdue', 'final_notice', 'service_suspended', 'service_resumed', 'alert'
         )
     ),
-    customer_id billing.platform_key NOT NULL REFERENCES billing.customers (customer_id),
+    customer_id billing.platform_key REFERENCES billing.customers (customer_id),
     invoice_id uuid REFERENCES billing.invoices (invoice_id),
     fact text NOT NULL CHECK (fact ~ '^[a-z_]+:\S'),
-    channel text NOT NULL CHECK (channel IN ('mail', 'webhook')),
+    channel text NOT NULL CHECK (channel IN ('mail', 'webhook', 'alert_mail', 'slack', 'pagerduty')),
     recipient text NOT NULL CHECK (recipient <> ''),
     facts jsonb NOT NULL CHECK (jsonb_typeof(facts) = 'object'),
     written_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT notices_once_a_fact UNIQUE (fact, channel, recipient)
+    CONSTRAINT notices_once_a_fact UNIQUE (fact, channel, recipient),
+    CHECK ((kind = 'alert') = (customer_id IS NULL)),
+    CHECK ((kind = 'alert') = (channel NOT IN ('mail', 'webhook')))
 );
 CREATE INDEX notices_customer ON billing.notices (customer_id, notice_id);
 CREATE INDEX notices_invoice ON billing.notices (invoice_id);
-COMMENT ON TABLE billing.notices IS 'One row a fact and recipient: what a customer is told, written in the transaction of the fact; append-only';
+COMMENT ON TABLE billing.notices IS 'One row a fact and recipient: what a customer, or for alerts an operator, is told, written in the transaction of the fact; append-only';
 COMMENT ON COLUMN billing.notices.notice_id IS 'Order of writing; part of the Message-ID';
 COMMENT ON COLUMN billing.notices.kind IS 'What it tells of; docs/notices.md has a row a kind';
-COMMENT ON COLUMN billing.notices.customer_id IS 'Whom it concerns';
+COMMENT ON COLUMN billing.notices.customer_id IS 'Whom it concerns; null: operators, of an alert';
 COMMENT ON COLUMN billing.notices.invoice_id IS 'The invoice that it concerns; null: none';
 COMMENT ON COLUMN billing.notices.fact IS 'The kind and the key of the fact: the same fact is told a recipient once. A mail that a person sends again is a fact of its own';
-COMMENT ON COLUMN billing.notices.channel IS 'mail or webhook';
-COMMENT ON COLUMN billing.notices.recipient IS 'Mail address, as it was at the fact; or the id of an endpoint';
+COMMENT ON COLUMN billing.notices.channel IS 'mail or webhook; for operators alert_mail, slack or pagerduty';
+COMMENT ON COLUMN billing.notices.recipient IS 'Mail address, as it was at the fact; the id of an endpoint; or the host of a chat or a pager, whose address and key are in the environment';
 COMMENT ON COLUMN billing.notices.facts IS 'What was so at the fact: numbers, amounts in minor units, reason codes';
 COMMENT ON COLUMN billing.notices.written_at IS 'When';
 CREATE TRIGGER notices_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.notices

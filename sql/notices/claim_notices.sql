@@ -10,13 +10,14 @@ WITH due AS (
         AND (s.claimed_until IS NULL OR s.claimed_until < :now)
         AND n.channel = :channel
         AND billing.held_notice(n.notice_id, n.customer_id, n.kind) IS NULL
-        -- an endpoint hears of a customer in order: what is behind one that it has not taken yet waits
+        -- an endpoint hears of a customer in order, and a pager of alerts: what is behind one that it has not taken waits
         AND (
-            n.channel = 'mail' OR NOT EXISTS (
+            n.channel NOT IN ('webhook', 'pagerduty') OR NOT EXISTS (
                 SELECT FROM billing.notices AS b
                 INNER JOIN billing.notice_sendings AS before ON b.notice_id = before.notice_id
                 WHERE
-                    b.customer_id = n.customer_id AND b.notice_id < n.notice_id
+                    (b.customer_id = n.customer_id OR (b.customer_id IS NULL AND n.customer_id IS NULL))
+                    AND b.notice_id < n.notice_id
                     AND (b.channel, b.recipient) = (n.channel, n.recipient)
                     AND before.state IN ('pending', 'claimed', 'handing_over')
             )
@@ -43,15 +44,15 @@ SELECT
     n.recipient,
     n.facts,
     n.written_at,
-    n.customer_id,
-    c.name AS customer_name,
+    coalesce(n.customer_id, '') AS customer_id,
+    coalesce(c.name, '') AS customer_name,
     c.language,
-    c.timezone,
+    coalesce(c.timezone, 'UTC') AS timezone,
     cast(n.invoice_id AS text) AS invoice_id,
     i.status AS invoice_status,
     claimed.attempts
 FROM claimed
 INNER JOIN billing.notices AS n ON claimed.notice_id = n.notice_id
-INNER JOIN billing.customers AS c ON n.customer_id = c.customer_id
+LEFT JOIN billing.customers AS c ON n.customer_id = c.customer_id
 LEFT JOIN billing.invoices AS i ON n.invoice_id = i.invoice_id
 ORDER BY n.notice_id

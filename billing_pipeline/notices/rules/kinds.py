@@ -17,6 +17,8 @@ KINDS = (
     "service_suspended",
     "service_resumed",
 )
+ALERT = "alert"
+"""The kind of what operators are told."""
 ASKS_FOR_MONEY = frozenset(
     {
         "payment_failed",
