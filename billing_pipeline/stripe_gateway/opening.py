@@ -10,12 +10,16 @@ from billing_pipeline.stripe_gateway.local_emulator import stripe_for
 from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
 
+class StripeFailed(UserError):  # noqa: N818 - reads as what happened
+    """Stripe refused, or could not be reached; the text says what it said."""
+
+
 @contextmanager
 def open_stripe() -> Iterator[StripeGateway]:
     """The gateway that the environment asks for; an answer that ends the work is one line.
 
     Raises:
-        UserError: Stripe refused, or could not be reached.
+        StripeFailed: there was such an answer, or none.
     """
     with stripe_for(load_settings()):
         # read anew: the emulator's address came with its start
@@ -23,6 +27,6 @@ def open_stripe() -> Iterator[StripeGateway]:
         try:
             yield gateway
         except StripeFailure as failure:
-            raise UserError(f"Stripe: {failure}") from None
+            raise StripeFailed(f"Stripe: {failure}") from None
         finally:
             gateway.close()

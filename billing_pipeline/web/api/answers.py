@@ -1,7 +1,7 @@
 """Answers: rows in the shape of `core/shapes.py`, with an ETag over their bytes, and without what is personal."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -31,14 +31,14 @@ def answer(request: Request, document: Any, *, status: int = 200, headers: Mappi
     return Response(content, status, told, "application/json")
 
 
-def require_unchanged(request: Request, document: Any) -> None:
-    """What the caller saw is what is there now, if the request says what it saw (If-Match).
+def require_unchanged(request: Request, read: Callable[[], Any]) -> None:
+    """What the caller saw is what is read now, if the request says what it saw (If-Match).
 
     Raises:
         HTTPException: 412, it has changed.
     """
     wanted = request.headers.get("if-match")
-    if wanted is not None and wanted != "*" and etag_of(document) not in _tags(wanted):
+    if wanted is not None and wanted != "*" and etag_of(read()) not in _tags(wanted):
         raise HTTPException(412, "it has changed since it was read: look again")
 
 

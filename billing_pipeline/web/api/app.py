@@ -14,10 +14,13 @@ from billing_pipeline.stripe_gateway.opening import open_stripe
 from billing_pipeline.web.api.documentation import router as documentation
 from billing_pipeline.web.api.gate import PREFIX, Gate
 from billing_pipeline.web.api.metrics import Metrics
+from billing_pipeline.web.api.once import Once
 from billing_pipeline.web.api.openapi import DESCRIPTION, PROBLEMS, VERSION, complete
 from billing_pipeline.web.api.problems import handle_problems
 from billing_pipeline.web.api.rates import RateLimits
 from billing_pipeline.web.api.routes import (
+    changes,
+    changing,
     charging,
     customers,
     invoices,
@@ -29,12 +32,17 @@ from billing_pipeline.web.api.routes import (
     tokens,
     usage,
 )
-from billing_pipeline.web.pages.app import page_routes
+from billing_pipeline.web.pages.app import OpenStripe, page_routes
 
 BODY_MAX_BYTES = 1024 * 1024
 THREADS = 16
 """Requests that work at once, if the pool has that many connections; the others wait their turn."""
-ROUTERS = tuple(each.router for each in (invoices, customers, usage, months, prices, charging, stripe, log, tokens))
+ROUTERS = (
+    *(each.router for each in (invoices, customers, usage, months, prices, charging, stripe, log, tokens, changing)),
+    *changes.ROUTERS,
+)
+IDEMPOTENT_PATHS = frozenset({f"{PREFIX}/usage/events"})
+"""Whose writes need no Idempotency-Key."""
 
 
 def create_api() -> FastAPI:
@@ -64,11 +72,12 @@ def openapi_document() -> dict[str, Any]:
     return complete(create_api().openapi())
 
 
-def create_app(settings: Settings, warehouse: Warehouse) -> ASGIApp:
-    """What a server serves."""
+def create_app(settings: Settings, warehouse: Warehouse, stripe: OpenStripe = open_stripe) -> ASGIApp:
+    """What a server serves. `stripe` opens the gateway for as long as a change takes."""
     app = create_api()
     app.state.settings = settings
-    app.router.routes.extend(page_routes(warehouse, open_stripe, settings.pages))
+    app.state.open_stripe = stripe
+    app.router.routes.extend(page_routes(warehouse, stripe, settings.pages))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -77,4 +86,5 @@ def create_app(settings: Settings, warehouse: Warehouse) -> ASGIApp:
         warehouse.engine.dispose()
 
     app.router.lifespan_context = lifespan
-    return Gate(app, warehouse, RateLimits(settings.api.requests_per_minute), app.state.metrics)
+    once = Once(app, warehouse, BODY_MAX_BYTES, lambda path: path in IDEMPOTENT_PATHS)
+    return Gate(once, warehouse, RateLimits(settings.api.requests_per_minute), app.state.metrics)

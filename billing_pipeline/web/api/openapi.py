@@ -17,6 +17,14 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": TYPES[status].replace("-", " ").capitalize()} for status in _TOLD
 }
 
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A text of yours: the same request with it is done once in 24 hours, and answered the same again.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["b3f0c2d4-credit-of-INV-00000001"]},
+}
+
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """The document with the media type of problems, and with the token that every path of the API asks for."""
@@ -24,9 +32,11 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     for schema in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(schema, None)
     for path, methods in document["paths"].items():
-        for operation in methods.values():
+        for method, operation in methods.items():
             if path.startswith("/api/"):
                 operation["security"] = [{"token": []}]
+                if method not in ("get", "head"):
+                    operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
             for status, told in operation["responses"].items():
                 if int(status) >= 400 and "application/json" in told.get("content", {}):
                     told["content"] = {MEDIA_TYPE: told["content"]["application/json"]}

@@ -13,6 +13,7 @@ CustomerQuery = Annotated[
     str | None, Query(min_length=1, max_length=255, description="Only this customer.", examples=["cust_focus"])
 ]
 CustomerPath = Annotated[str, Path(max_length=255, description="The platform's id.", examples=["cust_focus"])]
+MonthPath = Annotated[str, Path(pattern=MONTH_PATTERN, description="The month.", examples=["2026-10"])]
 InvoicePath = Annotated[str, Path(max_length=255, description="Number or id.", examples=["INV-00000001"])]
 
 

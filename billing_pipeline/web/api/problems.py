@@ -19,6 +19,7 @@ from billing_pipeline.charging.exclusive import InvoiceBusy
 from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.postgres.errors import RULE, database_reason, sqlstate
 from billing_pipeline.settings import SettingsError
+from billing_pipeline.stripe_gateway.opening import StripeFailed
 from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
 MEDIA_TYPE = "application/problem+json"
@@ -116,6 +117,8 @@ def problem_of(request: Request, error: Exception) -> Response:
         case SettingsError():
             _log.error("a setting cannot work: %s", error)
             return problem(request, 503, "a setting of the API cannot work; its log names it")
+        case StripeFailed():
+            return problem(request, 502, str(error))
         case UserError():
             headers = {"Retry-After": "2"} if isinstance(error, InvoiceBusy) else None
             return problem(request, 409, str(error), headers=headers)

@@ -13,7 +13,7 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings.pages import PagesSettings
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
-from billing_pipeline.web.pages.actions import Desk
+from billing_pipeline.web.actions.desk import Desk
 from billing_pipeline.web.pages.changing import Changes
 from billing_pipeline.web.pages.console import Console, utc_now
 from billing_pipeline.web.pages.portal import Portal

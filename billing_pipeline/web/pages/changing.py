@@ -8,7 +8,8 @@ from starlette.responses import Response
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
-from billing_pipeline.web.pages.actions import Desk, action_of
+from billing_pipeline.web.actions import action_of
+from billing_pipeline.web.actions.desk import Desk
 from billing_pipeline.web.pages.rendering import Reader, page
 from billing_pipeline.web.pages.sessions import DoorOfPages, Visitor, read_form
 
@@ -76,7 +77,7 @@ class Changes:
             visitor=visitor,
             session=visitor.session,
             action=action,
-            done=done,
+            done=done.said,
             reason=reason,
             back=_page_of(kind, key),
         )

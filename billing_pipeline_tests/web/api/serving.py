@@ -16,7 +16,9 @@ from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings, load_settings
 from billing_pipeline.settings.api import ApiSettings
+from billing_pipeline.stripe_gateway.opening import open_stripe
 from billing_pipeline.web.api.app import create_app
+from billing_pipeline.web.pages.app import OpenStripe
 from billing_pipeline.web.receiver.server import configured
 
 PREFIX = "/api/billing"
@@ -75,13 +77,27 @@ class Serving:
         return Client(self.base_url, None)
 
 
+def told(answer: httpx.Response, status: int, kind: str) -> dict[str, Any]:
+    """The problem, whose shape is the same whatever went wrong."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = answer.json()
+    assert set(document) == {"type", "title", "status", "detail", "request_id", "errors"}
+    assert (document["type"], document["status"]) == (f"urn:billing:problem:{kind}", status)
+    assert document["request_id"] == answer.headers["x-request-id"]
+    return document
+
+
 @contextmanager
 def serving(
-    warehouse: Warehouse, requests_per_minute: int = 60_000, settings: Settings | None = None
+    warehouse: Warehouse,
+    requests_per_minute: int = 60_000,
+    settings: Settings | None = None,
+    stripe: OpenStripe = open_stripe,
 ) -> Iterator[Serving]:
     """An API for as long as the block takes."""
     settings = replace(settings or load_settings(), api=ApiSettings(0, requests_per_minute))
-    server = uvicorn.Server(configured(create_app(settings, warehouse), host="127.0.0.1", port=0))
+    server = uvicorn.Server(configured(create_app(settings, warehouse, stripe), host="127.0.0.1", port=0))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

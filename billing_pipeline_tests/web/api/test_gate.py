@@ -1,29 +1,16 @@
 """What every request passes: a token, a rate, a body that is read; and every refusal is a problem document."""
 
 import json
-from typing import Any
 
-import httpx
 import pytest
 
 from billing_pipeline.access.rules.permissions import Role
 from billing_pipeline.access.tokens import create_token, revoke_token
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline_tests.web.api.serving import PREFIX, Client, Serving, serving
+from billing_pipeline_tests.web.api.serving import PREFIX, Client, Serving, serving, told
 
 WHO = Signature("ann", "test")
-
-
-def told(answer: httpx.Response, status: int, kind: str) -> dict[str, Any]:
-    """The problem, whose shape is the same whatever went wrong."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    document: dict[str, Any] = answer.json()
-    assert set(document) == {"type", "title", "status", "detail", "request_id", "errors"}
-    assert (document["type"], document["status"]) == (f"urn:billing:problem:{kind}", status)
-    assert document["request_id"] == answer.headers["x-request-id"]
-    return document
 
 
 def test_without_a_token_that_holds_nothing_is_told_not_even_what_there_is(api: Serving) -> None:

@@ -120,6 +120,22 @@ MonthState = shown(
 )
 Months = shown("Months", "The months that have ended.", months=(many(MonthState), "The oldest first.", []))
 
+DraftTotal = shown(
+    "DraftTotal",
+    "What a month's drafts add up to in one currency.",
+    currency=(str, "ISO 4217, in lower case.", "usd"),
+    total=(Amount, "Of all drafts.", None),
+)
+MonthDrafts = shown(
+    "MonthDrafts",
+    "What there is to approve.",
+    month=(str, "The month.", "2026-10"),
+    rows=(str, "Which versions of the rows it is: what an approval names.", "12.7.3"),
+    drafts=(int, "Invoices that are not final.", 200),
+    totals=(many(DraftTotal), "By currency.", []),
+    unmet_gates=(int, "Gates that have not passed.", 0),
+)
+
 Difference = shown(
     "Difference",
     "What differs between our books and Stripe's.",

@@ -1,0 +1,130 @@
+"""What is done to months, to all charging, to Stripe's events and to settlements."""
+
+from datetime import UTC, datetime
+
+from billing_pipeline.books.month_closing import close_month
+from billing_pipeline.charging.brakes import pause_charging, resume_charging
+from billing_pipeline.charging.canary import release_month
+from billing_pipeline.core.errors import NotFound
+from billing_pipeline.core.money import format_minor
+from billing_pipeline.core.months import parse_month
+from billing_pipeline.core.signature import Signature
+from billing_pipeline.corrections import settlement_proposals
+from billing_pipeline.corrections.approvals import approve_month, month_drafts
+from billing_pipeline.events.queue import EventFilter, replay
+from billing_pipeline.web.actions.desk import Action, Desk, Done, Fields
+from billing_pipeline.web.actions.holding import of_month, place, release
+
+
+def _drafts_in_words(desk: Desk, key: str) -> str:
+    drafts = month_drafts(desk.warehouse, parse_month(key))
+    totals = ", ".join(format_minor(amount, currency) for currency, amount in drafts.totals_minor.items())
+    return f"{drafts.drafts:,} draft(s) over {totals or 'nothing'}; {drafts.unmet_gates} gate(s) have not passed"
+
+
+def _approve(desk: Desk, key: str, signature: Signature, fields: Fields) -> Done:
+    approved = approve_month(desk.warehouse, parse_month(key), author=signature.author, rows=fields.get("rows", ""))
+    totals = [{"currency": currency, "total_minor": total} for currency, total in approved.totals_minor.items()]
+    facts = {"rows": approved.rows, "drafts": approved.drafts, "totals": totals}
+    return Done(f"{approved.drafts:,} draft(s) are approved, exactly as they are.", facts)
+
+
+def _close(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
+    with desk.stripe() as api:
+        closed = close_month(
+            desk.warehouse, api, parse_month(key), author=signature.author, run_id="by hand", now=datetime.now(UTC)
+        )
+    counts = f"{closed.invoice_count:,} invoices, {closed.payment_count:,} payments"
+    facts = {
+        "month": f"{closed.month:%Y-%m}",
+        "closed_at": closed.closed_at,
+        "closed_by": closed.closed_by,
+        "invoice_count": closed.invoice_count,
+        "payment_count": closed.payment_count,
+        "audit_head": closed.audit_head,
+    }
+    return Done(f"{closed.month:%Y-%m} is closed: {counts} agree with Stripe.", facts)
+
+
+def _release_canaries(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
+    count = release_month(desk.warehouse, parse_month(key), signature)
+    return Done(f"{count:,} charge(s) of {key} are released; the next pass charges them.", {"released": count})
+
+
+def _propose(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
+    done = settlement_proposals.propose(desk.warehouse, parse_month(key), author=signature.author)
+    counts = {name: getattr(done, name) for name in done.__slots__}
+    return Done(f"{done.new} proposed, {done.standing} stand as they were, {done.withdrawn} withdrawn.", counts)
+
+
+def _replay(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
+    count = replay(desk.warehouse, EventFilter(event_id=key), signature)
+    return Done(f"{count:,} event(s) will be processed again.", {"replayed": count})
+
+
+def _pause(desk: Desk, _: str, signature: Signature, __: Fields) -> Done:
+    pause_charging(desk.warehouse, signature)
+    return Done("Nothing is charged until somebody resumes.", {"charges_enabled": False})
+
+
+def _resume(desk: Desk, _: str, signature: Signature, __: Fields) -> Done:
+    resume_charging(desk.warehouse, signature)
+    return Done("Charging goes on with the next run.", {"charges_enabled": True})
+
+
+def _approve_settlement(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
+    status = settlement_proposals.approve(desk.warehouse, _number(key), author=signature.author)
+    more = "" if status == "approved" else " It needs somebody else's approval too."
+    return Done(f"Settlement {key} is {status}.{more}", {"settlement_id": _number(key), "status": status})
+
+
+def _withdraw_settlement(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
+    settlement_proposals.withdraw(desk.warehouse, _number(key), signature)
+    return Done("Withdrawn.", {"settlement_id": _number(key), "status": "withdrawn"})
+
+
+def _number(key: str) -> int:
+    if not key.isascii() or not key.isdigit() or len(key) > 18:
+        raise NotFound(f'settlement "{key}": expected a number of `billing settle list`, found none')
+    return int(key)
+
+
+MONTHS = {
+    "approve": Action(
+        "Approve the drafts",
+        lambda desk, key: f"Approves {_drafts_in_words(desk, key)}.",
+        _approve,
+        asks_reason=False,
+        seen=lambda desk, key: {"rows": month_drafts(desk.warehouse, parse_month(key)).rows},
+    ),
+    "hold": Action("Hold the month", lambda _, key: f"Keeps everything of {key} back.", place(of_month)),
+    "release": Action("Release the month", lambda _, key: f"Lets {key} go.", release(of_month)),
+    "close": Action(
+        "Close the month",
+        lambda _, key: f"Compares {key} with Stripe and, if both agree to the minor unit, closes it for good.",
+        _close,
+        asks_reason=False,
+    ),
+    "release-canaries": Action(
+        "Charge the rest",
+        lambda _, key: f"Releases the charges of {key} that wait for its first ones.",
+        _release_canaries,
+    ),
+    "propose-settlements": Action(
+        "Propose settlements",
+        lambda _, key: f"Proposes to settle what {key} differs by, as its last run left it.",
+        _propose,
+        asks_reason=False,
+    ),
+}
+CHARGING = {
+    "pause": Action("Pause all charging", lambda *_: "Stops every charge, in all months, at once.", _pause),
+    "resume": Action("Resume charging", lambda *_: "Lets charges go on with the next run.", _resume),
+}
+EVENTS = {
+    "replay": Action("Process again", lambda _, key: f"Processes Stripe's event {key} again.", _replay),
+}
+SETTLEMENTS = {
+    "approve": Action("Approve", lambda _, key: f"Approves settlement {key}.", _approve_settlement, asks_reason=False),
+    "withdraw": Action("Withdraw", lambda _, key: f"Withdraws settlement {key}.", _withdraw_settlement),
+}

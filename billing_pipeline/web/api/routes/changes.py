@@ -1,0 +1,86 @@
+"""Changes that are one action of the table each."""
+
+from fastapi import APIRouter
+
+from billing_pipeline.access.rules.permissions import Scope
+from billing_pipeline.web.api.models import changing as asked
+from billing_pipeline.web.api.routes.acting import acts
+
+invoices = APIRouter(tags=["invoices"])
+acts(
+    invoices,
+    "/invoices/{invoice}/credit-notes",
+    "invoices",
+    "credit",
+    Scope.CHANGE_INVOICES,
+    asks=asked.CreditNoteAsked,
+)
+acts(
+    invoices,
+    "/invoices/{invoice}/return-credits",
+    "invoices",
+    "return-credits",
+    Scope.CHANGE_INVOICES,
+    asks=asked.AmountLeft,
+)
+acts(invoices, "/credit-notes/{note}/retry", "credit-notes", "retry", Scope.CHANGE_INVOICES)
+acts(invoices, "/credit-notes/{note}/drop", "credit-notes", "drop", Scope.CHANGE_INVOICES)
+acts(invoices, "/adjustments/{adjustment}/revoke", "adjustments", "revoke", Scope.CHANGE_INVOICES)
+
+customers = APIRouter(tags=["customers"])
+acts(customers, "/customers/{customer}/hold", "customers", "hold", Scope.CHANGE_INVOICES)
+acts(customers, "/customers/{customer}/release", "customers", "release", Scope.CHANGE_INVOICES)
+acts(
+    customers,
+    "/customers/{customer}/adjustments",
+    "customers",
+    "adjust",
+    Scope.CHANGE_INVOICES,
+    asks=asked.AdjustmentAsked,
+)
+acts(
+    customers,
+    "/customers/{customer}/credits",
+    "customers",
+    "grant-credits",
+    Scope.CHANGE_INVOICES,
+    asks=asked.CreditsAsked,
+)
+acts(
+    customers,
+    "/customers/{customer}/coupons",
+    "customers",
+    "grant-coupon",
+    Scope.CHANGE_INVOICES,
+    asks=asked.CouponGrantAsked,
+)
+acts(
+    customers,
+    "/customers/{customer}/coupons/end",
+    "customers",
+    "end-coupon",
+    Scope.CHANGE_INVOICES,
+    asks=asked.CouponEnd,
+)
+acts(customers, "/customers/{customer}/relink", "customers", "relink", Scope.CHANGE_STRIPE, asks=asked.RelinkAsked)
+acts(customers, "/credits/{grant}/void", "credits", "void", Scope.CHANGE_INVOICES)
+
+months = APIRouter(tags=["months"])
+acts(months, "/months/{month}/approve", "months", "approve", Scope.CHANGE_MONTHS, asks=asked.Approval)
+acts(months, "/months/{month}/hold", "months", "hold", Scope.CHANGE_MONTHS)
+acts(months, "/months/{month}/release", "months", "release", Scope.CHANGE_MONTHS)
+acts(months, "/months/{month}/release-canaries", "months", "release-canaries", Scope.CHANGE_MONTHS)
+acts(months, "/months/{month}/settlements", "months", "propose-settlements", Scope.CHANGE_MONTHS)
+acts(months, "/months/{month}/close", "months", "close", Scope.CHANGE_MONTHS)
+acts(months, "/settlements/{settlement}/approve", "settlements", "approve", Scope.CHANGE_MONTHS)
+acts(months, "/settlements/{settlement}/withdraw", "settlements", "withdraw", Scope.CHANGE_MONTHS)
+
+charges = APIRouter(tags=["charges"])
+acts(charges, "/charges/pause", "charging", "pause", Scope.CHANGE_STRIPE)
+acts(charges, "/charges/resume", "charging", "resume", Scope.CHANGE_STRIPE)
+acts(charges, "/charges/{invoice}/retry", "invoices", "retry", Scope.CHANGE_STRIPE)
+
+stripe = APIRouter(tags=["stripe"])
+acts(stripe, "/events/{event}/replay", "events", "replay", Scope.CHANGE_STRIPE)
+
+ROUTERS = (invoices, customers, months, charges, stripe)
