@@ -11,7 +11,7 @@ from starlette.responses import Response
 from billing_pipeline.customers.details import read_details
 from billing_pipeline.customers.reading import read_customer
 from billing_pipeline.invoicing.reading import is_issued_to
-from billing_pipeline.web.pages.actions import Desk
+from billing_pipeline.web.actions.desk import Desk
 from billing_pipeline.web.pages.rendering import page
 from billing_pipeline.web.pages.sessions import DoorOfPages, Visitor, reader_of
 
