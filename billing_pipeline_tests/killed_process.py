@@ -19,13 +19,18 @@ from billing_pipeline.corrections.void_invoice import void_invoice
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline_tests.charging.world import KEY, MONTH, NO_EXPECTATION
+from billing_pipeline_tests.databases import wait_for_locks
 
 
 def killed(warehouse: Warehouse, stripe_base: str, operation: str, when: str, action: str, *arguments: str) -> None:
-    """Do `action` (charge, settle, void or credit) in a process that dies before or after the first call of `operation`."""
+    """Do `action` (charge, settle, void or credit) in a process that dies before or after the first call of `operation`.
+
+    Afterwards nobody holds its locks any more.
+    """
     database = warehouse.engine.url.render_as_string(hide_password=False)
     command = [sys.executable, "-m", __name__, database, stripe_base, operation, when, action, *arguments]
     assert subprocess.run(command, timeout=90, check=False).returncode == -signal.SIGKILL
+    wait_for_locks(warehouse)
 
 
 class Killing(StripeGateway):

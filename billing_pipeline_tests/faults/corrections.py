@@ -5,7 +5,6 @@ record must show the correction once: credit notes, refunds, void and paid invoi
 """
 
 import random
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from billing_pipeline.corrections.settlement_proposals import approve, propose, 
 from billing_pipeline.events.mirror import mirror_refund
 from billing_pipeline_tests.charging.world import NO_EXPECTATION, running_stripe
 from billing_pipeline_tests.corrections.platform_world import Platform
-from billing_pipeline_tests.databases import copied_database
+from billing_pipeline_tests.databases import copied_database, wait_for_locks
 from billing_pipeline_tests.faults import correcting_run
 from billing_pipeline_tests.faults.arena import PASSES_MAX
 from billing_pipeline_tests.faults.correcting_run import ANY, CORRECTING, REACHED, Correction, correct
@@ -40,7 +39,6 @@ CARDS = {
     "void": None,
 }
 BILLED_MINOR, REFUND_MINOR, DRIFT_MINOR = 1300, 400, 150
-PAUSE_S = 0.2
 
 
 def corrections(server: "PostgresServer", template: str, seed: int, *, wanted: int) -> Part:
@@ -160,6 +158,7 @@ def _round(
             at_boundary[CORRECTING.boundaries[job.boundary]] += 1
         else:
             part.require(ended.code == 0 and "error" not in ended.said, f"{where}: {ended.said.get('error')}")
+    wait_for_locks(platform.warehouse)
     told = _again(part, platform, racer, dice)
     _audit(part, platform, kind, name, str(invoice["stripe_invoice_id"]), f"{where}, told {told!r}")
     part.figures["invoices"] += 1
@@ -176,7 +175,6 @@ def _again(part: Part, platform: Platform, job: Correction, dice: random.Random)
         done = told in ("issued", "settled", "nothing is approved", "balance")
         if done or told.startswith("void already") or "was settled by" in told:
             return told
-        time.sleep(PAUSE_S)  # a killed process's lock goes with its connection
     return told
 
 

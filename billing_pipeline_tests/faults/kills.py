@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from billing_pipeline_tests.charging.world import Bill
-from billing_pipeline_tests.databases import dagster_database
+from billing_pipeline_tests.databases import dagster_database, wait_for_locks
 from billing_pipeline_tests.faults.arena import DECLINED, Arena, arena
 from billing_pipeline_tests.faults.boundaries import BOUNDARIES
 from billing_pipeline_tests.faults.processes import Ended, Job, context, run_together
@@ -66,6 +66,7 @@ def _series(
                 racer = _job(run, rounds, other, dice, None, home)
                 names = _add_bills(run, rounds, dice)
                 ended = run_together([doomed, racer], processes)
+                wait_for_locks(run.warehouse)
                 _count(part, at, rounds, zip((doomed, racer), ended, strict=True))
                 run.settle()
                 run.audit(part, f"kill round {rounds} at {doomed.boundary}, {other}", names)

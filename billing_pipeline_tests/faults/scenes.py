@@ -16,6 +16,7 @@ from billing_pipeline.charging.store import ChargeStore
 from billing_pipeline.invoicing.finalisation import GatesNotPassed, finalise_month
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline_tests.charging.world import KEY, MONTH, Bill, invoice_id_of
+from billing_pipeline_tests.databases import wait_for_locks
 from billing_pipeline_tests.faults.arena import DECLINED, Arena, Hurried, arena
 from billing_pipeline_tests.faults.boundaries import BOUNDARIES
 from billing_pipeline_tests.faults.dashboard_scenes import DASHBOARD, PAID_ONCE
@@ -98,6 +99,7 @@ def listing_is_stale(run: Arena) -> None:
         job = Job(run.database, run.stripe.base_url, "doomed", BOUNDARIES.index("after create_invoice"))
         [ended] = run_together([job], context())
         assert ended.killed
+        wait_for_locks(run.warehouse)
         run.stripe.fault("expire_key", "POST /v1/invoices", times=1)
 
     run.clean_pass(api=Staged(run.gateway(), "list_invoices", after=another_dies))
