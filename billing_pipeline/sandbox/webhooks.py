@@ -9,7 +9,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
+from uuid import uuid4
 
+from billing_pipeline.sandbox.stripe_emulator.config import API_VERSION
 from billing_pipeline.settings import EMULATOR_KEY, SettingsError
 
 DESCRIPTION = "receiver on this machine"
@@ -56,7 +58,9 @@ def _call(api_base: str, method: str, path: str, form: dict[str, str] | None = N
     parts = urlsplit(api_base)
     if parts.hostname is None:
         raise SettingsError(f"STRIPE_API_BASE={api_base}: expected the emulator's address, http://127.0.0.1:12111")
-    headers = {"Authorization": f"Bearer {EMULATOR_KEY}", "Content-Type": "application/x-www-form-urlencoded"}
+    headers = {"Authorization": f"Bearer {EMULATOR_KEY}", "Stripe-Version": API_VERSION}
+    if form:
+        headers |= {"Content-Type": "application/x-www-form-urlencoded", "Idempotency-Key": str(uuid4())}
     while True:
         connection = HTTPConnection(parts.hostname, parts.port or 80, timeout=TIMEOUT_S)
         try:

@@ -33,6 +33,7 @@ KINDS: Mapping[str, str] = {
     "charges": "charge", "credit_notes": "credit_note", "customers": "customer", "disputes": "dispute",
     "events": "event", "invoice_payments": "invoice_payment", "invoices": "invoice",
     "payment_intents": "payment_intent", "payment_methods": "payment_method", "refunds": "refund",
+    "webhook_endpoints": "webhook_endpoint",
     "balance_transactions": "customer_balance_transaction",
 }  # fmt: skip
 """What operations on a collection answer with; the last word of a path that is a collection counts."""

@@ -16,6 +16,7 @@ from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.demo.account import FoundInvoice, StripeAccount
 from billing_pipeline.sandbox.stripe_emulator import running_emulator
 from billing_pipeline.settings import ROOT, load_settings
+from billing_pipeline_tests.contract.traffic import Exchange, recorded
 
 TIMEOUT_S = 300
 
@@ -27,22 +28,35 @@ def environment(state: Path, extra: Mapping[str, str] | None = None) -> dict[str
     return {**kept, "BILLING_STATE_DIR": str(state), "PYTHONUNBUFFERED": "1", **(extra or {})}
 
 
-def start_demo(state: Path, now: datetime | None = None, *options: str) -> "subprocess.Popen[str]":
+def start_demo(
+    state: Path, now: datetime | None = None, *options: str, extra: Mapping[str, str] | None = None
+) -> "subprocess.Popen[str]":
     """A demo whose output can be read while it runs; stderr goes into it."""
     command = [sys.executable, "-m", "billing_pipeline.cli", "demo", *options]
     if now is not None:
         script = "import sys; from datetime import datetime; from billing_pipeline.sandbox.demo import run_demo;"
         command = [sys.executable, "-c", f"{script} sys.exit(run_demo(datetime.fromisoformat({now.isoformat()!r})))"]
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment(state), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=ROOT, env=environment(state, extra), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
 
-def demo(state: Path, now: datetime | None = None, *options: str) -> tuple[int, str]:
+def demo(
+    state: Path, now: datetime | None = None, *options: str, extra: Mapping[str, str] | None = None
+) -> tuple[int, str]:
     """Exit status and output of a demo that runs to its end."""
-    process = start_demo(state, now, *options)
+    process = start_demo(state, now, *options, extra=extra)
     output, _ = process.communicate(timeout=TIMEOUT_S)
     return process.returncode, output
+
+
+def recorded_demo(state: Path, now: datetime) -> tuple[int, str, list[Exchange]]:
+    """A demo that finds an emulator of this process, and all that was said to it."""
+    state.mkdir(parents=True, exist_ok=True)
+    unlimited: dict[str, Any] = {"rate_limit_per_s": 0, "rate_limit_per_endpoint_per_s": 0}
+    with recorded() as said, running_emulator(state / "stripe.sqlite", **unlimited) as emulator:
+        status, output = demo(state, now, extra={"STRIPE_API_BASE": emulator.base_url})
+    return status, output, said
 
 
 def kill_demo(state: Path, after_line: str, delay_s: float) -> str:

@@ -17,7 +17,16 @@ from billing_pipeline.comparison.explain import explain_all, ledger_problems
 from billing_pipeline.core.months import month_before
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.demo import last_finished_month
-from billing_pipeline_tests.sandbox.demo_process import at_stripe, demo, kill_demo, opened, stop_database, tables
+from billing_pipeline_tests.contract.sdk_contract import violations
+from billing_pipeline_tests.sandbox.demo_process import (
+    at_stripe,
+    demo,
+    kill_demo,
+    opened,
+    recorded_demo,
+    stop_database,
+    tables,
+)
 
 RECONCILED = "Every number reconciles."
 
@@ -47,9 +56,11 @@ def test_a_second_demo_changes_nothing_and_the_next_month_is_billed_once_it_has_
 
     # as it would have been a month ago
     earlier = datetime(this_month.year, this_month.month, 1, 12, tzinfo=UTC) + timedelta(days=3)
-    status, output = demo(state, earlier)
+    status, output, said = recorded_demo(state, earlier)
     assert status == 0, output
     assert RECONCILED in output
+    assert len(said) > 1_000
+    assert [wrong for exchange in said for wrong in violations(exchange)] == []
     for total in ("40.00 USD", "254.50 USD", "1,010.00 USD"):
         assert len(re.findall(rf" {re.escape(total)}", output)) >= 2, total
     for expected in (

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.sandbox.demo.population import DemoCustomer
+from billing_pipeline.sandbox.stripe_emulator.config import API_VERSION
 from billing_pipeline.settings import EMULATOR_KEY, SettingsError
 
 PAGE = 100
@@ -159,7 +160,7 @@ class StripeAccount:
             after = {"starting_after": page["data"][-1]["id"]}
 
     def _json(self, method: str, path: str, fields: dict[str, str] | None = None, key: str = "") -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {EMULATOR_KEY}"}
+        headers = {"Authorization": f"Bearer {EMULATOR_KEY}", "Stripe-Version": API_VERSION}
         if fields is not None:
             headers |= {"Content-Type": "application/x-www-form-urlencoded", "Idempotency-Key": key}
         while True:
