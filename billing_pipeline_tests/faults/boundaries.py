@@ -18,6 +18,8 @@ from sqlalchemy import Engine, event
 _CALLS = ("create_customer", "create_invoice", "add_lines", "finalize_invoice", "pay_invoice")
 _CHANGES = ("begin", "drafted", "lines_added", "finalized", "paid", "refused")
 BOUNDARIES: tuple[str, ...] = (
+    "before draws",
+    "after draws",
     "before finalise",
     "after finalise",
     "before list_customers",
@@ -31,7 +33,8 @@ BOUNDARIES: tuple[str, ...] = (
     *(f"{when} {change}" for change in _CHANGES for when in ("before", "after")),
     "before unlock",
 )
-"""By number, from 0. A change is named by the state that is written; `begin` writes the customer before any call."""
+"""By number, from 0. A change is named by the state that is written; `begin` writes the customer before any call, and
+`draws` are those of prepaid credits, in the transaction of `finalise`."""
 
 _LISTS = ("list_customers", "list_invoices")
 _COMMITS = {"UPDATE billing.invoice_numbering": "finalise", "UPDATE billing.customers": "customer"}
@@ -136,7 +139,9 @@ class _Trapped:
 
 
 def _change(statement: str, parameters: Any) -> str | None:
-    """The change that the statement makes to a charge."""
+    """The change that the statement makes to a charge, or to the ledger of credits."""
+    if "billing.draw_credits" in statement:
+        return "draws"
     if "UPDATE billing.stripe_charges AS c" not in statement or not isinstance(parameters, dict):
         return None
     if parameters["action"] == "charge.begin":

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ROUNDS_A_MONTH = 20
 BOTH_DIE = 0.35
 ROUNDS_FACTOR_MAX = 3
+ONCE_A_RUN = ("draws", "finalise", "customer", "refused")
 
 
 def kills(server: "PostgresServer", template: str, seed: int, *, wanted: int, by_dagster: int) -> Part:
@@ -80,14 +81,14 @@ def _turns(dice: random.Random) -> Iterator[int]:
 
 
 def _job(run: Arena, number: int, boundary: int | None, dice: random.Random, url: str | None, home: str) -> Job:
-    once_a_run = boundary is not None and ("finalise" in BOUNDARIES[boundary] or "customer" in BOUNDARIES[boundary])
-    refusals = boundary is not None and "refused" in BOUNDARIES[boundary]
+    # what a run does once, and refusals, of which a round has one
+    once = boundary is not None and any(name in BOUNDARIES[boundary] for name in ONCE_A_RUN)
     return Job(
         run.database,
         run.stripe.base_url,
         f"round-{number}",
         boundary,
-        hit=1 if once_a_run or refusals else dice.randint(1, 2),
+        hit=1 if once else dice.randint(1, 2),
         seed=dice.getrandbits(32),
         workers=dice.randint(1, 3),
         dagster_url=url,

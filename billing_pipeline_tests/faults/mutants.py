@@ -113,7 +113,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("only a lost dispute is decided", "sql/functions/disputes.sql", "IF dispute.status IS DISTINCT FROM 'lost' THEN", "IF FALSE THEN", "test_postgres_refuses_a_decision_that_does_not_fit_and_the_close_of_an_undecided_month"),
     Mutant("a revision is not billed a second time", "sql/migrations/0012_voids.sql", "new.reason_code = 'voided_at_stripe')", "FALSE)", "revised_meanwhile"),
     Mutant("early drafts wait", "sql/functions/gates.sql", "AND billing.is_in_review(n.invoice_id, p.review_hours)", "AND FALSE", "test_postgres_refuses_a_young_draft_whoever_asks"),
-    Mutant("stale drafts wait", "sql/functions/invoices.sql", "    OR o.invoice_id IS NOT NULL\n", "", "test_a_late_event_keeps_its_customers_draft_and_no_other"),
+    Mutant("stale drafts wait", "sql/functions/invoices.sql", "    OR o.invoice_id IS NOT NULL\n", "", "usage_comes_before_finalising"),
+    Mutant("credits are drawn as their invoice becomes final", "billing_pipeline/invoicing/finalisation.py", '        connection.execute(text("SELECT billing.draw_credits(:month, :last_number, :started_by)"), parameters)\n', "", "killed_after_finalisation_with_credits"),
+    Mutant("a coupon is granted as often as it says", "sql/migrations/0019_discounts.sql", "redemptions BETWEEN 0 AND coalesce(redemptions_max, redemptions)", "redemptions >= 0", "redeemed_at_once"),
     Mutant("hard declines are not tried again", "billing_pipeline/charging/rules/retry_schedule.py", "    if reason_code not in MAY_SUCCEED_LATER:\n", "    if False:\n", "test_what_cannot_succeed_waits_until_a_new_method_makes_it_due_at_once"),
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ import os
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ class Job:
     workers: int = 2
     dagster_url: str | None = None
     home: str | None = None
+    month: date = MONTH
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,9 @@ def _main(job: Job, barrier: Any, answers: Any) -> None:
 
 
 def _charge(job: Job, warehouse: Warehouse, api: Any) -> dict[str, Any]:
-    finalised = finalise_month(warehouse, MONTH, job.run_id)
+    finalised = finalise_month(warehouse, job.month, job.run_id)
     options = RunOptions(workers=job.workers, limits=NO_EXPECTATION)
-    report = charge_invoices_of_month(warehouse, api, MONTH, job.run_id, options)
+    report = charge_invoices_of_month(warehouse, api, job.month, job.run_id, options)
     return {
         "finalised": finalised.count,
         "worked_on": report.worked_on,

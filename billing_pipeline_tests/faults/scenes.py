@@ -20,6 +20,7 @@ from billing_pipeline_tests.databases import wait_for_locks
 from billing_pipeline_tests.faults.arena import DECLINED, Arena, Hurried, arena
 from billing_pipeline_tests.faults.boundaries import BOUNDARIES
 from billing_pipeline_tests.faults.dashboard_scenes import DASHBOARD, PAID_ONCE
+from billing_pipeline_tests.faults.platform_scenes import PLATFORM
 from billing_pipeline_tests.faults.processes import Job, context, run_together
 from billing_pipeline_tests.faults.report import Part
 from billing_pipeline_tests.faults.staged import Staged
@@ -205,19 +206,23 @@ def charge_is_gone(run: Arena) -> None:
 
 CHARGED_ONCE = (answer_comes_too_late, key_is_forgotten, listing_is_stale, answer_is_stored_as_500, charge_is_gone)
 """After these the invoice is paid, once, and Stripe has one of it: without another pass."""
-SCENES: dict[str, Callable[[Arena], None]] = DASHBOARD | {
-    scene.__name__: scene
-    for scene in (
-        *CHARGED_ONCE,
-        while_another_charges,
-        without_the_lock,
-        two_at_stripe,
-        total_differs,
-        row_moves_meanwhile,
-        gate_fails_last,
-        retry_is_asked_for_twice,
-    )
-}
+SCENES: dict[str, Callable[[Arena], None]] = (
+    DASHBOARD
+    | PLATFORM
+    | {
+        scene.__name__: scene
+        for scene in (
+            *CHARGED_ONCE,
+            while_another_charges,
+            without_the_lock,
+            two_at_stripe,
+            total_differs,
+            row_moves_meanwhile,
+            gate_fails_last,
+            retry_is_asked_for_twice,
+        )
+    }
+)
 
 
 def scenes(server: "PostgresServer", template: str, names: Sequence[str] = tuple(SCENES)) -> Part:
