@@ -4,6 +4,7 @@ Here: the comparison with the stored customers. Not here: formats and cells (imp
 imports/rules/fields.py).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from billing_pipeline.customers import contracts
 from billing_pipeline.customers.rules import contract_terms as rules
 from billing_pipeline.customers.rules.fields import CONTRACT_FIELDS, CUSTOMER_FIELDS, DATE, KEPT_FIELDS
 from billing_pipeline.imports.files import BATCH_ROWS, ImportFile
-from billing_pipeline.imports.problems import PROBLEMS_SHOWN
+from billing_pipeline.imports.problems import PROBLEMS_SHOWN, ProblemList
 from billing_pipeline.postgres.arrow_copy import copy_arrow_in
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -62,22 +63,44 @@ def import_customers(
         ImportRefused: nothing was loaded; its text says which rows are why.
     """
     file = ImportFile(path, CUSTOMER_FIELDS, batch_rows)
+    signature = Signature(actor, f"import of {file.name}")
     with warehouse.transaction() as connection:
-        connection.execute(text(_STAGE))
-        columns = ["line", *(field.name for field in CUSTOMER_FIELDS)]
-        copy_arrow_in(connection, "pg_temp.staged_customers", columns, map(_blanks_as_nulls, file.tables()))
-        connection.execute(text(_ANCHOR))
-        connection.execute(text("ANALYZE pg_temp.staged_customers"))
-        # Nobody else writes customers between the comparison and the writing: a charge may just store a Stripe id.
-        connection.execute(text("LOCK TABLE billing.customers IN SHARE ROW EXCLUSIVE MODE"))
-        _add_problems(connection, file)
-        file.problems.raise_if_any()
-        changes = {"actor": actor, "reason": f"import of {file.name}"}
-        changed = connection.execute(text(load_sql("customers/import_update.sql")), changes).scalars().all()
-        recontracted = _change_contracts(connection, Signature(actor, changes["reason"]))
-        inserted = connection.execute(text(load_sql("customers/import_insert.sql")), changes).scalar_one()
-        updated = len({*changed, *recontracted})
+        stage(connection, file.tables())
+        inserted, updated = write_staged(connection, file.problems, signature)
     return CustomerImport(file.row_count, inserted, updated, file.row_count - inserted - updated)
+
+
+def stage(connection: Connection, tables: Iterable[pa.Table]) -> None:
+    """Put customers, checked field by field, into a temporary table. From here on nobody else writes customers.
+
+    A charge may just store a Stripe id, between the comparison and the writing.
+    """
+    connection.execute(text(_STAGE))
+    columns = ["line", *(field.name for field in CUSTOMER_FIELDS)]
+    copy_arrow_in(connection, "pg_temp.staged_customers", columns, map(_blanks_as_nulls, tables))
+    connection.execute(text(_ANCHOR))
+    connection.execute(text("ANALYZE pg_temp.staged_customers"))
+    lock_customers(connection)
+
+
+def lock_customers(connection: Connection) -> None:
+    """Let nobody else write customers until the end of the transaction."""
+    connection.execute(text("LOCK TABLE billing.customers IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def write_staged(connection: Connection, problems: ProblemList, signature: Signature) -> tuple[int, int]:
+    """Insert the staged customers that are new, update the others; returns how many of each.
+
+    Raises:
+        ImportRefused: there was a problem already, or they do not fit each other or those that are stored.
+    """
+    _add_problems(connection, problems)
+    problems.raise_if_any()
+    changes = {"actor": signature.author, "reason": signature.reason}
+    changed = connection.execute(text(load_sql("customers/import_update.sql")), changes).scalars().all()
+    recontracted = _change_contracts(connection, signature)
+    inserted: int = connection.execute(text(load_sql("customers/import_insert.sql")), changes).scalar_one()
+    return inserted, len({*changed, *recontracted})
 
 
 def _change_contracts(connection: Connection, signature: Signature) -> list[str]:
@@ -112,10 +135,10 @@ def _blanks_as_nulls(table: pa.Table) -> pa.Table:
     return table
 
 
-def _add_problems(connection: Connection, file: ImportFile) -> None:
+def _add_problems(connection: Connection, problems: ProblemList) -> None:
     parameters = {"shown": PROBLEMS_SHOWN, "date_format": DATE}
     found = connection.execute(text(load_sql("customers/import_problems.sql")), parameters).mappings().all()
     for row in found:
-        file.problems.add(row["line"], row["field"], row["value"], row["expected"])
+        problems.add(row["line"], row["field"], row["value"], row["expected"])
     if found:
-        file.problems.count_more(found[0]["total"] - len(found))
+        problems.count_more(found[0]["total"] - len(found))

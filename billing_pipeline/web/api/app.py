@@ -23,6 +23,7 @@ from billing_pipeline.web.api.routes import (
     changing,
     charging,
     customers,
+    ingestion,
     invoices,
     log,
     months,
@@ -38,7 +39,10 @@ BODY_MAX_BYTES = 1024 * 1024
 THREADS = 16
 """Requests that work at once, if the pool has that many connections; the others wait their turn."""
 ROUTERS = (
-    *(each.router for each in (invoices, customers, usage, months, prices, charging, stripe, log, tokens, changing)),
+    *(
+        each.router
+        for each in (invoices, customers, usage, ingestion, months, prices, charging, stripe, log, tokens, changing)
+    ),
     *changes.ROUTERS,
 )
 IDEMPOTENT_PATHS = frozenset({f"{PREFIX}/usage/events"})

@@ -25,7 +25,9 @@ from billing_pipeline.web.api.rates import RateLimits
 PREFIX = "/api/billing"
 OPEN_PATHS = frozenset({f"{PREFIX}/openapi.json", f"{PREFIX}/docs", f"{PREFIX}/docs.css", f"{PREFIX}/stripe-webhook"})
 """Paths below the prefix that no token opens."""
-BODY_TYPES: Mapping[tuple[str, str], frozenset[str]] = {}
+BODY_TYPES: Mapping[tuple[str, str], frozenset[str]] = {
+    ("POST", f"{PREFIX}/usage/events"): frozenset({"application/json", "application/x-ndjson"})
+}
 """Method and path -> the media types that its body may have, where that is not JSON alone."""
 _JSON = frozenset({"application/json"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")

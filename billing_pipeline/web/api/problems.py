@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from billing_pipeline.charging.exclusive import InvoiceBusy
 from billing_pipeline.core.errors import NotFound, UserError
+from billing_pipeline.customers.one_customer import CustomerRefused
 from billing_pipeline.postgres.errors import RULE, database_reason, sqlstate
 from billing_pipeline.settings import SettingsError
 from billing_pipeline.stripe_gateway.opening import StripeFailed
@@ -117,6 +118,8 @@ def problem_of(request: Request, error: Exception) -> Response:
         case SettingsError():
             _log.error("a setting cannot work: %s", error)
             return problem(request, 503, "a setting of the API cannot work; its log names it")
+        case CustomerRefused():
+            return problem(request, 422, str(error))
         case StripeFailed():
             return problem(request, 502, str(error))
         case UserError():

@@ -1,6 +1,7 @@
 """What changes ask for, and what they answer."""
 
 from datetime import date
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -146,3 +147,123 @@ class Approval(Asked):
         description="The versions of the month's rows, as GET /months/{month}/drafts shows them.",
         examples=["12.7.3"],
     )
+
+
+class TokenAsked(Reasoned):
+    """A new token."""
+
+    role: Literal["admin", "operator", "analyst", "platform", "customer"] = Field(
+        description="What it may do.", examples=["operator"]
+    )
+    owner: str = Field(
+        min_length=1, max_length=255, description="The author of what is changed with it.", examples=["support"]
+    )
+    customer: str | None = Field(
+        None, max_length=255, description="For role customer: whose rows it sees.", examples=["cust_focus"]
+    )
+    scopes: list[str] = Field(
+        default_factory=list,
+        max_length=50,
+        description="Only these, or some that may be granted; empty: those of the role.",
+        examples=[["invoices:read"]],
+    )
+    expires_days: int | None = Field(
+        None, ge=1, le=3650, description="It holds for so many days; left out: until it is revoked.", examples=[365]
+    )
+
+
+class Rotation(Reasoned):
+    """How a token is replaced."""
+
+    grace_hours: int = Field(0, ge=0, le=168, description="So long the old one goes on to hold.", examples=[24])
+
+
+class NewToken(Shown):
+    """A token, shown once."""
+
+    token_id: str = Field(description="The part of it that may be told.", examples=["0123456789ab"])
+    token: str = Field(description="What its holder sends as Bearer.", examples=["bil_0123456789ab_…"])
+
+
+class CustomerValues(Asked):
+    """Columns of the customers file, by the same rules; null or left out: as it is, or blank."""
+
+    name: str | None = Field(None, max_length=256, description="On invoices.", examples=["Focus GmbH"])
+    email: str | None = Field(None, max_length=512, description="Where mail goes.", examples=["billing@focus.example"])
+    currency: str | None = Field(None, max_length=3, description="What it is billed in.", examples=["usd"])
+    timezone: str | None = Field(None, max_length=64, description="Of the IANA database.", examples=["Europe/Berlin"])
+    billing_cycle: str | None = Field(
+        None, max_length=40, description="How long periods are.", examples=["calendar_month"]
+    )
+    cycle_anchor: str | None = Field(
+        None, max_length=10, description="The day that periods are counted from.", examples=["2026-10-15"]
+    )
+    stripe_customer_id: str | None = Field(None, max_length=255, description="At Stripe.", examples=["cus_1"])
+    language: str | None = Field(None, max_length=40, description="As BCP 47 names it.", examples=["de"])
+    payment_terms_days: int | None = Field(
+        None, ge=0, le=365, description="Days until an invoice is due.", examples=[14]
+    )
+    address_line1: str | None = Field(None, max_length=256, description="Address.", examples=["Hauptstr. 1"])
+    address_line2: str | None = Field(None, max_length=256, description="Address.", examples=[None])
+    postal_code: str | None = Field(None, max_length=256, description="Address.", examples=["10115"])
+    city: str | None = Field(None, max_length=256, description="Address.", examples=["Berlin"])
+    state: str | None = Field(None, max_length=256, description="Address.", examples=[None])
+    country: str | None = Field(None, max_length=2, description="Address, as ISO 3166.", examples=["DE"])
+    tax_id: str | None = Field(None, max_length=256, description="VAT number or the like.", examples=["DE811907980"])
+
+
+class CustomerAsked(CustomerValues):
+    """A new customer: name, email, currency and timezone are needed."""
+
+    customer_id: CustomerId
+    starts_on: str | None = Field(
+        None, max_length=10, description="First billed day; left out: by its usage.", examples=["2026-10-01"]
+    )
+    ends_on: str | None = Field(None, max_length=10, description="Last billed day.", examples=[None])
+    plan: Plan = None
+    reason: Reason
+
+
+class CustomerChange(CustomerValues):
+    """Other values of a customer."""
+
+    reason: Reason
+
+
+class BookAsked(Asked):
+    """A price book to look at."""
+
+    book: str = Field(
+        min_length=1,
+        max_length=1_000_000,
+        description="The YAML of the file.",
+        examples=["version: 1\nbooks: …"],
+    )
+
+
+class CheckedBook(Shown):
+    """What a price book says."""
+
+    valid: bool = Field(description="Whether it could be loaded.", examples=[True])
+    problems: list[str] = Field(description="Every mistake, each with its path.", examples=[[]])
+    words: list[str] = Field(description="What it charges, in words.", examples=[["api_calls: 0.015 each"]])
+
+
+class CouponAsked(Reasoned):
+    """A new coupon: either an amount or a percentage."""
+
+    coupon: CouponCode
+    currency: str = Field(pattern="^[a-z]{3}$", description="Of the invoices that it is for.", examples=["usd"])
+    percent: Decimal | None = Field(None, gt=0, le=100, description="Share that it takes off.", examples=["10"])
+    amount: Decimal | None = Field(
+        None, gt=0, le=AMOUNT_MAX, description="What it takes off a full period, in whole units.", examples=["12.50"]
+    )
+    meters: list[str] = Field(
+        default_factory=list, max_length=100, description="Only off these; empty: all.", examples=[["api_calls"]]
+    )
+    periods: int | None = Field(
+        None, ge=1, le=10_000, description="Only so many invoices of each customer.", examples=[3]
+    )
+    customers: int | None = Field(None, ge=1, le=1_000_000, description="Only so many customers.", examples=[100])
+    redeem_until: date | None = Field(None, description="Last day on which it is granted.", examples=["2026-12-31"])
+    description: Description = None

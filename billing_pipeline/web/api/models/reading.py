@@ -195,6 +195,12 @@ Prices = shown(
     terms=(list[Json], "A row a commitment, discount or other term.", []),
 )
 
+Coupons = shown(
+    "Coupons",
+    "Coupons, as `billing discounts list --json` has them.",
+    coupons=(list[Json], "By their code.", [{"coupon": "WELCOME", "percent": "10"}]),
+)
+
 Explanation = shown(
     "Explanation",
     "An invoice computed again, as `billing explain --json` has it.",

@@ -1,4 +1,4 @@
-"""Prices: what is loaded."""
+"""Prices: what is loaded, and whether a price book is right. Coupons."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -8,11 +8,15 @@ from starlette.responses import Response
 
 from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.access.rules.tokens import Caller
+from billing_pipeline.pricing.discounts import Coupon, coupons, create_coupon
 from billing_pipeline.pricing.reading import prices_loaded
+from billing_pipeline.pricing.rules.price_book import PriceBookError, load_price_books
+from billing_pipeline.pricing.rules.price_book_words import words_of
 from billing_pipeline.web.api.answers import answer
-from billing_pipeline.web.api.models.reading import Prices
+from billing_pipeline.web.api.models.changing import BookAsked, CheckedBook, CouponAsked, Done
+from billing_pipeline.web.api.models.reading import Coupons, Prices
 from billing_pipeline.web.api.parameters import CustomerQuery
-from billing_pipeline.web.api.permission import Books, allowed
+from billing_pipeline.web.api.permission import Books, allowed, signed
 
 router = APIRouter(tags=["prices"])
 
@@ -23,3 +27,41 @@ def show(
 ) -> Response:
     """Books, meters and prices; with a customer: its own prices alone."""
     return answer(request, asdict(prices_loaded(warehouse, customer_id=customer)))
+
+
+@router.post("/prices/check", summary="Check a price book", responses={200: {"model": CheckedBook}})
+def check(request: Request, _: Annotated[Caller, allowed(Scope.READ_PRICES)], body: BookAsked) -> Response:
+    """What it charges, in words, or every mistake in it. Nothing is loaded."""
+    try:
+        books = load_price_books(body.book, "book")
+    except PriceBookError as error:
+        return answer(request, {"valid": False, "problems": list(map(str, error.problems)), "words": []})
+    return answer(
+        request, {"valid": True, "problems": [], "words": [line for book in books for line in words_of(book)]}
+    )
+
+
+@router.get("/coupons", summary="List coupons", responses={200: {"model": Coupons}})
+def coupons_(request: Request, warehouse: Books, _: Annotated[Caller, allowed(Scope.READ_PRICES)]) -> Response:
+    """By their code."""
+    return answer(request, {"coupons": coupons(warehouse)})
+
+
+@router.post("/coupons", summary="Make a coupon", responses={200: {"model": Done}})
+def create(
+    request: Request, warehouse: Books, caller: Annotated[Caller, allowed(Scope.CHANGE_PRICES)], body: CouponAsked
+) -> Response:
+    """A code that customers are granted."""
+    new = Coupon(
+        body.coupon,
+        body.currency,
+        amount=body.amount,
+        percent=body.percent,
+        meters=tuple(body.meters) or None,
+        description=body.description,
+        periods_max=body.periods,
+        redemptions_max=body.customers,
+        redeem_until=body.redeem_until,
+    )
+    create_coupon(warehouse, new, signed(caller, body.reason))
+    return answer(request, {"done": f"Coupon {body.coupon} is there.", "result": {"coupon": body.coupon}})

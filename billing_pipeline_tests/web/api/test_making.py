@@ -1,0 +1,84 @@
+"""What is made over HTTP: customers, tokens, coupons, and a look at a price book."""
+
+from billing_pipeline.settings import ROOT
+from billing_pipeline_tests.web.api.serving import Client, Serving
+
+NEW = {
+    "customer_id": "c1",
+    "name": "Focus",
+    "email": "a@focus.example",
+    "currency": "usd",
+    "timezone": "Europe/Berlin",
+    "starts_on": "2026-10-01",
+    "payment_terms_days": 14,
+    "reason": "signed",
+}
+
+
+def test_a_customer_is_added_and_changed_by_the_rules_of_the_file(api: Serving) -> None:
+    platform = api.as_("platform")
+    made = platform.post("/customers", NEW)
+    assert (made["name"], made["contracts"][0]["starts_on"]) == ("Focus", "2026-10-01")
+    assert "is there already" in platform.post("/customers", NEW, status=409)["detail"]
+    tag = {"If-Match": platform.send("GET", "/customers/c1").headers["etag"]}
+    changed = platform.post(
+        "/customers/c1", {"city": "Berlin", "name": "Fokus", "reason": "asked"}, method="PATCH", headers=tag
+    )
+    assert changed["name"] == "Fokus"
+    platform.post("/customers/c1", {"name": "X", "reason": "r"}, method="PATCH", headers=tag, status=412)
+    [row] = api.warehouse.rows("SELECT city, payment_terms_days, timezone FROM billing.customers")
+    assert row == {"city": "Berlin", "payment_terms_days": 14, "timezone": "Europe/Berlin"}
+    actors = api.warehouse.rows(
+        "SELECT actor, reason FROM billing.automation_log WHERE object_id = 'c1' ORDER BY log_id"
+    )
+    assert actors[-1] == {"actor": "platform-owner", "reason": "asked"}
+
+
+def test_a_wrong_field_of_a_customer_is_named(api: Serving) -> None:
+    platform = api.as_("platform")
+    wrong = platform.post("/customers", {**NEW, "timezone": "Mars", "email": "x"}, status=422)["detail"]
+    assert 'timezone "Mars": expected a time zone' in wrong
+    assert 'email "x": expected an e-mail address' in wrong
+    platform.post("/customers", {**NEW, "colour": "red"}, status=422)
+    platform.post("/customers/nobody", {"name": "X", "reason": "r"}, method="PATCH", status=404)
+    assert api.warehouse.scalar("SELECT count(*) FROM billing.customers") == 0
+
+
+def test_a_token_is_made_rotated_and_revoked_and_shown_once(api: Serving) -> None:
+    admin = api.as_("admin")
+    asked = {"role": "analyst", "owner": "lena", "reason": "reports"}
+    key = {"Idempotency-Key": "t1"}
+    made = admin.post("/tokens", asked, headers=key)
+    assert "is not kept" in admin.post("/tokens", asked, headers=key, status=409)["detail"]
+    assert api.warehouse.scalar("SELECT count(*) FROM billing.api_answers WHERE content IS NOT NULL") == 0
+    lena = Client(api.base_url, made["token"])
+    lena.get("/invoices")
+    rotated = admin.post(f"/tokens/{made['token_id']}/rotate", {"reason": "yearly"})
+    lena.get("/invoices", status=401)
+    Client(api.base_url, rotated["token"]).get("/invoices")
+    assert admin.post(f"/tokens/{rotated['token_id']}/revoke", {"reason": "left"})["result"]["now"] is True
+    Client(api.base_url, rotated["token"]).get("/invoices", status=401)
+    admin.post("/tokens", {**asked, "scopes": ["prices:write"]}, status=409)
+    admin.post("/tokens/none/revoke", {"reason": "x"}, status=404)
+    api.as_("operator").post("/tokens", asked, status=403)
+
+
+def test_a_coupon_is_made_once(api: Serving) -> None:
+    admin = api.as_("admin")
+    coupon = {"coupon": "WELCOME", "currency": "usd", "percent": "10", "reason": "launch"}
+    admin.post("/coupons", coupon)
+    assert [row["coupon"] for row in admin.get("/coupons")["coupons"]] == ["WELCOME"]
+    assert "already" in admin.post("/coupons", coupon, status=409)["detail"]
+    assert "either" in admin.post("/coupons", {**coupon, "coupon": "B", "amount": "1"}, status=409)["detail"]
+
+
+def test_a_price_book_is_looked_at_and_not_loaded(api: Serving) -> None:
+    analyst = api.as_("analyst")
+    book = next((ROOT / "billing_pipeline" / "pricing" / "price_books").glob("*.yaml")).read_text(encoding="utf-8")
+    good = analyst.post("/prices/check", {"book": book})
+    assert good["valid"]
+    assert good["words"]
+    bad = analyst.post("/prices/check", {"book": "x: ["})
+    assert (bad["valid"], bad["words"]) == (False, [])
+    assert bad["problems"]
+    assert api.warehouse.scalar("SELECT count(*) FROM billing.price_books") == 0
