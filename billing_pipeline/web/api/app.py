@@ -35,15 +35,11 @@ from billing_pipeline.web.api.routes import (
 )
 from billing_pipeline.web.pages.app import OpenStripe, page_routes
 
-BODY_MAX_BYTES = 1024 * 1024
 THREADS = 16
 """Requests that work at once, if the pool has that many connections; the others wait their turn."""
 ROUTERS = (
-    *(
-        each.router
-        for each in (invoices, customers, usage, ingestion, months, prices, charging, stripe, log, tokens, changing)
-    ),
-    *changes.ROUTERS,
+    *(each.router for each in (invoices, customers, usage, ingestion, months, prices, charging, stripe, log, tokens)),
+    *(changing.router, *changes.ROUTERS),
 )
 IDEMPOTENT_PATHS = frozenset({f"{PREFIX}/usage/events"})
 """Whose writes need no Idempotency-Key."""
@@ -60,7 +56,6 @@ def create_api() -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: f"{route.tags[0]}_{route.name.strip('_')}",
-        max_body_size=BODY_MAX_BYTES,
     )
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX, responses=PROBLEMS)
@@ -90,5 +85,5 @@ def create_app(settings: Settings, warehouse: Warehouse, stripe: OpenStripe = op
         warehouse.engine.dispose()
 
     app.router.lifespan_context = lifespan
-    once = Once(app, warehouse, BODY_MAX_BYTES, lambda path: path in IDEMPOTENT_PATHS)
+    once = Once(app, warehouse, lambda path: path in IDEMPOTENT_PATHS)
     return Gate(once, warehouse, RateLimits(settings.api.requests_per_minute), app.state.metrics)

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from anyio import to_thread
+from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from billing_pipeline.access.callers import caller_of
 from billing_pipeline.access.rules.tokens import Caller
 from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.web.api.event_bodies import BODY_MAX_BYTES as EVENTS_MAX_BYTES
 from billing_pipeline.web.api.metrics import Metrics
 from billing_pipeline.web.api.problems import problem, problem_of
 from billing_pipeline.web.api.rates import RateLimits
@@ -29,6 +31,9 @@ BODY_TYPES: Mapping[tuple[str, str], frozenset[str]] = {
     ("POST", f"{PREFIX}/usage/events"): frozenset({"application/json", "application/x-ndjson"})
 }
 """Method and path -> the media types that its body may have, where that is not JSON alone."""
+BODY_MAX_BYTES = 1024 * 1024
+BODIES_MAX_BYTES: Mapping[str, int] = {f"{PREFIX}/usage/events": EVENTS_MAX_BYTES}
+"""Path -> how large its body may be, where that is not BODY_MAX_BYTES."""
 _JSON = frozenset({"application/json"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _log = logging.getLogger("billing.api")
@@ -57,7 +62,9 @@ class Gate:
         started_ns = time.perf_counter_ns()
         try:
             refusal = await self._refusal(scope, headers, answer)
-            await (refusal or self._app)(scope, receive, answer)
+            await (refusal or self._app)(scope, _limited(scope, receive), answer)
+        except HTTPException as error:
+            await problem_of(Request(scope), error)(scope, receive, answer)
         except Exception as error:
             _log.exception("request %s failed", state["request_id"])
             if answer.status is None:
@@ -95,6 +102,22 @@ class Gate:
         if not taken.allowed:
             return problem(Request(scope), 429, f"too many requests of this token: one more in {taken.reset_s} s")
         return _unreadable(scope, headers)
+
+
+def _limited(scope: Scope, receive: Receive) -> Receive:
+    """What is read of the body, up to its limit: whatever its length was said to be."""
+    limit = BODIES_MAX_BYTES.get(scope["path"], BODY_MAX_BYTES)
+    read = 0
+
+    async def limited() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > limit:
+            raise HTTPException(413, f"the body is larger than {limit:,} bytes")
+        return message
+
+    return limited
 
 
 def _unreadable(scope: Scope, headers: Headers) -> ASGIApp | None:

@@ -26,12 +26,9 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 class Once:
     """Around the routes. `is_excepted` tells the paths whose writes are idempotent by themselves."""
 
-    def __init__(
-        self, app: ASGIApp, warehouse: Warehouse, body_max_bytes: int, is_excepted: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, app: ASGIApp, warehouse: Warehouse, is_excepted: Callable[[str], bool]) -> None:
         self._app = app
         self._warehouse = warehouse
-        self._body_max_bytes = body_max_bytes
         self._is_excepted = is_excepted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,9 +42,8 @@ class Once:
             answer = problem(Request(scope), 422, f"{HEADER}: expected 1 to 255 printable characters of ASCII")
             await answer(scope, receive, send)
             return
-        body = await self._body(receive)
+        body = await _whole(receive)
         if body is None:
-            await problem(Request(scope), 413, "the body is too large")(scope, receive, send)
             return
         taken = await to_thread.run_sync(take_request, self._warehouse, caller.token_id, key, _digest(scope, body))
         if isinstance(taken, Taken):
@@ -71,18 +67,18 @@ class Once:
         for message in held.messages:
             await send(message)
 
-    async def _body(self, receive: Receive) -> bytes | None:
-        body = bytearray()
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            body += message["body"]
-            more = message.get("more_body", False)
-            if len(body) > self._body_max_bytes:
-                return None
-        return bytes(body)
+
+async def _whole(receive: Receive) -> bytes | None:
+    """The body, which the gate limits; None: the sender went away before its end."""
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message["body"]
+        more = message.get("more_body", False)
+    return bytes(body)
 
 
 class _Held:

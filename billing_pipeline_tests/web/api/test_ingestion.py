@@ -86,7 +86,9 @@ def test_no_body_becomes_larger_than_the_limit(platform: Client, monkeypatch: py
     told(platform.send("POST", PATH, content=plain, headers=NDJSON), 413, "too-large")
     above_others = b" " * (1024 * 1024 + 1)
     assert platform.send("POST", PATH, content=above_others, headers=NDJSON).status_code == 200
-    told(platform.send("POST", "/usage/corrections", content=above_others, headers=JSON), 413, "too-large")
+    for headers in (JSON, {**JSON, "Idempotency-Key": "k"}):
+        for content in (above_others, iter([above_others])):  # its length is said, or is not
+            told(platform.send("POST", "/usage/corrections", content=content, headers=headers), 413, "too-large")
     for content in (b"no gzip", gzip.compress(b"{}")[:-4], gzip.compress(b"{}") * 2):
         told(platform.send("POST", PATH, content=content, headers=zipped), 422, "invalid")
     told(

@@ -14,17 +14,16 @@ from billing_pipeline.invoicing.first_month import keep_first_month
 from billing_pipeline.usage.correction import correct_usage, remove_usage
 from billing_pipeline.usage.ingestion import ingest_usage
 from billing_pipeline.web.api.answers import answer
-from billing_pipeline.web.api.event_bodies import BODY_MAX_BYTES, events_of
+from billing_pipeline.web.api.event_bodies import events_of
 from billing_pipeline.web.api.models.usage import EVENT_BODY, Correction, Ingested, UsageCorrection
 from billing_pipeline.web.api.parameters import instant_or_none
 from billing_pipeline.web.api.permission import Books, allowed, signed
 
-events = APIRouter(tags=["usage"], max_body_size=BODY_MAX_BYTES)
 router = APIRouter(tags=["usage"])
 MAY = Annotated[Caller, allowed(Scope.CHANGE_USAGE)]
 
 
-@events.post(
+@router.post(
     "/usage/events",
     summary="Store usage events",
     responses={200: {"model": Ingested}},
