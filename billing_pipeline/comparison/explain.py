@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from sqlalchemy import Connection, RowMapping, text
 
+from billing_pipeline.comparison.explain_prices import named_prices, prices_of_invoice
 from billing_pipeline.comparison.explain_terms import compare_term_lines, named_terms
 from billing_pipeline.comparison.explained import (
     Explained,
@@ -29,7 +30,6 @@ from billing_pipeline.invoicing.invoice_reference import find_final_invoice
 from billing_pipeline.invoicing.rules.charge_request import BilledInvoice, BilledLine, frozen_request
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.pricing.prices_in_use import read_prices
 from billing_pipeline.pricing.rules.rating import rate
 from billing_pipeline.pricing.rules.rating_frames import LINE_SCHEMA, SNAPSHOT_SCHEMA
 from billing_pipeline.usage.rules.measuring import Counted, measure
@@ -126,12 +126,12 @@ def _rate_again(connection: Connection, found: Sequence[Explained]) -> dict[str,
     All invoices are rated at once with the prices of all. Where the book changed between two of them that can give
     other lines than were billed, so whoever differs is rated once more with the prices of its own lines alone.
     """
-    prices = read_prices(connection, "price_id = ANY(:ids)", {"ids": sorted({UUID(p) for p in _price_ids(found)})})
+    prices = named_prices(connection, _price_ids(found))
     together = _rate(found, prices)
     for explained in found:
         key = str(explained.invoice.invoice_id)
         if _compare_lines(explained, together[key]):
-            own = prices[prices["price_id"].isin(_price_ids([explained]))]
+            own = prices_of_invoice(prices, _price_ids([explained]))
             together[key] = _rate([explained], own)[key]
     return together
 

@@ -18,8 +18,8 @@ RULES = (
     *(
         f"pricing/rules/{name}.py"
         for name in (
-            "descriptions", "price_book", "price_book_model", "rating", "rating_frames", "rating_models",
-            "rating_prices", "term_lines", "terms", "terms_in_force",
+            "descriptions", "price_book", "price_book_model", "proration", "rating", "rating_frames", "rating_merging",
+            "rating_models", "rating_prices", "term_lines", "terms", "terms_in_force",
         )
     ),
 )  # fmt: skip

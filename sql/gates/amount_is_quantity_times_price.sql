@@ -1,5 +1,6 @@
 -- Lines whose rate is not that of a price in use and in force at the period's start, or whose amount is not quantity
--- times rate, rounded once; and the lines of a price with a minimum that do not add up to it, or reach it by a line too many.
+-- times rate, rounded once; the lines of a price with a minimum that do not add up to it, or reach it by a line too many; and
+-- lines that are not merged although their price says so.
 SELECT b.customer_id, b.meter, b.dimensions, b.quantity, b.unit_amount, p.unit_amount AS price, b.amount_minor
 FROM (SELECT * FROM {batch}) AS b
 INNER JOIN billing.billing_periods AS d USING (period_id)
@@ -27,7 +28,12 @@ WHERE b.term_id IS NULL
         OR (p.version_id, p.currency::text, p.meter::text) IS DISTINCT FROM (f.version_id, b.currency::text, b.meter::text)
         OR p.customer_id <> b.customer_id
         OR (p.plan IS NOT NULL AND p.plan IS DISTINCT FROM d.plan)
-        OR (b.kind = 'usage' AND p.dimensions <> '{{}}' AND p.dimensions <> b.dimensions)
+        OR (
+            b.kind = 'usage'
+            AND b.dimensions <> CASE
+                WHEN p.lines = 'merged' THEN '{{}}' WHEN p.dimensions = '{{}}' THEN b.dimensions ELSE p.dimensions
+            END
+        )
         OR (b.kind = 'usage' AND b.unit_amount <> p.unit_amount)
         OR (b.kind = 'minimum' AND (b.quantity <> 1 OR p.minimum IS NULL OR b.unit_amount > p.minimum))
         -- a constant meter costs its share of a short period, unless its price says otherwise; nothing else does
@@ -65,3 +71,11 @@ FROM (
 ) AS m
 WHERE m.amount_minor <> CASE WHEN m.used THEN greatest(m.usage_minor, m.minimum_minor) ELSE m.usage_minor END
     OR m.minimum_lines <> (m.used AND m.usage_minor < m.minimum_minor)::integer
+UNION ALL
+SELECT b.customer_id, b.meter, '{{}}', count(*), b.unit_amount, b.unit_amount, sum(b.amount_minor)::bigint
+FROM (SELECT * FROM {batch}) AS b
+INNER JOIN billing.prices AS p USING (price_id)
+WHERE p.lines = 'merged' AND b.kind = 'usage'
+    AND NOT EXISTS (SELECT FROM billing.invoices AS i WHERE i.invoice_id = b.invoice_id AND i.status <> 'draft')
+GROUP BY b.invoice_id, b.customer_id, b.meter, b.unit_amount, p.tier_no, p.customer_id, p.plan, p.version_id
+HAVING count(*) > 1

@@ -24,12 +24,13 @@ had AS (
         l.dimensions,
         p.customer_id,
         p.plan,
+        coalesce(p.lines = 'merged', FALSE) AS is_merged,
         sum(l.amount_minor) AS revenue_minor,
         0 AS set_aside_minor
     FROM billing.invoice_line_items AS l
     INNER JOIN billing.prices AS p USING (price_id)
     WHERE l.billing_month = '{last_month}' AND l.kind = 'usage' AND l.amount_minor > 0
-    GROUP BY l.currency, l.meter, l.dimensions, p.customer_id, p.plan
+    GROUP BY l.currency, l.meter, l.dimensions, p.customer_id, p.plan, coalesce(p.lines = 'merged', FALSE)
     UNION ALL
     SELECT
         c.currency,
@@ -37,6 +38,7 @@ had AS (
         q.dimensions,
         NULL,
         NULL,
+        FALSE,
         0,
         sum(q.worth_minor)
     FROM billing.usage_quarantine AS q
@@ -59,7 +61,7 @@ WHERE NOT EXISTS (
         SELECT FROM billing.prices AS p
         WHERE p.retired_at IS NULL AND p.currency = h.currency AND p.version_id = f.version_id AND p.meter = h.meter
             AND (p.customer_id IS NULL OR p.customer_id = h.customer_id)
-            AND (p.dimensions = '{{}}' OR p.dimensions = h.dimensions)
+            AND (p.dimensions = '{{}}' OR p.dimensions = h.dimensions OR h.is_merged)
             AND (p.plan IS NULL OR h.plan IS NULL OR p.plan = h.plan)
     )
     AND NOT EXISTS (
@@ -75,11 +77,11 @@ WHERE NOT EXISTS (
         )
     )
     -- a meter that takes other dimensions now is another one, whose prices the book checks
-    AND NOT EXISTS (
+    AND (h.is_merged OR NOT EXISTS (
         SELECT FROM billing.meters AS m
         WHERE m.currency = h.currency AND m.meter = h.meter
             AND (NOT h.dimensions ?& m.dimensions OR (
                 SELECT count(*) FROM jsonb_object_keys(h.dimensions)
             ) <> cardinality(m.dimensions))
-    )
+    ))
 GROUP BY h.currency, f.version_id, h.meter, h.dimensions, h.customer_id

@@ -24,10 +24,12 @@ billed AS (
         sum(l.usage_quantity) AS usage_quantity,
         sum(l.amount_minor) AS amount_minor,
         min(l.description) AS description,
+        bool_or(p.lines = 'merged') AS is_merged,
         array_agg(DISTINCT l.price_id) AS price_ids,
         array_agg(DISTINCT l.term_id) AS term_ids
     FROM billed_invoices AS b
     INNER JOIN billing.invoice_line_items AS l ON b.invoice_id = l.invoice_id
+    LEFT JOIN billing.prices AS p ON l.price_id = p.price_id
     WHERE l.billing_month = :month
     GROUP BY b.period_id, l.meter, l.dimensions, l.kind
 ),
@@ -41,9 +43,11 @@ today AS (
         sum(c.usage_quantity) AS usage_quantity,
         sum(c.amount_minor) AS amount_minor,
         min(c.description) AS description,
+        bool_or(p.lines = 'merged') AS is_merged,
         array_agg(DISTINCT c.price_id) AS price_ids,
         array_agg(DISTINCT c.term_id) AS term_ids
     FROM pg_temp.current_lines AS c
+    LEFT JOIN billing.prices AS p ON c.price_id = p.price_id
     GROUP BY c.period_id, c.meter, c.dimensions, c.kind
 ),
 
@@ -59,6 +63,10 @@ differing AS MATERIALIZED (
         coalesce(b.amount_minor, 0) AS billed_minor,
         coalesce(t.amount_minor, 0) AS current_minor,
         kind IN ('commitment', 'discount') AS of_term,
+        -- a minimum, and a line that is or was merged, follows from all of its meter
+        kind = 'minimum' OR coalesce(b.is_merged, FALSE) OR coalesce(t.is_merged, FALSE)
+        OR (period_id, meter) IN (SELECT m.period_id, m.meter FROM billed AS m WHERE m.is_merged)
+        OR (period_id, meter) IN (SELECT m.period_id, m.meter FROM today AS m WHERE m.is_merged) AS of_meter,
         b.term_ids AS billed_terms,
         t.term_ids AS current_terms
     FROM billed AS b
@@ -152,12 +160,12 @@ usage_changes AS MATERIALIZED (
     ) AS c
 ),
 
--- the price rows of both sides; a minimum depends on all prices of its meter, a term on those of all lines
+-- the price rows of both sides; what follows from a whole meter depends on all its prices, a term on those of all lines
 price_sides AS (
     SELECT
         d.period_id, d.meter, d.dimensions, d.kind, s.side, p.price_id, p.retired_at, p.customer_id,
-        jsonb_build_array(p.version_id, p.customer_id, p.plan, p.dimensions, p.model) AS entry,
-        jsonb_build_array(p.dimensions, p.tier_no, trim_scale(p.unit_amount)) AS rate
+        jsonb_build_array(p.version_id, p.customer_id, p.plan, r.dimensions, p.model) AS entry,
+        jsonb_build_array(r.dimensions, p.tier_no, trim_scale(p.unit_amount)) AS rate
     FROM differing AS d
     INNER JOIN (
         SELECT period_id, meter, dimensions, kind, 'billed' AS side, unnest(price_ids) AS price_id FROM billed
@@ -168,9 +176,11 @@ price_sides AS (
         ON d.period_id = s.period_id
             AND (
                 d.of_term
-                OR (d.meter = s.meter AND (d.kind = 'minimum' OR (d.dimensions = s.dimensions AND d.kind = s.kind)))
+                OR (d.meter = s.meter AND (d.of_meter OR (d.dimensions = s.dimensions AND d.kind = s.kind)))
             )
     INNER JOIN billing.prices AS p ON s.price_id = p.price_id
+    -- a merged line names one of several rows that differ in their dimensions alone
+    CROSS JOIN LATERAL (SELECT CASE WHEN d.of_meter AND d.kind = 'usage' THEN '{}' ELSE p.dimensions END AS dimensions) AS r
 ),
 
 price_changes AS (
@@ -219,7 +229,7 @@ causes AS (
             coalesce(bool_or(c.corrected), FALSE) AS corrected
         FROM usage_changes AS c
         WHERE c.period_id = d.period_id
-            AND (d.of_term OR (c.meter = d.meter AND (d.kind = 'minimum' OR c.dimensions = d.dimensions)))
+            AND (d.of_term OR (c.meter = d.meter AND (d.of_meter OR c.dimensions = d.dimensions)))
     ) AS u
 )
 

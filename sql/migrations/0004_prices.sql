@@ -100,6 +100,7 @@ CREATE TABLE billing.prices (
     retired_at timestamptz,
     prorate text CHECK (prorate IN ('days', 'none')),
     plan text CHECK (plan ~ '\S'),
+    lines text CHECK (lines = 'merged'),
     CHECK (plan IS NULL OR customer_id IS NULL),
     CHECK ((model = 'package') = (package_size IS NOT NULL)),
     CHECK (model IN ('graduated', 'volume') OR (tier_no = 0 AND tier_from = 0 AND tier_up_to IS NULL))
@@ -127,6 +128,7 @@ COMMENT ON COLUMN billing.prices.description IS 'Text of the line; dimension val
 COMMENT ON COLUMN billing.prices.position IS 'Place on the invoice';
 COMMENT ON COLUMN billing.prices.prorate IS 'none: a constant meter costs the whole amount in a short period too; null or days: its share by days';
 COMMENT ON COLUMN billing.prices.plan IS 'The plan that this price belongs to; null: of no plan';
+COMMENT ON COLUMN billing.prices.lines IS 'merged: what an invoice has of the meter at one unit price is one line, of no dimensions; null: a line for each combination of dimensions';
 COMMENT ON COLUMN billing.prices.retired_at IS 'When the file stopped holding this row; null while in use';
 CREATE TRIGGER prices_only_retire BEFORE UPDATE ON billing.prices
 FOR EACH ROW EXECUTE FUNCTION billing.only_retire_prices();

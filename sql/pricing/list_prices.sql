@@ -14,6 +14,8 @@ SELECT
     trim_scale(package_size) AS package_size,
     trim_scale(included) AS included,
     trim_scale(minimum) AS minimum,
+    prorate,
+    lines,
     description,
     price_id::text AS price_id
 FROM billing.prices

@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from billing_pipeline.pricing.rules.price_book_model import Meter, Model, Price, PriceBook, Prorate, Rate, Tier, Version
+from billing_pipeline.pricing.rules.price_book_model import (
+    Lines,
+    Meter,
+    Model,
+    Price,
+    PriceBook,
+    Prorate,
+    Rate,
+    Tier,
+    Version,
+)
 from billing_pipeline.pricing.rules.price_book_reader import load_price_books
 from billing_pipeline.pricing.rules.price_book_yaml import PriceBookError
 
@@ -64,6 +74,7 @@ class PriceRow:
     position: int
     prorate: Prorate | None = None
     plan: str | None = None
+    lines: Lines | None = None
 
 
 def version_in_force(versions: Sequence[tuple[str, date]], day: date) -> str | None:
@@ -122,7 +133,7 @@ def _row(
     tier_from: Decimal,
 ) -> PriceRow:
     dimensions = dict(rate.dimensions) if rate else {}
-    terms = {"prorate": price.prorate, "plan": owner.plan}
+    terms = {"prorate": price.prorate, "plan": owner.plan, "lines": price.lines}
     later = {name: value for name, value in terms.items() if value is not None}
     content = [
         *(book.name, book.currency, version.id, version.effective_from.isoformat(), owner.customer_id, price.meter),
@@ -152,6 +163,7 @@ def _row(
         position=position,
         prorate=price.prorate,
         plan=owner.plan,
+        lines=price.lines,
     )
 
 

@@ -11,6 +11,8 @@ Model = Literal["flat", "per_unit", "graduated", "volume", "package"]
 AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
 Prorate = Literal["days", "none"]
 PRORATE: tuple[Prorate, ...] = get_args(Prorate)
+Lines = Literal["merged"]
+LINES: tuple[Lines, ...] = get_args(Lines)
 MODELS: tuple[Model, ...] = get_args(Model)
 TermKind = Literal["commitment", "discount"]
 
@@ -50,6 +52,7 @@ class Price:
 
     `included` is the allowance per period and combination, `minimum` the least that a period with any usage
     costs. `prorate` "none": a constant meter costs the whole amount in a short period too, not its share by days.
+    `lines` "merged": what an invoice has of the meter at one unit price is one line, of no dimensions, rounded once.
     """
 
     meter: str
@@ -61,6 +64,7 @@ class Price:
     minimum: Decimal | None = None
     description: str | None = None
     prorate: Prorate | None = None
+    lines: Lines | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Here: which keys and values a book may have, each mistake reported with its path
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from billing_pipeline.core.money import is_currency
@@ -13,6 +13,7 @@ from billing_pipeline.pricing.rules.descriptions import placeholders
 from billing_pipeline.pricing.rules.price_book_fields import FieldReader, found
 from billing_pipeline.pricing.rules.price_book_model import (
     AGGREGATIONS,
+    LINES,
     MODELS,
     PRORATE,
     Meter,
@@ -37,7 +38,7 @@ _MODEL_KEYS: dict[Model, tuple[str, ...]] = {
     "volume": ("tiers", "included"),
     "package": ("package_size", "amount", "included"),
 }
-_COMMON_KEYS = ("meter", "model", "minimum", "description", "prorate")
+_COMMON_KEYS = ("meter", "model", "minimum", "description", "prorate", "lines")
 
 
 def load_price_books(text: str, source: str) -> tuple[PriceBook, ...]:
@@ -175,8 +176,9 @@ class _Reader(FieldReader):
             return Price(meter_name, "flat")
         self._refuse_foreign_keys(fields, model, path)
         description = self.text(fields, "description", path)
+        lines = self.choice(fields, "lines", path, LINES)
         if description is not None and meter is not None:
-            self._check_description(description, meter, f"{path}.description")
+            self._check_description(description, () if lines else meter.dimensions, meter, f"{path}.description")
         return Price(
             meter=meter_name,
             model=model,
@@ -187,6 +189,7 @@ class _Reader(FieldReader):
             minimum=self.amount(fields, "minimum", path),
             description=description,
             prorate=self.choice(fields, "prorate", path, PRORATE),
+            lines=lines,
         )
 
     def _refuse_foreign_keys(self, fields: Mapping[str, Node], model: Model, path: str) -> None:
@@ -195,16 +198,18 @@ class _Reader(FieldReader):
             if key not in allowed:
                 self.problems.add(join(path, key), f"a {model} price has no such key; it takes {', '.join(allowed)}")
 
-    def _check_description(self, description: str, meter: Meter, path: str) -> None:
+    def _check_description(self, description: str, known: Sequence[str], meter: Meter, path: str) -> None:
         try:
             names = placeholders(description)
         except ValueError as error:
             self.problems.add(path, f"{error}; write {{{{ and }}}} for literal braces")
             return
         for name in names:
-            if name not in meter.dimensions:
-                known = ", ".join(meter.dimensions) or "none"
-                self.problems.add(path, f"{{{name}}} is no dimension of {meter.name}; its dimensions: {known}")
+            if name in meter.dimensions and name not in known:
+                self.problems.add(path, f"{{{name}}} has no one value on a merged line")
+            elif name not in known:
+                told = ", ".join(known) or "none"
+                self.problems.add(path, f"{{{name}}} is no dimension of {meter.name}; its dimensions: {told}")
 
     def _price_rates(
         self, fields: Mapping[str, Node], model: Model, meter: Meter | None, path: str

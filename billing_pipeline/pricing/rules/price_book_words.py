@@ -64,6 +64,8 @@ def _price(price: Price, currency: str) -> str:
         parts.append(f"at least {_plain(price.minimum)} {unit} once it is used")
     if price.prorate == "none":
         parts.append("whole in short periods too")
+    if price.lines == "merged":
+        parts.append("one line for all that costs the same each")
     if price.description:
         parts.append(f'on the invoice "{price.description}"')
     return "; ".join(parts)

@@ -28,18 +28,20 @@ from billing_pipeline.pricing.rules.rating_frames import (
     pair,
     pc,
     price_frame,
+    ranks,
     read_frame,
+    sums,
     take,
     to_frame,
     values,
 )
-from billing_pipeline.pricing.rules.rating_models import ONE, ZERO, DoesNotFitError, Parts, split
+from billing_pipeline.pricing.rules.rating_merging import Merged, merge
+from billing_pipeline.pricing.rules.rating_models import AMOUNT_TOO_LARGE, ONE, ZERO, DoesNotFitError, Parts, split
 from billing_pipeline.pricing.rules.rating_prices import PriceTable, index_prices, parse_dimensions, resolve
 
 __all__ = ["Rated", "price_frame", "rate"]
 
 NEGATIVE = "negative quantity"
-AMOUNT_TOO_LARGE = "an amount larger than can be billed"
 TOTAL_TOO_LARGE = "an invoice total larger than can be billed"
 
 # Room for the sum of a million million amounts of the largest size.
@@ -117,17 +119,21 @@ class _Lines:
         self.prices = table.columns
         self.table = table
         self.invoice, _ = encode(snapshots["invoice_id"])
+        merged = merge(parts, snapshots, self.invoice, table)
+        parts = merged.lines
         unit_amount = take(self.prices["unit_amount"], parts.price)
         days, full_days = self._days(parts)
         exact = prorated_column(pc.multiply(parts.quantity, unit_amount), days, full_days)
-        minor = self._amount_minor(exact, parts.snapshot)
-        minimums = self._minimums(parts, minor)
+        minor = self._amount_minor(exact, merged)
+        minimums = self._minimums(merged, minor)
 
         count, further = len(parts.snapshot), len(minimums.snapshot)
         self.snapshot = np.concatenate([parts.snapshot, minimums.snapshot])
         self.price = np.concatenate([parts.price, minimums.price])
         self.tier = np.concatenate([parts.tier, np.zeros(further, dtype=np.int64)])
         self.is_minimum = np.arange(count + further) >= count
+        self.has_dimensions = np.concatenate([~merged.is_merged, np.zeros(further, dtype=bool)])
+        self.basis = pa.concat_arrays([merged.basis, take(snapshots["basis"], minimums.snapshot)])
         zeros, ones = pa.repeat(ZERO, further), pa.repeat(ONE, further)
         self.usage = pa.concat_arrays([parts.usage, zeros])
         self.included = pa.concat_arrays([parts.included, zeros])
@@ -137,17 +143,16 @@ class _Lines:
         self.days = pa.concat_arrays([days, pa.nulls(further, pa.int64())])
         self.full_days = pa.concat_arrays([full_days, pa.nulls(further, pa.int64())])
         self.minor = pa.concat_arrays([minor, minimums.missing_minor])
-        self._check_totals(parts)
+        self._check_totals(merged)
 
     def columns(self) -> dict[str, Array]:
         """Every column of the lines, in their final order."""
         order = self._order()
         snapshot, price, is_minimum = self.snapshot[order], self.price[order], self.is_minimum[order]
         of_snapshot = {
-            name: take(self.snapshots[name], snapshot)
-            for name in ("invoice_id", "customer_id", "meter", "currency", "basis")
+            name: take(self.snapshots[name], snapshot) for name in ("invoice_id", "customer_id", "meter", "currency")
         }
-        dimensions, description = self._texts(snapshot, price, is_minimum)
+        dimensions, description = self._texts(snapshot, price, is_minimum, self.has_dimensions[order])
         days, full_days = take(self.days, order), take(self.full_days, order)
         return {
             **of_snapshot,
@@ -163,6 +168,7 @@ class _Lines:
             "amount_minor": take(self.minor, order),
             "price_id": take(self.prices["price_id"], price),
             "price_version": take(self.prices["version_id"], price),
+            "basis": take(self.basis, order),
             "billed_days": days,
             "full_days": full_days,
         }
@@ -177,8 +183,9 @@ class _Lines:
         nothing = pa.scalar(None, pa.int64())
         return pc.if_else(whole, nothing, days), pc.if_else(whole, nothing, full_days)
 
-    def _minimums(self, parts: Parts, minor: Array) -> _Minimums:
+    def _minimums(self, merged: Merged, minor: Array) -> _Minimums:
         """Per invoice and price entry whose rounded lines come to less than the entry's minimum, the difference."""
+        parts = merged.lines
         with_minimum = self.prices["minimum"].is_valid().to_numpy(zero_copy_only=False)
         rows = np.flatnonzero(with_minimum[parts.price])
         if not len(rows):
@@ -188,7 +195,7 @@ class _Lines:
         used = np.zeros(len(examples), dtype=bool)
         used[group[pc.greater(take(parts.usage, rows), ZERO).to_numpy(zero_copy_only=False)]] = True
 
-        missing = pc.subtract(self._minimum_minor(entry[examples]), _sums(group, take(minor, rows)))
+        missing = pc.subtract(self._minimum_minor(entry[examples]), sums(group, take(minor, rows), _SUM_MINOR))
         due = np.flatnonzero(pc.greater(missing, _ZERO_MINOR).to_numpy(zero_copy_only=False) & used)
         missing, snapshot = take(missing, due), parts.snapshot[rows][examples][due]
         code, currencies = encode(self.snapshots["currency"])
@@ -197,7 +204,7 @@ class _Lines:
         too_large = pc.or_(pc.greater(missing, _MINOR_MAX), pc.greater(major, _MAJOR_MAX))
         if pc.any(too_large).as_py():
             groups = due[np.flatnonzero(too_large.to_numpy(zero_copy_only=False))]
-            raise DoesNotFitError(parts.snapshot[rows][np.isin(group, groups)], AMOUNT_TOO_LARGE)
+            raise DoesNotFitError(merged.snapshots(rows[np.isin(group, groups)]), AMOUNT_TOO_LARGE)
         price = self.table.entry_first[entry[examples]][due]
         return _Minimums(snapshot, price, pc.cast(major, DECIMAL), pc.cast(missing, pa.int64()))
 
@@ -209,30 +216,33 @@ class _Lines:
         currencies = values(take(self.prices["currency"], first))
         return take(pa.array(map(_minor_or_more, amounts, currencies), _SUM_MINOR), place)
 
-    def _check_totals(self, parts: Parts) -> None:
+    def _check_totals(self, merged: Merged) -> None:
         """Raise DoesNotFitError for the invoices whose lines add up to more than 64 bits of minor units."""
         group, examples = pair(self.invoice[self.snapshot], np.zeros_like(self.snapshot), 1)
         # halves of the range, added as floats, tell for nearly every month that there is nothing to look at
         if np.bincount(group, weights=self.minor.to_numpy(), minlength=1).max(initial=0) < AMOUNT_MINOR_MAX / 2:
             return
-        total = _sums(group, self.minor)
+        total = sums(group, self.minor, _SUM_MINOR)
         too_large = pc.greater(total, _MINOR_MAX).to_numpy(zero_copy_only=False)
         if too_large.any():
             invoices = self.invoice[self.snapshot[examples[too_large]]]
-            raise DoesNotFitError(parts.snapshot[np.isin(self.invoice[parts.snapshot], invoices)], TOTAL_TOO_LARGE)
+            billed = merged.parts.snapshot
+            raise DoesNotFitError(billed[np.isin(self.invoice[billed], invoices)], TOTAL_TOO_LARGE)
 
     def _order(self) -> Codes:
         position = self.prices["position"].to_numpy()[self.price]
         meter, meters = encode(self.snapshots["meter"])
         dimensions, texts = encode(self.snapshots["dimensions"])
-        meter_rank, text_rank = _ranks(meters)[meter], _ranks(texts)[dimensions]
+        meter_rank, text_rank = ranks(meters)[meter], ranks(texts)[dimensions]
         of_plan, of_customer = (
             self.prices[name].is_valid().to_numpy(zero_copy_only=False) for name in ("plan", "customer_id")
         )
         keys = (
+            # of a merged price the lines differ in nothing else
+            np.where(self.has_dimensions, 0, ranks(self.prices["unit_amount"])[self.price]),
             (of_plan + 2 * of_customer)[self.price],
             self.tier,
-            np.where(self.is_minimum, -1, text_rank[self.snapshot]),  # a minimum has no dimensions
+            np.where(self.has_dimensions, text_rank[self.snapshot], -1),
             self.is_minimum,
             meter_rank[self.snapshot],
             position,
@@ -240,10 +250,12 @@ class _Lines:
         )
         return np.lexsort(keys)
 
-    def _texts(self, snapshot: Codes, price: Codes, is_minimum: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
-        """Dimensions and description; a minimum is of no dimensions."""
+    def _texts(
+        self, snapshot: Codes, price: Codes, is_minimum: npt.NDArray[np.bool_], has_dimensions: npt.NDArray[np.bool_]
+    ) -> tuple[Array, Array]:
+        """Dimensions and description; a minimum and a merged line are of no dimensions."""
         code, distinct = encode(self.snapshots["dimensions"])
-        dimensions = np.where(is_minimum, len(distinct), code[snapshot])
+        dimensions = np.where(has_dimensions, code[snapshot], len(distinct))
         texts = pa.concat_arrays([distinct, pa.array(["{}"])])
         combination, examples = pair(price * 2 + is_minimum, dimensions, len(texts))
         templates, meters = values(self.prices["description"]), values(self.prices["meter"])
@@ -259,17 +271,18 @@ class _Lines:
             descriptions.append(text)
         return take(texts, dimensions), take(pa.array(descriptions, pa.string()), combination)
 
-    def _amount_minor(self, exact: Array, snapshot: Codes) -> Array:
+    def _amount_minor(self, exact: Array, merged: Merged) -> Array:
         code, currencies = encode(self.snapshots["currency"])
-        code = code[snapshot]
-        amounts = np.zeros(len(snapshot), dtype=np.int64)
+        code = code[merged.lines.snapshot]
+        amounts = np.zeros(len(code), dtype=np.int64)
         for number, currency in enumerate(values(currencies)):
             rows = np.flatnonzero(code == number)
             own = exact if len(rows) == len(code) else take(exact, rows)
             try:
                 amounts[rows] = to_minor_array(own, currency).to_numpy()
             except AmountOutOfRangeError:
-                raise DoesNotFitError(snapshot[rows[_too_large(own, currency)]], AMOUNT_TOO_LARGE) from None
+                large = merged.snapshots(rows[_too_large(own, currency)])
+                raise DoesNotFitError(large, AMOUNT_TOO_LARGE) from None
         return pa.array(amounts)
 
 
@@ -290,27 +303,12 @@ def _minor_or_more(amount: Decimal, currency: str) -> Decimal:
         return Decimal(10**30)
 
 
-def _sums(group: Codes, minor: Array) -> Array:
-    """The exact sum of each group, in the groups' order."""
-    own = pa.table({"group": pa.array(group), "minor": pc.cast(minor, _SUM_MINOR)})
-    sums = own.group_by("group").aggregate([("minor", "sum")]).sort_by("group")
-    total: Array = pc.cast(pa.concat_arrays(sums["minor_sum"].chunks), _SUM_MINOR)
-    return total
-
-
 def _with_days(descriptions: Array, days: Array, full_days: Array) -> Array:
     """The texts, with the share of days behind those of prorated lines."""
     if days.null_count == len(days):
         return descriptions
     said = zip(values(descriptions), values(days), values(full_days), strict=True)
     return pa.array([text if of is None else text + days_text(of, full) for text, of, full in said], pa.string())
-
-
-def _ranks(texts: Array) -> Codes:
-    """The place of each distinct text among all of them, sorted by bytes."""
-    ranks = np.empty(len(texts), dtype=np.int64)
-    ranks[pc.sort_indices(texts).to_numpy()] = np.arange(len(texts))
-    return ranks
 
 
 def _count_within(groups: Codes) -> Codes:

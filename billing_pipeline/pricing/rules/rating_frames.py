@@ -46,7 +46,7 @@ SNAPSHOT_SCHEMA = _schema(
     ]
 )
 
-OPTIONAL = frozenset({"days", "full_days", "prorate", "plan"})
+OPTIONAL = frozenset({"days", "full_days", "prorate", "plan", "lines"})
 """Columns that a frame may lack: they are null then. Days are given where a constant meter's period is short."""
 
 PRICE_SCHEMA = _schema(
@@ -70,6 +70,7 @@ PRICE_SCHEMA = _schema(
         pa.field("position", pa.int64(), nullable=False),
         pa.field("prorate", pa.string()),
         pa.field("plan", pa.string()),
+        pa.field("lines", pa.string()),
     ]
 )
 
@@ -170,3 +171,18 @@ def take(column: Array, rows: Codes) -> Array:
     """The column's values at these rows."""
     taken: Array = pc.take(column, pa.array(rows))
     return taken
+
+
+def sums(group: Codes, column: Array, of: pa.DataType) -> Array:
+    """The exact sum of each group, in the groups' order, as decimals of the type `of`."""
+    own = pa.table({"group": pa.array(group), "value": pc.cast(column, of)})
+    found = own.group_by("group").aggregate([("value", "sum")]).sort_by("group")
+    total: Array = pc.cast(pa.concat_arrays(found["value_sum"].chunks), of)
+    return total
+
+
+def ranks(column: Array) -> Codes:
+    """The place of each value among all of them, sorted: texts by bytes, equal ones in any order."""
+    places = np.empty(len(column), dtype=np.int64)
+    places[pc.sort_indices(column).to_numpy()] = np.arange(len(column))
+    return places

@@ -20,6 +20,7 @@ ONE = pa.scalar(Decimal(1), DECIMAL)
 # Above every quantity that fits: stands for an open-ended tier's missing bound.
 LARGEST = pa.scalar(Decimal("9" * 18 + "." + "9" * 12), DECIMAL)
 
+AMOUNT_TOO_LARGE = "an amount larger than can be billed"
 TOO_MANY_PACKAGES = "more packages than can be billed"
 
 

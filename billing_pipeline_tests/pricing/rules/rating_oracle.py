@@ -56,7 +56,8 @@ def expected(snapshots: list[Snapshot], books: list[PriceBook]) -> tuple[list[di
             aside |= dict.fromkeys((i for i in error.snapshots if i not in aside), error.reason)
 
 
-Group = tuple[Version, Price, list[tuple[int, Snapshot, int]]]
+Group = tuple[Version, Price, list[tuple[list[int], Snapshot, Decimal, int]]]
+"""A price on an invoice, and its lines: the numbers of their snapshots, the first one, their usage and amount."""
 
 
 class _TooLargeError(Exception):
@@ -68,10 +69,10 @@ def _expected(
     snapshots: list[Snapshot], books: list[PriceBook], aside: dict[int, str]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     with decimal.localcontext(CONTEXT):
-        keyed, reasons = [], []
+        reasons = []
         packages: list[int] = []
-        amounts: list[int] = []
         groups: dict[tuple[Any, ...], Group] = {}
+        pieces: dict[tuple[Any, ...], Any] = {}  # by line: what it is made of
         invoices = list(dict.fromkeys(s.invoice_id for s in snapshots))
         for number, snapshot in enumerate(snapshots):
             found = aside.get(number) or _resolve(snapshot, books)
@@ -85,17 +86,15 @@ def _expected(
             for tier_no, usage, included, quantity, amount in _lines(price, unit_amount, snapshot.quantity):
                 if quantity >= 10**18 - 1 and price.model == "package":
                     packages.append(number)
-                minor = _minor(quantity * amount, snapshot.currency)
-                if minor > AMOUNT_MINOR_MAX:
-                    amounts.append(number)
-                group[2].append((number, snapshot, minor))
-                sort_key = (*place, False, snapshot.dimensions.encode(), tier_no, _rank(owner))
-                line = _line(snapshot, snapshot.dimensions, "usage", usage, included, quantity, amount, minor, version)
-                keyed.append((sort_key, line))
+                dimensions = "{}" if price.lines == "merged" else snapshot.dimensions
+                alone = b"" if price.lines == "merged" else snapshot.dimensions.encode()
+                sort_key = (*place, False, alone, tier_no, _rank(owner), amount)
+                together = (sort_key, version.id, owner)
+                own = pieces.setdefault(together, (sort_key, group, dimensions, amount, version, []))
+                own[-1].append((number, snapshot, usage, included, quantity))
         if packages:
             raise _TooLargeError(packages, "more packages than can be billed")
-        if amounts:
-            raise _TooLargeError(amounts, "an amount larger than can be billed")
+        keyed = _usage_lines(pieces)
         keyed += _minimums(groups)
         _refuse_large_totals(snapshots, books, [line for _, line in keyed])
         keyed.sort(key=lambda pair: pair[0])
@@ -106,21 +105,45 @@ def _expected(
         return [line for _, line in keyed], reasons
 
 
+def _usage_lines(pieces: dict[tuple[Any, ...], Any]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """The lines, with what they are sorted by, each of one piece or of all that are merged."""
+    keyed, amounts = [], []
+    sums = {key: tuple(sum(part[i] for part in own[-1]) for i in (2, 3, 4)) for key, own in pieces.items()}
+    for key, own in pieces.items():
+        if max(sums[key]) >= 10**18:
+            amounts += [part[0] for part in own[-1]]
+    if amounts:
+        raise _TooLargeError(amounts, "an amount larger than can be billed")
+    for key, (sort_key, group, dimensions, amount, version, members) in pieces.items():
+        usage, included, quantity = sums[key]
+        first = members[0][1]
+        minor = _minor(quantity * amount, first.currency)
+        if minor > AMOUNT_MINOR_MAX:
+            amounts += [part[0] for part in members]
+        group[2].append(([part[0] for part in members], first, usage, minor))
+        basis = max((part[1].basis for part in members), key=["measured", "corrected", "carried_forward"].index)
+        line = _line(first, dimensions, "usage", usage, included, quantity, amount, minor, version)
+        keyed.append((sort_key, line | {"basis": basis}))
+    if amounts:
+        raise _TooLargeError(amounts, "an amount larger than can be billed")
+    return keyed
+
+
 def _minimums(groups: dict[tuple[Any, ...], Group]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
     """The lines, with what they are sorted by, that lift groups of used lines to their price's minimum."""
     keyed, large = [], []
     for (place, _, owner), (version, price, members) in groups.items():
-        if price.minimum is None or not any(s.quantity > 0 for _, s, _ in members):
+        if price.minimum is None or not any(usage > 0 for _, _, usage, _ in members):
             continue
         first = members[0][1]
-        missing = _minor(price.minimum, first.currency) - sum(minor for _, _, minor in members)
+        missing = _minor(price.minimum, first.currency) - sum(minor for *_, minor in members)
         major = Decimal(missing).scaleb(-exponent(first.currency))
         if missing > AMOUNT_MINOR_MAX or major >= 10**18:
-            large += [number for number, _, _ in members]
+            large += [number for numbers, *_ in members for number in numbers]
         elif missing > 0:
             zero = Decimal(0)
             line = _line(first, "{}", "minimum", zero, zero, Decimal(1), major, missing, version)
-            keyed.append(((*place, True, b"", 0, _rank(owner)), line))
+            keyed.append(((*place, True, b"", 0, _rank(owner), zero), line))
     if large:
         raise _TooLargeError(large, "an amount larger than can be billed")
     return keyed

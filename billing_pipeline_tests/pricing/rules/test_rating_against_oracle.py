@@ -15,7 +15,7 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from billing_pipeline.pricing.rules.price_book import Meter, Price, PriceBook, Rate, Tier, Version, load_price_books
-from billing_pipeline.pricing.rules.price_book_model import MODELS, Model
+from billing_pipeline.pricing.rules.price_book_model import MODELS, Lines, Model
 from billing_pipeline_tests.pricing.rules.rating_oracle import CONTEXT, Snapshot, expected, rated
 
 CURRENCIES = ["usd", "jpy", "kwd", "isk"]
@@ -40,6 +40,8 @@ class Case:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
+        self.merging = random.Random(f"lines: merged, {seed}")
+        self.merges = self.merging.random() < 0.5
         currencies = self.random.sample(CURRENCIES, self.random.randint(1, 3))
         # One case in three has quantities and amounts up to the limits, of which some do not fit.
         self.digits = self.random.choice([3, 6, 18])
@@ -74,12 +76,15 @@ class Case:
         if model == "per_unit" and meter == "dim" and self.random.random() < 0.6:
             named = self.random.sample(COMBINATIONS, self.random.randint(1, len(COMBINATIONS)))
             rates = tuple(Rate(self.decimal(4), combination) for combination in named)
+            if self.merges and self.merging.random() < 0.5:
+                rates = tuple(Rate(rates[0].amount, rate.dimensions) for rate in rates)
         return self.whole(meter, model, rates=rates, package_size=size)
 
     def whole(self, meter: str, model: Model, **parts: Any) -> Price:
         included = self.decimal(2) if model != "flat" and self.random.random() < 0.5 else Decimal(0)
         minimum = self.decimal(self.digits) if self.random.random() < 0.5 else None
-        return Price(meter, model, **parts, included=included, minimum=minimum)
+        lines: Lines | None = "merged" if self.merges and self.merging.random() < 0.6 else None
+        return Price(meter, model, **parts, included=included, minimum=minimum, lines=lines)
 
     def prices(self) -> tuple[Price, ...]:
         return tuple(self.price(meter) for meter in self.random.sample(list(METERS), self.random.randint(1, 3)))
@@ -136,14 +141,18 @@ def test_vectorised_rating_is_the_plain_loop(seed):
     assert result.unpriced.reason.tolist() == reasons
 
     usage_lines = result.lines[result.lines.kind == "usage"]
-    per_snapshot: dict[tuple[str, ...], Decimal] = defaultdict(Decimal)
-    with decimal.localcontext(CONTEXT):
-        for line in usage_lines.to_dict("records"):
-            per_snapshot[line["invoice_id"], line["meter"], line["dimensions"]] += line["usage_quantity"]
+    covered: dict[tuple[str, ...], Decimal] = defaultdict(Decimal)
+    measured: dict[tuple[str, ...], Decimal] = defaultdict(Decimal)
+    of = (lambda *grain: grain[:2]) if case.merges else (lambda *grain: grain)
     left = result.unpriced.to_dict("records")
     unpriced = {(line["invoice_id"], line["meter"], line["dimensions"]) for line in left}
-    by_grain = {(s.invoice_id, s.meter, s.dimensions): s.quantity for s in snapshots}
-    assert dict(per_snapshot) == {key: q for key, q in by_grain.items() if key not in unpriced}
+    with decimal.localcontext(CONTEXT):
+        for line in usage_lines.to_dict("records"):
+            covered[of(line["invoice_id"], line["meter"], line["dimensions"])] += line["usage_quantity"]
+        for s in snapshots:
+            if (s.invoice_id, s.meter, s.dimensions) not in unpriced:
+                measured[of(s.invoice_id, s.meter, s.dimensions)] += s.quantity
+    assert covered == measured
 
 
 FOCUS = Path(os.environ.get("BILLING_FOCUS_DATA", Path(__file__).parents[3] / "shared" / "data" / "focus"))
