@@ -7,14 +7,14 @@ Work per snapshot is done by Arrow and NumPy; Python sees each distinct text and
 """
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from billing_pipeline.core.money import AMOUNT_MINOR_MAX, AmountOutOfRangeError, exponent, to_minor
+from billing_pipeline.core.money import AMOUNT_MINOR_MAX, AmountOutOfRangeError, exponent, rounding_step_minor
 from billing_pipeline.core.money_columns import Array, to_minor_array
 from billing_pipeline.pricing.rules.descriptions import default_description, fill, minimum_description
 from billing_pipeline.pricing.rules.proration import days_text, prorated_column
@@ -48,6 +48,7 @@ TOTAL_TOO_LARGE = "an invoice total larger than can be billed"
 _SUM_MINOR = pa.decimal256(38, 0)
 _MINOR_MAX = pa.scalar(Decimal(AMOUNT_MINOR_MAX), _SUM_MINOR)
 _ZERO_MINOR = pa.scalar(Decimal(0), _SUM_MINOR)
+_EXACT = Context(prec=80, rounding=ROUND_HALF_UP)
 # What a rate holds before the point: numeric(30,12).
 _MAJOR_MAX = pa.scalar(Decimal(10**18 - 1), _SUM_MINOR)
 
@@ -214,7 +215,7 @@ class _Lines:
         first = self.table.entry_first[distinct]
         amounts = values(take(self.prices["minimum"], first))
         currencies = values(take(self.prices["currency"], first))
-        return take(pa.array(map(_minor_or_more, amounts, currencies), _SUM_MINOR), place)
+        return take(pa.array(map(_any_minor, amounts, currencies), _SUM_MINOR), place)
 
     def _check_totals(self, merged: Merged) -> None:
         """Raise DoesNotFitError for the invoices whose lines add up to more than 64 bits of minor units."""
@@ -290,17 +291,16 @@ def _too_large(exact: Array, currency: str) -> Codes:
     """The rows whose amounts do not fit, of which there are few."""
     large = pc.greater(pc.abs(exact), pa.scalar(Decimal(AMOUNT_MINOR_MAX // 2).scaleb(-exponent(currency)), exact.type))
     rows = np.flatnonzero(large.to_numpy(zero_copy_only=False))
-    fits = [_minor_or_more(exact[row].as_py(), currency) <= AMOUNT_MINOR_MAX for row in rows.tolist()]
+    fits = [_any_minor(exact[row].as_py(), currency) <= AMOUNT_MINOR_MAX for row in rows.tolist()]
     too_large: Codes = rows[~np.array(fits, dtype=bool)]
     return too_large
 
 
-def _minor_or_more(amount: Decimal, currency: str) -> Decimal:
-    """The amount in minor units, or some number above all that fit."""
-    try:
-        return Decimal(to_minor(amount, currency))
-    except AmountOutOfRangeError:
-        return Decimal(10**30)
+def _any_minor(amount: Decimal, currency: str) -> Decimal:
+    """The amount in minor units as `to_minor` rounds it, also where that is more than can be billed."""
+    step = rounding_step_minor(currency)
+    steps = _EXACT.divide(amount.scaleb(exponent(currency), _EXACT), Decimal(step))
+    return steps.quantize(Decimal(1), context=_EXACT) * step
 
 
 def _with_days(descriptions: Array, days: Array, full_days: Array) -> Array:
