@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test again faults histories check format bench storm up clean lock
+.PHONY: help setup demo test again faults histories kills check format bench storm up clean lock
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -38,6 +38,9 @@ again: $(READY)  ## a charged month materialised AGAIN=20 times through Dagster:
 
 faults: $(READY)  ## kill, cut, race and lose everything around charging; nobody is charged twice or forgotten
 	@$(BIN)/python -m billing_pipeline_tests.faults $(FAULTS)
+
+kills: $(READY)  ## kill what sends notices at every boundary; nothing is lost, every double is counted and named
+	@$(BIN)/python -m billing_pipeline_tests.notices.kills $(KILLS)
 
 check: $(READY)  ## format, lint, types, import rules, SQL
 	@$(BIN)/ruff format --check --quiet .

@@ -28,8 +28,15 @@ class MailServer(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, context: ssl.SSLContext | None = None, *, tls_at_once: bool = False) -> None:
-        super().__init__(("127.0.0.1", 0), _Session)
+    def __init__(
+        self,
+        context: ssl.SSLContext | None = None,
+        *,
+        tls_at_once: bool = False,
+        port: int = 0,
+        session: type["Session"] | None = None,
+    ) -> None:
+        super().__init__(("127.0.0.1", port), session or Session)
         self.context = context
         self.tls_at_once = tls_at_once
         self.mails: list[EmailMessage] = []
@@ -51,7 +58,7 @@ class MailServer(socketserver.ThreadingTCPServer):
         return [mail for mail in self.mails if mail["To"] == address]
 
 
-class _Session(socketserver.StreamRequestHandler):
+class Session(socketserver.StreamRequestHandler):
     server: MailServer
 
     def _encrypt(self) -> None:

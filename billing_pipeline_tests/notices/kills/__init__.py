@@ -1,0 +1,1 @@
+"""Everything that sends notices is killed at each of its boundaries: `make kills`."""
