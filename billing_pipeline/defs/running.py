@@ -85,14 +85,18 @@ def run_month(
     as_of: str | None = None,
     charge_old_month: bool = False,
     tags: Mapping[str, str] | None = None,
+    run_id: str | None = None,
 ) -> list[RunOutcome]:
-    """Run `bill_month` up to `through`, then, if that passed and is wanted, `charge_month`: as the schedules would."""
+    """Run `bill_month` up to `through`, then, if that passed and is wanted, `charge_month`: as the schedules would.
+
+    `run_id`: the id that the first run gets; None: one of Dagster's making.
+    """
     _require_partition(month)
     wanted: tuple[str, ...] = _UP_TO[: _UP_TO.index(through) + 1] if through in _UP_TO else _UP_TO
     if wanted == _UP_TO:
         wanted = (*_UP_TO, "billing_drift")
     config = {"ops": {"usage_snapshots": {"config": {"carry_forward": carry_forward, "as_of": as_of}}}}
-    outcomes = [_execute(instance, "bill_month", month, wanted, config, tags)]
+    outcomes = [_execute(instance, "bill_month", month, wanted, config, tags, run_id)]
     if through == "stripe_charges" and outcomes[0].success:
         outcomes.append(charge_month(instance, month, charge_old_month=charge_old_month, tags=tags))
     return outcomes
@@ -115,10 +119,11 @@ def charge_month(
     *,
     charge_old_month: bool = False,
     tags: Mapping[str, str] | None = None,
+    run_id: str | None = None,
 ) -> RunOutcome:
     """Run `charge_month`: finalise the drafts that stand and charge them."""
     config = {"ops": {"stripe_charges": {"config": {"charge_old_month": charge_old_month}}}}
-    return _execute(instance, "charge_month", month, None, config, tags)
+    return _execute(instance, "charge_month", month, None, config, tags, run_id)
 
 
 def _execute(
@@ -128,6 +133,7 @@ def _execute(
     assets: Sequence[str] | None,
     config: Mapping[str, Any],
     tags: Mapping[str, str] | None,
+    run_id: str | None,
 ) -> RunOutcome:
     job = _definitions().resolve_job_def(job_name)
     with started_in_this_process((tags or {}).get(STARTED_BY)):
@@ -137,6 +143,7 @@ def _execute(
             asset_selection=[dg.AssetKey(asset) for asset in assets] if assets else None,
             run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             tags={**_IN_LOCATION, **(tags or {})},
+            run_id=run_id,
             raise_on_error=False,
         )
     reasons = [

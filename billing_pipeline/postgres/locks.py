@@ -75,6 +75,11 @@ def stripe_object_lock_key(kind: str, object_id: str) -> int:
     return _key_of(f"event:{kind}:{object_id}")
 
 
+def started_run_lock_key(run_id: str) -> int:
+    """Held by the process of a run that somebody started, as long as it lives."""
+    return _key_of(f"started run {run_id}")
+
+
 def _key_of(name: str) -> int:
     """64 bits of a name's digest."""
     return int.from_bytes(sha256(name.encode()).digest()[:8], "big", signed=True)

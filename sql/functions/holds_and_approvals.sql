@@ -76,3 +76,14 @@ SELECT
 FROM billing.finalisation_policy AS p CROSS JOIN approvals AS a;
 $$;
 COMMENT ON FUNCTION billing.missing_approval IS 'Why the month may not be finalised by a run that was started so; null when it may. A person needs somebody else''s approval, a schedule one, a run of which nobody knows who started it those of two people';
+
+CREATE OR REPLACE FUNCTION billing.check_started_run() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF old.ended_at IS NOT NULL OR (to_jsonb(new) - 'ended_at') <> (to_jsonb(old) - 'ended_at') THEN
+        RAISE EXCEPTION 'run % only ends, once', old.run_id USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN new;
+END;
+$$;
+COMMENT ON FUNCTION billing.check_started_run IS 'Trigger: a run that somebody started ends once and otherwise stays as it is';

@@ -87,3 +87,26 @@ COMMENT ON TABLE billing.charge_requests IS 'One row a month that a charging run
 COMMENT ON COLUMN billing.charge_requests.billing_month IS 'Partition';
 COMMENT ON COLUMN billing.charge_requests.requested_at IS 'When that run came';
 COMMENT ON COLUMN billing.charge_requests.run_id IS 'The run';
+
+CREATE TABLE billing.started_runs (
+    run_id uuid PRIMARY KEY,
+    billing_month billing.month_start NOT NULL,
+    job text NOT NULL CHECK (job IN ('bill_month', 'charge_month')),
+    author text NOT NULL CHECK (author ~ '\S'),
+    reason text NOT NULL CHECK (reason ~ '\S'),
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ended_at timestamptz CHECK (ended_at >= started_at)
+);
+CREATE UNIQUE INDEX started_runs_one_at_a_time ON billing.started_runs (billing_month, job) WHERE ended_at IS NULL;
+COMMENT ON TABLE billing.started_runs IS 'One row a Dagster run that a person started from the console or the API: of one job and month one at a time';
+COMMENT ON COLUMN billing.started_runs.run_id IS 'The run in Dagster';
+COMMENT ON COLUMN billing.started_runs.billing_month IS 'Its month';
+COMMENT ON COLUMN billing.started_runs.job IS 'bill_month or charge_month';
+COMMENT ON COLUMN billing.started_runs.author IS 'Who started it, and so does not approve it';
+COMMENT ON COLUMN billing.started_runs.reason IS 'Why';
+COMMENT ON COLUMN billing.started_runs.started_at IS 'When it was asked for';
+COMMENT ON COLUMN billing.started_runs.ended_at IS 'When its process was seen to have ended; how it ended is in Dagster''s records. Null: it runs';
+CREATE TRIGGER started_runs_change BEFORE UPDATE ON billing.started_runs
+FOR EACH ROW EXECUTE FUNCTION billing.check_started_run();
+CREATE TRIGGER started_runs_keep BEFORE DELETE OR TRUNCATE ON billing.started_runs
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('who started which run is kept');

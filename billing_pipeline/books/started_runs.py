@@ -1,0 +1,96 @@
+"""Runs that people start from the console or the API: of one job and month one at a time, whoever asks how often."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal
+from uuid import uuid4
+
+from sqlalchemy import text
+
+from billing_pipeline.core.signature import Signature
+from billing_pipeline.postgres.locks import started_run_lock_key
+from billing_pipeline.postgres.session_lock import session_lock
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
+
+Job = Literal["bill_month", "charge_month"]
+COMES_UP_WITHIN = timedelta(minutes=5)
+"""A process that has not come up so long after it was asked for never will."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartedRun:
+    """A run that somebody asked for. `is_new`: by this very call; otherwise it was running already."""
+
+    run_id: str
+    billing_month: date
+    job: Job
+    author: str
+    started_at: datetime
+    is_new: bool = False
+
+
+def claim_run(warehouse: Warehouse, month: date, job: Job, signature: Signature) -> StartedRun:
+    """The right to run the job for the month under a new run id, or the run that has it.
+
+    A run whose process died without a word loses it after COMES_UP_WITHIN.
+    """
+    run_id = str(uuid4())
+    values = {"run_id": run_id, "month": month, "job": job, "author": signature.author, "reason": signature.reason}
+    while True:
+        with warehouse.transaction() as connection:
+            is_new = connection.execute(text(load_sql("books/start_run.sql")), values).rowcount == 1
+        rows = warehouse.rows(f"{_RUNS} WHERE billing_month = :month AND job = :job AND ended_at IS NULL", **values)
+        if not rows:
+            continue  # the one that had it ended just now
+        running = StartedRun(**rows[0], is_new=is_new)
+        if is_new or not _is_dead(warehouse, running):
+            return running
+        end_run(warehouse, running.run_id)
+
+
+def read_run(warehouse: Warehouse, run_id: str) -> StartedRun:
+    """The run that was claimed under this id."""
+    [row] = warehouse.rows(f"{_RUNS} WHERE run_id = CAST(:run_id AS uuid)", run_id=run_id)
+    return StartedRun(**row)
+
+
+@contextmanager
+def alive(warehouse: Warehouse, run_id: str) -> Iterator[None]:
+    """Of the run's process: it lives until the end of the block, and then the run has ended, however it did."""
+    with (
+        warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        session_lock(connection, started_run_lock_key(run_id)),
+    ):
+        try:
+            yield
+        finally:
+            end_run(warehouse, run_id)
+
+
+def end_run(warehouse: Warehouse, run_id: str) -> None:
+    """The run's process is gone; said twice, it ends once."""
+    with warehouse.transaction() as connection:
+        connection.execute(
+            text(
+                "UPDATE billing.started_runs SET ended_at = clock_timestamp()"
+                " WHERE run_id = CAST(:run_id AS uuid) AND ended_at IS NULL"
+            ),
+            {"run_id": run_id},
+        )
+
+
+def _is_dead(warehouse: Warehouse, run: StartedRun) -> bool:
+    """Whether its process had the time to come up, and nothing lives under its id."""
+    if datetime.now(UTC) - run.started_at < COMES_UP_WITHIN:
+        return False
+    with (
+        warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        session_lock(connection, started_run_lock_key(run.run_id)) as is_free,
+    ):
+        return is_free
+
+
+_RUNS = "SELECT run_id::text AS run_id, billing_month, job, author, started_at FROM billing.started_runs"
