@@ -57,6 +57,12 @@ def read_run(warehouse: Warehouse, run_id: str) -> StartedRun:
     return StartedRun(**row)
 
 
+def runs_under_way(warehouse: Warehouse, month: date) -> list[StartedRun]:
+    """The month's runs that were started here and have not ended."""
+    rows = warehouse.rows(f"{_RUNS} WHERE billing_month = :month AND ended_at IS NULL ORDER BY started_at", month=month)
+    return [StartedRun(**row) for row in rows]
+
+
 @contextmanager
 def alive(warehouse: Warehouse, run_id: str) -> Iterator[None]:
     """Of the run's process: it lives until the end of the block, and then the run has ended, however it did."""

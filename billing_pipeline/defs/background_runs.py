@@ -1,7 +1,8 @@
 """A month's run in a process of its own, for doors that cannot wait for it: `start` returns when it is claimed.
 
 The process is `python -m billing_pipeline.defs.background_runs RUN_ID`. It executes the job as `billing run` does,
-under the id that was claimed, and outlives whoever asked. What it says goes to the state folder's `runs/RUN_ID.log`.
+under the id that was claimed, in the process group of who asked: it ends with that, and the next run goes on from what
+was done. What it says goes to the state folder's `runs/RUN_ID.log`.
 """
 
 import subprocess
@@ -33,7 +34,6 @@ def start(warehouse: Warehouse, month: date, job: Job, signature: Signature) -> 
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # a run outlives the process that it was asked of
             )
         threading.Thread(target=_wait, args=(warehouse, process, claimed.run_id), daemon=True).start()
     return claimed

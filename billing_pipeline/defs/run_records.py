@@ -6,11 +6,12 @@ from datetime import UTC, date, datetime
 from functools import cache
 
 import dagster as dg
-from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from billing_pipeline.defs.running import STARTED_BY, dagster_instance
 
 SHOWN = 5
+PARTITION = "dagster/partition"
+"""The tag in which Dagster keeps a run's partition."""
 JOBS = ("bill_month", "charge_month")
 _ENDED = {
     dg.DagsterRunStatus.SUCCESS: "success",
@@ -53,7 +54,7 @@ def runs_of_month(dagster_postgres_url: str, month: date) -> list[RunRecord]:
         SettingsError: Dagster's storage does not answer.
     """
     instance = _instance(dagster_postgres_url)
-    records = instance.get_run_records(dg.RunsFilter(tags={PARTITION_NAME_TAG: month.isoformat()}), limit=SHOWN)
+    records = instance.get_run_records(dg.RunsFilter(tags={PARTITION: month.isoformat()}), limit=SHOWN)
     return [_record(instance, one) for one in records if one.dagster_run.job_name in JOBS]
 
 

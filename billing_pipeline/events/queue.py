@@ -142,6 +142,13 @@ def listed(warehouse: Warehouse, chosen: EventFilter, row_count: int) -> list[di
     return warehouse.rows(load_sql("events/list.sql"), row_count=row_count, **chosen.parameters())
 
 
+def count_by_state(warehouse: Warehouse) -> list[dict[str, Any]]:
+    """How many events are in which state."""
+    return warehouse.rows(
+        "SELECT state, count(*) AS events FROM billing.stripe_event_work GROUP BY state ORDER BY state"
+    )
+
+
 def foreign_events(warehouse: Warehouse) -> list[dict[str, Any]]:
     """What came to our receiver and is not ours: a row an account and mode, with its events and when they came."""
     return warehouse.rows(_FOREIGN)

@@ -82,7 +82,7 @@ def run_up(port: int = 3000) -> int:
     warehouse.engine.dispose()  # the children have connections of their own
     stop = threading.Event()
     with _signals(stop), _children() as children:
-        environment = _environment(settings, warehouse)
+        environment = {"BILLING_DAGSTER_URL": f"http://{HOST}:{port}", **_environment(settings, warehouse)}
         if settings.stripe.api_base is None:
             emulator_port = _free_port_from(EMULATOR_PORT)
             environment["STRIPE_API_BASE"] = f"http://{HOST}:{emulator_port}"

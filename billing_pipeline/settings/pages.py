@@ -20,6 +20,9 @@ class PagesSettings:
     portal_edits_details: bool
     """BILLING_PORTAL_EDITS_DETAILS: whether customers may change their address and tax id there; default: yes."""
 
+    dagster_url: str = "http://127.0.0.1:3000"
+    """BILLING_DAGSTER_URL: where people reach Dagster's UI, which the console links to; default: this port."""
+
     @property
     def is_secure(self) -> bool:
         """Whether browsers come by https, so that cookies travel by nothing else."""
@@ -34,10 +37,12 @@ class PagesSettings:
         """
         port = os.environ.get("BILLING_API_PORT") or API_PORT
         url = (os.environ.get("BILLING_PUBLIC_URL") or f"http://127.0.0.1:{port}").rstrip("/")
+        dagster = (os.environ.get("BILLING_DAGSTER_URL") or cls.dagster_url).rstrip("/")
         origins = (os.environ.get("BILLING_FRAME_ANCESTORS") or "").split()
-        for name, address in (("BILLING_PUBLIC_URL", url), *(("BILLING_FRAME_ANCESTORS", one) for one in origins)):
+        named = (("BILLING_PUBLIC_URL", url), ("BILLING_DAGSTER_URL", dagster))
+        for name, address in (*named, *(("BILLING_FRAME_ANCESTORS", one) for one in origins)):
             parts = urlsplit(address)
             if parts.scheme not in ("http", "https") or not parts.netloc or set(address) & set(";,'\""):
                 raise SettingsError(f"{name}: {address!r}: expected an address such as https://billing.example.com")
         edits = yes_or_no("BILLING_PORTAL_EDITS_DETAILS")
-        return cls(url, " ".join(origins) or "'none'", edits is not False)
+        return cls(url, " ".join(origins) or "'none'", edits is not False, dagster)

@@ -6,7 +6,6 @@ from billing_pipeline.books.month_closing import close_month
 from billing_pipeline.charging.brakes import pause_charging, resume_charging
 from billing_pipeline.charging.canary import release_month
 from billing_pipeline.core.errors import NotFound
-from billing_pipeline.core.money import format_minor
 from billing_pipeline.core.months import parse_month
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections import settlement_proposals
@@ -14,12 +13,7 @@ from billing_pipeline.corrections.approvals import approve_month, month_drafts
 from billing_pipeline.events.queue import EventFilter, replay
 from billing_pipeline.web.actions.desk import Action, Desk, Done, Fields
 from billing_pipeline.web.actions.holding import of_month, place, release
-
-
-def _drafts_in_words(desk: Desk, key: str) -> str:
-    drafts = month_drafts(desk.warehouse, parse_month(key))
-    totals = ", ".join(format_minor(amount, currency) for currency, amount in drafts.totals_minor.items())
-    return f"{drafts.drafts:,} draft(s) over {totals or 'nothing'}; {drafts.unmet_gates} gate(s) have not passed"
+from billing_pipeline.web.actions.running import RUNS, drafts_in_words
 
 
 def _approve(desk: Desk, key: str, signature: Signature, fields: Fields) -> Done:
@@ -90,9 +84,10 @@ def _number(key: str) -> int:
 
 
 MONTHS = {
+    **RUNS,
     "approve": Action(
         "Approve the drafts",
-        lambda desk, key: f"Approves {_drafts_in_words(desk, key)}.",
+        lambda desk, key: f"Approves {drafts_in_words(desk, key)}.",
         _approve,
         asks_reason=False,
         seen=lambda desk, key: {"rows": month_drafts(desk.warehouse, parse_month(key)).rows},

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import UTC, datetime
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -15,12 +15,19 @@ from billing_pipeline.settings.pages import PagesSettings
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline.web.actions.desk import Desk
 from billing_pipeline.web.pages.changing import Changes
-from billing_pipeline.web.pages.console import Console, utc_now
+from billing_pipeline.web.pages.console import Console
+from billing_pipeline.web.pages.console_months import Months
 from billing_pipeline.web.pages.portal import Portal
 from billing_pipeline.web.pages.portal_account import Account
 from billing_pipeline.web.pages.portal_paying import Paying
 from billing_pipeline.web.pages.rendering import Reader, page
 from billing_pipeline.web.pages.sessions import Change, DoorOfPages, Page, Visitor
+
+
+def utc_now() -> datetime:
+    """The machine's clock."""
+    return datetime.now(UTC)
+
 
 OpenStripe = Callable[[], AbstractContextManager[StripeGateway]]
 
@@ -33,18 +40,21 @@ def page_routes(
     door = DoorOfPages(warehouse, "portal", settings.is_secure, settings.frame_ancestors)
     portal = (door, desk, clock, settings.public_url, settings.portal_edits_details)
     return [
-        *_console(DoorOfPages(warehouse, "console", settings.is_secure), desk, clock),
+        *_console(DoorOfPages(warehouse, "console", settings.is_secure), desk, clock, settings.dagster_url),
         *_portal(door, Portal(*portal), Paying(*portal), Account(*portal)),
         Mount("/pages", StaticFiles(packages=[("billing_pipeline.web.pages", "static")])),
     ]
 
 
-def _console(door: DoorOfPages, desk: Desk, clock: Callable[[], datetime]) -> list[BaseRoute]:
-    shown = Console(door.warehouse, clock)
+def _console(door: DoorOfPages, desk: Desk, clock: Callable[[], datetime], dagster_url: str) -> list[BaseRoute]:
+    shown = Console(door.warehouse, clock, dagster_url)
+    months = Months(door.warehouse, clock, dagster_url)
     changes = Changes(door, desk).answer
     pages: dict[str, Page] = {
-        "/": shown.home,
-        "/months/{month}": shown.month,
+        "/": months.home,
+        "/months/{month}": months.month,
+        "/months/{month}/runs": months.runs,
+        "/months/{month}/comparison": months.comparison,
         "/invoices": shown.invoices,
         "/invoices/{invoice}": shown.invoice,
         "/invoices/{invoice}/explain": shown.explained,

@@ -61,16 +61,23 @@ def month(warehouse: Warehouse, stripe_side: Emulated) -> CorrectingWorld:
 @pytest.fixture
 def site(month: CorrectingWorld) -> Iterator[Site]:
     """Console and portal over the month."""
+    with serving(month) as served:
+        yield served
+
+
+@contextmanager
+def serving(world: CorrectingWorld) -> Iterator[Site]:
+    """Console and portal over a world, on a port of their own."""
 
     @contextmanager
     def stripe() -> Iterator[StripeGateway]:
-        yield month.gateway()
+        yield world.gateway()
 
     with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as opened:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
         settings = PagesSettings(address, "'none'", portal_edits_details=True)
-        with _served(Starlette(routes=page_routes(month.warehouse, stripe, settings)), listening):
-            yield Site(address, month.warehouse, opened)
+        with _served(Starlette(routes=page_routes(world.warehouse, stripe, settings)), listening):
+            yield Site(address, world.warehouse, opened)
 
 
 @contextmanager

@@ -5,8 +5,8 @@ import re
 import httpx
 import pytest
 
+from billing_pipeline.books.measures import MEASURES
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.web.pages.console import REPORTS
 from billing_pipeline_tests.charging.world import Bill
 from billing_pipeline_tests.corrections.world import CorrectingWorld
 from billing_pipeline_tests.web.pages.conftest import Site, csrf_of
@@ -16,7 +16,7 @@ PAGES = (
     "/console/invoices?month=2026-10&status=paid&customer=ann", "/console/customers", "/console/customers?q=ANN",
     "/console/customers/ann", "/console/charges", "/console/charges?state=paid", "/console/corrections",
     "/console/events", "/console/books", "/console/prices", "/console/log", "/console/log?actor=stripe-charger",
-    "/console/health", "/console/search?q=bob", *(f"/console/analytics/{report}" for report in REPORTS),
+    "/console/health", "/console/search?q=bob", *(f"/console/analytics/{report}" for report in MEASURES),
 )  # fmt: skip
 
 

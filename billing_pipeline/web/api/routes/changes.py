@@ -66,6 +66,8 @@ acts(customers, "/customers/{customer}/relink", "customers", "relink", Scope.CHA
 acts(customers, "/credits/{grant}/void", "credits", "void", Scope.CHANGE_INVOICES)
 
 months = APIRouter(tags=["months"])
+acts(months, "/months/{month}/draft", "months", "draft", Scope.CHANGE_MONTHS)
+acts(months, "/months/{month}/charge", "months", "charge", Scope.CHANGE_STRIPE)
 acts(months, "/months/{month}/approve", "months", "approve", Scope.CHANGE_MONTHS, asks=asked.Approval)
 acts(months, "/months/{month}/hold", "months", "hold", Scope.CHANGE_MONTHS)
 acts(months, "/months/{month}/release", "months", "release", Scope.CHANGE_MONTHS)

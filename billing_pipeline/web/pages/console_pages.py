@@ -1,0 +1,37 @@
+"""What every page of the console has: who looks at it, and the frame around."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from starlette.responses import HTMLResponse
+
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.web.pages.rendering import Reader, page
+from billing_pipeline.web.pages.sessions import Visitor
+
+
+@dataclass(frozen=True, slots=True)
+class ConsolePages:
+    """`clock` says what time it is; `dagster_url` is where people reach Dagster's UI."""
+
+    warehouse: Warehouse
+    clock: Callable[[], datetime]
+    dagster_url: str
+
+    def page(self, template: str, visitor: Visitor, *, timezone: str = "UTC", **values: Any) -> HTMLResponse:
+        """The template, with names and addresses for those alone who may see them (`who`)."""
+
+        def who(personal: str | None) -> str:
+            return personal or "" if visitor.session.sees_personal else ""
+
+        return page(
+            template,
+            Reader("en", timezone),
+            visitor=visitor,
+            session=visitor.session,
+            who=who,
+            dagster_url=self.dagster_url,
+            **values,
+        )
