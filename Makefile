@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test again faults histories kills check format bench storm up clean lock
+.PHONY: help setup demo test again faults histories kills check format bench storm up pictures clean lock
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -62,6 +62,9 @@ storm: $(READY)  ## webhooks under load while things die; the last line is JSON
 
 up: $(READY)  ## UI on http://127.0.0.1:3000, daemon, receiver and Stripe emulator until Ctrl-C
 	@$(BIN)/billing up
+
+pictures: $(READY)  ## pictures of the pages from the demo's data into docs/pictures; PICTURES="--looks --to DIR" of all
+	@$(BIN)/python -m billing_pipeline_tests.pictures $(PICTURES)
 
 lock: $(READY)  ## resolve the dependencies of pyproject.toml anew
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
