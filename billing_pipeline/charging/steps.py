@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from billing_pipeline.charging.payments import record_payment
 from billing_pipeline.charging.rules.charge_at_stripe import bank_payment_of
 from billing_pipeline.charging.rules.charge_change import ChargeChange, evidence_of
 from billing_pipeline.charging.rules.charging import Operation, idempotency_key
@@ -106,6 +107,7 @@ class Steps:
             case Move(state, reason_code, reason):
                 change = ChargeChange(self._action(), state, reason_code=reason_code, reason=reason)
                 self._record(self._with_total_seen(change))
+                self._record_payments()
             case RaiseAttempt():
                 attempt, note = self._charge.attempt + 1, f"key of {self._seen.burnt}"
                 self._record(ChargeChange("charge.raise_attempt", attempt=attempt, note=note))
@@ -229,6 +231,12 @@ class Steps:
         if change.state is not None:
             self._answered = None
             self._unknown.clear()
+
+    def _record_payments(self) -> None:
+        """What was paid, as the answer showed it; where that is lost, the payment's event tells of it."""
+        invoice = self._seen.invoice
+        for payment in invoice.payments if invoice is not None and self._charge.state == "paid" else ():
+            record_payment(self._store.connection, self._charge.invoice_id, payment)
 
     def _pending(self, reason_code: str) -> Result:
         return Result(self._charge.state, reason_code, pending=True)

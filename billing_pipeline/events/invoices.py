@@ -1,14 +1,17 @@
 """Events of invoices: the charge follows what Stripe's invoice means for it, and its payments are written down."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import Connection, text
 
+from billing_pipeline.charging.payments import record_payment
 from billing_pipeline.charging.rules.charge_change import ChargeChange
 from billing_pipeline.charging.rules.charging import Charge
 from billing_pipeline.charging.store import ChargeStore
-from billing_pipeline.events import mirror
 from billing_pipeline.events.reading import Reading, Write
+from billing_pipeline.events.rules.known_already import PaidHere, says_nothing_new
 from billing_pipeline.events.rules.stripe_events import (
     Applied,
     Awaited,
@@ -18,6 +21,7 @@ from billing_pipeline.events.rules.stripe_events import (
     invoice_step,
     is_our_id,
 )
+from billing_pipeline.postgres.connections import each_by_itself
 from billing_pipeline.postgres.locks import charge_lock_key
 from billing_pipeline.postgres.session_lock import is_locked
 from billing_pipeline.postgres.sql_files import load_sql
@@ -29,7 +33,10 @@ EVENTS = "stripe-events"
 
 
 def read_invoice(reading: Reading) -> Write:
-    """Ask for the invoice."""
+    """Ask for the invoice, unless nothing that its events say is new."""
+    early = _before_asking(reading, reading.object_id)
+    if early is not None:
+        return lambda _: early
     try:
         facts = reading.api.retrieve_invoice_facts(reading.object_id)
     except StripeFailure as failure:
@@ -40,13 +47,41 @@ def read_invoice(reading: Reading) -> Write:
 
 
 def read_invoice_payment(reading: Reading) -> Write:
-    """Ask for the payment and for the invoice that it pays, in part or in full."""
+    """Ask for the payment and for the invoice that it pays, in part or in full, unless it is known."""
+    [stripe_invoice_id, *others] = {_invoice_of(said) for _, said in reading.said()} or {None}
+    if stripe_invoice_id is not None and not others:
+        early = _before_asking(reading, stripe_invoice_id)
+        if early is not None:
+            return lambda _: early
     payment = reading.api.retrieve_payment(reading.object_id)
     facts = reading.api.retrieve_invoice_facts(payment.stripe_invoice_id)
     if payment.payment_id not in {one.payment_id for one in facts.payments}:
         # an invoice embeds its newest payments only
         facts = replace(facts, payments=(*facts.payments, payment))
     return lambda connection: _apply_invoice(connection, reading, facts)
+
+
+def _invoice_of(said: Mapping[str, Any]) -> str | None:
+    return said["invoice"] if isinstance(said.get("invoice"), str) else None
+
+
+def _before_asking(reading: Reading, stripe_invoice_id: str) -> Applied | Busy | None:
+    """What follows without a question: a run is at it, or our rows are as far as every event says. None: ask.
+
+    Replayed events are asked about: a person wanted to know. States go forward only, so what is known now is known when
+    the events are finished.
+    """
+    if any(event.replays for event in reading.events):
+        return None
+    row = reading.look_up(load_sql("events/known_invoice.sql"), stripe_invoice_id=stripe_invoice_id)
+    if row is None:
+        return None
+    charge, paid = Charge(*row[:9]), PaidHere(sum(row.payments.values()), row.payments)
+    with each_by_itself(reading.connection):
+        if _is_being_charged(reading.connection, charge.invoice_id):
+            return Busy()
+    is_known = all(says_nothing_new(type_, said, charge, paid) for type_, said in reading.said())
+    return Applied("known already") if is_known else None
 
 
 def _were_drafts(reading: Reading) -> bool:
@@ -76,7 +111,7 @@ def _apply_invoice(connection: Connection, reading: Reading, facts: InvoiceFacts
         step = Applied()
     if charge.stripe_invoice_id == invoice.id:
         for payment in facts.payments:
-            mirror.mirror_payment(connection, charge.invoice_id, payment)
+            record_payment(connection, charge.invoice_id, payment)
     return step
 
 

@@ -10,16 +10,10 @@ from billing_pipeline.stripe_gateway.rules.objects import (
     CreditNote,
     CustomerFacts,
     Dispute,
-    Payment,
     PaymentMethod,
     Refund,
     Subscription,
 )
-
-
-def mirror_payment(connection: Connection, invoice_id: str, payment: Payment) -> None:
-    """Write a payment of an invoice of ours."""
-    _write(connection, "stripe_payments", "payment_id", {**asdict(payment), "invoice_id": invoice_id})
 
 
 def mirror_refund(connection: Connection, invoice_id: str, stripe_invoice_id: str, refund: Refund) -> None:

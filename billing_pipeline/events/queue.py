@@ -22,7 +22,7 @@ ERROR_MAX = 2_000
 
 @dataclass(frozen=True, slots=True)
 class ClaimedEvent:
-    """An event and the attempt that holds it."""
+    """An event and the attempt that holds it; `replays`: how often a person has put it back."""
 
     event_id: str
     type: str
@@ -31,6 +31,7 @@ class ClaimedEvent:
     attempt: int
     failures: int
     pending_since: datetime
+    replays: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,14 @@ class Reading:
             rows = self.connection.execute(text(_BODIES), {"ids": ids}).all()
         return [read_json(self.cipher().decrypt(row.event_id, row.key_id, bytes(row.body))) for row in rows]
 
+    def said(self) -> list[tuple[str, dict[str, Any]]]:
+        """Type and object of each event, as it was sent."""
+        told = []
+        for body in self.bodies():
+            thing = (body.get("data") or {}).get("object")
+            told.append((str(body.get("type")), thing if isinstance(thing, dict) else {}))
+        return told
+
 
 _BODIES = (
     "SELECT event_id, key_id, body FROM billing.stripe_events WHERE event_id = ANY(:ids) ORDER BY created, event_id"

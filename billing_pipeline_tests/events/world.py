@@ -94,6 +94,10 @@ class EventWorld(World):
         """Past every trigger and constraint that waits for a commit."""
         self._without_triggers(statement, **values)
 
+    def miss_payments(self) -> None:
+        """As if no answer to a payment had come: only its events tell of it."""
+        self.tamper("DELETE FROM billing.stripe_payments")
+
     def deliver_bytes(self, body: bytes) -> None:
         url = self.warehouse.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         with psycopg.connect(url) as connection:

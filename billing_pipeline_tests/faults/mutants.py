@@ -85,7 +85,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("what is not ours is not paid", _MEANS, "return _foreign(charge, invoice) or _by_status(", "return _by_status(", "test_what_does_not_fit_parks_with_a_reason"),
     Mutant("customers are looked for before they are created", _CUSTOMERS, "found[0] if found else _create(warehouse, api, customer)", "_create(warehouse, api, customer)", "test_customers_are_adopted_by_metadata_and_created_only_if_missing"),
     Mutant("two customers there park", _CUSTOMERS, "        if len(found) > 1:\n            ids", "        if False:\n            ids", "test_two_customers_with_our_key_park_the_invoice"),
-    Mutant("an event leaves alone what is being charged", "billing_pipeline/events/invoices.py", "    if _is_being_charged(connection, charge.invoice_id):\n", "    if False:\n", "test_an_invoice_that_is_being_charged_is_left_to_the_charger"),
+    Mutant("an event leaves alone what is being charged", "billing_pipeline/events/invoices.py", "    return is_locked(connection, charge_lock_key(invoice_id))\n", "    return False\n", "test_an_invoice_that_is_being_charged_is_left_to_the_charger"),
     Mutant("a payment wins over voiding", _VOID, "        refuse_paid(store, charge, invoice)\n        key = void_key", "        key = void_key", "test_a_payment_that_comes_between_asking_and_voiding_wins"),
     Mutant("both of two are voided", _VOID, "        for invoice in found:\n            end_invoice(", "        for invoice in found[:1]:\n            end_invoice(", "test_both_of_two_live_invoices_are_voided"),
     Mutant("a bank's payment is waited for", _MEANS, "    if invoice.payment_status in PAYMENT_UNDER_WAY:\n", "    if False:\n", "test_a_payment_that_takes_days_is_asked_for_once_and_waited_for"),

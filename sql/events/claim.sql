@@ -14,9 +14,9 @@ claimed AS (
     SET attempts = w.attempts + 1, due_at = cast(:now AS timestamptz) + :lease_s * interval '1 second', run_id = :run_id
     FROM due
     WHERE w.event_id = due.event_id
-    RETURNING w.event_id, w.attempts, w.failures, w.pending_since
+    RETURNING w.event_id, w.attempts, w.failures, w.pending_since, w.replays
 )
 
-SELECT c.event_id, e.type, e.object_id, e.created, c.attempts, c.failures, c.pending_since
+SELECT c.event_id, e.type, e.object_id, e.created, c.attempts, c.failures, c.pending_since, c.replays
 FROM claimed AS c INNER JOIN billing.stripe_events AS e USING (event_id)
 ORDER BY e.created, e.event_id
