@@ -1,7 +1,6 @@
 """Events of customers, their payment methods and subscriptions."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -9,11 +8,8 @@ from sqlalchemy import Connection, text
 from billing_pipeline.charging.follow_ups import make_due
 from billing_pipeline.events import mirror
 from billing_pipeline.events.reading import Reading, Write
-from billing_pipeline.events.rules.stripe_events import Applied, Awaited, Ignored, Verdict
+from billing_pipeline.events.rules.stripe_events import CLOCKS_DIFFER, Applied, Awaited, Ignored, Verdict
 from billing_pipeline.stripe_gateway.rules.objects import CustomerFacts
-
-CLOCKS_DIFFER = timedelta(seconds=5)
-"""Stripe's `created` has whole seconds, by its own clock."""
 
 
 def _customer(reading: Reading, stripe_customer_id: str, metadata_id: str | None = None) -> str | Ignored | Awaited:
@@ -32,7 +28,7 @@ def _customer(reading: Reading, stripe_customer_id: str, metadata_id: str | None
 
 def read_customer(reading: Reading) -> Write:
     """Ask for the customer, unless its events tell of nothing that is kept here."""
-    if not any(event.replays for event in reading.events) and all(map(_changes_nothing_kept, reading.bodies())):
+    if _tells_nothing(reading):
         return lambda _: Applied("nothing changed that is kept here")
     facts = reading.api.retrieve_customer_facts(reading.object_id)
     customer = _customer(reading, facts.stripe_customer_id, facts.customer_id or "")
@@ -47,6 +43,14 @@ def read_customer(reading: Reading) -> Write:
         return Applied()
 
     return write
+
+
+def _tells_nothing(reading: Reading) -> bool:
+    """Whether no event says that anything changed that is kept here. A replay refreshes the row, if there is one."""
+    if not all(map(_changes_nothing_kept, reading.bodies())):
+        return False
+    is_replayed = any(event.replays for event in reading.events)
+    return not is_replayed or reading.look_up(_DEFAULT, stripe_customer_id=reading.object_id) is None
 
 
 def _changes_nothing_kept(body: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from billing_pipeline.charging.rules.charge_change import ChargeChange
 from billing_pipeline.charging.rules.charging import Charge
 from billing_pipeline.charging.store import ChargeStore
 from billing_pipeline.events.reading import Reading, Write
-from billing_pipeline.events.rules.known_already import PaidHere, says_nothing_new
+from billing_pipeline.events.rules.known_already import PaidHere, is_later, says_nothing_new
 from billing_pipeline.events.rules.stripe_events import (
     Applied,
     Awaited,
@@ -68,8 +68,8 @@ def _invoice_of(said: Mapping[str, Any]) -> str | None:
 def _before_asking(reading: Reading, stripe_invoice_id: str) -> Applied | Busy | None:
     """What follows without a question: a run is at it, or our rows are as far as every event says. None: ask.
 
-    Replayed events are asked about: a person wanted to know. States go forward only, so what is known now is known when
-    the events are finished.
+    Replayed events are asked about: a person wanted to know. So is what happened after our row was written. States go
+    forward only, so what is known now is known when the events are finished.
     """
     if any(event.replays for event in reading.events):
         return None
@@ -80,6 +80,8 @@ def _before_asking(reading: Reading, stripe_invoice_id: str) -> Applied | Busy |
     with each_by_itself(reading.connection):
         if _is_being_charged(reading.connection, charge.invoice_id):
             return Busy()
+    if any(is_later(event.created, row.updated_at) for event in reading.events):
+        return None
     is_known = all(says_nothing_new(type_, said, charge, paid) for type_, said in reading.said())
     return Applied("known already") if is_known else None
 

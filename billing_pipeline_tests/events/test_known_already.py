@@ -1,12 +1,14 @@
 """Events that say what the books have need no question; what is new, or was put back by a person, is asked about."""
 
+import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from billing_pipeline.charging.rules.charging import Charge
-from billing_pipeline.events.rules.known_already import PaidHere, says_nothing_new
+from billing_pipeline.events.rules.known_already import PaidHere, is_later, says_nothing_new
 from billing_pipeline_tests.charging.world import Bill
 from billing_pipeline_tests.events.world import EventWorld
 
@@ -59,6 +61,25 @@ def test_an_event_that_a_person_puts_back_is_asked_about(world: EventWorld) -> N
     assert questions(world) == 1
 
 
+def test_what_happened_after_our_row_was_written_is_asked_about(world: EventWorld) -> None:
+    world.bill(Bill("a"))
+    world.charge()
+    world.catch_up()
+    [paid] = [event for event in world.at_stripe() if event["type"] == "invoice.paid"]
+    world.deliver([{**paid, "id": "evt_known"}])
+    assert questions(world) == 0
+    world.deliver([{**paid, "id": "evt_later", "created": int(time.time()) + 60}])
+    assert questions(world) == 1
+
+
+def test_later_is_after_our_row_by_more_than_clocks_differ() -> None:
+    known_at = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
+    assert not is_later(known_at - timedelta(days=1), known_at)
+    assert not is_later(known_at + timedelta(seconds=5), known_at)
+    assert is_later(known_at + timedelta(seconds=6), known_at)
+    assert is_later(None, known_at)
+
+
 @pytest.mark.parametrize(
     ("type_", "body", "charge", "paid", "known"),
     [
@@ -70,6 +91,7 @@ def test_an_event_that_a_person_puts_back_is_asked_about(world: EventWorld) -> N
         ("invoice.paid", said("paid", total=3999), PAID, IN_FULL, False),
         ("invoice.paid", said("paid", customer="cus_2"), PAID, IN_FULL, False),
         ("invoice.paid", said("paid", metadata={}), PAID, IN_FULL, False),
+        ("invoice.paid", said("paid", latest_revision="in_2"), PAID, IN_FULL, False),
         ("invoice.finalized", said("open"), PAID, IN_FULL, True),
         ("invoice.finalized", said("open"), replace(PAID, state="lines_added"), NOTHING, False),
         ("invoice.created", said("draft", total=0), PAID, IN_FULL, True),

@@ -19,11 +19,11 @@ ON CONFLICT (payment_id) DO UPDATE
         created_at = excluded.created_at,
         paid_at = excluded.paid_at
     WHERE
-        NOT (t.status IN ('paid', 'canceled') AND excluded.status = 'open')
-        AND (
-            t.invoice_id, t.stripe_invoice_id, t.payment_intent_id, t.requested_minor, t.paid_minor, t.currency, t.status,
-            t.created_at, t.paid_at
-        ) IS DISTINCT FROM (
-            excluded.invoice_id, excluded.stripe_invoice_id, excluded.payment_intent_id, excluded.requested_minor,
-            excluded.paid_minor, excluded.currency, excluded.status, excluded.created_at, excluded.paid_at
-        )
+    NOT (t.status IN ('paid', 'canceled') AND excluded.status = 'open')
+    AND (
+        t.invoice_id, t.stripe_invoice_id, t.payment_intent_id, t.requested_minor, t.paid_minor, t.currency, t.status,
+        t.created_at, t.paid_at
+    ) IS DISTINCT FROM (
+        excluded.invoice_id, excluded.stripe_invoice_id, excluded.payment_intent_id, excluded.requested_minor,
+        excluded.paid_minor, excluded.currency, excluded.status, excluded.created_at, excluded.paid_at
+    )

@@ -1,15 +1,17 @@
 """Whether an event says nothing that our books don't have. Pure.
 
 An event's body is signed, so what it says was true once. It is never written down, because it may be old; but if our
-rows, which were written from what Stripe showed, are as far, there is nothing to ask. Whatever differs in any part is
-asked about.
+rows, which were written from what Stripe showed, are as far, there is nothing to ask. Whatever differs in any part, or
+happened after our rows were written, is asked about.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from billing_pipeline.charging.rules.charging import Charge
+from billing_pipeline.events.rules.stripe_events import CLOCKS_DIFFER
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,11 @@ class PaidHere:
 
 _ENDED = frozenset({"paid", "void", "uncollectible", "refused"})
 _REFUSALS = frozenset({"invoice.payment_failed", "invoice.payment_action_required"})
+
+
+def is_later(created: datetime | None, known_at: datetime) -> bool:
+    """Whether what an event tells of may have happened after our row was last written."""
+    return created is None or created > known_at + CLOCKS_DIFFER
 
 
 def says_nothing_new(type_: str, said: Mapping[str, Any], charge: Charge, paid: PaidHere) -> bool:
@@ -42,8 +49,9 @@ def _is_the_charges(said: Mapping[str, Any], charge: Charge) -> bool:
     metadata = said.get("metadata")
     theirs = (said.get("id"), said.get("customer"), said.get("currency"))
     ours = (charge.stripe_invoice_id, charge.stripe_customer_id, charge.currency)
-    is_ours = isinstance(metadata, dict) and metadata.get("invoice_id") == charge.invoice_id
-    return is_ours and theirs == ours and (said.get("status") == "draft" or said.get("total") == charge.amount_minor)
+    is_ours = isinstance(metadata, dict) and bool(metadata.get("invoice_id") == charge.invoice_id)
+    is_revised = said.get("latest_revision") is not None
+    return is_ours and not is_revised and theirs == ours and (said.get("status") == "draft" or said.get("total") == charge.amount_minor)
 
 
 def _is_as_far(type_: str, said: Mapping[str, Any], charge: Charge, paid: PaidHere) -> bool:
@@ -54,7 +62,7 @@ def _is_as_far(type_: str, said: Mapping[str, Any], charge: Charge, paid: PaidHe
             by_stripe = (said.get("amount_paid") or 0) - (said.get("amount_paid_off_stripe") or 0)
             return charge.state == "paid" and paid.paid_minor == by_stripe
         case "void" | "uncollectible" as status:
-            return charge.state == status
+            return bool(charge.state == status)
         case "draft":
             return True
         case "open" if charge.state == "refused":

@@ -6,6 +6,7 @@ Here: kinds, steps, and what becomes of an event that could not be applied. Not 
 """
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from typing import TypeAlias
 from uuid import UUID
@@ -14,6 +15,9 @@ from billing_pipeline.charging.rules.charge_at_stripe import Contradicts, Foreig
 from billing_pipeline.charging.rules.charge_change import ChargeChange, change_by
 from billing_pipeline.charging.rules.charging import Charge
 from billing_pipeline.stripe_gateway.rules.objects import InvoiceFacts
+
+CLOCKS_DIFFER = timedelta(seconds=5)
+"""Stripe's `created` has whole seconds, by its own clock."""
 
 
 class Kind(StrEnum):
