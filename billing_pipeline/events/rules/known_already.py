@@ -51,7 +51,8 @@ def _is_the_charges(said: Mapping[str, Any], charge: Charge) -> bool:
     ours = (charge.stripe_invoice_id, charge.stripe_customer_id, charge.currency)
     is_ours = isinstance(metadata, dict) and bool(metadata.get("invoice_id") == charge.invoice_id)
     is_revised = said.get("latest_revision") is not None
-    return is_ours and not is_revised and theirs == ours and (said.get("status") == "draft" or said.get("total") == charge.amount_minor)
+    has_our_total = said.get("status") == "draft" or bool(said.get("total") == charge.amount_minor)
+    return is_ours and not is_revised and theirs == ours and has_our_total
 
 
 def _is_as_far(type_: str, said: Mapping[str, Any], charge: Charge, paid: PaidHere) -> bool:
