@@ -4,9 +4,11 @@ What is expected is decided in rules/brakes.py. A release is kept in billing.cha
 not ask again; invoices that are finalised after it have canaries of their own.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
+from threading import Event
 
 from sqlalchemy import text
 
@@ -17,6 +19,7 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.postgres.worker_pool import work_through
 from billing_pipeline.stripe_gateway.rules.api import StripeApi
 from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
 
@@ -50,33 +53,47 @@ def order(charges: Sequence[MonthCharge], going: Collection[str], held: Collecti
 
 
 def compare(
-    warehouse: Warehouse, api: StripeApi, month: date, canaries: Collection[str], limits: Limits, run_id: str
+    warehouse: Warehouse,
+    api: StripeApi,
+    month: date,
+    canaries: Collection[str],
+    limits: Limits,
+    run_id: str,
+    *,
+    workers: int,
 ) -> Brake | None:
     """Compare the canaries with expectations and release the month if they meet them; else the brake that stays on.
+
+    Stripe is asked for each, in that many threads: nothing else is charged meanwhile.
 
     Raises:
         StripeFailure: Stripe does not accept the key.
     """
     charges = charges_of(warehouse, month)
-    try:
-        seen = [
-            Canary(
+
+    @contextmanager
+    def look() -> Iterator[Callable[[MonthCharge], Canary]]:
+        try:
+            yield lambda charge: Canary(
                 charge.number,
                 charge.state,
                 charge.reason_code,
-                _differs(warehouse, api, charge),
+                _differs(api, charge),
                 waits_for_bank=charge.waits_for_bank,
             )
-            for charge in charges
-            if charge.invoice_id in canaries
-        ]
+        finally:
+            api.close()
+
+    chosen = [charge for charge in charges if charge.invoice_id in canaries]
+    try:
+        seen = work_through(chosen, look, workers=workers, stop=Event(), progress=lambda _: None)
     except StripeFailure as failure:
         if failure.outcome not in (Outcome.UNKNOWN, Outcome.RETRY):
             raise
         return Brake("canary_unsettled", f"the first charges cannot be compared with Stripe's: {failure}")
     if len(seen) < len(canaries):
         return Brake("canary_unsettled", "some of the first charges are gone: the database has lost a commit")
-    brake = canary_verdict(seen, limits)
+    brake = canary_verdict(sorted(seen, key=lambda canary: canary.number), limits)
     if brake is None:
         refused = sum(canary.state == "refused" for canary in seen)
         why = Signature(CHARGER, f"{len(seen)} charges ended as expected, {refused} of them refused")
@@ -103,14 +120,11 @@ _EXPECTED = {"paid": ("paid",), "refused": ("open", "paid"), "finalized": ("open
 """State of a charge -> states of Stripe's invoice: one that is refused, or waits for a bank, may be paid meanwhile."""
 
 
-def _differs(warehouse: Warehouse, api: StripeApi, charge: MonthCharge) -> str | None:
+def _differs(api: StripeApi, charge: MonthCharge) -> str | None:
     """How Stripe's invoice is not as our charge says; None where they agree or ours has no answer to compare."""
     if charge.state not in _EXPECTED or (charge.state == "finalized" and not charge.waits_for_bank):
         return None
-    stripe_id = warehouse.scalar(
-        "SELECT stripe_invoice_id FROM billing.stripe_charges WHERE invoice_id = :id", id=charge.invoice_id
-    )
-    invoice = api.retrieve_invoice(stripe_id)
+    invoice = api.retrieve_invoice(str(charge.stripe_invoice_id))
     if (invoice.total_minor, invoice.currency) != (charge.amount_minor, charge.currency):
         ours = f"{charge.amount_minor} {charge.currency}"
         return f"{invoice.id} has a total of {invoice.total_minor} {invoice.currency}, ours is {ours}"

@@ -118,11 +118,18 @@ class GuardedStripe:
     def __init__(self, api: StripeApi, breaker: CircuitBreaker) -> None:
         self._api = api
         self.breaker = breaker
+        self.answers = 0
+        """Calls that were answered, about: threads count together without a lock."""
 
     @property
     def calls_made(self) -> int:
         """Requests sent so far."""
         return self._api.calls_made
+
+    @property
+    def callers_waiting(self) -> int | None:
+        """Threads that wait for a moment at which they may call; None: nothing limits them."""
+        return self._api.callers_waiting
 
     def close(self) -> None:
         """Give back the calling thread's connection."""
@@ -185,6 +192,7 @@ class GuardedStripe:
             else:
                 self.breaker.answered()
             raise
+        self.answers += 1
         self.breaker.answered()
 
 

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection
-
 from billing_pipeline.charging.store import ChargeStore
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.postgres.locks import charge_lock_key
 from billing_pipeline.postgres.session_lock import session_lock
+from billing_pipeline.postgres.shared_session import SharedSession
 from billing_pipeline.postgres.warehouse import Warehouse
 
 
@@ -36,24 +35,24 @@ def exclusive(
     """
     with (
         warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
-        exclusive_on(connection, invoice_id, actor, label=label, run_id=run_id) as store,
+        session_lock(connection, charge_lock_key(invoice_id)) as is_ours,
     ):
-        yield store
-
-
-@contextmanager
-def exclusive_on(
-    connection: Connection, invoice_id: str, actor: str, *, label: str | None = None, run_id: str | None = None
-) -> Iterator[ChargeStore]:
-    """`exclusive` on an autocommit connection that the caller keeps, to take invoice after invoice.
-
-    Raises:
-        InvoiceBusy: somebody else has it.
-    """
-    with session_lock(connection, charge_lock_key(invoice_id)) as is_ours:
         if not is_ours:
             raise InvoiceBusy(
                 f"{label or f'invoice {invoice_id}'} is being charged right now, or somebody else is at work on it:"
                 " try again when that has ended"
             )
         yield ChargeStore(connection, run_id, actor)
+
+
+@contextmanager
+def exclusive_on(
+    session: SharedSession, invoice_id: str, actor: str, run_id: str | None
+) -> Iterator[ChargeStore | None]:
+    """`exclusive` on a session that threads share, each with an invoice of its own; None: somebody else has it.
+
+    Raises:
+        SessionLost: the session ended before.
+    """
+    with session.lock(charge_lock_key(invoice_id)) as is_ours:
+        yield ChargeStore(session, run_id, actor) if is_ours else None

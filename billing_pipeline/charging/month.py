@@ -27,7 +27,9 @@ from billing_pipeline.stripe_gateway.rules.api import ListedInvoice, StripeApi
 from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
 
 WORKERS = 24
-"""At Stripe's usual 0.3 s a call this many threads make the 80 calls a second that the limits allow."""
+"""Threads to begin with: at 0.3 s a call, which is usual, so many make the 80 calls a second that the limits allow."""
+WORKERS_MAX = 480
+"""At 5 s a call so many make the 80 calls a second that the limits allow."""
 SINGLY_MAX = 100
 """Up to so many chosen invoices are looked for one by one: the bulk listing is a call a hundred of the whole month."""
 
@@ -84,7 +86,8 @@ class RunOptions:
 
     Args:
         log: takes a line on progress.
-        workers: threads.
+        workers: threads to begin with.
+        workers_max: threads at most, where Stripe answers slowly.
         stop: ends the run after the calls that are under way, once it is set.
         progress_every_s: seconds between two lines on progress.
         limits: the caps and what is expected of the canaries; None: neither, for a pass that only asks.
@@ -95,6 +98,7 @@ class RunOptions:
 
     log: Callable[[str], None] = _say_nothing
     workers: int = WORKERS
+    workers_max: int = WORKERS_MAX
     stop: Event = field(default_factory=Event)
     progress_every_s: float = PROGRESS_EVERY_S
     limits: Limits | None = Limits()  # noqa: RUF009 - immutable
@@ -137,7 +141,9 @@ def charge_invoices_of_month(
         if order.rest:
             brake = None
             if limits is not None:
-                brake = canary.compare(warehouse, run.api, month, order.canaries, limits, run_id)
+                brake = canary.compare(
+                    warehouse, run.api, month, order.canaries, limits, run_id, workers=options.workers
+                )
             if brake is None:
                 results += run.charge(order.rest, singly=singly)
             else:
@@ -194,9 +200,9 @@ class _Run:
         """Charge these; with `singly` each is looked for at Stripe by itself."""
         if not invoices:
             return []
-        workers, stop, log = self.options.workers, self.options.stop, self.options.log
+        options, log = self.options, self.options.log
         problems = ensure_customers(
-            self.warehouse, self.api, invoices, self.run_id, workers=workers, stop=stop, log=log
+            self.warehouse, self.api, invoices, self.run_id, workers=options.workers, stop=options.stop, log=log
         )
         created_gte = listing_start(self.warehouse, self.month)
         if not singly and self.listed is None:
@@ -211,10 +217,23 @@ class _Run:
         known = "" if self.listed is None else f", {sum(i in self.listed for i in invoices):,} of them exist at Stripe"
         log(f"{len(invoices):,} invoices to charge{known}")
         shared = SharedByWorkers(
-            self.warehouse, self.api, self.run_id, created_gte, self.listed, problems, self.options.retries, stop, log
+            self.warehouse,
+            self.api,
+            self.run_id,
+            created_gte,
+            self.listed,
+            problems,
+            options.retries,
+            options.stop,
+            log,
         )
-        every_s = self.options.progress_every_s
-        return charge_with_workers(shared, invoices, workers=workers, progress_every_s=every_s)
+        return charge_with_workers(
+            shared,
+            invoices,
+            workers=options.workers,
+            workers_max=options.workers_max,
+            progress_every_s=options.progress_every_s,
+        )
 
 
 _BY_STATE = """

@@ -236,7 +236,8 @@ class Steps:
         """What was paid, as the answer showed it; where that is lost, the payment's event tells of it."""
         invoice = self._seen.invoice
         for payment in invoice.payments if invoice is not None and self._charge.state == "paid" else ():
-            record_payment(self._store.connection, self._charge.invoice_id, payment)
+            with self._store.turn() as connection:
+                record_payment(connection, self._charge.invoice_id, payment)
 
     def _pending(self, reason_code: str) -> Result:
         return Result(self._charge.state, reason_code, pending=True)

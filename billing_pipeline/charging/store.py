@@ -5,6 +5,7 @@ entry in the audit log with it. What to change is decided in charging/rules/.
 """
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -14,6 +15,7 @@ from billing_pipeline.charging.brakes import require_permission
 from billing_pipeline.charging.rules.charge_change import ChargeChange
 from billing_pipeline.charging.rules.charging import Charge
 from billing_pipeline.postgres.locks import charge_lock_key
+from billing_pipeline.postgres.shared_session import SharedSession
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
@@ -43,24 +45,32 @@ class StoredCharge:
 
 
 class ChargeStore:
-    """The charges on one connection. exclusive.py gives one whose connection holds an invoice's lock.
+    """The charges on one session. exclusive.py gives one whose session holds an invoice's lock.
 
     Args:
-        connection: in autocommit mode, so that no transaction is open during a call to Stripe; events pass theirs, in
-            the transaction that also finishes them. Nobody else uses it meanwhile.
+        session: a shared one is in autocommit mode, so that no transaction is open during a call to Stripe; events pass
+            their connection, in the transaction that also finishes them.
         run_id: the Dagster run; None: a person at the command line.
         actor: who acts, for the audit log.
+
+    Every method raises SessionLost where another thread has found a shared session ended.
     """
 
-    def __init__(self, connection: Connection, run_id: str | None, actor: str = CHARGER) -> None:
-        self._connection = connection
+    def __init__(self, session: SharedSession | Connection, run_id: str | None, actor: str = CHARGER) -> None:
+        self._session = session
         self._run_id = run_id
         self._actor = actor
 
+    def turn(self) -> AbstractContextManager[Connection]:
+        """The connection of the session that holds the lock, for what else is written while it does."""
+        return self._session.turn() if isinstance(self._session, SharedSession) else nullcontext(self._session)
+
     @property
     def connection(self) -> Connection:
-        """The connection that holds the lock, for what else is written while it does."""
-        return self._connection
+        """The connection that holds the lock, where no other thread uses it."""
+        if isinstance(self._session, SharedSession):
+            raise TypeError("threads share this session: they use it in turns")
+        return self._session
 
     def require_permission(self, invoice_id: str) -> None:
         """Return if a call that moves the invoice's charge on may be made now, by this session.
@@ -69,7 +79,8 @@ class ChargeStore:
             StripeFailure: charging is paused.
             LockLost: this session does not hold the invoice's lock.
         """
-        require_permission(self._connection, charge_lock_key(invoice_id))
+        with self.turn() as connection:
+            require_permission(connection, charge_lock_key(invoice_id))
 
     def read(self, invoice_id: str) -> StoredCharge:
         """The charge as it is now.
@@ -84,12 +95,14 @@ class ChargeStore:
 
     def find(self, invoice_id: str) -> StoredCharge | None:
         """The charge as it is now; None: the invoice is no final one."""
-        row = self._connection.execute(text(_READ), {"invoice_id": invoice_id}).one_or_none()
+        with self.turn() as connection:
+            row = connection.execute(text(_READ), {"invoice_id": invoice_id}).one_or_none()
         return StoredCharge(Charge(*row[:10]), bytes(row[10]), *row[11:]) if row is not None else None
 
     def is_held(self, invoice_id: str) -> bool:
         """Whether an active hold on the invoice, its customer or its month keeps it from being charged."""
-        return bool(self._connection.execute(text(_HELD), {"invoice_id": invoice_id}).scalar_one())
+        with self.turn() as connection:
+            return bool(connection.execute(text(_HELD), {"invoice_id": invoice_id}).scalar_one())
 
     def change(self, charge: Charge, change: ChargeChange) -> Charge:
         """Write the change and its entry in the audit log, if the charge is still in the state and attempt of `charge`.
@@ -109,7 +122,8 @@ class ChargeStore:
             "run_id": self._run_id,
             "evidence": json.dumps(dict(change.evidence)),
         }
-        changed = self._connection.execute(text(load_sql("charging/charge_change.sql")), parameters).rowcount
+        with self.turn() as connection:
+            changed = connection.execute(text(load_sql("charging/charge_change.sql")), parameters).rowcount
         if changed != 1:
             raise ChargeMoved(f"charge {charge.invoice_id} is no longer {charge.state}, attempt {charge.attempt}")
         return after
@@ -137,6 +151,7 @@ class MonthCharge:
     currency: str
     released: bool
     waits_for_bank: bool = False
+    stripe_invoice_id: str | None = None
 
 
 def charges_of(warehouse: Warehouse, month: date) -> list[MonthCharge]:
@@ -166,7 +181,7 @@ SELECT c.invoice_id::text AS invoice_id, i.invoice_number, i.number, c.state, c.
     i.invoice_number <= coalesce((
         SELECT max(r.through_number) FROM billing.charge_releases AS r WHERE r.billing_month = :month
     ), 0) AS released,
-    c.state = 'finalized' AND c.bank_payment_id IS NOT NULL AS waits_for_bank
+    c.state = 'finalized' AND c.bank_payment_id IS NOT NULL AS waits_for_bank, c.stripe_invoice_id
 FROM billing.stripe_charges AS c JOIN billing.invoices AS i USING (invoice_id)
 WHERE c.billing_month = :month
 ORDER BY i.invoice_number

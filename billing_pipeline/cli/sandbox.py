@@ -32,11 +32,19 @@ def up(port: int) -> None:
 @click.option(
     "--customers", default=100_000, show_default=True, type=click.IntRange(min=100), help="So many customers."
 )
-def bench(customers: int) -> None:
+@click.option(
+    "--charged",
+    default=1_000,
+    show_default=True,
+    type=click.IntRange(min=100),
+    help="So many customers are charged at the emulator, and their calls counted.",
+)
+@click.option("--only-charging", is_flag=True, help="Leave everything else out.")
+def bench(customers: int, charged: int, only_charging: bool) -> None:
     """Measure rows per second of each asset against COPY of the same rows."""
     from billing_pipeline.sandbox.bench import run_bench
 
-    sys.exit(run_bench(customer_count=customers))
+    sys.exit(run_bench(customer_count=customers, charged_count=charged, only_charging=only_charging))
 
 
 @click.group(cls=Group, invoke_without_command=True)

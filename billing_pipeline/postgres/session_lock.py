@@ -18,17 +18,27 @@ def session_lock(connection: Connection, key: int) -> Iterator[bool]:
 
     No transaction may be open on the connection at the beginning; one that is left open is rolled back at the end.
     """
-    got = _alone(connection, "SELECT pg_try_advisory_lock(:key)", key)
+    got = take(connection, key)
     try:
         yield got
     finally:
         if got and not connection.invalidated:
-            try:
-                connection.rollback()
-                _alone(connection, "SELECT pg_advisory_unlock(:key)", key)
-            except DBAPIError:
-                # a connection that may still hold the lock must not go back to the pool
-                connection.invalidate()
+            give_back(connection, key)
+
+
+def take(connection: Connection, key: int) -> bool:
+    """Take the lock, to be given back; False: another session has it. A session may take the same lock twice."""
+    return _alone(connection, "SELECT pg_try_advisory_lock(:key)", key)
+
+
+def give_back(connection: Connection, key: int) -> None:
+    """Give the lock back; a transaction that was left open is rolled back."""
+    try:
+        connection.rollback()
+        _alone(connection, "SELECT pg_advisory_unlock(:key)", key)
+    except DBAPIError:
+        # a connection that may still hold the lock must not go back to the pool
+        connection.invalidate()
 
 
 def is_locked(connection: Connection, key: int) -> bool:

@@ -14,6 +14,7 @@ from billing_pipeline.postgres.errors import is_full
 T = TypeVar("T")
 R = TypeVar("R")
 PROGRESS_EVERY_S = 5.0
+GROW_EVERY_S = 0.25
 
 
 def work_through(
@@ -21,6 +22,8 @@ def work_through(
     worker: Callable[[], AbstractContextManager[Callable[[T], R]]],
     *,
     workers: int,
+    workers_max: int = 0,
+    more: Callable[[int], bool] = lambda _: False,
     stop: Event,
     progress: Callable[[str], None],
     progress_every_s: float = PROGRESS_EVERY_S,
@@ -28,8 +31,9 @@ def work_through(
     """The results of the items that were worked on, in no order.
 
     Each thread opens one `worker`, takes items until none is left, and closes it. A thread for which the server has no
-    connection left leaves the work to the others. `stop` ends it between items. The first exception ends the others in
-    the same way and is raised when they have; so does Ctrl-C.
+    connection left leaves the work to the others. There are `workers` of them, and half as many again, up to
+    `workers_max`, whenever `more` says of their number that others would find something to do. `stop` ends the work
+    between items. The first exception ends the others in the same way and is raised when they have; so does Ctrl-C.
     """
     if not items:
         return []
@@ -58,17 +62,41 @@ def work_through(
             for item in take():
                 results.append(work(item))
 
-    started = time.monotonic()
-    with ThreadPoolExecutor(min(workers, len(items)), thread_name_prefix="charging") as pool:
-        futures: set[Future[None]] = {pool.submit(run) for _ in range(min(workers, len(items)))}
+    most = min(max(workers, workers_max), len(items))
+    tell = _Teller(progress, progress_every_s, len(items))
+    with ThreadPoolExecutor(most, thread_name_prefix="charging") as pool:
+        futures: set[Future[None]] = {pool.submit(run) for _ in range(min(workers, most))}
+        tick_s = min(progress_every_s, GROW_EVERY_S) if most > workers else progress_every_s
         try:
             while futures:
-                done, futures = wait(futures, timeout=progress_every_s, return_when=FIRST_EXCEPTION)
+                done, futures = wait(futures, timeout=tick_s, return_when=FIRST_EXCEPTION)
                 for future in done:
                     future.result()
+                room = min(most, len(items) - len(results)) - len(futures)
+                futures |= {pool.submit(run) for _ in range(_added(len(futures), room, more))}
                 if futures:
-                    rate = len(results) / (time.monotonic() - started)
-                    progress(f"{len(results):,} of {len(items):,}, {rate:.0f}/s")
+                    tell.of(len(results))
         finally:
             ending.set()
     return results
+
+
+def _added(threads: int, room: int, more: Callable[[int], bool]) -> int:
+    """How many threads come to these."""
+    return min(room, max(1, threads // 2)) if threads and room > 0 and more(threads) else 0
+
+
+class _Teller:
+    """Says how far the work is, every so many seconds."""
+
+    def __init__(self, progress: Callable[[str], None], every_s: float, total: int) -> None:
+        self._progress = progress
+        self._every_s = every_s
+        self._total = total
+        self._started = self._told = time.monotonic()
+
+    def of(self, count: int) -> None:
+        now = time.monotonic()
+        if now - self._told >= self._every_s:
+            self._told = now
+            self._progress(f"{count:,} of {self._total:,}, {count / (now - self._started):.0f}/s")

@@ -26,6 +26,7 @@ from billing_pipeline.postgres.connections import raw
 from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox import bench_data, bench_loop
+from billing_pipeline.sandbox.bench_charging import LATENCIES_MS, WARMING_UP, measure_calls, measure_rates
 from billing_pipeline.sandbox.bench_receiver import measure_receiver
 from billing_pipeline.sandbox.bench_steps import PRICED, Measured, Subject, connect, in_child, steps
 from billing_pipeline.sandbox.bench_terms import ratio_with_terms
@@ -36,11 +37,13 @@ SMALL_CUSTOMERS_MAX = 10_000
 """Customers of the two smaller databases, which show that time is linear in customers and flat in past months."""
 THRICE_CUSTOMERS_MAX = 200_000
 """Up to here everything is measured three times and the median is printed."""
+RATED = 500
+"""Invoices that are charged at each latency."""
 SAMPLE_CUSTOMERS = 500
 """Customers that the loop bills."""
 
 
-def run_bench(*, customer_count: int) -> int:
+def run_bench(*, customer_count: int, charged_count: int, only_charging: bool = False) -> int:
     """Measure, print a table, and one JSON object as the last line.
 
     Exit status 1 if the figures would mean nothing: a gate failed, the second build changed a row, or the loop bills
@@ -49,13 +52,18 @@ def run_bench(*, customer_count: int) -> int:
     folder = Path(tempfile.mkdtemp(prefix="billing-bench-"))
     server = embedded_postgres.start(folder / "postgres")
     try:
-        url, small_url, old_url = (
-            embedded_postgres.database_url(server, name).render_as_string(hide_password=False)
-            for name in ("full", "small", "old")
-        )
-        figures = _measure(url, small_url, old_url, customer_count)
+        urls = {
+            name: embedded_postgres.database_url(server, name).render_as_string(hide_password=False)
+            for name in ("full", "small", "old", "calls", "rates")
+        }
+        charging = _charging(urls["calls"], urls["rates"], charged_count)
+        if only_charging:
+            click.echo("\n".join(_charging_table(charging)))
+            click.echo(json.dumps(charging))
+            return 0
+        figures = _measure(urls["full"], urls["small"], urls["old"], customer_count) | {"charging": charging}
         _say("the webhook receiver")
-        figures["webhooks"] = measure_receiver(url)
+        figures["webhooks"] = measure_receiver(urls["full"])
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -127,6 +135,24 @@ def _measure(url: str, small_url: str, old_url: str, customer_count: int) -> dic
 def _cleared_build(subject: Subject) -> float:
     _clear(subject)
     return _total(_build(subject))
+
+
+def _charging(calls_url: str, rates_url: str, charged_count: int) -> dict[str, Any]:
+    """Months of their own, so that what is charged stands in nobody's way."""
+    with _drafted(calls_url, charged_count) as subject:
+        _say(f"charging {charged_count:,} customers at the emulator")
+        calls = measure_calls(subject)
+    with _drafted(rates_url, WARMING_UP + len(LATENCIES_MS) * RATED) as subject:
+        _say(f"charging {RATED:,} invoices at each latency")
+        return calls | {"share_of_allowed_rate": measure_rates(subject, RATED)}
+
+
+@contextmanager
+def _drafted(url: str, customer_count: int) -> Iterator[Subject]:
+    with _subject(url, customer_count, 0) as subject:
+        for step in ("billing_periods", *PRICED, *(f"{asset}_gates" for asset in PRICED)):
+            in_child(step, subject)
+        yield subject
 
 
 def _total(build: dict[str, Measured]) -> float:
@@ -299,10 +325,20 @@ def _table(figures: dict[str, Any]) -> str:
         f"time with a tenth of the customers on terms, against none: {figures['ratio_with_terms']}",
         f"time after {LONG_HISTORY} months of history, against {SHORT_HISTORY}: {figures['flat_in_history_ratio']}",
     ]
+    lines += _charging_table(figures["charging"])
     for name, told in (("receiver", "webhook receiver"), ("insert", "the same INSERT"), ("empty_endpoint", "no work")):
         figure = figures["webhooks"][name]
         lines.append(f"{told}: {figure['requests_per_s']:,} requests/s, p99 {figure['p99_ms']} ms")
     return "\n".join(lines)
+
+
+def _charging_table(figures: dict[str, Any]) -> list[str]:
+    calls, of_events = figures["calls_per_invoice"], figures["event_calls_per_invoice"]
+    shares = ", ".join(f"{share:.1%} at {ms} ms" for ms, share in figures["share_of_allowed_rate"].items())
+    return [
+        f"charging {figures['invoices']:,} invoices: {calls} calls each, {of_events} for the events of each",
+        f"of the allowed creations a second, by latency: {shares}",
+    ]
 
 
 def _say(line: str) -> None:

@@ -6,6 +6,8 @@ from typing import Self
 from billing_pipeline.settings.environment import SettingsError, positive, text_or_none
 
 EMULATOR_KEY = "sk_test_emulator"
+CALLS_PER_SECOND = 80
+CALLS_PER_SECOND_PER_ENDPOINT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,8 @@ class StripeSettings:
         return cls(
             key,
             api_base,
-            positive("STRIPE_CALLS_PER_SECOND", 80),
-            positive("STRIPE_CALLS_PER_SECOND_PER_ENDPOINT", 20),
+            positive("STRIPE_CALLS_PER_SECOND", CALLS_PER_SECOND),
+            positive("STRIPE_CALLS_PER_SECOND_PER_ENDPOINT", CALLS_PER_SECOND_PER_ENDPOINT),
         )
 
     @property

@@ -88,6 +88,11 @@ class StripeCalls:
         """Requests sent so far, pages and repetitions included."""
         return self._calls
 
+    @property
+    def callers_waiting(self) -> int | None:
+        """Threads that wait for a moment at which they may call; None: nothing limits them."""
+        return self._limits.waiting if self._limits is not None else None
+
     def pages(self, path: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Every object of a list, a page a call."""
         after: dict[str, str] = {}

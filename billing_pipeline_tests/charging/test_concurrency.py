@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
+from billing_pipeline.charging.rules.brakes import CANARIES_MIN
 from billing_pipeline.charging.rules.charge_change import ChargeChange
 from billing_pipeline.charging.store import ChargeMoved, ChargeStore
 from billing_pipeline.postgres.locks import charge_lock_key
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
+from billing_pipeline.stripe_gateway.rules.api import StripeInvoice
 from billing_pipeline_tests.charging.world import KEY, Bill, World, invoice_id_of
 
 
@@ -31,6 +33,55 @@ def test_two_runs_at_once_charge_each_invoice_once(world: World) -> None:
     assert set(world.stripe.payments().values()) == {0, 1}
     assert sum(world.stripe.payments().values()) == 20
     assert world.problems() == []
+
+
+def test_more_calls_are_under_way_than_there_are_connections(world: World) -> None:
+    count = CANARIES_MIN  # so many go at once in a month that no canaries have gone before
+    assert count > world.warehouse.threads(1_000)
+    together = threading.Barrier(count)
+
+    class Slow(StripeGateway):
+        def create_invoice(self, *args: Any, **kwargs: Any) -> StripeInvoice:
+            together.wait(60)
+            return super().create_invoice(*args, **kwargs)
+
+    world.bill(*(Bill(f"c{n:02}") for n in range(count)))
+    world.charge(Slow(KEY, world.stripe.base_url), workers=count)
+    assert set(world.states().values()) == {("paid", None)}
+    assert set(world.stripe.payments().values()) == {1}
+    assert world.problems() == []
+
+
+def test_a_session_that_ends_takes_the_locks_of_all_its_invoices_and_no_call_follows(world: World) -> None:
+    count = CANARIES_MIN
+    together = threading.Barrier(count, lambda: _end_sessions(world))
+
+    class Cut(StripeGateway):
+        def create_invoice(self, *args: Any, **kwargs: Any) -> StripeInvoice:
+            made = super().create_invoice(*args, **kwargs)
+            together.wait(60)
+            return made
+
+    world.bill(*(Bill(f"c{n:02}") for n in range(count)))
+    report = world.charge(Cut(KEY, world.stripe.base_url), workers=count)
+    assert report.pending == {"connection_to_database_lost": count}
+    assert sum(write.endswith("/add_lines") for write in world.stripe.writes()) == 0
+    assert world.charge().pending == {}
+    assert len(world.stripe.invoices()) == count
+    assert set(world.stripe.payments().values()) == {1}
+    assert world.problems() == []
+
+
+def _end_sessions(world: World) -> None:
+    admin = create_engine(world.warehouse.engine.url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+        )
+    admin.dispose()
 
 
 def test_an_invoice_in_other_hands_is_left_to_them(world: World) -> None:

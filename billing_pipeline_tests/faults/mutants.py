@@ -50,7 +50,7 @@ class Mutant:
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant("one charger an invoice (the lock)", "billing_pipeline/postgres/session_lock.py", "pg_try_advisory_lock(:key)", "pg_try_advisory_lock_shared(:key)", "while_another_charges"),
-    Mutant("no call without the lock", _STORE, "require_permission(self._connection, charge_lock_key(invoice_id))", "require_permission(self._connection)", "without_the_lock"),
+    Mutant("no call without the lock", _STORE, "require_permission(connection, charge_lock_key(invoice_id))", "require_permission(connection)", "without_the_lock"),
     Mutant("look before creating", _NEXT, "return Adopt(others[0]) if others else _call(Operation.CREATE, seen)", "return _call(Operation.CREATE, seen)", "key_is_forgotten"),
     Mutant("look again if somebody began", _INVOICE, "            seen = Seen()\n", "            pass\n", "listing_is_stale"),
     Mutant("derived idempotency keys", _CHARGING, 'return f"{invoice_id}:{operation}"\n', 'return f"{invoice_id}:{operation}:{__import__(\'uuid\').uuid4()}"\n', "answer_comes_too_late"),
@@ -68,7 +68,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("an invoice at Stripe is of one charge (unique index)", "sql/migrations/0009_charges.sql", "stripe_invoice_id text UNIQUE,", "stripe_invoice_id text,", "law"),
     Mutant("final states are final", _CHARGES, "IF new.state <> old.state AND NOT EXISTS (", "IF false AND NOT EXISTS (", "law"),
     Mutant("only a finalised invoice is charged", _CHARGES, "        IF NOT FOUND THEN\n", "        IF false THEN\n", "law"),
-    Mutant("a charge that is gone ends its invoice, not the run", "billing_pipeline/charging/workers.py", "        except ChargeMissing:\n", "        except ZeroDivisionError:\n", "charge_is_gone"),
+    Mutant("a charge that is gone ends its invoice, not the run", "billing_pipeline/charging/workers.py", "    except ChargeMissing:\n", "    except ZeroDivisionError:\n", "charge_is_gone"),
     Mutant("an intent that was lost is written anew", "billing_pipeline/invoicing/finalisation.py", "        _write_intents(connection, parameters)\n        if not _needs_gates(connection, parameters):", "        if not _needs_gates(connection, parameters):", "charge_is_gone"),
     Mutant("a retry is of the attempt that was refused", _INVOICE, " and retry and retry.refused_attempt == charge.attempt", " and retry", "retry_is_asked_for_twice"),
     Mutant("the circuit breaker", "billing_pipeline/charging/rules/brakes.py", "FAILURES_MAX = 20", "FAILURES_MAX = 1_000_000", "outage"),

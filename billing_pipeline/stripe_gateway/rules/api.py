@@ -128,6 +128,11 @@ class StripeApi(Protocol):
         """Requests sent so far."""
         ...
 
+    @property
+    def callers_waiting(self) -> int | None:
+        """Threads that wait for a moment at which they may call; None: nothing limits them."""
+        ...
+
     def list_invoices(self, created_gte: int, customer: str | None = None) -> Iterator[ListedInvoice]:
         """All invoices created at or after a Unix time, of one customer or of all."""
         ...
