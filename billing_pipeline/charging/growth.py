@@ -9,8 +9,8 @@ WAITING_ENOUGH = 24
 class Growth:
     """Whether more threads could make more calls.
 
-    Only if nearly nobody waits for a moment to call, and as many answers came since the last time as there are threads:
-    while Stripe hangs, more calls would be more lost answers.
+    Only if nearly nobody waits for a moment to call, and at least a quarter as many answers as there are threads came
+    since the last time: while Stripe hangs, more calls would be more lost answers.
     """
 
     def __init__(self, api: GuardedStripe) -> None:
@@ -20,7 +20,7 @@ class Growth:
     def is_wanted(self, threads: int) -> bool:
         """Whether there should be more than these threads."""
         waiting = self._api.callers_waiting
-        if waiting is None or waiting >= WAITING_ENOUGH or self._api.answers - self._answers < threads:
+        if waiting is None or waiting >= WAITING_ENOUGH or self._api.answers - self._answers < threads // 4:
             return False
         self._answers = self._api.answers
         return True

@@ -31,7 +31,7 @@ def work_through(
     """The results of the items that were worked on, in no order.
 
     Each thread opens one `worker`, takes items until none is left, and closes it. A thread for which the server has no
-    connection left leaves the work to the others. There are `workers` of them, and half as many again, up to
+    connection left leaves the work to the others. There are `workers` of them, and as many again, up to
     `workers_max`, whenever `more` says of their number that others would find something to do. `stop` ends the work
     between items. The first exception ends the others in the same way and is raised when they have; so does Ctrl-C.
     """
@@ -83,7 +83,7 @@ def work_through(
 
 def _added(threads: int, room: int, more: Callable[[int], bool]) -> int:
     """How many threads come to these."""
-    return min(room, max(1, threads // 2)) if threads and room > 0 and more(threads) else 0
+    return min(room, threads) if threads and room > 0 and more(threads) else 0
 
 
 class _Teller:

@@ -17,15 +17,17 @@ def growth(api: Api) -> Growth:
     return Growth(cast("GuardedStripe", api))
 
 
-def test_more_are_wanted_after_as_many_answers_as_there_are_threads() -> None:
+def test_more_are_wanted_after_a_quarter_as_many_answers_as_there_are_threads() -> None:
     api = Api()
     wanted = growth(api)
+    api.answers = 5
     assert not wanted.is_wanted(24)
-    api.answers = 24
+    api.answers = 6
     assert wanted.is_wanted(24)
-    assert not wanted.is_wanted(36)
-    api.answers = 60
-    assert wanted.is_wanted(36)
+    api.answers = 17
+    assert not wanted.is_wanted(48)
+    api.answers = 18
+    assert wanted.is_wanted(48)
 
 
 def test_no_more_are_wanted_while_others_wait_for_their_moment_or_nothing_limits_the_calls() -> None:
