@@ -268,3 +268,18 @@ def change_book(warehouse: Warehouse, path: Path, book: str) -> None:
     """Write the file that BILLING_PRICE_BOOK names, and load it on purpose."""
     path.write_text(book, encoding="utf-8")
     load_prices(warehouse, plan_load(warehouse, path), Signature("ann", "other prices"), replace=True)
+
+
+def move_charges(warehouse: Warehouse, changes: str, where: str = "TRUE", **parameters: object) -> None:
+    """Change charges as a program would that had seen it at Stripe."""
+    execute(warehouse, seen_at_stripe(changes, where), **parameters)
+
+
+def seen_at_stripe(changes: str, where: str = "TRUE") -> str:
+    """The statement that changes charges and writes into the audit log what was seen of them."""
+    return (
+        f"WITH moved AS (UPDATE billing.stripe_charges SET {changes} WHERE {where} RETURNING *)"
+        " INSERT INTO billing.automation_log (actor, action, object_type, object_id, state_after)"
+        " SELECT 'test', 'charge.test', 'invoice', invoice_id::text, jsonb_build_object('state', state,"
+        " 'stripe_invoice', stripe_invoice_id, 'status', state) FROM moved"
+    )

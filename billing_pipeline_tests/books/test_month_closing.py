@@ -16,6 +16,7 @@ from billing_pipeline.corrections.void_invoice import void_invoice
 from billing_pipeline.events.rebuild import rebuild
 from billing_pipeline_tests.charging.world import MONTH, Bill, invoice_id_of
 from billing_pipeline_tests.events.world import CIPHER, EventWorld
+from billing_pipeline_tests.month_rows import seen_at_stripe
 from billing_pipeline_tests.postgres.invariants.rows import reason_of
 from billing_pipeline_tests.postgres.invariants.sessions import refusal, two_sessions
 
@@ -109,7 +110,7 @@ def test_a_month_with_an_open_invoice_or_none_at_all_is_not_closed(world: EventW
 
 CHANGES = [
     "UPDATE billing.stripe_charges SET reason = 'x' WHERE customer_id = 'lost'",
-    "UPDATE billing.stripe_charges SET state = 'paid', stripe_total_minor = 4000 WHERE customer_id = 'lost'",
+    seen_at_stripe("state = 'paid', stripe_total_minor = 4000", "customer_id = 'lost'"),
     "UPDATE billing.invoices SET status = 'paid' WHERE customer_id = 'lost'",
     (
         "INSERT INTO billing.invoice_line_items SELECT gen_random_uuid(), line_no, period_id, customer_id, billing_month,"

@@ -19,6 +19,7 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline_tests.charging.world import KEY, MONTH, Bill, World, invoice_id_of
+from billing_pipeline_tests.month_rows import move_charges
 from billing_pipeline_tests.postgres.invariants.rows import execute, refused, value
 
 
@@ -227,11 +228,8 @@ def test_a_canary_that_stripe_shows_otherwise_keeps_the_rest_back(world: World) 
     class Otherwise(StripeGateway):
         def pay_invoice(self, stripe_id: str, *, key: str) -> Any:
             if world.stripe.api.invoices.retrieve(stripe_id).number == "INV-00000003":
-                with world.warehouse.transaction() as connection:  # as a mistaken program would
-                    connection.execute(
-                        text("UPDATE billing.stripe_charges SET state = 'paid' WHERE stripe_invoice_id = :id"),
-                        {"id": stripe_id},
-                    )
+                # as a mistaken program would
+                move_charges(world.warehouse, "state = 'paid'", "stripe_invoice_id = :id", id=stripe_id)
                 stripe_id = "in_nowhere"
             return super().pay_invoice(stripe_id, key=key)
 

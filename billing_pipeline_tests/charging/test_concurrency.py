@@ -14,6 +14,7 @@ from billing_pipeline.postgres.locks import charge_lock_key
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline.stripe_gateway.rules.api import StripeInvoice
 from billing_pipeline_tests.charging.world import KEY, Bill, World, invoice_id_of
+from billing_pipeline_tests.month_rows import move_charges
 
 
 def test_two_runs_at_once_charge_each_invoice_once(world: World) -> None:
@@ -153,8 +154,7 @@ def test_a_charge_that_somebody_else_moved_is_read_anew(world: World) -> None:
     class Meddling(StripeGateway):
         def pay_invoice(self, stripe_id: str, *, key: str) -> Any:
             paid = super().pay_invoice(stripe_id, key=key)
-            with world.warehouse.transaction() as connection:  # as an event's processing would
-                connection.execute(text("UPDATE billing.stripe_charges SET state = 'paid' WHERE state = 'finalized'"))
+            move_charges(world.warehouse, "state = 'paid'", "state = 'finalized'")  # as an event's processing would
             return paid
 
     world.bill(Bill("a"))

@@ -19,6 +19,7 @@ from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import MONTH, Bill, Emulated, World, invoice_id_of
 from billing_pipeline_tests.commands import billing
 from billing_pipeline_tests.dagster_home import BillingAt
+from billing_pipeline_tests.month_rows import move_charges
 
 # Dagster reads pydantic's old attribute of a resource that has no fields
 pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")
@@ -171,8 +172,7 @@ def test_a_parked_charge_is_voided_only_where_nothing_else_stands_on_its_invoice
     world.charge()
     signature = Signature("ann", "goodwill")
     issue_credit_note(world.warehouse, world.gateway(), "INV-00000001", signature, amount_minor=100)
-    with world.warehouse.transaction() as connection:
-        connection.execute(text("UPDATE billing.stripe_charges SET state = 'parked', reason_code = 'x', reason = 'x'"))
+    move_charges(world.warehouse, "state = 'parked', reason_code = 'x', reason = 'x'")
     refused = billing("charges", "unpark", "INV-00000001", "--void", "--author", "ann", "--reason", "wrong")
     assert refused.exit_code == 1
     assert "INV-00000001 is not voided: a credit note has changed what is owed" in refused.stderr
@@ -182,8 +182,7 @@ def test_a_parked_charge_is_voided_only_where_nothing_else_stands_on_its_invoice
 def test_a_parked_charge_is_voided_by_the_command(world: World) -> None:
     world.bill(Bill("a", card=None))
     world.charge()
-    with world.warehouse.transaction() as connection:
-        connection.execute(text("UPDATE billing.stripe_charges SET state = 'parked', reason_code = 'x', reason = 'x'"))
+    move_charges(world.warehouse, "state = 'parked', reason_code = 'x', reason = 'x'")
     done = billing("charges", "unpark", "INV-00000001", "--void", "--author", "ann", "--reason", "wrong")
     assert (done.exit_code, done.stderr) == (0, "")
     assert "INV-00000001 is void" in done.stdout

@@ -10,6 +10,7 @@ from billing_pipeline.postgres.locks import charge_lock_key
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline_tests.charging.world import KEY, Bill, invoice_id_of
 from billing_pipeline_tests.events.world import EventWorld, holding
+from billing_pipeline_tests.month_rows import move_charges
 
 
 def test_a_lost_answer_is_made_good_by_the_event(world: EventWorld) -> None:
@@ -114,9 +115,7 @@ def test_a_refusal_of_an_earlier_attempt_is_not_taken_for_this_ones(world: Event
     world.bill(Bill("a", card="pm_card_chargeCustomerFail"))
     world.charge()
     world.deliver(world.at_stripe())
-    world.execute(
-        "UPDATE billing.stripe_charges SET state = 'finalized', attempt = 2, reason_code = NULL, reason = NULL"
-    )
+    move_charges(world.warehouse, "state = 'finalized', attempt = 2, reason_code = NULL, reason = NULL")
     world.drain()
     assert world.states()["a"] == ("finalized", None), "attempt 2 has not been made"
     with pytest.raises(stripe.CardError):

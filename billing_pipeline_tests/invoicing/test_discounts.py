@@ -34,7 +34,7 @@ from billing_pipeline_tests.month_rows import (
     at,
     bill,
     complete_feed,
-    execute,
+    move_charges,
     pass_gates,
 )
 
@@ -99,7 +99,7 @@ def test_what_is_billed_is_no_drift_and_a_shadow_bills_the_same(granted: Warehou
 def test_a_void_invoice_gives_its_use_back_to_the_next(granted: Warehouse) -> None:
     bill(granted, OCTOBER)
     finalised(granted, OCTOBER)
-    execute(granted, "UPDATE billing.stripe_charges SET state = 'void' WHERE customer_id = 'ann'")
+    move_charges(granted, "state = 'void'", "customer_id = 'ann'")
     bill(granted, OCTOBER)
     assert totals(granted)["ann", OCTOBER] == 500
     finalised(granted, OCTOBER)

@@ -16,12 +16,12 @@ from billing_pipeline.notices.reading import list_notices
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import load_settings
 from billing_pipeline_tests.charging.world import Bill, invoice_id_of
-from billing_pipeline_tests.month_rows import change_customer, execute
+from billing_pipeline_tests.month_rows import change_customer, execute, move_charges, seen_at_stripe
 
 WHO = Signature("ann", "called us")
 POLICY = load_policy(None)
 MONDAY = datetime(2026, 11, 2, 10, tzinfo=UTC)
-PAY = "UPDATE billing.stripe_charges SET state = 'paid' WHERE customer_id = :c"
+PAY = seen_at_stripe("state = 'paid'", "customer_id = :c")
 
 
 def begin(warehouse: Warehouse) -> None:
@@ -167,10 +167,7 @@ def test_payment_terms_count_from_the_due_date_in_the_customers_zone(charging):
 
 def test_a_retry_under_way_and_a_parked_charge_keep_their_steps_waiting(owing):
     warehouse = owing.warehouse
-    execute(
-        warehouse,
-        "UPDATE billing.stripe_charges SET state = 'parked', reason_code = 'outcome_unknown' WHERE customer_id = 'ann'",
-    )
+    move_charges(warehouse, "state = 'parked', reason_code = 'outcome_unknown'", "customer_id = 'ann'")
     assert at(warehouse, 3) == {"past_due": 1, "payment_overdue": 1}
     assert standing(warehouse) == {"bob": "past_due"}
 
@@ -179,7 +176,7 @@ def test_what_is_written_off_was_not_paid(owing):
     warehouse = owing.warehouse
     for day in (3, 10, 21):
         at(warehouse, day)
-    execute(warehouse, "UPDATE billing.stripe_charges SET state = 'uncollectible' WHERE customer_id = 'ann'")
+    move_charges(warehouse, "state = 'uncollectible'", "customer_id = 'ann'")
     assert standing(warehouse)["ann"] == "suspended"
     execute(warehouse, PAY, c="ann")
     assert standing(warehouse)["ann"] == "resumed"

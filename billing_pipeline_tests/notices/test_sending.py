@@ -22,7 +22,7 @@ from billing_pipeline.notices.wording import Wording
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings.notices import SmtpServer
 from billing_pipeline_tests.charging.world import Bill
-from billing_pipeline_tests.month_rows import change_customer, execute
+from billing_pipeline_tests.month_rows import change_customer, execute, seen_at_stripe
 from billing_pipeline_tests.notices.killed_sender import killed
 from billing_pipeline_tests.notices.mail_server import HANG_UP, MailServer, certificate, running_mail_server
 
@@ -139,7 +139,7 @@ def test_a_pass_that_is_killed_loses_nothing_and_doubles_only_what_it_had_handed
 def test_nobody_is_asked_for_money_who_paid_the_moment_before(charging, mail_server):
     charging.charged(Bill("ann", card=None), Bill("bob", card=None))
     warehouse = charging.warehouse
-    pay = "UPDATE billing.stripe_charges SET state = 'paid' WHERE customer_id = :c"
+    pay = seen_at_stripe("state = 'paid'", "customer_id = :c")
     execute(warehouse, pay, c="ann")
     paying = iter(["bob"])
 

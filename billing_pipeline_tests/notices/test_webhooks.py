@@ -20,7 +20,7 @@ from billing_pipeline.notices.webhooks import WebhookChannel
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import Bill
 from billing_pipeline_tests.events.world import CIPHER
-from billing_pipeline_tests.month_rows import execute
+from billing_pipeline_tests.month_rows import move_charges
 
 WHO = Signature("ann", "the platform listens")
 LATER = timedelta(minutes=2)
@@ -121,7 +121,7 @@ def test_a_program_is_told_of_what_was_so_also_when_it_is_no_longer_so(charging,
     warehouse = charging.warehouse
     add_endpoint(warehouse, CIPHER, platform.url, WHO)
     charging.charged(Bill("ann", card=None))
-    execute(warehouse, "UPDATE billing.stripe_charges SET state = 'paid'")
+    move_charges(warehouse, "state = 'paid'")
     assert send(warehouse).outcomes == {"sent": 3}
     assert [kind for kind, _ in platform.messages()] == [
         "invoice_issued",

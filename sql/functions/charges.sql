@@ -103,3 +103,26 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION billing.check_status_is_the_charges IS 'Trigger at commit: finalising and the intent to charge are one transaction, and no invoice is paid or void while its charge may still be tried';
+
+-- now() is when the transaction began: what it wrote into the log is not older.
+CREATE OR REPLACE FUNCTION billing.check_charge_evidence() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM billing.automation_log AS l
+    WHERE l.object_type = 'invoice' AND l.object_id = new.invoice_id::text AND l.logged_at >= now()
+        AND l.state_after ->> 'state' = new.state
+        AND CASE
+            WHEN new.state = old.state THEN TRUE
+            WHEN new.state IN ('paid', 'uncollectible')
+                THEN (l.state_after ->> 'stripe_invoice', l.state_after ->> 'status') = (new.stripe_invoice_id, new.state)
+            WHEN new.state = 'void' THEN l.state_after ? 'at_stripe' OR l.state_after ->> 'status' = 'void'
+            ELSE TRUE
+        END;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'charge %: from % to %, and the audit log does not say in this transaction what was seen of it',
+            new.invoice_id, old.state, new.state USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.check_charge_evidence IS 'Trigger at commit: a charge moves with its entry in the audit log. Paid and uncollectible need Stripe''s invoice as it was seen, void what became of it there';

@@ -125,3 +125,16 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION billing.check_invoice_credits IS 'Trigger at commit: running totals are what the credit notes say, whoever wrote them';
+
+CREATE OR REPLACE FUNCTION billing.check_credit_note_numbering() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF (SELECT n.last_number FROM billing.credit_note_numbering AS n)
+        <> (SELECT coalesce(max(c.credit_note_number), 0) FROM billing.credit_notes AS c)
+    THEN
+        RAISE EXCEPTION 'the last credit note number is that of the last credit note' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.check_credit_note_numbering IS 'Trigger at commit: numbers are given out to credit notes, and to nothing else';

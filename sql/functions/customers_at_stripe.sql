@@ -20,3 +20,18 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION billing.check_customer_at_stripe IS 'Trigger: a customer''s id at Stripe is set once, and changed only by a row of customer_relinks';
+
+CREATE OR REPLACE FUNCTION billing.check_customer_evidence() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM billing.automation_log AS l
+    WHERE l.object_type = 'customer' AND l.object_id = new.customer_id AND l.logged_at >= now()
+        AND l.state_after ->> 'stripe_customer_id' = new.stripe_customer_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'customer %: another customer at Stripe, and the audit log does not say in this transaction who says so',
+            new.customer_id USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.check_customer_evidence IS 'Trigger at commit: a customer gets its id at Stripe with an entry in the audit log';

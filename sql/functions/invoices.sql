@@ -329,3 +329,16 @@ WHERE i.billing_month = month AND i.status = 'draft' AND (
 );
 $$;
 COMMENT ON FUNCTION billing.waiting_drafts IS 'One row a draft of the month that a run which was started so does not make final now: not_ended, outdated (drafted again by the next run), or in_review until an instant';
+
+CREATE OR REPLACE FUNCTION billing.check_invoice_numbering() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF (SELECT n.last_number FROM billing.invoice_numbering AS n)
+        <> (SELECT coalesce(max(i.invoice_number), 0) FROM billing.invoices AS i)
+    THEN
+        RAISE EXCEPTION 'the last invoice number is that of the last invoice' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.check_invoice_numbering IS 'Trigger at commit: numbers are given out to invoices, and to nothing else';

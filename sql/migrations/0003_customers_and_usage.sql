@@ -68,6 +68,9 @@ COMMENT ON COLUMN billing.customer_relinks.reason IS 'Why';
 COMMENT ON COLUMN billing.customer_relinks.relinked_at IS 'When';
 CREATE TRIGGER customer_relinks_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.customer_relinks
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what a customer was at Stripe is kept');
+CREATE CONSTRAINT TRIGGER customers_evidence AFTER UPDATE ON billing.customers
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.stripe_customer_id IS DISTINCT FROM old.stripe_customer_id)
+EXECUTE FUNCTION billing.check_customer_evidence();
 CREATE TRIGGER customers_at_stripe BEFORE UPDATE OF stripe_customer_id ON billing.customers
 FOR EACH ROW WHEN (old.stripe_customer_id IS DISTINCT FROM new.stripe_customer_id)
 EXECUTE FUNCTION billing.check_customer_at_stripe();

@@ -183,6 +183,8 @@ COMMENT ON TABLE billing.invoice_numbering IS 'The last invoice number given out
 COMMENT ON COLUMN billing.invoice_numbering.only_row IS 'There is one row';
 COMMENT ON COLUMN billing.invoice_numbering.last_number IS 'Number of the invoice finalised last';
 INSERT INTO billing.invoice_numbering (last_number) VALUES (0);
+CREATE CONSTRAINT TRIGGER invoice_numbering_fits AFTER UPDATE ON billing.invoice_numbering
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing.check_invoice_numbering();
 CREATE TRIGGER invoice_numbering_keep BEFORE DELETE OR TRUNCATE ON billing.invoice_numbering
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('invoice numbers go on');
 

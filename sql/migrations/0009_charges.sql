@@ -101,6 +101,11 @@ CREATE TRIGGER stripe_charges_keep BEFORE DELETE OR TRUNCATE ON billing.stripe_c
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('charges are kept');
 CREATE TRIGGER stripe_charges_check_attempt BEFORE UPDATE ON billing.stripe_charges
 FOR EACH ROW EXECUTE FUNCTION billing.check_attempt();
+CREATE CONSTRAINT TRIGGER stripe_charges_evidence AFTER UPDATE ON billing.stripe_charges
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (
+    (old.state, old.attempt, old.stripe_customer_id, old.stripe_invoice_id)
+    IS DISTINCT FROM (new.state, new.attempt, new.stripe_customer_id, new.stripe_invoice_id)
+) EXECUTE FUNCTION billing.check_charge_evidence();
 CREATE TRIGGER stripe_charges_sealed AFTER INSERT ON billing.stripe_charges
 REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION billing.seal_invoices();
 

@@ -143,6 +143,8 @@ COMMENT ON TABLE billing.credit_note_numbering IS 'The last credit note number g
 COMMENT ON COLUMN billing.credit_note_numbering.only_row IS 'There is one row';
 COMMENT ON COLUMN billing.credit_note_numbering.last_number IS 'Number of the credit note issued last';
 INSERT INTO billing.credit_note_numbering (last_number) VALUES (0);
+CREATE CONSTRAINT TRIGGER credit_note_numbering_fits AFTER UPDATE ON billing.credit_note_numbering
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing.check_credit_note_numbering();
 CREATE TRIGGER credit_note_numbering_keep BEFORE DELETE OR TRUNCATE ON billing.credit_note_numbering
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('credit note numbers go on');
 
