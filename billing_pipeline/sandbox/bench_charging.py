@@ -157,7 +157,15 @@ SELECT c.customer_id, c.name, c.email
 FROM billing.customers AS c JOIN billing.invoices AS i USING (customer_id)
 WHERE i.billing_month = :month AND i.status = 'draft'
 """
-_SET = "UPDATE billing.customers SET stripe_customer_id = :stripe_customer_id WHERE customer_id = :customer_id"
+_SET = """
+WITH linked AS (
+    UPDATE billing.customers SET stripe_customer_id = :stripe_customer_id WHERE customer_id = :customer_id RETURNING *
+)
+SELECT billing.log_action(
+    'bench', 'customer.link', 'customer', customer_id, NULL,
+    state_after => jsonb_build_object('stripe_customer_id', stripe_customer_id)
+) FROM linked
+"""
 _CHARGES = """
 SELECT c.invoice_id
 FROM billing.stripe_charges AS c JOIN billing.invoices AS i USING (invoice_id)

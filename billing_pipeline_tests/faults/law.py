@@ -41,6 +41,13 @@ FORBIDDEN: dict[str, str] = {
     "unchecked rows do not become final": "UPDATE billing.invoices SET status = 'open', invoice_number = 3, finalised_at = now()"
     " WHERE customer_id = 'draft'",
 }
+_SEEN = """
+INSERT INTO billing.automation_log (actor, action, object_type, object_id, state_after)
+SELECT 'law', 'charge.law', 'invoice', invoice_id::text,
+    jsonb_build_object('state', state, 'stripe_invoice', stripe_invoice_id, 'status', state)
+FROM billing.stripe_charges
+"""
+"""What was seen of each charge: the rules are tried one by one, not the one that asks for evidence."""
 
 
 def law(server: "PostgresServer", template: str) -> Part:
@@ -59,6 +66,7 @@ def law(server: "PostgresServer", template: str) -> Part:
                         connection.execute(text(statement.replace("'{}'", "'\\x7b7d'"))).rowcount == 1,
                         f"{rule}: nothing to try it on",
                     )
+                    connection.execute(text(_SEEN))
                     connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
                     connection.rollback()
             except DBAPIError:

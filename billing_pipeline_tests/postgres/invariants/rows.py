@@ -17,6 +17,8 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from billing_pipeline_tests.month_rows import seen_at_stripe
+
 MONTH = date(2026, 10, 1)
 START = datetime(2026, 10, 1, tzinfo=UTC)
 END = datetime(2026, 11, 1, tzinfo=UTC)
@@ -277,11 +279,8 @@ def move(db: Connection, invoice_id: UUID, state: str, **over: Any) -> None:
         "reason_code": "card_declined" if state in ("refused", "parked") else None,
         **over,
     }
-    changes = ", ".join(f"{name} = :{name}" for name in given)
-    execute(
-        db, f"UPDATE billing.stripe_charges SET state = :state, {changes} WHERE invoice_id = :id", id=invoice_id,
-        state=state, **given,
-    )  # fmt: skip
+    changes = ", ".join(f"{name} = :{name}" for name in ("state", *given))
+    execute(db, seen_at_stripe(changes, "invoice_id = :id"), id=invoice_id, state=state, **given)
 
 
 def event(db: Connection, event_id: str = "e1", **over: Any) -> str:

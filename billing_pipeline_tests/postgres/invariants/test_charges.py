@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from billing_pipeline.charging.rules import charging
+from billing_pipeline_tests.month_rows import seen_at_stripe
 from billing_pipeline_tests.postgres.invariants.rows import (
     charged,
     checked_draft,
@@ -35,8 +36,7 @@ def final(db: Connection) -> UUID:
 
 
 def change(db: Connection, **values: object) -> None:
-    names = ", ".join(f"{name} = :{name}" for name in values)
-    execute(db, f"UPDATE billing.stripe_charges SET {names}", **values)
+    execute(db, seen_at_stripe(", ".join(f"{name} = :{name}" for name in values)), **values)
 
 
 def test_a_draft_is_not_charged(db: Connection):
