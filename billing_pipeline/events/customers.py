@@ -47,7 +47,8 @@ def read_customer(reading: Reading) -> Write:
 
 def _tells_nothing(reading: Reading) -> bool:
     """Whether no event says that anything changed that is kept here. A replay refreshes the row, if there is one."""
-    if not all(map(_changes_nothing_kept, reading.bodies())):
+    bodies = reading.bodies_at_hand()
+    if bodies is None or not all(map(_changes_nothing_kept, bodies)):
         return False
     is_replayed = any(event.replays for event in reading.events)
     return not is_replayed or reading.look_up(_DEFAULT, stripe_customer_id=reading.object_id) is None

@@ -48,7 +48,7 @@ def read_invoice(reading: Reading) -> Write:
 
 def read_invoice_payment(reading: Reading) -> Write:
     """Ask for the payment and for the invoice that it pays, in part or in full, unless it is known."""
-    [stripe_invoice_id, *others] = {_invoice_of(said) for _, said in reading.said()} or {None}
+    [stripe_invoice_id, *others] = {_invoice_of(said) for _, said in reading.said() or ()} or {None}
     if stripe_invoice_id is not None and not others:
         early = _before_asking(reading, stripe_invoice_id)
         if early is not None:
@@ -82,7 +82,8 @@ def _before_asking(reading: Reading, stripe_invoice_id: str) -> Applied | Busy |
             return Busy()
     if any(is_later(event.created, row.updated_at) for event in reading.events):
         return None
-    is_known = all(says_nothing_new(type_, said, charge, paid) for type_, said in reading.said())
+    said = reading.said()
+    is_known = said is not None and all(says_nothing_new(type_, thing, charge, paid) for type_, thing in said)
     return Applied("known already") if is_known else None
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, text
 
-from billing_pipeline.events.cipher import EventCipher
+from billing_pipeline.events.cipher import EventCipher, EventCipherError
 from billing_pipeline.events.queue import ClaimedEvent
 from billing_pipeline.events.rules.received_event import read_json
 from billing_pipeline.events.rules.stripe_events import Verdict
@@ -40,13 +40,22 @@ class Reading:
             rows = self.connection.execute(text(_BODIES), {"ids": ids}).all()
         return [read_json(self.cipher().decrypt(row.event_id, row.key_id, bytes(row.body))) for row in rows]
 
-    def said(self) -> list[tuple[str, dict[str, Any]]]:
-        """Type and object of each event, as it was sent."""
-        told = []
-        for body in self.bodies():
-            thing = (body.get("data") or {}).get("object")
-            told.append((str(body.get("type")), thing if isinstance(thing, dict) else {}))
-        return told
+    def bodies_at_hand(self) -> list[dict[str, Any]] | None:
+        """`bodies`, where they may save a question; None: a key is not here, so Stripe has to be asked."""
+        try:
+            return self.bodies()
+        except EventCipherError:
+            return None
+
+    def said(self) -> list[tuple[str, dict[str, Any]]] | None:
+        """Type and object of each event, as it was sent; None as for `bodies_at_hand`."""
+        bodies = self.bodies_at_hand()
+        return None if bodies is None else [(str(body.get("type")), _object(body)) for body in bodies]
+
+
+def _object(body: dict[str, Any]) -> dict[str, Any]:
+    thing = (body.get("data") or {}).get("object")
+    return thing if isinstance(thing, dict) else {}
 
 
 _BODIES = (

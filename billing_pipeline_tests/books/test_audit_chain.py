@@ -53,6 +53,9 @@ def _fill(warehouse: Warehouse, folder: Path) -> None:
         world.charge()
         paid = [charge.id for charge in world.stripe.api.charges.list().data if charge.paid]
         world.stripe.api.refunds.create({"charge": paid[0]})
+        customer = world.charges()["a"]["stripe_customer_id"]
+        method = world.stripe.api.payment_methods.attach("pm_card_visa", {"customer": customer})
+        world.stripe.api.customers.update(customer, {"invoice_settings": {"default_payment_method": method.id}})
         world.catch_up()
         void_invoice(warehouse, world.gateway(), invoice_id_of("gone"), Signature("ann", "wrong"))
         compare_with_stripe(warehouse, world.gateway(), "r", datetime.now(UTC))

@@ -64,10 +64,10 @@ def test_a_settled_month_is_closed_with_its_proof_once(world: EventWorld) -> Non
 @pytest.mark.parametrize(
     ("unsettle", "why"),
     [
-        (lambda _: None, r"payment inpay_\w+ of INV-00000001: missing_here"),
+        (lambda world: world.miss_payments(), r"payment inpay_\w+ of INV-00000001: missing_here"),
         (lambda world: world.catch_up(), None),
         (
-            lambda world: world.forget("a", claimed=True),
+            lambda world: (world.miss_payments(), world.forget("a", claimed=True)),
             "1 difference.*invoice in_.* of INV-00000001: status, ours intended, Stripe's paid",
         ),
         (
