@@ -7,6 +7,7 @@ import click
 
 from billing_pipeline.cli.common import open_database
 from billing_pipeline.cli.groups import Group
+from billing_pipeline.cli.notice_choices import choices
 from billing_pipeline.cli.options import CUSTOMER, JSON, LIMIT, signed
 from billing_pipeline.cli.output import facts, instant, print_json, print_rows
 from billing_pipeline.core.errors import UserError
@@ -158,3 +159,6 @@ def _one(notice: int | None, customer: str | None, kind: str | None, everything:
     if sum((notice is not None, customer is not None, kind is not None, everything)) != 1:
         raise UserError("expected one of --notice, --customer, --kind and --all")
     return Held(notice, customer, kind)
+
+
+notices.add_command(choices)

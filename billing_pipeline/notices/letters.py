@@ -34,6 +34,8 @@ class Notice:
     timezone: str
     invoice_id: str | None = None
     invoice_status: str | None = None
+    bounced: str | None = None
+    """What came back when the recipient was mailed before; None: nothing did."""
 
     @property
     def key(self) -> str:
@@ -63,8 +65,17 @@ class Letter:
     content: bytes
 
 
-def write_letter(notice: Notice, words: Words, sender: str, now: datetime) -> Letter:
+def write_letter(
+    notice: Notice, words: Words, sender: str, now: datetime, *, unsubscribe_url: str | None = None
+) -> Letter:
     """The mail of a notice.
+
+    Args:
+        notice: what is told.
+        words: in which words.
+        sender: who the mail is from.
+        now: its date.
+        unsubscribe_url: where the recipient can end mails of this kind; None: they are due.
 
     Raises:
         AddressUnusable: the recipient is no address for a mail.
@@ -80,7 +91,17 @@ def write_letter(notice: Notice, words: Words, sender: str, now: datetime) -> Le
     message["Content-Language"] = words.language
     message.set_content(words.text)
     message.add_alternative(words.html, subtype="html")
-    return Letter(notice.key, address, notice.recipient, message.as_bytes())
+    return Letter(notice.key, address, notice.recipient, _unsubscribing(unsubscribe_url) + message.as_bytes())
+
+
+def _unsubscribing(url: str | None) -> bytes:
+    """https://www.rfc-editor.org/rfc/rfc8058: one POST, without a page in between.
+
+    Written here, because Python would encode an address that is longer than a line, and no mail program reads it then.
+    """
+    if url is None:
+        return b""
+    return f"List-Unsubscribe: <{url}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n".encode("ascii")
 
 
 def _address(text: str) -> Address:

@@ -18,7 +18,7 @@ from billing_pipeline.notices import queue
 from billing_pipeline.notices.letters import AddressUnusable, Letter, Notice, write_letter
 from billing_pipeline.notices.mail_files import MailFiles
 from billing_pipeline.notices.queue import Claim, Overtaken, TakenOver
-from billing_pipeline.notices.rules.kinds import overtaken_by
+from billing_pipeline.notices.rules.kinds import OPTIONAL, overtaken_by
 from billing_pipeline.notices.rules.sending import not_before
 from billing_pipeline.notices.senders import AnswerLost, NobodyThere, NotTaken, Sender, SenderUnavailable
 from billing_pipeline.notices.smtp import SmtpSender
@@ -65,17 +65,28 @@ class Post:
     sender: Sender
     wording: Wording
     mail_from: str
+    unsubscribe_at: str | None = None
+    """Address to which a notice's key is put; None: there is no page that recipients can reach."""
     name: ClassVar[str] = "mail"
     is_for_operators: ClassVar[bool] = False
 
     def letter(self, notice: Notice, now: datetime) -> Letter:
         """The mail."""
-        return write_letter(notice, self.wording.words(notice), self.mail_from, now)
+        optional = self.unsubscribe_at is not None and notice.kind in OPTIONAL
+        return write_letter(
+            notice,
+            self.wording.words(notice),
+            self.mail_from,
+            now,
+            unsubscribe_url=f"{self.unsubscribe_at}{notice.key}" if optional else None,
+        )
 
 
 def open_post(settings: Settings) -> Post:
     """As the environment says: over SMTP, or into files."""
-    return Post(mail_sender(settings), wording_of(settings), settings.notices.sender)
+    pages = settings.pages
+    unsubscribe_at = f"{pages.public_url}/unsubscribe/" if pages.is_secure else None
+    return Post(mail_sender(settings), wording_of(settings), settings.notices.sender, unsubscribe_at)
 
 
 def mail_sender(settings: Settings) -> Sender:
@@ -143,6 +154,10 @@ def _send(warehouse: Warehouse, post: Channel, claim: Claim, clock: Callable[[],
     notice, now = claim.notice, clock()
     if post.name == "mail" and (put_off := _not_now(warehouse, claim, now)):
         return put_off
+    if notice.bounced is not None:
+        why = f"mails to {notice.recipient} come back: {notice.bounced}"
+        queue.not_taken(warehouse, claim, now, why, for_good=True, doubt=False)
+        return "failed"
     try:
         letter = post.letter(notice, now)
         post.sender.send(letter, lambda: queue.begin_handing_over(warehouse, claim))

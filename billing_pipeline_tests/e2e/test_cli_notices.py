@@ -28,6 +28,26 @@ def test_notices_are_listed_previewed_held_sent_and_sent_again(world, monkeypatc
     assert "found none" in refused("notices", "show", "999")
 
 
+def test_choices_are_made_listed_and_ended(world):
+    world.bill(Bill("ann"))
+    assert said("notices", "choices", "list") == "nobody chose anything"
+    of_ann = ("--customer", "ann", *SIGNED)
+    said("notices", "choices", "add", "accounts@example.com", "--kind", "final_notice", *of_ann)
+    said("notices", "choices", "off", "payment_succeeded", *of_ann)
+    said("notices", "choices", "bounced", "ann@example.com", *SIGNED)
+    rows = json.loads(said("notices", "choices", "list", "--customer", "ann", "--json"))["choices"]
+    assert [(row["what"], row["kinds"]) for row in rows] == [
+        ("address", "final_notice"),
+        ("off", "payment_succeeded"),
+        ("bounced", "all"),
+    ]
+    said("notices", "choices", "remove", "accounts@example.com", *of_ann)
+    said("notices", "choices", "on", "payment_succeeded", *of_ann)
+    said("notices", "choices", "takes-mail", "ann@example.com", *SIGNED)
+    assert said("notices", "choices", "list") == "nobody chose anything"
+    assert "not off" in refused("notices", "choices", "on", "payment_succeeded", *of_ann)
+
+
 def test_dunning_is_listed_simulated_and_promised(world):
     assert said("dunning", "list") == "nothing is unpaid"
     world.bill(Bill("bob", card=None))

@@ -1,18 +1,26 @@
 -- Who is told of what. Each function is the trigger of a fact and runs in its transaction.
 
-CREATE OR REPLACE FUNCTION billing.notice_recipients(customer text) RETURNS TABLE (channel text, recipient text)
+CREATE OR REPLACE FUNCTION billing.notice_recipients(customer text, kind text) RETURNS TABLE (channel text, recipient text)
 LANGUAGE sql STABLE AS $$
-SELECT 'mail', c.email FROM billing.customers AS c WHERE c.customer_id = customer
+SELECT 'mail', m.email
+FROM (
+    SELECT c.email FROM billing.customers AS c WHERE c.customer_id = customer
+    UNION
+    SELECT a.email FROM billing.notice_addresses AS a
+    WHERE a.customer_id = customer AND a.released_at IS NULL
+        AND (a.kinds IS NULL OR notice_recipients.kind = ANY(a.kinds))
+) AS m
+WHERE billing.is_mailed(notice_recipients.kind, customer, m.email)
 UNION ALL
 SELECT 'webhook', e.endpoint_id FROM billing.webhook_endpoints AS e WHERE e.disabled_at IS NULL
 $$;
-COMMENT ON FUNCTION billing.notice_recipients IS 'Where notices of a customer go: to the customer by mail, and to every endpoint of the platform';
+COMMENT ON FUNCTION billing.notice_recipients IS 'Where a kind of notices of a customer goes: by mail to the customer and its further addresses, unless it is switched off, and to every endpoint of the platform';
 
 CREATE OR REPLACE FUNCTION billing.write_notice(kind text, customer text, invoice uuid, fact_key text, facts jsonb) RETURNS void
 LANGUAGE sql AS $$
 INSERT INTO billing.notices (kind, customer_id, invoice_id, fact, channel, recipient, facts)
 SELECT write_notice.kind, customer, invoice, write_notice.kind || ':' || fact_key, r.channel, r.recipient, write_notice.facts
-FROM billing.notice_recipients(customer) AS r
+FROM billing.notice_recipients(customer, write_notice.kind) AS r
 ON CONFLICT ON CONSTRAINT notices_once_a_fact DO NOTHING;
 $$;
 COMMENT ON FUNCTION billing.write_notice IS 'Tells every recipient of a customer of a fact, once';
@@ -82,7 +90,7 @@ BEGIN
     FROM new_rows AS n
     JOIN billing.invoices AS i USING (invoice_id)
     LEFT JOIN billing.invoices AS s ON s.invoice_id = i.supersedes_invoice_id
-    CROSS JOIN LATERAL billing.notice_recipients(n.customer_id) AS r
+    CROSS JOIN LATERAL billing.notice_recipients(n.customer_id, 'invoice_issued') AS r
     ORDER BY i.invoice_number
     ON CONFLICT ON CONSTRAINT notices_once_a_fact DO NOTHING;
     RETURN NULL;

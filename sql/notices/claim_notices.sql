@@ -50,6 +50,11 @@ SELECT
     coalesce(c.timezone, 'UTC') AS timezone,
     cast(n.invoice_id AS text) AS invoice_id,
     i.status AS invoice_status,
+    (
+        SELECT b.reason
+        FROM billing.bounced_addresses AS b
+        WHERE b.released_at IS NULL AND lower(b.email) = lower(n.recipient)
+    ) AS bounced,
     claimed.attempts
 FROM claimed
 INNER JOIN billing.notices AS n ON claimed.notice_id = n.notice_id

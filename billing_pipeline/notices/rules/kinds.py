@@ -19,6 +19,8 @@ KINDS = (
 )
 ALERT = "alert"
 """The kind of what operators are told."""
+OPTIONAL = frozenset({"payment_succeeded", "refund_succeeded", "payment_due_soon", "service_resumed"})
+"""Kinds that may be switched off. The others are due by law or contract: invoices, refusals, warnings, changes."""
 ASKS_FOR_MONEY = frozenset(
     {
         "payment_failed",

@@ -22,6 +22,7 @@ from billing_pipeline.web.pages.portal_account import Account
 from billing_pipeline.web.pages.portal_paying import Paying
 from billing_pipeline.web.pages.rendering import Reader, page
 from billing_pipeline.web.pages.sessions import Change, DoorOfPages, Page, Visitor
+from billing_pipeline.web.pages.unsubscribing import Unsubscribing
 
 
 def utc_now() -> datetime:
@@ -42,6 +43,7 @@ def page_routes(
     return [
         *_console(DoorOfPages(warehouse, "console", settings.is_secure), desk, clock, settings.dagster_url),
         *_portal(door, Portal(*portal), Paying(*portal), Account(*portal)),
+        *_unsubscribing(Unsubscribing(warehouse)),
         Mount("/pages", StaticFiles(packages=[("billing_pipeline.web.pages", "static")])),
     ]
 
@@ -100,6 +102,13 @@ def _portal(door: DoorOfPages, shown: Portal, paying: Paying, account: Account) 
         *_entry(door),
         *(Route(f"/portal{path}", door.shown_to(each), methods=["GET"]) for path, each in pages.items()),
         *(Route(f"/portal{path}", door.changed_by(each), methods=["POST"]) for path, each in changes.items()),
+    ]
+
+
+def _unsubscribing(shown: Unsubscribing) -> list[BaseRoute]:
+    return [
+        Route("/unsubscribe/{key}", shown.show, methods=["GET"]),
+        Route("/unsubscribe/{key}", shown.end, methods=["POST"]),
     ]
 
 

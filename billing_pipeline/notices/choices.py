@@ -1,0 +1,201 @@
+"""What a customer wants to be told, and where: further addresses, kinds that are off, addresses that bounced."""
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from billing_pipeline.core.errors import NotFound, UserError
+from billing_pipeline.core.signature import Signature
+from billing_pipeline.customers.reading import read_customer
+from billing_pipeline.notices.letters import Notice
+from billing_pipeline.notices.rules.kinds import KINDS, OPTIONAL
+from billing_pipeline.postgres.errors import violated
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
+
+_KEY = re.compile(r"notice-(\d{1,18})-[0-9a-f]{16}")
+
+
+def add_address(warehouse: Warehouse, customer_id: str, email: str, kinds: Sequence[str], signature: Signature) -> None:
+    """Tell this address, too. `kinds`: which; none: all.
+
+    Raises:
+        UserError: there is no such customer or kind, or the address is told already.
+    """
+    read_customer(warehouse, customer_id)
+    if wrong := [kind for kind in kinds if kind not in KINDS]:
+        raise UserError(f'kind "{wrong[0]}": expected one of {", ".join(KINDS)}')
+    _do(
+        warehouse,
+        _ADD,
+        f"{email}: told already",
+        signature,
+        customer=customer_id,
+        email=_email(email),
+        kinds=list(kinds),
+    )
+
+
+def remove_address(warehouse: Warehouse, customer_id: str, email: str, signature: Signature) -> None:
+    """Tell it nothing more.
+
+    Raises:
+        UserError: it is not told.
+    """
+    found = _do(warehouse, _REMOVE, "", signature, customer=customer_id, email=email)
+    if not found:
+        raise UserError(f"{email}: expected a further address of customer {customer_id}, found none")
+
+
+def switch_off(warehouse: Warehouse, kind: str, customer_id: str | None, signature: Signature) -> None:
+    """Mail this kind to nobody, or not to one customer. The platform's endpoints hear of it all the same.
+
+    Raises:
+        UserError: the kind is due by law or contract, or is off already, or there is no such customer.
+    """
+    if kind not in OPTIONAL:
+        raise UserError(f'kind "{kind}": expected one that is not due anyway: {", ".join(sorted(OPTIONAL))}')
+    if customer_id is not None:
+        read_customer(warehouse, customer_id)
+    _do(warehouse, _OFF, f"{kind}: off already", signature, kind=kind, customer=customer_id, email=None)
+
+
+def switch_on(warehouse: Warehouse, kind: str, customer_id: str | None, signature: Signature) -> int:
+    """Mail this kind again: to everybody, or to a customer and its addresses that unsubscribed. How many that ends.
+
+    Raises:
+        UserError: it is not off.
+    """
+    found = _do(warehouse, _ON, "", signature, kind=kind, customer=customer_id)
+    if not found:
+        raise UserError(f"{kind}: not off")
+    return len(found)
+
+
+def unsubscribe(warehouse: Warehouse, key: str) -> tuple[str, str]:
+    """Whoever has a mail ends mails of its kind to its address; doing it again changes nothing. Returns kind, address.
+
+    Raises:
+        NotFound: no mail that may be ended has this key.
+    """
+    kind, customer_id, email = unsubscribable(warehouse, key)
+    signature = Signature(email, "unsubscribed by the link of a mail")
+    with suppress(UserError):  # it is off already
+        _do(warehouse, _OFF, "off already", signature, kind=kind, customer=customer_id, email=email)
+    return kind, email
+
+
+def unsubscribable(warehouse: Warehouse, key: str) -> tuple[str, str, str]:
+    """Kind, customer and address of the mail with this key.
+
+    Raises:
+        NotFound: there is none, or its kind is due.
+    """
+    match = _KEY.fullmatch(key)
+    rows = warehouse.rows(load_sql("notices/notice_of_key.sql"), notice_id=int(match[1])) if match else []
+    for row in rows:
+        if row["kind"] in OPTIONAL and Notice(**row).key == key:
+            return row["kind"], row["customer_id"], row["recipient"]
+    raise NotFound("this link ends no mails")
+
+
+def note_bounce(warehouse: Warehouse, email: str, signature: Signature) -> None:
+    """Mails to this address come back, or it complained: nothing is mailed to it any more, and what is due fails.
+
+    Raises:
+        UserError: it is noted already.
+    """
+    _do(warehouse, _BOUNCE, f"{email}: noted already", signature, email=_email(email))
+
+
+def forget_bounce(warehouse: Warehouse, email: str, signature: Signature) -> None:
+    """The address takes mails again; what failed is sent by `resend`.
+
+    Raises:
+        UserError: nothing is noted of it.
+    """
+    if not _do(warehouse, _TAKES, "", signature, email=email):
+        raise UserError(f"{email}: nothing is noted of it")
+
+
+def list_choices(warehouse: Warehouse, customer_id: str | None = None) -> list[dict[str, Any]]:
+    """What holds now: what (address, off, bounced), customer_id, email, kinds, author, reason, since."""
+    return warehouse.rows(load_sql("notices/list_choices.sql"), customer_id=customer_id)
+
+
+def _email(text: str) -> str:
+    if not re.fullmatch(r"[!-~]+@[!-~]+", text):
+        raise UserError(f'"{text}": expected a mail address such as accounts@example.com')
+    return text
+
+
+def _do(warehouse: Warehouse, statement: str, twice: str, signature: Signature, **values: object) -> Sequence[object]:
+    parameters = {"author": signature.author, "reason": signature.reason, **values}
+    try:
+        with warehouse.transaction() as connection:
+            return connection.execute(text(statement), parameters).all()
+    except IntegrityError as error:
+        if (violated(error) or "").endswith("_one_active"):
+            raise UserError(twice) from None
+        raise
+
+
+_ADD = """
+WITH done AS (
+    INSERT INTO billing.notice_addresses (customer_id, email, kinds, author, reason)
+    VALUES (:customer, :email, nullif(CAST(:kinds AS text[]), '{}'), :author, :reason)
+    RETURNING *
+)
+SELECT billing.log_action(author, 'notice.add_address', 'customer', customer_id, reason) FROM done
+"""
+_REMOVE = """
+WITH done AS (
+    UPDATE billing.notice_addresses
+    SET released_at = clock_timestamp(), released_by = :author, release_reason = :reason
+    WHERE customer_id = :customer AND lower(email) = lower(:email) AND released_at IS NULL
+    RETURNING *
+)
+SELECT billing.log_action(released_by, 'notice.remove_address', 'customer', customer_id, release_reason) FROM done
+"""
+_OFF = """
+WITH done AS (
+    INSERT INTO billing.notices_off (kind, customer_id, email, author, reason)
+    VALUES (:kind, :customer, :email, :author, :reason)
+    RETURNING *
+)
+SELECT billing.log_action(
+    author, 'notice.off', 'notice', kind, reason, state_after => jsonb_build_object('customer_id', customer_id)
+) FROM done
+"""
+_ON = """
+WITH done AS (
+    UPDATE billing.notices_off
+    SET released_at = clock_timestamp(), released_by = :author, release_reason = :reason
+    WHERE kind = :kind AND customer_id IS NOT DISTINCT FROM CAST(:customer AS text) AND released_at IS NULL
+    RETURNING *
+)
+SELECT billing.log_action(
+    released_by, 'notice.on', 'notice', kind, release_reason,
+    state_after => jsonb_build_object('customer_id', customer_id)
+) FROM done
+"""
+_BOUNCE = """
+WITH done AS (
+    INSERT INTO billing.bounced_addresses (email, author, reason) VALUES (:email, :author, :reason)
+    RETURNING *
+)
+SELECT billing.log_action(author, 'notice.bounce', 'notice', email, reason) FROM done
+"""
+_TAKES = """
+WITH done AS (
+    UPDATE billing.bounced_addresses
+    SET released_at = clock_timestamp(), released_by = :author, release_reason = :reason
+    WHERE lower(email) = lower(:email) AND released_at IS NULL
+    RETURNING *
+)
+SELECT billing.log_action(released_by, 'notice.takes_mail', 'notice', email, release_reason) FROM done
+"""

@@ -1,0 +1,155 @@
+"""What a customer wants to be told, and where: further addresses, kinds that are off, bounces, the unsubscribe link."""
+
+import re
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from billing_pipeline.core.errors import NotFound, UserError
+from billing_pipeline.core.signature import Signature
+from billing_pipeline.invoicing.finalisation import finalise_month
+from billing_pipeline.notices import choices
+from billing_pipeline.notices.reading import list_notices
+from billing_pipeline.notices.resending import resend
+from billing_pipeline.notices.rules.kinds import KINDS, OPTIONAL
+from billing_pipeline.notices.sending import Post, send_notices
+from billing_pipeline.notices.smtp import SmtpSender
+from billing_pipeline.notices.wording import Wording
+from billing_pipeline_tests.charging.world import MONTH, Bill
+from billing_pipeline_tests.month_rows import add_customer, execute
+
+WHO = Signature("ann", "as they asked")
+PAGE = "https://billing.a-company-with-a-long-name.example.com/unsubscribe/"
+BOOKS = "accounts@example.com"
+
+
+def told(warehouse, customer_id="ann"):
+    return sorted((row["kind"], row["recipient"]) for row in list_notices(warehouse, customer_id=customer_id))
+
+
+def send(warehouse, mail_server):
+    sender = SmtpSender(mail_server.settings())
+    post = Post(
+        sender,
+        Wording(None, "en", "Lyceum", None),
+        "billing@example.com",
+        "https://billing.a-company-with-a-long-name.example.com/unsubscribe/",
+    )
+    try:
+        return send_notices(warehouse, post, log=print).outcomes
+    finally:
+        sender.close()
+
+
+def test_the_kinds_that_may_be_off_are_those_of_postgres(db):
+    [definition] = db.execute(
+        text(
+            "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'billing.notices_off'::regclass"
+            " AND pg_get_constraintdef(oid) LIKE '%payment_succeeded%'"
+        )
+    ).scalars()
+    assert set(re.findall(r"'(\w+)'::text", definition)) == OPTIONAL
+    assert set(KINDS) > OPTIONAL
+
+
+def test_several_addresses_are_told_each_once_and_each_of_its_kinds(charging, mail_server):
+    warehouse = charging.warehouse
+    charging.drafts(Bill("ann"))
+    choices.add_address(warehouse, "ann", BOOKS, (), WHO)
+    choices.add_address(warehouse, "ann", "boss@example.com", ["payment_succeeded"], WHO)
+    with pytest.raises(UserError, match="told already"):
+        choices.add_address(warehouse, "ann", BOOKS.upper(), (), WHO)
+    choices.add_address(warehouse, "ann", "ann@example.com", (), WHO)  # its own: not told twice
+    finalise_month(warehouse, MONTH, "run-0")
+    charging.charge()
+    assert told(warehouse) == [
+        ("invoice_issued", BOOKS), ("invoice_issued", "ann@example.com"), ("payment_succeeded", BOOKS),
+        ("payment_succeeded", "ann@example.com"), ("payment_succeeded", "boss@example.com"),
+    ]  # fmt: skip
+    assert send(warehouse, mail_server) == {"sent": 5}
+    assert len(mail_server.to(BOOKS)) == 2
+    choices.remove_address(warehouse, "ann", BOOKS, WHO)
+    with pytest.raises(UserError, match="found none"):
+        choices.remove_address(warehouse, "ann", BOOKS, WHO)
+
+
+@pytest.mark.parametrize("customer", [None, "ann"])
+def test_a_kind_that_is_off_is_not_mailed_and_others_are(charging, customer):
+    warehouse = charging.warehouse
+    charging.bill(Bill("ann"), Bill("bob"))
+    choices.switch_off(warehouse, "payment_succeeded", customer, WHO)
+    with pytest.raises(UserError, match="off already"):
+        choices.switch_off(warehouse, "payment_succeeded", customer, WHO)
+    charging.charge()
+    assert told(warehouse) == [("invoice_issued", "ann@example.com")]
+    assert len(told(warehouse, "bob")) == (1 if customer is None else 2)
+    assert choices.switch_on(warehouse, "payment_succeeded", customer, WHO) == 1
+    with pytest.raises(UserError, match="not off"):
+        choices.switch_on(warehouse, "payment_succeeded", customer, WHO)
+
+
+def test_what_is_due_cannot_be_switched_off(warehouse):
+    with pytest.raises(UserError, match='kind "invoice_issued": expected one that is not due anyway: payment_due_soon'):
+        choices.switch_off(warehouse, "invoice_issued", None, WHO)
+    with pytest.raises(IntegrityError):
+        execute(warehouse, "INSERT INTO billing.notices_off (kind, author, reason) VALUES ('final_notice', 'a', 'b')")
+
+
+def test_only_what_is_not_due_has_an_unsubscribe_link_and_it_ends_that_kind_for_that_address(charging, mail_server):
+    warehouse = charging.warehouse
+    charging.bill(Bill("ann"))
+    choices.add_address(warehouse, "ann", BOOKS, (), WHO)
+    charging.charge()
+    send(warehouse, mail_server)
+    links = {mail["Subject"]: mail["List-Unsubscribe"] for mail in mail_server.to("ann@example.com")}
+    assert sum(link is not None for link in links.values()) == 1
+    [mail] = [mail for mail in mail_server.to(BOOKS) if mail["List-Unsubscribe"]]
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    key = mail["List-Unsubscribe"].strip("<>").removeprefix(PAGE)
+    for _ in range(2):
+        assert choices.unsubscribe(warehouse, key) == ("payment_succeeded", BOOKS)
+    [row] = [row for row in choices.list_choices(warehouse, "ann") if row["what"] == "off"]
+    assert (row["email"], row["kinds"], row["author"]) == (BOOKS, "payment_succeeded", BOOKS)
+    execute(warehouse, "SELECT billing.write_notice('payment_succeeded', 'ann', NULL, 'x', '{}')")
+    assert [row["recipient"] for row in list_notices(warehouse)[:1]] == ["ann@example.com"]
+    for wrong in (key[:-1] + ("0" if key[-1] != "0" else "1"), "notice-1-x", "x", key + "\n", "notice-" + "9" * 30):
+        with pytest.raises(NotFound):
+            choices.unsubscribe(warehouse, wrong)
+
+
+def test_the_link_of_what_is_due_ends_nothing(charging, mail_server):
+    charging.bill(Bill("ann"))
+    send(charging.warehouse, mail_server)
+    [mail] = mail_server.mails
+    with pytest.raises(NotFound):
+        choices.unsubscribe(charging.warehouse, mail["Message-ID"].strip("<>").partition("@")[0])
+
+
+def test_an_address_that_bounced_is_mailed_nothing_and_what_is_due_fails_where_it_is_seen(charging, mail_server):
+    warehouse = charging.warehouse
+    charging.bill(Bill("ann"), Bill("bob"))
+    choices.note_bounce(warehouse, "Ann@example.com", Signature("ann", "550 no such user"))
+    with pytest.raises(UserError, match="noted already"):
+        choices.note_bounce(warehouse, "ann@example.com", WHO)
+    assert send(warehouse, mail_server) == {"failed": 1, "sent": 1}
+    [failed] = list_notices(warehouse, state="failed")
+    assert failed["last_error"] == "mails to ann@example.com come back: 550 no such user"
+    choices.forget_bounce(warehouse, "ann@example.com", WHO)
+    with pytest.raises(UserError, match="nothing is noted"):
+        choices.forget_bounce(warehouse, "ann@example.com", WHO)
+    resend(warehouse, failed["notice_id"], WHO)
+    assert send(warehouse, mail_server) == {"sent": 1}
+
+
+def test_choices_are_ended_once_and_logged(warehouse):
+    add_customer(warehouse, "ann")
+    choices.add_address(warehouse, "ann", BOOKS, (), WHO)
+    for wrong in ("UPDATE billing.notice_addresses SET email = 'x@y.z'", "DELETE FROM billing.notice_addresses"):
+        with pytest.raises(IntegrityError):
+            execute(warehouse, wrong)
+    logged = warehouse.rows("SELECT actor, object_id FROM billing.automation_log WHERE action = 'notice.add_address'")
+    assert logged == [{"actor": "ann", "object_id": "ann"}]
+    for email in ("x", "a b@example.com", "ä@example.com"):
+        with pytest.raises(UserError, match="expected a mail address"):
+            choices.add_address(warehouse, "ann", email, (), WHO)

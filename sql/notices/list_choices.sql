@@ -1,0 +1,31 @@
+-- Grain: one row a choice that holds now, of :customer_id (null: of all): further addresses, kinds that are off, bounces.
+SELECT
+    c.what,
+    c.customer_id,
+    c.email,
+    c.kinds,
+    c.author,
+    c.reason,
+    c.since
+FROM (
+    SELECT
+        'address' AS what,
+        a.customer_id::text AS customer_id,
+        a.email,
+        coalesce(array_to_string(a.kinds, ', '), 'all') AS kinds,
+        a.author,
+        a.reason,
+        a.added_at AS since
+    FROM billing.notice_addresses AS a WHERE a.released_at IS NULL
+    UNION ALL
+    SELECT 'off', o.customer_id::text, o.email, o.kind, o.author, o.reason, o.switched_off_at
+    FROM billing.notices_off AS o WHERE o.released_at IS NULL
+    UNION ALL
+    SELECT 'bounced', NULL, b.email, 'all', b.author, b.reason, b.bounced_at
+    FROM billing.bounced_addresses AS b WHERE b.released_at IS NULL
+) AS c
+WHERE
+    cast(:customer_id AS text) IS NULL
+    OR c.customer_id = :customer_id
+    OR lower(c.email) = (SELECT lower(k.email) FROM billing.customers AS k WHERE k.customer_id = :customer_id)
+ORDER BY c.since, c.what
