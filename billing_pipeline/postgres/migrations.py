@@ -55,6 +55,11 @@ def read_migrations() -> list[Migration]:
     return found
 
 
+def applied_count(warehouse: Warehouse) -> int:
+    """How many migrations the database has."""
+    return int(warehouse.scalar("SELECT count(*) FROM billing_migrations.applied"))
+
+
 def migrate(warehouse: Warehouse, migrations: list[Migration] | None = None) -> list[str]:
     """Apply what is missing, each file in a transaction of its own, and return the names applied.
 

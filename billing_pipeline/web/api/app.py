@@ -1,15 +1,20 @@
 """The application: the gate, the routes, and what the OpenAPI document says of all of them."""
 
+import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 from anyio import to_thread
 from fastapi import FastAPI
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from billing_pipeline.events.cipher import EventCipher
+from billing_pipeline.events.writer import EventWriter
+from billing_pipeline.postgres.connections import libpq_url
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.settings import Settings
+from billing_pipeline.settings import Settings, SettingsError, load_receiver_settings
 from billing_pipeline.stripe_gateway.opening import open_stripe
 from billing_pipeline.web.api.documentation import router as documentation
 from billing_pipeline.web.api.gate import PREFIX, Gate
@@ -28,18 +33,23 @@ from billing_pipeline.web.api.routes import (
     log,
     months,
     operating,
+    paying,
     prices,
+    standing,
     stripe,
     tokens,
     usage,
 )
 from billing_pipeline.web.pages.app import OpenStripe, page_routes
+from billing_pipeline.web.receiver.app import Receiver
+
+_log = logging.getLogger("billing.api")
 
 THREADS = 16
 """Requests that work at once, if the pool has that many connections; the others wait their turn."""
 ROUTERS = (
     *(each.router for each in (invoices, customers, usage, ingestion, months, prices, charging, stripe, log, tokens)),
-    *(changing.router, *changes.ROUTERS),
+    *(changing.router, paying.router, standing.router, *changes.ROUTERS),
 )
 IDEMPOTENT_PATHS = frozenset({f"{PREFIX}/usage/events"})
 """Whose writes need no Idempotency-Key."""
@@ -78,12 +88,28 @@ def create_app(settings: Settings, warehouse: Warehouse, stripe: OpenStripe = op
     app.state.open_stripe = stripe
     app.router.routes.extend(page_routes(warehouse, stripe, settings.pages))
 
+    receiver = _receiver(warehouse)
+    if receiver is not None:
+        app.router.routes.append(Route(f"{PREFIX}/stripe-webhook", receiver.receive, methods=["POST"]))
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         to_thread.current_default_thread_limiter().total_tokens = warehouse.threads(THREADS)
-        yield
+        async with receiver.lifespan(app) if receiver is not None else nullcontext():
+            yield
         warehouse.engine.dispose()
 
     app.router.lifespan_context = lifespan
     once = Once(app, warehouse, lambda path: path in IDEMPOTENT_PATHS)
     return Gate(once, warehouse, RateLimits(settings.api.requests_per_minute), app.state.metrics)
+
+
+def _receiver(warehouse: Warehouse) -> Receiver | None:
+    """The receiver of Stripe's webhooks at this port too; None: the environment does not configure one."""
+    try:
+        settings = load_receiver_settings()
+    except SettingsError as error:
+        _log.info("Stripe's webhooks are not received at this port: %s", error)
+        return None
+    url = settings.database_url or libpq_url(warehouse.engine.url)
+    return Receiver(settings, EventWriter(url, EventCipher(settings.event_keys)))

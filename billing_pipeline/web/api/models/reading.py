@@ -69,7 +69,13 @@ Quantity = shown(
     basis=(str, "measured, carried_forward or corrected.", "measured"),
     as_of=(str, "Events received until then were counted.", TIME),
 )
-QuantityPage = listed("QuantityPage", "usage", Quantity)
+QuantityPage = shown(
+    "QuantityPage",
+    "Quantities, and where the next ones are.",
+    usage=(many(Quantity), "The rows.", []),
+    estimates=(list[Json] | None, "As `billing estimate --by-day --json` has them; null: not asked for.", None),
+    next_cursor=(str | None, "Where the next page begins; null: this is the last.", None),
+)
 
 Charge = shown(
     "Charge",

@@ -1,0 +1,95 @@
+"""The running month, paying, subscriptions, and the state of the whole."""
+
+from datetime import date
+from typing import Any, Literal
+
+from pydantic import Field
+
+from billing_pipeline.web.api.fields import Amount, Asked, many, shown
+
+Json = dict[str, Any]
+Due = shown(
+    "Due",
+    "What a customer owes in one currency.",
+    currency=(str, "ISO 4217, in lower case.", "usd"),
+    invoices=(int, "Of so many invoices.", 1),
+    remaining=(Amount, "Of them all.", None),
+)
+Summary = shown(
+    "Summary",
+    "Where a customer's billing stands.",
+    customer_id=(str, "Who is billed.", "cust_focus"),
+    due=(many(Due), "What is owed, by currency.", []),
+    open_invoices=(list[Json], "Invoices on which something is due, the oldest first.", [{"number": "INV-00000001"}]),
+    paid_invoices=(list[Json], "The newest that are paid, at most twelve.", [{"number": "INV-00000001"}]),
+    running=(
+        list[Json],
+        "The running period as `billing estimate --json` has it: accrued by now, projected to its end.",
+        [{"accrued": {"total": {"amount_minor": 101000, "currency": "usd", "display": "1,010.00 USD"}}}],
+    ),
+    next_invoice_on=(str | None, "The day after the running period; null: none runs.", "2026-11-01"),
+)
+Payment = shown(
+    "Payment",
+    "What became of a payment that was asked for.",
+    number=(str, "The invoice.", "INV-00000001"),
+    state=(str, "Where its charge is: paid, refused, or what it waits for.", "paid"),
+    url=(str | None, "Stripe's page of the invoice, where it can be paid; null: not asked for.", None),
+)
+Subscription = shown(
+    "Subscription",
+    "A customer's contracts, and where its payment method is set.",
+    contracts=(list[Json], "By first day.", [{"starts_on": "2026-10-01", "ends_on": None, "plan": "team"}]),
+    payment_methods_url=(str | None, "A page of Stripe's; null: not asked for.", None),
+)
+Setup = shown(
+    "Setup",
+    "What somebody on call looks at first.",
+    healthy=(bool, "Whether nothing below waits for a person.", True),
+    version=(str, "Of this program.", "1.0"),
+    migrations=(int, "Applied to the database.", 26),
+    brakes=(list[str], "What stops charging now.", []),
+    facts=(Json, "Counts and instants: usage, events, charges, differences, last activity.", {"events_dead": 0}),
+    months=(list[Json], "Months that have ended and are not done.", []),
+)
+SetUp = shown(
+    "SetUp",
+    "What setting up did.",
+    applied=(list[str], "Migrations, functions and views that were applied; empty: there was nothing to do.", []),
+    books=(list[Json], "The price books that are loaded.", [{"currency": "usd", "name": "standard"}]),
+)
+
+
+class PaymentAsked(Asked):
+    """A payment that is asked for."""
+
+    invoice: str = Field(min_length=1, max_length=255, description="Number or id.", examples=["INV-00000001"])
+    how: Literal["again", "page"] = Field(
+        "again",
+        description="again: the default payment method is tried once more; page: where the customer pays at Stripe.",
+        examples=["page"],
+    )
+
+
+class SubscriptionAsked(Asked):
+    """A contract to begin, a payment method to set, or both."""
+
+    customer: str | None = Field(
+        None, min_length=1, max_length=255, description="A customer's token means its own.", examples=["cust_focus"]
+    )
+    on: date | None = Field(
+        None, description="The contract's first day, or that of another plan; left out: today.", examples=["2026-11-01"]
+    )
+    plan: str | None = Field(
+        None, max_length=255, description="A plan of the price book; left out: no contract begins.", examples=["team"]
+    )
+    return_url: str | None = Field(
+        None,
+        max_length=2000,
+        pattern="^https?://",
+        description="Asks for Stripe's page of payment methods, which leads back there.",
+        examples=["https://app.example.com/billing"],
+    )
+    reason: str = Field(
+        "asked for over the API", min_length=1, max_length=2000, description="Why.", examples=["signed up"]
+    )
