@@ -9,13 +9,15 @@ from uuid import uuid4
 
 from sqlalchemy import text
 
+from billing_pipeline.core.errors import NotFound
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.locks import started_run_lock_key
 from billing_pipeline.postgres.session_lock import session_lock
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
-Job = Literal["bill_month", "charge_month"]
+Job = Literal["bill_month", "charge_month", "whole_month"]
+"""whole_month: bill_month, and charge_month if that passed."""
 COMES_UP_WITHIN = timedelta(minutes=5)
 """A process that has not come up so long after it was asked for never will."""
 
@@ -29,6 +31,7 @@ class StartedRun:
     job: Job
     author: str
     started_at: datetime
+    ended_at: datetime | None = None
     is_new: bool = False
 
 
@@ -52,9 +55,15 @@ def claim_run(warehouse: Warehouse, month: date, job: Job, signature: Signature)
 
 
 def read_run(warehouse: Warehouse, run_id: str) -> StartedRun:
-    """The run that was claimed under this id."""
-    [row] = warehouse.rows(f"{_RUNS} WHERE run_id = CAST(:run_id AS uuid)", run_id=run_id)
-    return StartedRun(**row)
+    """The run that was claimed under this id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    rows = warehouse.rows(f"{_RUNS} WHERE run_id::text = :run_id", run_id=run_id)
+    if not rows:
+        raise NotFound(f'run "{run_id}": expected the id of a run that was started here, found none')
+    return StartedRun(**rows[0])
 
 
 def runs_under_way(warehouse: Warehouse, month: date) -> list[StartedRun]:
@@ -99,4 +108,4 @@ def _is_dead(warehouse: Warehouse, run: StartedRun) -> bool:
         return is_free
 
 
-_RUNS = "SELECT run_id::text AS run_id, billing_month, job, author, started_at FROM billing.started_runs"
+_RUNS = "SELECT run_id::text AS run_id, billing_month, job, author, started_at, ended_at FROM billing.started_runs"

@@ -57,13 +57,14 @@ def main(run_id: str) -> None:
         url = warehouse.dagster_url.render_as_string(hide_password=False)
         tags = {STARTED_BY: claimed.author}
         with (
-            stripe_for(settings, needed=claimed.job == "charge_month"),
+            stripe_for(settings, needed=claimed.job != "bill_month"),
             dagster_instance(url) as instance,
         ):
             if claimed.job == "charge_month":
                 charge_month(instance, claimed.billing_month, tags=tags, run_id=run_id)
             else:
-                run_month(instance, claimed.billing_month, "invoices", tags=tags, run_id=run_id)
+                through = "stripe_charges" if claimed.job == "whole_month" else "invoices"
+                run_month(instance, claimed.billing_month, through, tags=tags, run_id=run_id)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ from billing_pipeline.web.api.routes import (
     operating,
     paying,
     prices,
+    runs,
     standing,
     stripe,
     tokens,
@@ -49,7 +50,7 @@ THREADS = 16
 """Requests that work at once, if the pool has that many connections; the others wait their turn."""
 ROUTERS = (
     *(each.router for each in (invoices, customers, usage, ingestion, months, prices, charging, stripe, log, tokens)),
-    *(changing.router, paying.router, standing.router, *changes.ROUTERS),
+    *(changing.router, paying.router, runs.router, standing.router, *changes.ROUTERS),
 )
 IDEMPOTENT_PATHS = frozenset({f"{PREFIX}/usage/events"})
 """Whose writes need no Idempotency-Key."""

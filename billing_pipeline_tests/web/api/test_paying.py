@@ -81,17 +81,16 @@ def test_how_the_whole_is_and_that_it_is_set_up(api: Serving) -> None:
     assert admin.post("/setup")["applied"] == []
 
 
-def test_stripe_s_webhooks_come_to_this_port_too(
-    month: CorrectingWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stripe_s_webhooks_come_to_this_port_too(month: CorrectingWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", SECRET)
     monkeypatch.setenv("BILLING_EVENT_KEYS", f"tests:{base64.b64encode(b'k' * 32).decode()}")
     monkeypatch.setenv("BILLING_DATABASE_URL", month.warehouse.engine.url.render_as_string(hide_password=False))
     with serving(month.warehouse) as api:
         body = event_body("evt_here").replace(b": ", b":  ")  # a byte that is changed breaks the signature
-        sent = {"content": body, "headers": {"Stripe-Signature": signature(body), "Content-Type": "application/json"}}
-        answer = api.stranger.send("POST", "/stripe-webhook", **sent)
+        answer = api.stranger.send(
+            "POST", "/stripe-webhook", content=body, headers={"Stripe-Signature": signature(body)}
+        )
         assert (answer.status_code, answer.text) == (200, "stored\n")
-        sent["headers"] = {"Stripe-Signature": signature(body, "whsec_" + "x" * 32)}
-        assert api.stranger.send("POST", "/stripe-webhook", **sent).status_code == 400
+        wrong = {"Stripe-Signature": signature(body, "whsec_" + "x" * 32)}
+        assert api.stranger.send("POST", "/stripe-webhook", content=body, headers=wrong).status_code == 400
     assert month.warehouse.scalar("SELECT count(*) FROM billing.stripe_events WHERE event_id = 'evt_here'") == 1

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from billing_pipeline.web.api.fields import Amount, Asked, many, shown
+from billing_pipeline.web.api.fields import MONTH_PATTERN, Amount, Asked, many, shown
 
 Json = dict[str, Any]
 Due = shown(
@@ -92,4 +92,49 @@ class SubscriptionAsked(Asked):
     )
     reason: str = Field(
         "asked for over the API", min_length=1, max_length=2000, description="Why.", examples=["signed up"]
+    )
+
+
+Run = shown(
+    "Run",
+    "A month's run that somebody started.",
+    run_id=(str, "Dagster's id of it, or of its first run.", "6f0d6c0a-7a3c-5f0e-9c53-0c8f1d8b1a11"),
+    month=(str, "The month.", "2026-10"),
+    job=(str, "bill_month, charge_month, or whole_month: the one and, if it passed, the other.", "bill_month"),
+    started_by=(str, "Who started it, and so does not approve it.", "support"),
+    started_at=(str, "When it was asked for.", "2026-11-01T12:00:00.000000Z"),
+    ended_at=(str | None, "When its process ended; null: it runs.", None),
+    runs=(list[Json], "The newest runs of the month as Dagster has them: state, steps.", [{"state": "success"}]),
+)
+StartedRun = shown(
+    "StartedRun",
+    "A run that is under way, or that nothing was to be done.",
+    run_id=(str | None, "Null: the month is billed and charged.", "6f0d6c0a-7a3c-5f0e-9c53-0c8f1d8b1a11"),
+    month=(str | None, "The month.", "2026-10"),
+    is_new=(bool, "False: it was under way already, or there is nothing to do.", True),
+    started_by=(str | None, "Who started it.", "support"),
+    url=(str | None, "Where its state is.", "/api/billing/runs/6f0d6c0a-7a3c-5f0e-9c53-0c8f1d8b1a11"),
+)
+
+
+class MonthAsked(Asked):
+    """A month to draft."""
+
+    month: str = Field(pattern=MONTH_PATTERN, description="The month.", examples=["2026-10"])
+    reason: str = Field(
+        "asked for over the API", min_length=1, max_length=2000, description="Why.", examples=["all usage has come"]
+    )
+
+
+class BatchAsked(Asked):
+    """The batch of a month that is due."""
+
+    month: str | None = Field(
+        None,
+        pattern=MONTH_PATTERN,
+        description="Left out: the oldest that has ended and is not done.",
+        examples=["2026-10"],
+    )
+    reason: str = Field(
+        "asked for over the API", min_length=1, max_length=2000, description="Why.", examples=["the schedule"]
     )
