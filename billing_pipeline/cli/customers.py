@@ -63,21 +63,35 @@ def show(customer: str, kinds: tuple[str, ...], as_json: bool) -> None:
     print_rows("timeline", told.entries, as_json=False, empty="nothing happened yet", columns=_COLUMNS)
 
 
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+
 def _on(command: Callable[..., Any]) -> Callable[..., Any]:
-    option = click.option(
-        "--on", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The day in the customer's zone: 2026-10-20."
-    )
+    option = click.option("--on", type=_DAY, required=True, help="The day in the customer's zone: 2026-10-20.")
     return click.argument("customer")(option(signed(command)))
 
 
 @customers.command()
 @_on
 @click.option("--plan", help="Plan of the price book; without it the plan stays as it is.")
-def start(customer: str, on: datetime, plan: str | None, signature: Signature) -> None:
+@click.option("--trial-until", type=_DAY, help="Last day of its trial; without it, as long as the plan says.")
+def start(customer: str, on: datetime, plan: str | None, trial_until: datetime | None, signature: Signature) -> None:
     """Bill CUSTOMER from this day on; a contract that runs, or comes next, starts on it instead."""
     from billing_pipeline.customers.contracts import start_contract
 
-    _show_contracts(customer, start_contract(open_database(), customer, on.date(), signature, plan=plan))
+    until = trial_until and trial_until.date()
+    done = start_contract(open_database(), customer, on.date(), signature, plan=plan, trial_until=until)
+    _show_contracts(customer, done)
+
+
+@customers.command()
+@_on
+@click.option("--until", type=_DAY, help="Last day of the trial; without it there is none.")
+def trial(customer: str, on: datetime, until: datetime | None, signature: Signature) -> None:
+    """Change the trial of the contract that CUSTOMER has on this day."""
+    from billing_pipeline.customers.contracts import set_trial
+
+    _show_contracts(customer, set_trial(open_database(), customer, on.date(), until and until.date(), signature))
 
 
 @customers.command()
@@ -167,6 +181,7 @@ def _show_contracts(customer: str, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         until = "on" if row["ends_on"] is None else f"to {row['ends_on']}"
         plan = "" if row["plan"] is None else f", plan {row['plan']}"
+        plan += ", trial" * row["in_trial"]
         inferred = " (nobody said when it starts)" if row["start_inferred"] else ""
         click.echo(f"  from {row['starts_on']} {until}{plan}{inferred}")
 

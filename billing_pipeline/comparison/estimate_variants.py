@@ -57,6 +57,7 @@ class Variant:
             "end_date": self.end_date,
             "full_days": of.full_days or (days if self.end_date < of.end_date else None),
             "plan": of.plan,
+            "in_trial": of.in_trial,
             "may_carry": of.may_carry and whole,
         }
 
@@ -148,6 +149,7 @@ _FIELDS: list[tuple[str, pa.DataType]] = [
     ("end_date", pa.date32()),
     ("full_days", pa.int64()),
     ("plan", pa.string()),
+    ("in_trial", pa.bool_()),
     ("may_carry", pa.bool_()),
 ]
 _PERIODS = pa.schema(_FIELDS)

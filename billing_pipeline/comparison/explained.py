@@ -87,6 +87,7 @@ class StoredSnapshot:
 
     `source_final` and `source_quantity`: whether the period that it was carried forward from was final by `as_of`,
     and what that period's snapshot says now. `days` of `full_days`: of a constant meter in a short period.
+    `in_trial`: of a constant meter whose period is a trial's.
     """
 
     invoice_id: str
@@ -107,6 +108,7 @@ class StoredSnapshot:
     days: int | None
     full_days: int | None
     plan: str | None
+    in_trial: bool | None
     source_final: bool
     source_quantity: Decimal | None
 

@@ -33,6 +33,7 @@ class OpenPeriod:
     end_date: date
     full_days: int | None
     plan: str | None
+    in_trial: bool
     may_carry: bool
     drafted: bool
     adjusted: bool

@@ -37,6 +37,7 @@ _TABLES = (
     "relaid (period_id uuid, customer_id text, period_start timestamptz)",
     """measured_periods (
         period_id uuid, customer_id text, currency text, period_start timestamptz, period_end timestamptz,
-        previous_end timestamptz, start_date date, end_date date, full_days integer, plan text, may_carry boolean
+        previous_end timestamptz, start_date date, end_date date, full_days integer, plan text, in_trial boolean,
+        may_carry boolean
     )""",
 )

@@ -22,21 +22,36 @@ Row = dict[str, Any]
 def contracts_of(warehouse: Warehouse, customer_id: str) -> list[Row]:
     """The customer's contracts by their first day, as billing.contracts has them."""
     return warehouse.rows(
-        "SELECT starts_on, ends_on, plan, start_inferred FROM billing.contracts"
+        "SELECT starts_on, ends_on, plan, start_inferred, in_trial FROM billing.contracts"
         " WHERE customer_id = :customer_id ORDER BY starts_on",
         customer_id=customer_id,
     )
 
 
 def start_contract(
-    warehouse: Warehouse, customer_id: str, on: date, signature: Signature, *, plan: str | None = None
+    warehouse: Warehouse,
+    customer_id: str,
+    on: date,
+    signature: Signature,
+    *,
+    plan: str | None = None,
+    trial_until: date | None = None,
 ) -> list[Row]:
     """Bill the customer from this day on, in its zone; a contract that runs or comes next starts on it instead.
+
+    `trial_until`: last day of its trial; without it the trial is as known, or as long as the plan says.
 
     Like the others here it returns the contracts as they are then, and raises UserError where the change makes no
     sense. Days that are billed already show up as drift, reason contract_change.
     """
-    return _by_hand(warehouse, customer_id, "start", on, signature, lambda terms: rules.start(terms, on, plan))
+    return _by_hand(
+        warehouse, customer_id, "start", on, signature, lambda terms: rules.start(terms, on, plan, trial_until)
+    )
+
+
+def set_trial(warehouse: Warehouse, customer_id: str, on: date, until: date | None, signature: Signature) -> list[Row]:
+    """Let the trial of the contract that runs on this day end with `until`; None: it has none."""
+    return _by_hand(warehouse, customer_id, "trial", on, signature, lambda terms: rules.set_trial(terms, on, until))
 
 
 def end_contract(warehouse: Warehouse, customer_id: str, on: date, signature: Signature) -> list[Row]:
@@ -81,7 +96,7 @@ def apply(
     if known is None:
         raise NotFound(f'customer "{customer_id}": expected the id of a customer, found none')
     rows = connection.execute(text(_TERMS), {"customer_id": customer_id}).all()
-    terms = [Term(row.effective_on, row.state, row.plan) for row in rows]
+    terms = [Term(row.effective_on, row.state, row.plan, row.trial_until) for row in rows]
     try:
         found = change(terms)
     except ContractRefused as error:
@@ -98,6 +113,7 @@ def apply(
                 "effective_on": term.effective_on,
                 "state": term.state,
                 "plan": term.plan,
+                "trial_until": term.trial_until,
                 "author": author,
                 "reason": reason,
             },
@@ -137,6 +153,7 @@ def _as_json(terms: Sequence[Term]) -> str:
                 "effective_on": term.effective_on.isoformat() if term.effective_on else None,
                 "state": term.state,
                 "plan": term.plan,
+                **({"trial_until": term.trial_until.isoformat()} if term.trial_until else {}),
             }
             for term in ordered
         ]
@@ -145,7 +162,7 @@ def _as_json(terms: Sequence[Term]) -> str:
 
 _LOCK = "SELECT customer_id FROM billing.customers WHERE customer_id = :customer_id FOR UPDATE"
 _TERMS = """
-SELECT effective_on, state, plan FROM billing.contract_terms
+SELECT effective_on, state, plan, trial_until FROM billing.contract_terms
 WHERE customer_id = :customer_id AND withdrawn_at IS NULL ORDER BY effective_on NULLS FIRST
 """
 _WITHDRAW = """
@@ -153,8 +170,8 @@ UPDATE billing.contract_terms SET withdrawn_at = clock_timestamp(), withdrawn_by
 WHERE customer_id = :customer_id AND effective_on IS NOT DISTINCT FROM :effective_on AND withdrawn_at IS NULL
 """
 _INSERT = """
-INSERT INTO billing.contract_terms (customer_id, effective_on, state, plan, author, reason)
-VALUES (:customer_id, :effective_on, :state, :plan, :author, :reason)
+INSERT INTO billing.contract_terms (customer_id, effective_on, state, plan, trial_until, author, reason)
+VALUES (:customer_id, :effective_on, :state, :plan, :trial_until, :author, :reason)
 """
 _LOG = """
 SELECT billing.log_action(

@@ -23,7 +23,13 @@ from billing_pipeline.postgres.arrow_copy import copy_arrow_in
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
-_TYPES = {"cycle_anchor": "date", "starts_on": "date", "ends_on": "date", "payment_terms_days": "integer"}
+_TYPES = {
+    "cycle_anchor": "date",
+    "starts_on": "date",
+    "ends_on": "date",
+    "trial_until": "date",
+    "payment_terms_days": "integer",
+}
 _STAGE = f"""
 CREATE TEMP TABLE staged_customers (
     line bigint NOT NULL, {", ".join(f"{field.name} {_TYPES.get(field.name, 'text')}" for field in CUSTOMER_FIELDS)}
@@ -107,7 +113,7 @@ def _change_contracts(connection: Connection, signature: Signature) -> list[str]
     """Make the contracts of known customers say what the file says; returns whose changed."""
     rows = connection.execute(text(load_sql("customers/import_contracts.sql"))).all()
     for row in rows:
-        starts_on, ends_on, plan = row.starts_on, row.ends_on, row.plan
+        starts_on, ends_on, plan, trial = row.starts_on, row.ends_on, row.plan, row.trial_until
         if starts_on is not None:
             contracts.apply(
                 connection,
@@ -115,12 +121,17 @@ def _change_contracts(connection: Connection, signature: Signature) -> list[str]
                 "start",
                 starts_on,
                 signature,
-                partial(rules.start, on=starts_on, plan=plan),
+                partial(rules.start, on=starts_on, plan=plan, trial_until=trial),
             )
         elif plan is not None:
             on = max(row.today, row.runs_from or row.today)
             contracts.apply(
                 connection, row.customer_id, "plan", on, signature, partial(rules.change_plan, on=on, plan=plan)
+            )
+        if trial is not None and starts_on is None:
+            on = row.runs_from or row.today
+            contracts.apply(
+                connection, row.customer_id, "trial", on, signature, partial(rules.set_trial, on=on, until=trial)
             )
         if ends_on is not None:
             contracts.apply(connection, row.customer_id, "end", ends_on, signature, partial(rules.end, on=ends_on))

@@ -192,11 +192,11 @@ def _lay(connection: Connection, month: date, target: date, now: datetime, *, br
 _INSERT = """
 INSERT INTO billing.billing_periods (
     customer_id, billing_month, currency, period_start, period_end, start_date, end_date, timezone, previous_end,
-    follows_end, plan, full_days
+    follows_end, plan, full_days, in_trial
 )
 SELECT
     customer_id, billing_month, currency, period_start, period_end, start_date, end_date, timezone, previous_end,
-    follows_end, plan, full_days
+    follows_end, plan, full_days, in_trial
 FROM pg_temp.laid
 """
 

@@ -140,7 +140,8 @@ def terms_of_periods(
     found = []
     for row, invoice_id in zip(rows, ids, strict=True):
         granted = uses.open_to(in_force.granted_to(row.customer_id), row.used or ())
-        facts = TermPeriod(row.customer_id, row.currency, row.start_date, row.days, row.full_days, row.plan, granted)
+        own = (row.customer_id, row.currency, row.start_date, row.days, row.full_days, row.plan)
+        facts = TermPeriod(*own, granted, row.in_trial)
         terms = in_force.of(facts)
         uses.take(terms)
         if terms:

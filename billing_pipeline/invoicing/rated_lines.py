@@ -34,6 +34,7 @@ _FIELDS: list[tuple[str, pa.DataType]] = [
     ("days", pa.int64()),
     ("full_days", pa.int64()),
     ("plan", pa.string()),
+    ("in_trial", pa.bool_()),
 ]
 SNAPSHOTS = pa.schema(_FIELDS)
 """The columns of the statements whose rows are rated, a customer's rows together."""

@@ -42,6 +42,8 @@ def copy_arrow_out(
     options = arrow_csv.ConvertOptions(
         column_types={field.name: _readable(field.type) for field in schema},
         null_values=[""],
+        true_values=["t"],
+        false_values=["f"],
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )

@@ -81,7 +81,7 @@ def build(warehouse: Warehouse, books: Sequence[PriceBook], source_text: str, lo
             {"currencies": currencies},
         ).rowcount
         connection.execute(text(_RETIRE_OTHER_TERMS), {"currencies": currencies})
-        for table in ("meters", "retired_prices", "price_versions", "price_books"):
+        for table in ("meters", "retired_prices", "plan_trials", "price_versions", "price_books"):
             connection.execute(
                 text(f"DELETE FROM billing.{table} WHERE NOT currency = ANY(:currencies)"),
                 {"currencies": currencies},
@@ -147,6 +147,17 @@ def _load_versions(connection: Connection, book: PriceBook) -> None:
         text(load_sql("pricing/price_versions_new.sql")),
         {"currency": book.currency, "ids": list(wanted), "days": list(wanted.values())},
     )
+    connection.execute(text("DELETE FROM billing.plan_trials WHERE currency = :currency"), {"currency": book.currency})
+    trials = [
+        {"currency": book.currency, "id": version.id, "plan": plan, "days": days}
+        for version in book.versions
+        for plan, days in version.trials.items()
+    ]
+    if trials:
+        connection.execute(
+            text("INSERT INTO billing.plan_trials VALUES (:currency, :id, :plan, :days)"),
+            trials,
+        )
     retired = [
         {
             "currency": book.currency,

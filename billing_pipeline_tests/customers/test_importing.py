@@ -178,3 +178,24 @@ def test_a_line_break_in_a_quoted_name_is_refused_and_later_lines_still_right(wa
         "customers.csv:2",
         "customers.csv:4",
     ]
+
+
+def test_a_trial_comes_with_the_contract_and_is_changed_by_the_next_file(warehouse: Warehouse, tmp_path: Path) -> None:
+    def wrote(name: str, **over: str) -> Path:
+        row = customer("7", **over)
+        path = tmp_path / name
+        path.write_text("\n".join([",".join(row), ",".join(row.values())]))
+        return path
+
+    trial = "SELECT starts_on::text, ends_on::text, in_trial FROM billing.contracts ORDER BY starts_on"
+    import_customers(warehouse, wrote("first.csv", starts_on="2026-10-20", trial_until="2026-11-02"))
+    assert warehouse.rows(trial)[0] == {"starts_on": "2026-10-20", "ends_on": "2026-11-02", "in_trial": True}
+    import_customers(warehouse, wrote("second.csv", trial_until="2026-10-25"))
+    assert warehouse.rows(trial)[0] == {"starts_on": "2026-10-20", "ends_on": "2026-10-25", "in_trial": True}
+    again = import_customers(warehouse, wrote("third.csv", starts_on="2026-10-20", trial_until="2026-10-25"))
+    assert again.unchanged == 1
+    wrong = refusal(warehouse, wrote("wrong.csv", starts_on="2026-10-20", trial_until="2026-10-19"))
+    assert "expected the last day of the trial, 2026-10-20 or later" in wrong
+    alone = wrote("alone.csv", trial_until="2026-10-25").read_text().replace("7,", "8,", 1)
+    (tmp_path / "alone.csv").write_text(alone)
+    assert "a trial beside a starts_on, or blank" in refusal(warehouse, tmp_path / "alone.csv")

@@ -15,6 +15,7 @@ SELECT
     p.end_date,
     p.full_days,
     p.plan,
+    p.in_trial,
     exists(
         SELECT FROM billing.usage_snapshots AS s WHERE s.period_id = p.period_id AND s.basis = 'carried_forward'
     ) AS may_carry,
@@ -36,14 +37,14 @@ SELECT
 FROM (
     SELECT
         b.period_id, b.customer_id, b.currency, b.billing_month, b.timezone, b.period_start, b.period_end, b.previous_end,
-        b.start_date, b.end_date, b.full_days, b.plan
+        b.start_date, b.end_date, b.full_days, b.plan, b.in_trial
     FROM billing.billing_periods AS b
     WHERE b.customer_id = any(:customers)
     UNION ALL
     SELECT
         md5(l.customer_id || chr(31) || extract(EPOCH FROM l.period_start AT TIME ZONE 'UTC')::text)::uuid,
         l.customer_id, l.currency, l.billing_month, l.timezone, l.period_start, l.period_end, l.previous_end,
-        l.start_date, l.end_date, l.full_days, l.plan
+        l.start_date, l.end_date, l.full_days, l.plan, l.in_trial
     FROM pg_temp.laid AS l
 ) AS p
 INNER JOIN billing.customers AS c ON p.customer_id = c.customer_id AND c.status <> 'inactive'

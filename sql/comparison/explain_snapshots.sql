@@ -18,6 +18,7 @@ SELECT
     CASE WHEN s.aggregation = 'constant' AND p.full_days IS NOT NULL THEN p.end_date - p.start_date END AS days,
     CASE WHEN s.aggregation = 'constant' THEN p.full_days END AS full_days,
     p.plan,
+    p.in_trial AND s.aggregation = 'constant' AS in_trial,
     -- what was final by the cut-off cannot have changed since: then the quantity carried forward is still there
     s.basis = 'carried_forward' AND q.period_id IS NOT NULL AS source_final,
     b.quantity AS source_quantity

@@ -12,7 +12,8 @@ SELECT
     s.basis,
     CASE WHEN s.aggregation = 'constant' AND p.full_days IS NOT NULL THEN p.end_date - p.start_date END AS days,
     CASE WHEN s.aggregation = 'constant' THEN p.full_days END AS full_days,
-    p.plan
+    p.plan,
+    p.in_trial AND s.aggregation = 'constant' AS in_trial
 FROM pg_temp.measured AS s
 INNER JOIN pg_temp.measured_periods AS p ON s.period_id = p.period_id
 ORDER BY s.customer_id COLLATE "C", p.period_start

@@ -10,6 +10,7 @@ SELECT
     p.end_date,
     p.full_days,
     p.plan,
+    p.in_trial,
     (:carry_forward AND f.period_id IS NULL) OR EXISTS (
         SELECT FROM billing.usage_snapshots AS s WHERE s.period_id = p.period_id AND s.basis = 'carried_forward'
     ) AS may_carry
@@ -32,6 +33,7 @@ SELECT
     l.end_date,
     l.full_days,
     l.plan,
+    l.in_trial,
     :carry_forward
 FROM pg_temp.laid AS l
 INNER JOIN billing.customers AS c ON l.customer_id = c.customer_id

@@ -5,6 +5,7 @@ SELECT
     CASE WHEN k.inferred THEN s.starts_on ELSE nullif(s.starts_on, k.starts_on) END AS starts_on,
     nullif(s.ends_on, k.ends_on) AS ends_on,
     nullif(s.plan, k.plan) AS plan,
+    nullif(s.trial_until, k.trial_until) AS trial_until,
     cast(clock_timestamp() AT TIME ZONE s.timezone AS date) AS today,
     k.starts_on AS runs_from,
     k.ends_on AS runs_to
@@ -15,6 +16,7 @@ LEFT JOIN LATERAL (
         b.contract_starts_on AS starts_on,
         b.contract_ends_on AS ends_on,
         b.plan,
+        b.trial_until,
         b.start_inferred AND b.starts_on = b.contract_starts_on AS inferred
     FROM billing.contracts AS b
     WHERE b.customer_id = s.customer_id
@@ -24,4 +26,5 @@ LEFT JOIN LATERAL (
 WHERE (s.starts_on IS NOT NULL AND (s.starts_on IS DISTINCT FROM k.starts_on OR k.inferred))
     OR (s.ends_on IS NOT NULL AND s.ends_on IS DISTINCT FROM k.ends_on)
     OR (s.plan IS NOT NULL AND s.plan IS DISTINCT FROM k.plan)
+    OR (s.trial_until IS NOT NULL AND s.trial_until IS DISTINCT FROM k.trial_until)
 ORDER BY s.customer_id

@@ -14,15 +14,15 @@ WITH inserted AS (
 ),
 
 terms AS (
-    INSERT INTO billing.contract_terms (customer_id, effective_on, state, plan, author, reason)
-    SELECT s.customer_id, t.effective_on, t.state, t.plan, :actor, :reason
+    INSERT INTO billing.contract_terms (customer_id, effective_on, state, plan, trial_until, author, reason)
+    SELECT s.customer_id, t.effective_on, t.state, t.plan, t.trial_until, :actor, :reason
     FROM pg_temp.staged_customers AS s
     INNER JOIN inserted AS i ON s.customer_id = i.customer_id
     CROSS JOIN
         LATERAL (
-            SELECT s.starts_on AS effective_on, 'active' AS state, s.plan
+            SELECT s.starts_on AS effective_on, 'active' AS state, s.plan, s.trial_until
             UNION ALL
-            SELECT s.ends_on + 1, 'ended', NULL WHERE s.ends_on IS NOT NULL
+            SELECT s.ends_on + 1, 'ended', NULL, NULL WHERE s.ends_on IS NOT NULL
         ) AS t
     WHERE s.starts_on IS NOT NULL OR s.ends_on IS NOT NULL OR s.plan IS NOT NULL
 )

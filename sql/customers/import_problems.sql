@@ -17,6 +17,14 @@ problems AS (
     SELECT line, 'ends_on', ends_on::text, 'the last day of the contract, ' || starts_on || ' or later'
     FROM staged WHERE ends_on < starts_on
     UNION ALL
+    SELECT line, 'trial_until', trial_until::text, 'the last day of the trial, ' || starts_on || ' or later'
+    FROM staged WHERE trial_until < starts_on
+    UNION ALL
+    SELECT line, 'trial_until', trial_until::text, 'a trial beside a starts_on, or blank'
+    FROM staged AS s
+    WHERE trial_until IS NOT NULL AND starts_on IS NULL
+        AND NOT EXISTS (SELECT FROM billing.customers AS c WHERE c.customer_id = s.customer_id)
+    UNION ALL
     SELECT line, 'customer_id', customer_id, 'each customer once, found it in line ' || customer_line
     FROM staged WHERE customer_line < line
     UNION ALL

@@ -66,7 +66,7 @@ SELECT i.invoice_id,
     sha256(convert_to(jsonb_build_array(
         i.customer_id, i.period_id, i.billing_month, i.revision, i.currency, i.total_minor, i.line_count,
         i.invoice_number, i.finalised_at, i.run_id, p.period_start, p.period_end, p.start_date, p.end_date, p.timezone,
-        p.plan, p.full_days
+        p.plan, p.full_days, p.in_trial
     )::text, 'UTF8')),
     sha256(convert_to(concat(line_texts.content, adjustment_texts.content, draw_texts.content), 'UTF8')),
     sha256(convert_to(concat(price_texts.content, term_texts.content), 'UTF8')),

@@ -21,6 +21,13 @@ CROSS JOIN
             ), FALSE
         ) AS is_share
     ) AS s
+CROSS JOIN
+    LATERAL (
+        SELECT b.kind = 'usage' AND d.in_trial AND EXISTS (
+            SELECT FROM billing.meters AS m
+            WHERE m.currency = b.currency AND m.meter = b.meter AND m.aggregation = 'constant'
+        ) AS is_free
+    ) AS t
 WHERE b.term_id IS NULL
     AND NOT EXISTS (SELECT FROM billing.invoices AS i WHERE i.invoice_id = b.invoice_id AND i.status <> 'draft')
     AND (
@@ -40,6 +47,7 @@ WHERE b.term_id IS NULL
         OR (b.billed_days, b.full_days) IS DISTINCT FROM (
             CASE WHEN s.is_share THEN d.end_date - d.start_date END, CASE WHEN s.is_share THEN d.full_days END
         )
+        OR (t.is_free AND (b.quantity <> 0 OR b.included_quantity <> b.usage_quantity))
         OR b.exact_amount <> billing.prorated(b.quantity * b.unit_amount, b.billed_days, b.full_days)
         OR b.amount_minor <> billing.to_minor(b.exact_amount, b.currency)
     )
@@ -59,11 +67,17 @@ FROM (
         b.meter,
         max(p.minimum) AS minimum,
         billing.to_minor(max(p.minimum), b.currency) AS minimum_minor,
-        bool_or(b.usage_quantity > 0) AS used,
+        bool_or(b.usage_quantity > 0 AND NOT (
+            d.in_trial AND EXISTS (
+                SELECT FROM billing.meters AS c
+                WHERE c.currency = b.currency AND c.meter = b.meter AND c.aggregation = 'constant'
+            )
+        )) AS used,
         count(*) FILTER (WHERE b.kind = 'minimum') AS minimum_lines,
         coalesce(sum(b.amount_minor) FILTER (WHERE b.kind = 'usage'), 0) AS usage_minor,
         sum(b.amount_minor) AS amount_minor
     FROM (SELECT * FROM {batch}) AS b
+    INNER JOIN billing.billing_periods AS d USING (period_id)
     INNER JOIN billing.prices AS p USING (price_id)
     WHERE p.minimum IS NOT NULL
         AND NOT EXISTS (SELECT FROM billing.invoices AS i WHERE i.invoice_id = b.invoice_id AND i.status <> 'draft')

@@ -83,6 +83,7 @@ SELECT
     CASE WHEN l.ends_before = l.starts_at THEN l.ends_before END AS previous_end,
     CASE WHEN l.ends_before < l.starts_at THEN l.ends_before END AS follows_end,
     l.plan,
-    CASE WHEN l.full_days > l.last_date - l.first_date THEN l.full_days END AS full_days
+    CASE WHEN l.full_days > l.last_date - l.first_date THEN l.full_days END AS full_days,
+    l.in_trial
 FROM laid AS l
 WHERE l.ends_at <= :now

@@ -11,6 +11,7 @@ SELECT
     p.end_date,
     p.plan,
     nullif(p.full_days, p.end_date - p.start_date) AS full_days,
+    p.in_trial,
     p.contract_starts_on,
     p.contract_ends_on
 FROM (
@@ -25,6 +26,7 @@ FROM (
         cast(date_trunc('month', (n.period_end - interval '1 microsecond') AT TIME ZONE c.timezone) AS date) AS billing_month,
         s.plan,
         k.full_days,
+        s.in_trial,
         s.contract_starts_on,
         s.contract_ends_on
     FROM billing.customers AS c

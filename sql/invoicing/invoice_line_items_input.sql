@@ -13,7 +13,8 @@ SELECT
     s.basis,
     CASE WHEN s.aggregation = 'constant' AND p.full_days IS NOT NULL THEN p.end_date - p.start_date END AS days,
     CASE WHEN s.aggregation = 'constant' THEN p.full_days END AS full_days,
-    p.plan
+    p.plan,
+    p.in_trial AND s.aggregation = 'constant' AS in_trial
 FROM billing.usage_snapshots AS s
 INNER JOIN billing.billing_periods AS p USING (period_id, billing_month)
 WHERE s.billing_month = :month

@@ -12,10 +12,10 @@ WITH candidates AS (
         p.period_end,
         p.previous_end,
         p.currency <> c.currency OR p.timezone <> c.timezone AS moved,
-        -- no stretch of a contract holds all of its days on its plan
+        -- no stretch of a contract holds all of its days on its plan, in its trial or not
         NOT EXISTS (
             SELECT 1 FROM pg_temp.contracts_now AS k
-            WHERE k.customer_id = p.customer_id AND k.plan IS NOT DISTINCT FROM p.plan
+            WHERE k.customer_id = p.customer_id AND k.plan IS NOT DISTINCT FROM p.plan AND k.in_trial = p.in_trial
                 AND k.starts_on <= p.start_date AND (k.ends_on IS NULL OR k.ends_on >= p.end_date - 1)
         ) AS off_contract,
         exists(SELECT 1 FROM billing.invoices AS i WHERE i.period_id = p.period_id AND i.status <> 'draft') AS finalised,

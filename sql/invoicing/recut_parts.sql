@@ -11,6 +11,7 @@ SELECT
     n.end_date,
     CASE WHEN n.full_days > n.end_date - n.start_date THEN n.full_days END AS full_days,
     n.plan,
+    n.in_trial,
     FALSE AS may_carry
 FROM (
     SELECT
@@ -19,6 +20,7 @@ FROM (
         r.currency,
         r.full_days,
         k.plan,
+        k.in_trial,
         coalesce(f.instant, r.period_start) AS period_start,
         coalesce(u.instant, r.period_end) AS period_end,
         greatest(r.start_date, k.starts_on) AS start_date,

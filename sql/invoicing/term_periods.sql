@@ -9,6 +9,7 @@ SELECT
     p.end_date - p.start_date AS days,
     p.full_days,
     p.plan,
+    p.in_trial,
     (
         SELECT array_agg(u.term_id::text)
         FROM billing.discount_uses AS u

@@ -86,6 +86,8 @@ CREATE TABLE billing.contract_terms (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     withdrawn_at timestamptz,
     withdrawn_by text CHECK (withdrawn_by ~ '\S'),
+    trial_until date CHECK (isfinite(trial_until)),
+    CHECK (trial_until IS NULL OR (state = 'active' AND trial_until >= effective_on - 1)),
     CHECK (plan IS NULL OR state = 'active'),
     CHECK (effective_on IS NOT NULL OR state = 'active'),
     CHECK ((withdrawn_at IS NULL) = (withdrawn_by IS NULL))
@@ -98,6 +100,7 @@ COMMENT ON COLUMN billing.contract_terms.customer_id IS 'Whose contract';
 COMMENT ON COLUMN billing.contract_terms.effective_on IS 'First day in the customer''s time zone; null: from its first evidence on';
 COMMENT ON COLUMN billing.contract_terms.state IS 'active: billed; paused or ended: not billed, until the next row';
 COMMENT ON COLUMN billing.contract_terms.plan IS 'Plan of the price book; null: the prices that hold for all';
+COMMENT ON COLUMN billing.contract_terms.trial_until IS 'Last day of the contract''s trial, in the customer''s time zone; the day before effective_on: no trial; null: what the plan that it starts on gives';
 COMMENT ON COLUMN billing.contract_terms.author IS 'Who said so; for a file, the command that imported it';
 COMMENT ON COLUMN billing.contract_terms.reason IS 'Why';
 COMMENT ON COLUMN billing.contract_terms.created_at IS 'When it was written';
@@ -106,8 +109,9 @@ COMMENT ON COLUMN billing.contract_terms.withdrawn_by IS 'Who took it back';
 CREATE TRIGGER contract_terms_change BEFORE UPDATE ON billing.contract_terms
 FOR EACH ROW WHEN (
     old.withdrawn_at IS NOT NULL
-    OR (new.customer_id, new.effective_on, new.state, new.plan, new.author, new.reason, new.created_at)
-    IS DISTINCT FROM (old.customer_id, old.effective_on, old.state, old.plan, old.author, old.reason, old.created_at)
+    OR (new.customer_id, new.effective_on, new.state, new.plan, new.trial_until, new.author, new.reason, new.created_at)
+    IS DISTINCT FROM
+    (old.customer_id, old.effective_on, old.state, old.plan, old.trial_until, old.author, old.reason, old.created_at)
 ) EXECUTE FUNCTION billing.refuse_change('a contract''s row is only withdrawn, once');
 CREATE TRIGGER contract_terms_keep BEFORE DELETE OR TRUNCATE ON billing.contract_terms
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('contracts are kept, a row is withdrawn');

@@ -78,6 +78,20 @@ COMMENT ON COLUMN billing.retired_prices.version_id IS 'First version without a 
 COMMENT ON COLUMN billing.retired_prices.meter IS 'The meter';
 COMMENT ON COLUMN billing.retired_prices.dimensions IS 'The rate''s dimension values; {} for the whole meter';
 
+CREATE TABLE billing.plan_trials (
+    currency billing.currency_code NOT NULL,
+    version_id text NOT NULL,
+    plan text NOT NULL CHECK (plan ~ '\S'),
+    days integer NOT NULL CHECK (days BETWEEN 1 AND 3660),
+    PRIMARY KEY (currency, version_id, plan),
+    FOREIGN KEY (currency, version_id) REFERENCES billing.price_versions (currency, version_id) ON DELETE CASCADE
+);
+COMMENT ON TABLE billing.plan_trials IS 'One row a plan with a trial: a contract that starts on the plan, in the version in force on its first day, begins with so many days of trial';
+COMMENT ON COLUMN billing.plan_trials.currency IS 'The book';
+COMMENT ON COLUMN billing.plan_trials.version_id IS 'The version';
+COMMENT ON COLUMN billing.plan_trials.plan IS 'The plan';
+COMMENT ON COLUMN billing.plan_trials.days IS 'Days, counted from the contract''s first one';
+
 CREATE TABLE billing.prices (
     price_id uuid PRIMARY KEY,
     book text NOT NULL,

@@ -52,6 +52,7 @@ CREATE TABLE billing.billing_periods (
     follows_end timestamptz CHECK (follows_end < period_start),
     plan text CHECK (plan ~ '\S'),
     full_days integer CHECK (full_days > end_date - start_date),
+    in_trial boolean NOT NULL DEFAULT FALSE,
     CHECK (previous_end IS NULL OR follows_end IS NULL),
     CHECK (period_start < period_end AND isfinite(period_start) AND isfinite(period_end)),
     UNIQUE (customer_id, period_start),
@@ -79,6 +80,7 @@ COMMENT ON COLUMN billing.billing_periods.previous_end IS 'End of the period bef
 COMMENT ON COLUMN billing.billing_periods.follows_end IS 'End of the last period of an earlier contract, before this one starts; null unless it is the first of a later contract';
 COMMENT ON COLUMN billing.billing_periods.plan IS 'Plan that prices the period; null: the prices that hold for all';
 COMMENT ON COLUMN billing.billing_periods.full_days IS 'Days of the whole period of the billing cycle where a contract''s day cut this one short, else null; constant meters cost their share by days';
+COMMENT ON COLUMN billing.billing_periods.in_trial IS 'All of its days are days of a trial: constant meters cost nothing, and no commitment is due';
 CREATE TRIGGER billing_periods_gap AFTER INSERT ON billing.billing_periods
 REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION billing.check_period_gap();
 CREATE TRIGGER billing_periods_change BEFORE UPDATE ON billing.billing_periods

@@ -5,7 +5,7 @@ its first evidence on, which one term without a day says too.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 ACTIVE, PAUSED, ENDED = "active", "paused", "ended"
@@ -22,6 +22,8 @@ class Term:
     effective_on: date | None
     state: str
     plan: str | None = None
+    trial_until: date | None = None
+    """Last day of the contract's trial, the day before `effective_on` for none; None: as its plan says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +37,36 @@ class Change:
 INFERRED = Term(None, ACTIVE)
 
 
-def start(terms: Sequence[Term], on: date, plan: str | None = None) -> Change:
+def start(terms: Sequence[Term], on: date, plan: str | None = None, trial_until: date | None = None) -> Change:
     """A contract that starts on this day, or the contract that runs then, or comes next, starts on it instead."""
+    if trial_until is not None and trial_until < on:
+        raise ContractRefused(f"expected a trial that ends on {on} or later, found {trial_until}")
     before, after = _around(terms, on)
     own = _run_of(before)
     if own:  # it runs on that day: what came before never was, and the plan of the day stays
-        return Change(own, (Term(on, ACTIVE, plan or own[-1].plan),))
+        said = trial_until or max((term.trial_until for term in own if term.trial_until), default=None)
+        return Change(own, (Term(on, ACTIVE, plan or own[-1].plan, _from(on, said)),))
     same_day = tuple(term for term in before if term.effective_on == on)
     if after and after[0].state == ACTIVE:
-        return Change((*same_day, after[0]), (Term(on, ACTIVE, plan or after[0].plan),))
-    return Change(same_day, (Term(on, ACTIVE, plan),))
+        said = _from(on, trial_until or after[0].trial_until)
+        return Change((*same_day, after[0]), (Term(on, ACTIVE, plan or after[0].plan, said),))
+    return Change(same_day, (Term(on, ACTIVE, plan, trial_until),))
+
+
+def set_trial(terms: Sequence[Term], on: date, until: date | None) -> Change:
+    """The contract that runs on this day has its trial until `until`, inclusive; None: it has no trial."""
+    _in_force(terms, on, ACTIVE)
+    run = _run_of(_around(terms, on)[0])
+    if not run or run[0].effective_on is None:
+        raise ContractRefused("nobody said when its contract starts: say so first, by `billing customers start`")
+    first = run[0].effective_on
+    if until is not None and until < first:
+        raise ContractRefused(f"expected a trial that ends on {first} or later, found {until}")
+    said = until or first - timedelta(days=1)
+    others = tuple(replace(term, trial_until=None) for term in run[1:] if term.trial_until)
+    return Change(
+        (run[0], *(term for term in run[1:] if term.trial_until)), (replace(run[0], trial_until=said), *others)
+    )
 
 
 def end(terms: Sequence[Term], on: date) -> Change:
@@ -73,7 +95,8 @@ def change_plan(terms: Sequence[Term], on: date, plan: str | None) -> Change:
     now = _in_force(terms, on, ACTIVE)
     if now.plan == plan:
         raise ContractRefused(f"is on {_named(plan)} on {on} already")
-    return _change(terms, [now] if now.effective_on == on else [], Term(on, ACTIVE, plan))
+    of_the_day = now.effective_on == on
+    return _change(terms, [now] if of_the_day else [], Term(on, ACTIVE, plan, now.trial_until if of_the_day else None))
 
 
 def pause(terms: Sequence[Term], on: date) -> Change:
@@ -128,6 +151,11 @@ def _change(terms: Sequence[Term], withdrawn: Sequence[Term], added: Term) -> Ch
     """Terms that nobody wrote yet are written with the first change, for the day before it still needs them."""
     base = () if terms else (INFERRED,)
     return Change(tuple(term for term in withdrawn if term in terms), (*base, added))
+
+
+def _from(on: date, until: date | None) -> date | None:
+    """The day, or the one before the contract's first where it is earlier: no trial."""
+    return None if until is None else max(until, on - timedelta(days=1))
 
 
 def _named(plan: str | None) -> str:

@@ -133,10 +133,11 @@ CUSTOMER_FIELDS = (
     Field("state", short_text, required=False),
     Field("country", country, required=False),
     Field("tax_id", short_text, required=False),
+    Field("trial_until", day, kind="date", required=False),
 )
 """The customers file. Those from billing_cycle on may be absent or blank."""
 
-CONTRACT_FIELDS = ("starts_on", "ends_on", "plan")
+CONTRACT_FIELDS = ("starts_on", "ends_on", "plan", "trial_until")
 """What the file says of the contract; it goes to billing.contract_terms."""
 
 KEPT_FIELDS = (

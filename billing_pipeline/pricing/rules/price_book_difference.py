@@ -93,7 +93,11 @@ def _version_facts(version: Version | None) -> dict[str, str]:
     if version is None:
         return {}
     own = {field.name: getattr(version, field.name) for field in fields(version) if field.name not in _SHOWN_BY_ROWS}
-    return {name: _word(value) for name, value in own.items() if value}
+    trials = own.pop("trials")
+    return {
+        **{name: _word(value) for name, value in own.items() if value},
+        **{f"trial of plan {plan}": f"{days} days" for plan, days in trials.items()},
+    }
 
 
 def _meter_words(meter: Meter) -> str:

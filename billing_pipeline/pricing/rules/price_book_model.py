@@ -97,6 +97,7 @@ class Version:
 
     `prices` hold for everybody, `plans` instead of them for whose contract names the plan, `customers` instead of both.
     `retired`: what had a price in an earlier version and has none from this one on, on purpose.
+    `trials`: days of trial with which a contract begins that starts on the plan.
     """
 
     id: str
@@ -106,6 +107,7 @@ class Version:
     retired: tuple[Retired, ...] = ()
     terms: tuple[BookTerm, ...] = ()
     plans: dict[str, tuple[Price, ...]] = field(default_factory=dict)
+    trials: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Here: which keys and values a book may have, each mistake reported with its path
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
 from billing_pipeline.core.money import is_currency
@@ -30,6 +30,9 @@ from billing_pipeline.pricing.rules.term_reader import TERM_SECTIONS, TermReader
 
 _DIMENSION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _METER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]*", re.ASCII)
+
+_DAYS = re.compile(r"[0-9]{1,4}", re.ASCII)
+TRIAL_DAYS_MAX = 3660
 
 _MODEL_KEYS: dict[Model, tuple[str, ...]] = {
     "flat": ("amount",),
@@ -114,13 +117,15 @@ class _Reader(FieldReader):
             node,
             path,
             required=("id", "effective_from", "prices"),
-            optional=("plans", "customers", "retired", *TERM_SECTIONS),
+            optional=("plans", "trials", "customers", "retired", *TERM_SECTIONS),
         )
+        plans = self._named_prices(fields, "plans", path, "plan")
         return Version(
             id=self.text(fields, "id", path) or "",
             effective_from=self.iso_date(fields, "effective_from", path),
             prices=self._prices(fields, "prices", path),
-            plans=self._named_prices(fields, "plans", path, "plan"),
+            plans=plans,
+            trials=self._trials(fields, plans, path),
             customers=self._named_prices(fields, "customers", path, "customer"),
             retired=self._retired(fields, path),
             terms=TermReader(self.problems, self.meters).terms(fields, path),
@@ -131,6 +136,22 @@ class _Reader(FieldReader):
         at = f"{path}.{key}"
         entries = self.named(fields[key], at, what) if key in fields else []
         return {name: self._prices({name: value}, name, at) for name, value in entries}
+
+    def _trials(self, fields: Mapping[str, Node], plans: Collection[str], path: str) -> dict[str, int]:
+        """Days of trial by plan."""
+        at = f"{path}.trials"
+        trials = {}
+        for plan, node in self.named(fields["trials"], at, "plan") if "trials" in fields else []:
+            if plan not in plans:
+                self.problems.add(join(at, plan), f"expected a plan of this version: {', '.join(plans) or 'none'}")
+            days = node if isinstance(node, str) and _DAYS.fullmatch(node) else None
+            if days is None or not 1 <= int(days) <= TRIAL_DAYS_MAX:
+                self.problems.add(
+                    join(at, plan), f"expected whole days from 1 to {TRIAL_DAYS_MAX}, found {found(node)}"
+                )
+                days = "1"
+            trials[plan] = int(days)
+        return trials
 
     def _retired(self, fields: Mapping[str, Node], path: str) -> tuple[Retired, ...]:
         retired = self.entries(fields, "retired", path, "meter or rate", self._retired_rate)

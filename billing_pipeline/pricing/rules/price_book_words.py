@@ -45,6 +45,8 @@ def _version(version: Version, following: Version | None, currency: str) -> Iter
     for retired in version.retired:
         values = f" ({', '.join(value for _, value in retired.dimensions)})" if retired.dimensions else ""
         yield f"  {retired.meter}{values}: retired"
+    for plan, days in version.trials.items():
+        yield f"  plan {plan}: a contract that starts on it begins with {days} days of trial: fees cost nothing"
     for term in version.terms:
         yield f"  {_term(term, currency)}"
     owned = [(f"plan {plan}", prices) for plan, prices in version.plans.items()]

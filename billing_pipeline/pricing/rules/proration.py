@@ -43,6 +43,9 @@ def prorated_column(amounts: Array, days: Array, full_days: Array) -> Array:
     return column
 
 
-def days_text(days: int, full_days: int) -> str:
-    """What a prorated line says behind its text."""
-    return f" ({days} of {full_days} days)"
+def short_text(days: int | None, full_days: int | None, is_trial: bool = False) -> str:
+    """What a line says behind its text where it does not cost the whole; nothing where it does."""
+    said = ["trial"] if is_trial else []
+    if days is not None:
+        said.append(f"{days} of {full_days} days")
+    return f" ({', '.join(said)})" if said else ""

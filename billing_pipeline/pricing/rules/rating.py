@@ -17,7 +17,7 @@ import pyarrow as pa
 from billing_pipeline.core.money import AMOUNT_MINOR_MAX, AmountOutOfRangeError, exponent, rounding_step_minor
 from billing_pipeline.core.money_columns import Array, to_minor_array
 from billing_pipeline.pricing.rules.descriptions import default_description, fill, minimum_description
-from billing_pipeline.pricing.rules.proration import days_text, prorated_column
+from billing_pipeline.pricing.rules.proration import prorated_column, short_text
 from billing_pipeline.pricing.rules.rating_frames import (
     DECIMAL,
     LINE_SCHEMA,
@@ -36,7 +36,15 @@ from billing_pipeline.pricing.rules.rating_frames import (
     values,
 )
 from billing_pipeline.pricing.rules.rating_merging import Merged, merge
-from billing_pipeline.pricing.rules.rating_models import AMOUNT_TOO_LARGE, ONE, ZERO, DoesNotFitError, Parts, split
+from billing_pipeline.pricing.rules.rating_models import (
+    AMOUNT_TOO_LARGE,
+    ONE,
+    ZERO,
+    DoesNotFitError,
+    Parts,
+    in_trial,
+    split,
+)
 from billing_pipeline.pricing.rules.rating_prices import PriceTable, index_prices, parse_dimensions, resolve
 
 __all__ = ["Rated", "price_frame", "rate"]
@@ -69,6 +77,7 @@ def rate(snapshots: pd.DataFrame, prices: pd.DataFrame, *, any_plan: bool = Fals
     everybody's price before the plan's and the customer's own, and numbered from 1 within an invoice; how the frames'
     rows are sorted changes only the order of invoices. For every line `exact_amount = quantity * unit_amount`,
     times `billed_days / full_days` where a constant meter's period is short, and `amount_minor` is that, rounded once.
+    What is `in_trial` is billed with a quantity of 0, all of its usage included.
     A price's minimum is reached by one further line of kind `minimum` per invoice: what the rounded lines lack of it,
     so that they add up to it in what the customer reads.
     What is too large to be billed goes to `unpriced` and leaves the others as they are.
@@ -87,6 +96,7 @@ def rate(snapshots: pd.DataFrame, prices: pd.DataFrame, *, any_plan: bool = Fals
         billed = np.flatnonzero(reason_code < 0)
         try:
             parts = split(billed, resolution.price_set[billed], take(columns["quantity"], billed), table)
+            parts = in_trial(parts, columns["in_trial"])
             lines = _Lines(columns, table, parts).columns()
             break
         except DoesNotFitError as error:  # at least one snapshot fewer is billed the next time
@@ -120,6 +130,7 @@ class _Lines:
         self.prices = table.columns
         self.table = table
         self.invoice, _ = encode(snapshots["invoice_id"])
+        self._in_trial = pc.fill_null(snapshots["in_trial"], False).to_numpy(zero_copy_only=False)
         merged = merge(parts, snapshots, self.invoice, table)
         parts = merged.lines
         unit_amount = take(self.prices["unit_amount"], parts.price)
@@ -160,7 +171,7 @@ class _Lines:
             "line_no": pa.array(_count_within(self.invoice[snapshot])),
             "dimensions": dimensions,
             "kind": take(pa.array(["usage", "minimum"]), is_minimum.astype(np.int64)),
-            "description": _with_days(description, days, full_days),
+            "description": _with_days(description, days, full_days, self._in_trial[snapshot] & ~is_minimum),
             "usage_quantity": take(self.usage, order),
             "included_quantity": take(self.included, order),
             "quantity": take(self.quantity, order),
@@ -194,7 +205,8 @@ class _Lines:
         entry = self.table.entry_of_row[parts.price[rows]]
         group, examples = pair(self.invoice[parts.snapshot[rows]], entry, len(self.table.entry_first))
         used = np.zeros(len(examples), dtype=bool)
-        used[group[pc.greater(take(parts.usage, rows), ZERO).to_numpy(zero_copy_only=False)]] = True
+        is_used = pc.greater(take(parts.usage, rows), ZERO).to_numpy(zero_copy_only=False)
+        used[group[is_used & ~self._in_trial[parts.snapshot[rows]]]] = True
 
         missing = pc.subtract(self._minimum_minor(entry[examples]), sums(group, take(minor, rows), _SUM_MINOR))
         due = np.flatnonzero(pc.greater(missing, _ZERO_MINOR).to_numpy(zero_copy_only=False) & used)
@@ -303,12 +315,12 @@ def _any_minor(amount: Decimal, currency: str) -> Decimal:
     return steps.quantize(Decimal(1), context=_EXACT) * step
 
 
-def _with_days(descriptions: Array, days: Array, full_days: Array) -> Array:
-    """The texts, with the share of days behind those of prorated lines."""
-    if days.null_count == len(days):
+def _with_days(descriptions: Array, days: Array, full_days: Array, trials: npt.NDArray[np.bool_]) -> Array:
+    """The texts, and behind them of a trial that it is one, and of prorated lines the share of days."""
+    if days.null_count == len(days) and not trials.any():
         return descriptions
-    said = zip(values(descriptions), values(days), values(full_days), strict=True)
-    return pa.array([text if of is None else text + days_text(of, full) for text, of, full in said], pa.string())
+    said = zip(values(descriptions), values(days), values(full_days), trials.tolist(), strict=True)
+    return pa.array([text + short_text(*rest) for text, *rest in said], pa.string())
 
 
 def _count_within(groups: Codes) -> Codes:

@@ -43,11 +43,13 @@ SNAPSHOT_SCHEMA = _schema(
         pa.field("days", pa.int64()),
         pa.field("full_days", pa.int64()),
         pa.field("plan", pa.string()),
+        pa.field("in_trial", pa.bool_()),
     ]
 )
 
-OPTIONAL = frozenset({"days", "full_days", "prorate", "plan", "lines"})
-"""Columns that a frame may lack: they are null then. Days are given where a constant meter's period is short."""
+OPTIONAL = frozenset({"days", "full_days", "prorate", "plan", "lines", "in_trial"})
+"""Columns that a frame may lack: they are null then. Days are given where a constant meter's period is short, and
+`in_trial` is true where it is a trial's."""
 
 PRICE_SCHEMA = _schema(
     [

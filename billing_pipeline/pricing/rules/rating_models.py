@@ -4,7 +4,7 @@ Here: allowances, tiers, packages, in exact decimals. Not here: which price appl
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
@@ -66,6 +66,19 @@ def split(snapshot: Codes, price_set: Codes, usage: Array, table: PriceTable) ->
         if len(rows):
             parts.append(lines(snapshot[rows], price_set[rows], take(usage, rows), table))
     return _concat(parts)
+
+
+def in_trial(parts: Parts, trials: Array) -> Parts:
+    """The lines with those of trials, by snapshot, made free: their usage is included, none of it is billed."""
+    free = pc.fill_null(trials, False)
+    if not pc.any(free).as_py():
+        return parts
+    is_free = take(free, parts.snapshot)
+    return replace(
+        parts,
+        included=pc.if_else(is_free, parts.usage, parts.included),
+        quantity=pc.if_else(is_free, ZERO, parts.quantity),
+    )
 
 
 def _flat(snapshot: Codes, price_set: Codes, usage: Array, table: PriceTable) -> Parts:

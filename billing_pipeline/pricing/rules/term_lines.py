@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
 
 from billing_pipeline.core.money import exponent, format_minor, rounding_step_minor, to_minor
-from billing_pipeline.pricing.rules.proration import days_text, prorated
+from billing_pipeline.pricing.rules.proration import prorated, short_text
 from billing_pipeline.pricing.rules.terms import Term
 
 COMMITMENTS, DISCOUNTS = "commitments", "discounts"
@@ -103,13 +103,13 @@ def _spread(left: dict[str, int], meters: Sequence[str], off: int) -> None:
 
 def _committed_text(term: Term, due: int, currency: str, share: tuple[int, int] | None) -> str:
     title = term.description or f"Commitment {term.name}"
-    days = days_text(*share) if share else ""
+    days = short_text(*share) if share else ""
     return f"{title}: up to {format_minor(due, currency)}{days} for {_meters(term)}"
 
 
 def _discount_text(term: Term, base: int, currency: str, share: tuple[int, int] | None) -> str:
     title = term.description or f"Discount {term.name}"
-    days = days_text(*share) if share and term.percent is None else ""
+    days = short_text(*share) if share and term.percent is None else ""
     rate = "" if term.percent is None else f"{_number(term.percent)} % "
     return f"{title}: {rate}off {format_minor(base, currency)}{days} for {_meters(term)}"
 

@@ -16,7 +16,7 @@ class TermPeriod:
     """What of a billing period decides on its terms.
 
     `days` that it has, of `full_days` where it is short, else None. `granted`: the ids of the granted terms that the
-    period may take; those of the book need no grant.
+    period may take; those of the book need no grant. `in_trial`: no commitment is due.
     """
 
     customer_id: str
@@ -26,6 +26,7 @@ class TermPeriod:
     full_days: int | None
     plan: str | None
     granted: frozenset[str] = frozenset()
+    in_trial: bool = False
 
 
 class TermsInForce:
@@ -73,7 +74,12 @@ class TermsInForce:
                 and term.effective_from <= period.start_date
             ),
         ]
-        return in_order(term for term in found if term.until_on is None or period.start_date <= term.until_on)
+        return in_order(
+            term
+            for term in found
+            if (term.until_on is None or period.start_date <= term.until_on)
+            and not (period.in_trial and term.kind == "commitment")
+        )
 
 
 def in_order(terms: Iterable[Term]) -> list[Term]:

@@ -32,6 +32,7 @@ class Snapshot:
     start_date: date = date(2025, 3, 1)
     basis: str = "measured"
     plan: str | None = None
+    in_trial: bool | None = None
 
     @property
     def invoice_id(self) -> str:
@@ -84,6 +85,8 @@ def _expected(
             place = (invoices.index(snapshot.invoice_id), position, snapshot.meter)
             group = groups.setdefault((place, version.id, owner), (version, price, []))
             for tier_no, usage, included, quantity, amount in _lines(price, unit_amount, snapshot.quantity):
+                if snapshot.in_trial:
+                    included, quantity = usage, Decimal(0)
                 if quantity >= 10**18 - 1 and price.model == "package":
                     packages.append(number)
                 dimensions = "{}" if price.lines == "merged" else snapshot.dimensions
@@ -133,7 +136,7 @@ def _minimums(groups: dict[tuple[Any, ...], Group]) -> list[tuple[tuple[Any, ...
     """The lines, with what they are sorted by, that lift groups of used lines to their price's minimum."""
     keyed, large = [], []
     for (place, _, owner), (version, price, members) in groups.items():
-        if price.minimum is None or not any(usage > 0 for _, _, usage, _ in members):
+        if price.minimum is None or not any(usage > 0 and not s.in_trial for _, s, usage, _ in members):
             continue
         first = members[0][1]
         missing = _minor(price.minimum, first.currency) - sum(minor for *_, minor in members)

@@ -5,6 +5,7 @@ import decimal
 import os
 import random
 from collections import defaultdict
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -55,6 +56,8 @@ class Case:
             for meter, dimensions in self.random.sample(GRAINS, self.random.randint(0, len(GRAINS)))
         ]
         self.random.shuffle(self.snapshots)
+        trials = {s.invoice_id: self.merging.random() < 0.1 for s in self.snapshots}
+        self.snapshots = [replace(s, in_trial=trials[s.invoice_id]) for s in self.snapshots]
 
     def decimal(self, integer_digits: int) -> Decimal:
         """An exact decimal; ties and small whole numbers as likely as long ones."""

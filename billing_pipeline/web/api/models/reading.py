@@ -31,6 +31,7 @@ Contract = shown(
     ends_on=(str | None, "Last billed day; null: it runs on.", None),
     plan=(str | None, "Plan of the price book.", None),
     start_inferred=(bool, "Whether nobody said when it starts.", False),
+    in_trial=(bool, "Whether these are days of its trial.", False),
 )
 _CUSTOMER: dict[str, tuple[Any, str, Any]] = {
     "customer_id": (str, "The platform's id.", "cust_focus"),
