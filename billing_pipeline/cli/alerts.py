@@ -6,7 +6,7 @@ import click
 
 from billing_pipeline.cli.common import open_database
 from billing_pipeline.cli.groups import Group
-from billing_pipeline.cli.options import AUTHOR, JSON, LIMIT, signed
+from billing_pipeline.cli.options import AUTHOR, CUSTOMER, JSON, LIMIT, signed
 from billing_pipeline.cli.output import facts, instant, print_json, print_rows
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.settings import load_settings
@@ -79,6 +79,20 @@ def rules(as_json: bool) -> None:
         state = "off" if name in policy.off else "on"
         rows.append({"rule": name, "state": state, "severity": said["severity"], "thresholds": thresholds})
     print_rows("rules", rows, as_json=as_json, empty="no rule")
+
+
+@alerts.command()
+@CUSTOMER
+@LIMIT
+@JSON
+def usage(customer: str | None, limit: int, as_json: bool) -> None:
+    """Show hours whose usage was unusual, the newest first."""
+    from billing_pipeline.notices.usage_watch import list_unusual
+
+    rows = list_unusual(open_database(), customer_id=customer, limit=limit)
+    for row in rows:
+        row["usual_quantity"], row["spreads"] = round(row["usual_quantity"], 2), round(row["spreads"], 1)
+    print_rows("hours", rows, as_json=as_json, empty="nothing was unusual")
 
 
 @alerts.command()

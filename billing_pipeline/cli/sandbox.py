@@ -40,11 +40,19 @@ def up(port: int) -> None:
     help="So many customers are charged at the emulator, and their calls counted.",
 )
 @click.option("--only-charging", is_flag=True, help="Leave everything else out.")
-def bench(customers: int, charged: int, only_charging: bool) -> None:
+@click.option("--only-notices", is_flag=True, help="Only the sending of notices, and the detection of unusual usage.")
+def bench(customers: int, charged: int, only_charging: bool, only_notices: bool) -> None:
     """Measure rows per second of each asset against COPY of the same rows."""
     from billing_pipeline.sandbox.bench import run_bench
 
-    sys.exit(run_bench(customer_count=customers, charged_count=charged, only_charging=only_charging))
+    sys.exit(
+        run_bench(
+            customer_count=customers,
+            charged_count=charged,
+            only_charging=only_charging,
+            only_notices=only_notices,
+        )
+    )
 
 
 @click.group(cls=Group, invoke_without_command=True)

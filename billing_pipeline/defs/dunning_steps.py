@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from billing_pipeline.defs.asking import ask_for_run
 from billing_pipeline.defs.failures import explained
 from billing_pipeline.defs.metadata import table_metadata
 from billing_pipeline.defs.remedies import described, what_to_do
@@ -13,7 +14,6 @@ from billing_pipeline.notices.rules.dunning_policy import PolicyWrong
 
 SUSPENDED = "nobody_suspended_who_paid"
 _TICK_S = 300
-_UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
 @dg.asset(group_name=NOTICES, owners=OWNERS, kinds={"python", "postgres"})
@@ -58,12 +58,7 @@ take_dunning_steps = dg.define_asset_job(
     description="Asks for a run when a step of dunning is due.",
 )
 def dunning_due(context: dg.SensorEvaluationContext, billing: Billing) -> dg.RunRequest | dg.SkipReason:
-    """Ask Postgres. A run that died is followed by another, under another key."""
+    """Ask Postgres."""
     policy = load_policy(billing.settings.notices.dunning_policy)
     count = due_cases(billing.warehouse, policy, billing.clock())
-    if not count:
-        return dg.SkipReason("no step is due")
-    if context.instance.get_runs_count(dg.RunsFilter(job_name=take_dunning_steps.name, statuses=_UNDER_WAY)):
-        return dg.SkipReason(f"{count:,} cases are due, and a run is at work")
-    newest = context.instance.get_run_records(dg.RunsFilter(job_name=take_dunning_steps.name), limit=1)
-    return dg.RunRequest(run_key=f"after:{newest[0].dagster_run.run_id if newest else 'none'}")
+    return ask_for_run(context.instance, take_dunning_steps.name, count, "cases are due", "no step is due")

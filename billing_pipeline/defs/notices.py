@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from billing_pipeline.defs.asking import ask_for_run
 from billing_pipeline.defs.metadata import table_metadata
 from billing_pipeline.defs.remedies import described, what_to_do
 from billing_pipeline.defs.resources import Billing
@@ -19,7 +20,6 @@ GIVEN_UP = "no_notice_given_up"
 LONGEST_S = 600.0
 """A run claims nothing more after so long; the sensor asks for the next."""
 _TICK_S = 30
-_UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
 @dg.asset(group_name=NOTICES, owners=OWNERS, kinds={"python", "postgres"})
@@ -88,12 +88,6 @@ send_notices_job = dg.define_asset_job(
     description="Asks for a run when notices are due.",
 )
 def notices_due(context: dg.SensorEvaluationContext, billing: Billing) -> dg.RunRequest | dg.SkipReason:
-    """Ask Postgres. A run that died is followed by another, under another key."""
+    """Ask Postgres."""
     count = due_count(billing.warehouse, billing.clock())
-    if not count:
-        return dg.SkipReason("no notice is due")
-    under_way = dg.RunsFilter(job_name=send_notices_job.name, statuses=_UNDER_WAY)
-    if context.instance.get_runs_count(under_way):
-        return dg.SkipReason(f"{count:,} notices are due, and a run is at work")
-    newest = context.instance.get_run_records(dg.RunsFilter(job_name=send_notices_job.name), limit=1)
-    return dg.RunRequest(run_key=f"after:{newest[0].dagster_run.run_id if newest else 'none'}")
+    return ask_for_run(context.instance, send_notices_job.name, count, "notices are due", "no notice is due")

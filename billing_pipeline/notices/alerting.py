@@ -11,6 +11,7 @@ from billing_pipeline.notices.alert_signals import LOOKED_AT, signals_now
 from billing_pipeline.notices.alerts import audience_of, record_signals
 from billing_pipeline.notices.rules.alert_rules import Signal
 from billing_pipeline.notices.sending import utc_now
+from billing_pipeline.notices.usage_watch import look_at_usage
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
 
@@ -54,6 +55,8 @@ def alert_operators(
     """
     policy = load_alert_policy(settings.alerts.policy)
     now = clock()
+    if "usage_unusual" not in policy.off:
+        look_at_usage(warehouse, now)
     signals = [*signals_now(warehouse, settings, policy, now), *of_dagster]
     recorded = record_signals(
         warehouse,

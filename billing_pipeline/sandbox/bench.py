@@ -26,7 +26,9 @@ from billing_pipeline.postgres.connections import raw
 from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox import bench_data, bench_loop
+from billing_pipeline.sandbox.bench_anomalies import measure_anomalies
 from billing_pipeline.sandbox.bench_charging import LATENCIES_MS, WARMING_UP, measure_calls, measure_rates
+from billing_pipeline.sandbox.bench_notices import measure_notices
 from billing_pipeline.sandbox.bench_receiver import measure_receiver
 from billing_pipeline.sandbox.bench_steps import PRICED, Measured, Subject, connect, in_child, steps
 from billing_pipeline.sandbox.bench_terms import ratio_with_terms
@@ -43,7 +45,9 @@ SAMPLE_CUSTOMERS = 500
 """Customers that the loop bills."""
 
 
-def run_bench(*, customer_count: int, charged_count: int, only_charging: bool = False) -> int:
+def run_bench(
+    *, customer_count: int, charged_count: int, only_charging: bool = False, only_notices: bool = False
+) -> int:
     """Measure, print a table, and one JSON object as the last line.
 
     Exit status 1 if the figures would mean nothing: a gate failed, the second build changed a row, or the loop bills
@@ -54,8 +58,13 @@ def run_bench(*, customer_count: int, charged_count: int, only_charging: bool = 
     try:
         urls = {
             name: embedded_postgres.database_url(server, name).render_as_string(hide_password=False)
-            for name in ("full", "small", "old", "calls", "rates")
+            for name in ("full", "small", "old", "calls", "rates", "notices")
         }
+        if only_notices:
+            notices = _notices(urls["notices"])
+            click.echo("\n".join(_notices_table(notices)))
+            click.echo(json.dumps(notices))
+            return 0
         charging = _charging(urls["calls"], urls["rates"], charged_count)
         if only_charging:
             click.echo("\n".join(_charging_table(charging)))
@@ -64,6 +73,7 @@ def run_bench(*, customer_count: int, charged_count: int, only_charging: bool = 
         figures = _measure(urls["full"], urls["small"], urls["old"], customer_count) | {"charging": charging}
         _say("the webhook receiver")
         figures["webhooks"] = measure_receiver(urls["full"])
+        figures["notices"] = _notices(urls["notices"])
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -145,6 +155,20 @@ def _charging(calls_url: str, rates_url: str, charged_count: int) -> dict[str, A
     with _drafted(rates_url, WARMING_UP + len(LATENCIES_MS) * RATED) as subject:
         _say(f"charging {RATED:,} invoices at each latency")
         return calls | {"share_of_allowed_rate": measure_rates(subject, RATED)}
+
+
+def _notices(url: str) -> dict[str, Any]:
+    _say("notices over one connection, and unusual usage")
+    return {"mails": measure_notices(url), "unusual_usage": measure_anomalies()}
+
+
+def _notices_table(figures: dict[str, Any]) -> list[str]:
+    mails, found = figures["mails"], figures["unusual_usage"]
+    return [
+        f"mails: {mails['notices']:,} over one connection in {mails['seconds']} s, {mails['per_s']}/s",
+        f"unusual usage: {found['spikes_found']} spikes and {found['drops_found']} drops found of {found['injected']}",
+        f"its false alarms: {found['false_alarms']} in {found['judged_hours']:,} hours, recall {found['recall']}",
+    ]
 
 
 @contextmanager
@@ -326,6 +350,7 @@ def _table(figures: dict[str, Any]) -> str:
         f"time after {LONG_HISTORY} months of history, against {SHORT_HISTORY}: {figures['flat_in_history_ratio']}",
     ]
     lines += _charging_table(figures["charging"])
+    lines += _notices_table(figures["notices"])
     for name, told in (("receiver", "webhook receiver"), ("insert", "the same INSERT"), ("empty_endpoint", "no work")):
         figure = figures["webhooks"][name]
         lines.append(f"{told}: {figure['requests_per_s']:,} requests/s, p99 {figure['p99_ms']} ms")

@@ -102,6 +102,26 @@ FROM billing.usage_imports AS u
 WHERE u.source <> 'correction'
 HAVING max(u.received_at) < :now - make_interval(hours => :feed_stopped_silent_h)
 UNION ALL
+SELECT
+    'usage_unusual',
+    'all',
+    NULL,
+    count(*),
+    (
+        array_agg(
+            format(
+                'customer %s, meter %s, %s UTC: %s, usually %s',
+                u.customer_id, u.meter, to_char(u.hour AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), trim_scale(u.quantity),
+                trim_scale(round(u.usual_quantity::numeric, 2))
+            ) ORDER BY abs(u.spreads) DESC
+        )
+    )[1]
+FROM billing.unusual_usage AS u
+WHERE
+    u.hour > (SELECT max(l.hour) FROM billing.usage_looks AS l) - make_interval(hours => :usage_unusual_within_h)
+    AND abs(u.spreads) >= :usage_unusual_spreads
+HAVING count(*) >= :usage_unusual_at_least
+UNION ALL
 SELECT 'events_dead', 'all', NULL, count(*), min(format('%s: %s', w.event_id, left(w.last_error, 120)))
 FROM billing.stripe_event_work AS w
 WHERE w.state = 'dead'

@@ -119,6 +119,13 @@ RULES: Mapping[str, Rule] = {
         ("billing months list", "billing import usage FILE"),
         "/console/health",
     ),
+    "usage_unusual": Rule(
+        "{count} customer(s) and meter(s) used unusually much or little in an hour, most of all {example}",
+        "A meter that counts twice, a feed that lost a part, a customer in trouble, or a good day. Look at the events"
+        " before the month is billed.",
+        ("billing alerts usage", "billing estimate --customer CUSTOMER"),
+        "/console/analytics",
+    ),
     "events_dead": Rule(
         "{count} event(s) of Stripe's were given up, such as {example}",
         "Read the error, remove the cause, then put the event back into the queue: applying it twice does no harm.",

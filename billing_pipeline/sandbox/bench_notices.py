@@ -1,0 +1,92 @@
+"""Mails a second over one connection: notices in the outbox, the shipped words, a mail server that takes everything.
+
+The server is a process of its own; each mail is rendered, claimed, handed over and recorded as in production.
+"""
+
+import json
+import socketserver
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import text
+
+from billing_pipeline.notices.sending import Post, send_notices
+from billing_pipeline.notices.smtp import SmtpSender
+from billing_pipeline.notices.trying import SAMPLE
+from billing_pipeline.notices.wording import Wording
+from billing_pipeline.postgres.migrations import migrate
+from billing_pipeline.sandbox.bench_steps import connect
+from billing_pipeline.sandbox.lean_http import HOST, free_port
+from billing_pipeline.settings.notices import SmtpServer
+
+NOTICES = 10_000
+CUSTOMERS = 1_000
+_SERVE = "import sys; from billing_pipeline.sandbox.bench_notices import serve; serve(int(sys.argv[1]))"
+
+
+def measure_notices(url: str, count: int = NOTICES) -> dict[str, Any]:
+    """Send so many; `per_s` is the rate over one connection, `progress` how often a run says how far it is."""
+    warehouse = connect(url)
+    migrate(warehouse)
+    with warehouse.transaction() as connection:
+        connection.execute(text(_CUSTOMERS), {"count": CUSTOMERS})
+        connection.execute(text(_NOTICES), {"count": count, "customers": CUSTOMERS, "facts": json.dumps(SAMPLE)})
+    port = free_port()
+    server = subprocess.Popen([sys.executable, "-c", _SERVE, str(port)], stdout=subprocess.PIPE)
+    said: list[str] = []
+    try:
+        assert server.stdout is not None  # noqa: S101 - for mypy
+        server.stdout.readline()
+        sender = SmtpSender(SmtpServer("smtp+plain", HOST, port, None, None))
+        post = Post(sender, Wording(None, "en", "Lyceum", None), "billing@example.com")
+        began = time.perf_counter()
+        outcomes = send_notices(warehouse, post, log=said.append).outcomes
+        seconds = time.perf_counter() - began
+        sender.close()
+    finally:
+        server.kill()
+        server.wait()
+        warehouse.engine.dispose()
+    return {
+        "notices": outcomes["sent"],
+        "seconds": round(seconds, 1),
+        "per_s": round(outcomes["sent"] / seconds),
+        "progress": len(said),
+    }
+
+
+class _Session(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        with suppress(OSError):
+            self.wfile.write(b"220 ready\r\n")
+            while line := self.rfile.readline():
+                if line[:4].upper() != b"DATA":
+                    self.wfile.write(b"250 ok\r\n")
+                    continue
+                self.wfile.write(b"354 go on\r\n")
+                while self.rfile.readline() not in (b".\r\n", b""):
+                    pass
+                self.wfile.write(b"250 taken\r\n")
+
+
+def serve(port: int) -> None:
+    """A mail server that takes everything and keeps nothing, until it is killed; says when it listens."""
+    with socketserver.ThreadingTCPServer((HOST, port), _Session) as server:
+        print("ready", flush=True)  # noqa: T201 - to who started it
+        server.serve_forever()
+
+
+_CUSTOMERS = """
+INSERT INTO billing.customers (customer_id, name, email, currency, timezone, status, language)
+SELECT 'n' || n, 'Customer ' || n, 'n' || n || '@example.com', 'usd', 'UTC', 'active',
+    (ARRAY['en', 'de', 'ar'])[1 + n % 3]
+FROM generate_series(1, :count) AS n
+"""
+_NOTICES = """
+INSERT INTO billing.notices (kind, customer_id, fact, channel, recipient, facts)
+SELECT 'credit_note_issued', c.customer_id, 'credit_note_issued:' || n, 'mail', c.email, CAST(:facts AS jsonb)
+FROM generate_series(1, :count) AS n JOIN billing.customers AS c ON c.customer_id = 'n' || (1 + n % :customers)
+"""
