@@ -20,6 +20,7 @@ from billing_pipeline.pricing.rules.price_book_model import (
     Prorate,
     Rate,
     Tier,
+    TierRate,
     Version,
 )
 from billing_pipeline.pricing.rules.price_book_reader import load_price_books
@@ -114,11 +115,12 @@ class _Owner:
 
 def _rows_of(book: PriceBook, version: Version, owner: _Owner, price: Price, position: int) -> Iterator[PriceRow]:
     for rate in price.rates:
-        yield _row(book, version, owner, price, position, rate, Tier(None, rate.amount), 0, Decimal(0))
-    lower = Decimal(0)
-    for tier_no, tier in enumerate(price.tiers):
-        yield _row(book, version, owner, price, position, None, tier, tier_no, lower)
-        lower = tier.up_to or lower
+        yield _row(book, version, owner, price, position, rate.dimensions, Tier(None, rate.amount), 0, Decimal(0))
+    for tiered in (TierRate(price.tiers, ()), *price.tier_rates):
+        lower = Decimal(0)
+        for tier_no, tier in enumerate(tiered.tiers):
+            yield _row(book, version, owner, price, position, tiered.dimensions, tier, tier_no, lower)
+            lower = tier.up_to or lower
 
 
 def _row(
@@ -127,12 +129,12 @@ def _row(
     owner: _Owner,
     price: Price,
     position: int,
-    rate: Rate | None,
+    of: tuple[tuple[str, str], ...],
     tier: Tier,
     tier_no: int,
     tier_from: Decimal,
 ) -> PriceRow:
-    dimensions = dict(rate.dimensions) if rate else {}
+    dimensions = dict(of)
     terms = {"prorate": price.prorate, "plan": owner.plan, "lines": price.lines}
     later = {name: value for name, value in terms.items() if value is not None}
     content = [

@@ -65,11 +65,16 @@ class FieldReader:
         """A list, each item read by `read(item, path)`; missing reads as empty."""
         if key not in fields:
             return []
-        node, at = fields[key], join(path, key)
+        return self.items(fields[key], join(path, key), what, read, empty_ok=empty_ok)
+
+    def items(
+        self, node: Node, path: str, what: str, read: Callable[[Node, str], T], *, empty_ok: bool = False
+    ) -> list[T]:
+        """The items of the list at `path`, each read by `read(item, path)`."""
         if not isinstance(node, list) or not (node or empty_ok):
-            self.problems.add(at, f"expected a list with one entry per {what}, found {found(node)}")
+            self.problems.add(path, f"expected a list with one entry per {what}, found {found(node)}")
             return []
-        return [read(item, f"{at}[{i}]") for i, item in enumerate(node)]
+        return [read(item, f"{path}[{i}]") for i, item in enumerate(node)]
 
     def refuse_repeated(self, values: Sequence[object], path: str, key: str) -> None:
         """Report each value that an earlier item of the list at `path` has under `key`."""

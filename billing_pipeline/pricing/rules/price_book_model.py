@@ -47,8 +47,16 @@ class Tier:
 
 
 @dataclass(frozen=True, slots=True)
+class TierRate:
+    """The tiers for one combination of dimension values, every dimension of the meter."""
+
+    tiers: tuple[Tier, ...]
+    dimensions: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Price:
-    """How one meter is priced: `tiers` for graduated and volume, else `rates`; in whole currency units.
+    """How one meter is priced: `tiers` or `tier_rates` for graduated and volume, else `rates`; in whole currency units.
 
     `included` is the allowance per period and combination, `minimum` the least that a period with any usage
     costs. `prorate` "none": a constant meter costs the whole amount in a short period too, not its share by days.
@@ -65,6 +73,7 @@ class Price:
     description: str | None = None
     prorate: Prorate | None = None
     lines: Lines | None = None
+    tier_rates: tuple[TierRate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

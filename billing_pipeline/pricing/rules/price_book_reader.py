@@ -23,6 +23,7 @@ from billing_pipeline.pricing.rules.price_book_model import (
     Rate,
     Retired,
     Tier,
+    TierRate,
     Version,
 )
 from billing_pipeline.pricing.rules.price_book_yaml import Node, PriceBookError, Problems, join, read_documents
@@ -37,10 +38,12 @@ TRIAL_DAYS_MAX = 3660
 _MODEL_KEYS: dict[Model, tuple[str, ...]] = {
     "flat": ("amount",),
     "per_unit": ("unit_amount", "rates", "included"),
-    "graduated": ("tiers", "included"),
-    "volume": ("tiers", "included"),
-    "package": ("package_size", "amount", "included"),
+    "graduated": ("tiers", "rates", "included"),
+    "volume": ("tiers", "rates", "included"),
+    "package": ("package_size", "amount", "rates", "included"),
 }
+_TIERED = ("graduated", "volume")
+Dimensions = tuple[tuple[str, str], ...]
 _COMMON_KEYS = ("meter", "model", "minimum", "description", "prorate", "lines")
 
 
@@ -73,9 +76,10 @@ class _Reader(FieldReader):
     def __init__(self, problems: Problems) -> None:
         super().__init__(problems)
         self.meters: dict[str, Meter] = {}
+        self.cards: dict[str, Node] = {}
 
     def book(self, node: Node) -> PriceBook:
-        fields = self.mapping(node, "", required=("name", "currency", "meters", "versions"))
+        fields = self.mapping(node, "", required=("name", "currency", "meters", "versions"), optional=("cards",))
         name = self.text(fields, "name", "") or ""
         currency = self.text(fields, "currency", "") or ""
         if currency and not is_currency(currency):
@@ -88,6 +92,8 @@ class _Reader(FieldReader):
         if "meters" in fields:
             for meter, value in self.named(fields["meters"], "meters", "meter"):
                 self.meters[meter] = self._meter(meter, value, join("meters", meter))
+        if "cards" in fields:
+            self.cards = dict(self.named(fields["cards"], "cards", "card"))
         versions = self.entries(fields, "versions", "", "version", self._version)
         self.refuse_repeated([v.id for v in versions], "versions", "id")
         self.refuse_repeated([v.effective_from for v in versions], "versions", "effective_from")
@@ -181,9 +187,29 @@ class _Reader(FieldReader):
         return Retired(meter.name, tuple((name, str(value)) for name, value in named.items()))
 
     def _prices(self, fields: Mapping[str, Node], key: str, path: str) -> tuple[Price, ...]:
-        prices = self.entries(fields, key, path, "price", self._price)
+        prices = [price for own in self.entries(fields, key, path, "price", self._entry) for price in own]
         self.refuse_repeated([price.meter for price in prices], join(path, key), "meter")
         return tuple(prices)
+
+    def _entry(self, node: Node, path: str, within: tuple[str, ...] = ()) -> list[Price]:
+        """A price, or those of the card that it names; `within`: the cards that led here."""
+        if not isinstance(node, dict) or "card" not in node:
+            return [self._price(node, path)]
+        name = self.text(node, "card", path)
+        card = None if name in within else self.cards.get(name or "")
+        own = {key: value for key, value in node.items() if key != "card"}
+        if card is None:
+            known = ", ".join(known for known in self.cards if known not in within) or "none"
+            self.problems.add(join(path, "card"), f"expected a card of the book ({known}), found {found(node['card'])}")
+            return []
+        if isinstance(card, dict):
+            return self._entry({**card, **own}, path, (*within, name or ""))
+        if own or not isinstance(card, list):
+            expected = "no other key beside a card of several prices" if own else "a price, or a list of prices"
+            self.problems.add(path if own else f"cards.{name}", f"expected {expected}, found {found(own or card)}")
+            return []
+        led = (*within, name or "")
+        return [price for i, item in enumerate(card) for price in self._entry(item, f"{path}.card[{i}]", led)]
 
     def _price(self, node: Node, path: str) -> Price:
         fields = self.mapping(node, path, required=("meter", "model"), optional=None)
@@ -205,6 +231,7 @@ class _Reader(FieldReader):
             model=model,
             rates=self._price_rates(fields, model, meter, path),
             tiers=self._price_tiers(fields, model, path),
+            tier_rates=self._tier_rates(fields, model, meter, path),
             package_size=self._package_size(fields, path) if model == "package" else None,
             included=self.amount(fields, "included", path) or Decimal(0),
             minimum=self.amount(fields, "minimum", path),
@@ -235,31 +262,53 @@ class _Reader(FieldReader):
     def _price_rates(
         self, fields: Mapping[str, Node], model: Model, meter: Meter | None, path: str
     ) -> tuple[Rate, ...]:
-        if model in ("graduated", "volume"):
+        if model in _TIERED:
             return ()
         key = "unit_amount" if model == "per_unit" else "amount"
-        if "rates" not in fields or model != "per_unit":
-            return (Rate(self.required_amount(fields, key, path, "rates" if model == "per_unit" else None)),)
-        if key in fields:
-            self.problems.add(path, "has both unit_amount and rates; keep one")
-        if meter is None:
-            return ()
-        if not meter.dimensions:
-            self.problems.add(f"{path}.rates", f"meter {meter.name} has no dimensions; write unit_amount")
-            return ()
-        rates: list[Rate] = []
-        self._rates(fields["rates"], f"{path}.rates", meter, (), rates)
-        return tuple(rates)
+        if "rates" not in fields or model == "flat":
+            return (Rate(self.required_amount(fields, key, path, None if model == "flat" else "rates")),)
+        return tuple(Rate(self.decimal(leaf, at), above) for leaf, at, above in self._leaves(fields, key, meter, path))
 
-    def _rates(
-        self, node: Node, path: str, meter: Meter, above: tuple[tuple[str, str], ...], rates: list[Rate]
+    def _tier_rates(
+        self, fields: Mapping[str, Node], model: Model, meter: Meter | None, path: str
+    ) -> tuple[TierRate, ...]:
+        if model not in _TIERED or "rates" not in fields:
+            return ()
+        leaves = self._leaves(fields, "tiers", meter, path)
+        return tuple(TierRate(self._tiers(leaf, at), above) for leaf, at, above in leaves)
+
+    def _leaves(
+        self, fields: Mapping[str, Node], instead: str, meter: Meter | None, path: str
+    ) -> list[tuple[Node, str, Dimensions]]:
+        """What stands below `rates` for each combination of dimension values, with its path and the combination."""
+        if instead in fields:
+            self.problems.add(path, f"has both {instead} and rates; keep one")
+        if meter is None:
+            return []
+        if not meter.dimensions:
+            self.problems.add(f"{path}.rates", f"meter {meter.name} has no dimensions; write {instead}")
+            return []
+        leaves: list[tuple[Node, str, Dimensions]] = []
+        self._descend(fields["rates"], f"{path}.rates", meter, (), leaves, of_lists=instead == "tiers")
+        return leaves
+
+    def _descend(
+        self,
+        node: Node,
+        path: str,
+        meter: Meter,
+        above: Dimensions,
+        leaves: list[tuple[Node, str, Dimensions]],
+        *,
+        of_lists: bool,
     ) -> None:
         levels = f"meter {meter.name} has {len(meter.dimensions)} level(s) of rates: {', '.join(meter.dimensions)}"
         if len(above) == len(meter.dimensions):
-            if isinstance(node, dict | list):
-                self.problems.add(path, f"expected an amount, found {found(node)}; {levels}")
+            if isinstance(node, dict) or isinstance(node, list) != of_lists:
+                expected = "a list of tiers" if of_lists else "an amount"
+                self.problems.add(path, f"expected {expected}, found {found(node)}; {levels}")
             else:
-                rates.append(Rate(self.decimal(node, path), above))
+                leaves.append((node, path, above))
             return
         dimension = meter.dimensions[len(above)]
         if not isinstance(node, dict) or not node:
@@ -268,18 +317,22 @@ class _Reader(FieldReader):
         for value, below in node.items():
             if value == "":
                 self.problems.add(path, f"an empty {dimension}")
-            self._rates(below, join(path, value), meter, (*above, (dimension, value)), rates)
+            self._descend(below, join(path, value), meter, (*above, (dimension, value)), leaves, of_lists=of_lists)
 
     def _price_tiers(self, fields: Mapping[str, Node], model: Model, path: str) -> tuple[Tier, ...]:
-        if model not in ("graduated", "volume"):
+        if model not in _TIERED:
             return ()
         if "tiers" not in fields:
-            self.problems.add(join(path, "tiers"), f"missing; a {model} price needs it")
+            if "rates" not in fields:
+                self.problems.add(join(path, "tiers"), f"missing; a {model} price needs it")
             return ()
-        tiers = self.entries(fields, "tiers", path, "tier", self._tier)
+        return self._tiers(fields["tiers"], join(path, "tiers"))
+
+    def _tiers(self, node: Node, path: str) -> tuple[Tier, ...]:
+        tiers = self.items(node, path, "tier", self._tier)
         bound = Decimal(0)
         for i, tier in enumerate(tiers):
-            at = f"{path}.tiers[{i}].up_to"
+            at = f"{path}[{i}].up_to"
             if i == len(tiers) - 1:
                 if tier.up_to is not None:
                     self.problems.add(at, "the last tier is open-ended; write null")

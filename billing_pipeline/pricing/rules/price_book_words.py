@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from decimal import Decimal
 from itertools import pairwise
 
-from billing_pipeline.pricing.rules.price_book_model import BookTerm, Meter, Price, PriceBook, Rate, Version
+from billing_pipeline.pricing.rules.price_book_model import (
+    BookTerm,
+    Meter,
+    Price,
+    PriceBook,
+    Rate,
+    Tier,
+    TierRate,
+    Version,
+)
 
 COUNTS = {
     "constant": "charged in every period, whatever is used",
@@ -93,17 +102,23 @@ def _takes(price: Price, unit: str) -> str:
         return ", ".join(f"{_plain(rate.amount)} {unit} each{_for(rate)}" for rate in price.rates)
     if price.model == "package":
         size = _plain(price.package_size or Decimal(0))
-        return f"{_plain(price.rates[0].amount)} {unit} for each begun package of {size}"
-    steps = ", ".join(
-        f"{_plain(tier.unit_amount)} {unit} each {f'up to {_plain(tier.up_to)}' if tier.up_to is not None else 'above'}"
-        for tier in price.tiers
-    )
+        rates = ", ".join(f"{_plain(rate.amount)} {unit}{_for(rate)}" for rate in price.rates)
+        return f"{rates} for each begun package of {size}"
+    steps = _steps(price.tiers, unit) if price.tiers else ""
+    steps += "; ".join(_steps(of.tiers, unit) + _for(of) for of in price.tier_rates)
     if price.model == "graduated":
         return f"each part of the quantity at its own tier: {steps}"
     return f"the whole quantity at the tier that it reaches: {steps}"
 
 
-def _for(rate: Rate) -> str:
+def _steps(tiers: tuple[Tier, ...], unit: str) -> str:
+    return ", ".join(
+        f"{_plain(tier.unit_amount)} {unit} each {f'up to {_plain(tier.up_to)}' if tier.up_to is not None else 'above'}"
+        for tier in tiers
+    )
+
+
+def _for(rate: Rate | TierRate) -> str:
     return f" ({', '.join(value for _, value in rate.dimensions)})" if rate.dimensions else ""
 
 

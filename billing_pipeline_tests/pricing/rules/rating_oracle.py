@@ -6,7 +6,7 @@ Written from the rules (design, docstrings), not from `pricing.rules.rating`; it
 import decimal
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -205,9 +205,12 @@ def _resolve(snapshot: Snapshot, books: list[PriceBook]) -> tuple[Version, Owner
         for rate_ in price.rates:
             if rate_.dimensions and dict(rate_.dimensions) == wanted:
                 return _not_negative(snapshot) or (version, owner, price, rate_.amount)
+        for of in price.tier_rates:
+            if dict(of.dimensions) == wanted:
+                return _not_negative(snapshot) or (version, owner, replace(price, tiers=of.tiers), None)
         if price.tiers:
             return _not_negative(snapshot) or (version, owner, price, None)
-        if not price.rates[0].dimensions:
+        if price.rates and not price.rates[0].dimensions:
             return _not_negative(snapshot) or (version, owner, price, price.rates[0].amount)
     return f"no price for meter {snapshot.meter}"
 

@@ -23,11 +23,12 @@ FLAT = '{meter: fee, model: flat, amount: "10"}'
 TIERS = "[{up_to: 10, unit_amount: 2}, {up_to: null, unit_amount: 1}]"
 RATES = '{small: {dev: "1"}, large: {dev: "2"}}'
 DECIMAL = "expected a plain decimal such as 0.10, not negative; found"
+FOUND = (("small.dev", "'1'"), ("large.dev", "'2'"))
 LEVELS = "meter clusters has 2 level(s) of rates: size, environment"
 
 MISTAKES = [
     ("name: test\n", "", "name: missing"),
-    ("name: test", "nam: test", ["name: missing", "nam: unknown key; expected one of name, currency, meters, versions"]),
+    ("name: test", "nam: test", ["name: missing", "nam: unknown key; expected one of name, currency, meters, versions, cards"]),
     ("name: test", "name:", "name: expected text without blanks around it, found nothing"),
     ("currency: eur", "currency: EUR", "currency: expected a lower-case ISO 4217 code that Stripe charges, found 'EUR'; write eur"),
     ("currency: eur", "currency: xxx", "currency: expected a lower-case ISO 4217 code that Stripe charges, found 'xxx'"),
@@ -85,7 +86,12 @@ MISTAKES = [
     (RATES, '{"": {dev: 1}}', "versions[0].prices[2].rates: an empty size"),
     ("rates: " + RATES, "unit_amount: 1, rates: " + RATES, "versions[0].prices[2]: has both unit_amount and rates; keep one"),
     (", rates: " + RATES, "", "versions[0].prices[2].unit_amount: missing (or rates)"),
-    (TIERS, TIERS + ", rates: {a: 1}", "versions[0].prices[1].rates: a graduated price has no such key; it takes meter, model, minimum, description, prorate, lines, tiers, included"),
+    (TIERS, TIERS + ", rates: {a: 1}", ["versions[0].prices[1]: has both tiers and rates; keep one", "versions[0].prices[1].rates: meter calls has no dimensions; write tiers"]),
+    ("per_unit, rates: " + RATES, "volume, rates: " + RATES, [f"versions[0].prices[2].rates.{at}: expected a list of tiers, found {amount}; {LEVELS}" for at, amount in FOUND]),
+    (RATES, "{small: {dev: []}}", f"versions[0].prices[2].rates.small.dev: expected an amount, found an empty list; {LEVELS}"),
+    ("per_unit, rates: " + RATES, "graduated, rates: {small: {dev: []}}", "versions[0].prices[2].rates.small.dev: expected a list with one entry per tier, found an empty list"),
+    ("per_unit, rates: " + RATES, "graduated, rates: {small: {dev: [{up_to: 1, unit_amount: 1}]}}", "versions[0].prices[2].rates.small.dev[0].up_to: the last tier is open-ended; write null"),
+    (FLAT, "{card: basic}", "versions[0].prices[0].card: expected a card of the book (none), found 'basic'"),
     ("package_size: 100", "package_size: 0", "versions[0].customers.c1[0].package_size: must be above 0"),
     ("package_size: 100", "package_size: 0.000", "versions[0].customers.c1[0].package_size: must be above 0"),
     ("package_size: 100, ", "", "versions[0].customers.c1[0].package_size: missing"),
@@ -152,3 +158,16 @@ def test_all_problems_are_reported_at_once():
 
 def test_a_book_nested_without_end_is_refused():
     assert problems_of("[" * 5000) == ["not valid as a price book: nested too deeply"]
+
+
+def test_a_card_that_leads_to_itself_is_refused():
+    cards = "cards: {a: [{card: b}], b: {card: a}, c: x, d: [{meter: fee, model: flat, amount: 1}]}\nname: test"
+    for used, problem in (
+        ("{card: a}", "versions[0].prices[0].card[0].card: expected a card of the book (c, d), found 'a'"),
+        ("{card: c}", "cards.c: expected a price, or a list of prices, found 'x'"),
+        (
+            "{card: d, amount: 2}",
+            "versions[0].prices[0]: expected no other key beside a card of several prices, found a mapping",
+        ),
+    ):
+        assert problems_of(BOOK.replace("name: test", cards).replace(FLAT, used)) == [problem]

@@ -374,3 +374,35 @@ def test_a_price_that_is_there_twice_is_refused():
         rate(snapshots, pd.concat([prices, prices]))
     with pytest.raises(ValueError, match="unknown model 'barter'"):
         rate(snapshots, prices.assign(model="barter"))
+
+
+def test_tiers_and_packages_may_have_a_rate_for_each_combination_of_dimensions() -> None:
+    tiers = "[{up_to: 10, unit_amount: %s}, {up_to: null, unit_amount: 1}]"
+    books = calls(f"{{meter: calls, model: graduated, rates: {{eu: {tiers % 3}, us: {tiers % 2}}}}}")
+    used = [usage(12), usage(11, "us")]
+    assert bill(used, books, "dimensions", "quantity", "amount_minor") == [
+        ('{"region": "eu"}', 10, 3000),
+        ('{"region": "eu"}', 2, 200),
+        ('{"region": "us"}', 10, 2000),
+        ('{"region": "us"}', 1, 100),
+    ]
+    books = calls("{meter: calls, model: package, package_size: 10, rates: {eu: 5, us: 7}}")
+    assert bill(used, books, "quantity", "amount_minor") == [(2, 1000), (2, 1400)]
+
+
+def test_a_price_may_name_a_card_and_say_what_differs() -> None:
+    card = """
+cards:
+  standard: {model: per_unit, rates: {eu: 3, us: 2}, included: 1}
+  all:
+    - {meter: fee, model: flat, amount: 10}
+    - {meter: calls, card: standard}
+"""
+    more = "    customers:\n      c: [{meter: calls, card: standard, included: 0}]\n      d: [{card: all}]\n" + card
+    books = calls("{meter: calls, card: standard}", more=more)
+    assert bill([usage(5), usage(5, customer="b")], books, "amount_minor") == [(1500,), (1200,)]
+    fee = Snapshot("d", "fee", Decimal(1))
+    assert bill([fee, usage(5, customer="d")], books, "amount_minor") == [(1200,), (1000,)]
+    plain = calls("{meter: calls, model: per_unit, rates: {eu: 3, us: 2}, included: 1}")
+    own = [row.price_id for row in price_rows(books[0]) if row.customer_id is None]
+    assert own == [row.price_id for row in price_rows(plain[0])]

@@ -16,7 +16,7 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from billing_pipeline.pricing.rules.price_book import Meter, Price, PriceBook, Rate, Tier, Version, load_price_books
-from billing_pipeline.pricing.rules.price_book_model import MODELS, Lines, Model
+from billing_pipeline.pricing.rules.price_book_model import MODELS, Lines, Model, TierRate
 from billing_pipeline_tests.pricing.rules.rating_oracle import CONTEXT, Snapshot, expected, rated
 
 CURRENCIES = ["usd", "jpy", "kwd", "isk"]
@@ -74,13 +74,22 @@ class Case:
         rates: tuple[Rate, ...] = (Rate(self.decimal(4)),)
         if model in ("graduated", "volume"):
             bounds = sorted({self.decimal(3) for _ in range(self.random.randint(0, 3))})
-            return self.whole(meter, model, tiers=tuple(Tier(b, self.decimal(4)) for b in [*bounds, None]))
+            tiers = tuple(Tier(b, self.decimal(4)) for b in [*bounds, None])
+            if meter == "dim" and self.merging.random() < 0.4:
+                named = self.merging.sample(COMBINATIONS, 2)
+                more = [tuple(Tier(t.up_to, t.unit_amount + n) for t in tiers) for n in range(2)]
+                pairs = zip(more, named, strict=True)
+                return self.whole(meter, model, tier_rates=tuple(TierRate(own, of) for own, of in pairs))
+            return self.whole(meter, model, tiers=tiers)
         size = self.decimal(3) if model == "package" else None
         if model == "per_unit" and meter == "dim" and self.random.random() < 0.6:
             named = self.random.sample(COMBINATIONS, self.random.randint(1, len(COMBINATIONS)))
             rates = tuple(Rate(self.decimal(4), combination) for combination in named)
             if self.merges and self.merging.random() < 0.5:
                 rates = tuple(Rate(rates[0].amount, rate.dimensions) for rate in rates)
+        if model == "package" and meter == "dim" and self.merging.random() < 0.4:
+            amount = rates[0].amount
+            rates = tuple(Rate(amount + n, of) for n, of in enumerate(self.merging.sample(COMBINATIONS, 2)))
         return self.whole(meter, model, rates=rates, package_size=size)
 
     def whole(self, meter: str, model: Model, **parts: Any) -> Price:
