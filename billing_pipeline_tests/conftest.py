@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine
 from billing_pipeline.postgres import embedded_postgres
 from billing_pipeline.postgres.engine import open_engine
 from billing_pipeline.postgres.migrations import migrate
+from billing_pipeline.postgres.roles import as_login
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.databases import (
     copied_database,
@@ -40,10 +41,10 @@ def postgres_server() -> Iterator["PostgresServer"]:
 
 @pytest.fixture(scope="session")
 def template_database(postgres_server: "PostgresServer") -> str:
-    """A migrated database that the others are copied from."""
+    """A migrated database that the others are copied from; with TESTS_UNDER_ROLES=1 everything works under its roles."""
     name = "migrated"
     warehouse = open_database(postgres_server, name)
-    migrate(warehouse)
+    migrate(warehouse, roles=os.environ.get("TESTS_UNDER_ROLES") == "1")
     without_review(warehouse)
     warehouse.engine.dispose()
     return name
@@ -82,6 +83,7 @@ def db(shared_engine: Engine) -> Iterator[Connection]:
     """A connection to a migrated, empty database; what the test writes is rolled back."""
     with shared_engine.connect() as connection:
         transaction = connection.begin()
+        as_login(connection)  # what the rules of the tables refuse, they refuse to their owner as well
         yield connection
         transaction.rollback()
 

@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, NullPool, create_engine, text
 from billing_pipeline.postgres import embedded_postgres
 from billing_pipeline.postgres import engine as engine_module
 from billing_pipeline.postgres.engine import open_engine
+from billing_pipeline.postgres.roles import as_login
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
 
@@ -70,6 +71,7 @@ WHERE locktype = 'advisory' AND granted
 def without_review(warehouse: Warehouse) -> None:
     """No time for looking at drafts: tests charge at once what they drafted."""
     with warehouse.transaction() as connection:
+        as_login(connection)
         trigger = "TRIGGER finalisation_policy_change"  # the log begins empty
         connection.execute(text(f"ALTER TABLE billing.finalisation_policy DISABLE {trigger}"))
         connection.execute(text("UPDATE billing.finalisation_policy SET review_hours = 0"))

@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.invoicing import billing_periods, invoice_line_items, invoices
+from billing_pipeline.postgres.roles import as_login
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing import prices
 from billing_pipeline.pricing.loading import load_prices, plan_load
@@ -260,7 +261,9 @@ def finalise_customer(warehouse: Warehouse, customer_id: str, month: date) -> UU
 
 
 def execute(warehouse: Warehouse, statement: str, /, **parameters: object) -> None:
+    """As the owner of the database, who may do more than the pipeline."""
     with warehouse.transaction() as connection:
+        as_login(connection)
         connection.execute(text(statement), parameters)
 
 

@@ -12,12 +12,13 @@ from billing_pipeline.settings.dagster_home import dagster_home
 
 
 @click.command()
-def migrate() -> None:
+@click.option("--roles", is_flag=True, help="Make the roles of docs/security.md and let them own the database.")
+def migrate(roles: bool) -> None:
     """Bring the database up to date with sql/migrations, sql/functions and sql/views."""
     from billing_pipeline.postgres.engine import open_warehouse
     from billing_pipeline.postgres.migrations import migrate as apply
 
-    applied = apply(open_warehouse(load_settings()))
+    applied = apply(open_warehouse(load_settings()), roles=roles)
     for name in applied:
         click.echo(f"applied {name}")
     click.echo(f"{len(applied)} migration(s) applied; the database is up to date")

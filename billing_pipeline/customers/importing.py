@@ -91,7 +91,7 @@ def stage(connection: Connection, tables: Iterable[pa.Table]) -> None:
 
 def lock_customers(connection: Connection) -> None:
     """Let nobody else write customers until the end of the transaction."""
-    connection.execute(text("LOCK TABLE billing.customers IN SHARE ROW EXCLUSIVE MODE"))
+    connection.execute(text("SELECT billing.lock_customers()"))
 
 
 def write_staged(connection: Connection, problems: ProblemList, signature: Signature) -> tuple[int, int]:

@@ -15,7 +15,8 @@ from sqlalchemy.exc import ProgrammingError
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.postgres.connections import raw
 from billing_pipeline.postgres.locks import lock_migrations
-from billing_pipeline.postgres.sql_files import sql_files
+from billing_pipeline.postgres.roles import as_owner, grant, make_roles
+from billing_pipeline.postgres.sql_files import load_sql, sql_files
 from billing_pipeline.postgres.sql_functions import make_functions_that_can_be, read_functions, replace_functions
 from billing_pipeline.postgres.warehouse import Warehouse
 
@@ -60,29 +61,38 @@ def applied_count(warehouse: Warehouse) -> int:
     return int(warehouse.scalar("SELECT count(*) FROM billing_migrations.applied"))
 
 
-def migrate(warehouse: Warehouse, migrations: list[Migration] | None = None) -> list[str]:
+def migrate(warehouse: Warehouse, migrations: list[Migration] | None = None, *, roles: bool = False) -> list[str]:
     """Apply what is missing, each file in a transaction of its own, and return the names applied.
 
-    Two processes may migrate at once: each file is applied under a lock, by one of them.
+    Two processes may migrate at once: each file is applied under a lock, by one of them. `roles` makes the roles of
+    docs/security.md as well; where the database has them everything is billing_owner's.
 
     Raises:
         MigrationError: an applied file was edited, or the database is ahead of this checkout.
+        RolesError: the login may not make the roles, or not what the owner has to do.
     """
     own = migrations is None
     wanted = read_migrations() if migrations is None else migrations
-    if own and _is_current(warehouse, wanted):
+    if own and not roles and _is_current(warehouse, wanted):
         return []
+    if own and roles:
+        make_roles(warehouse)
     with warehouse.transaction() as connection:
+        as_owner(connection)
         lock_migrations(connection)
         connection.execute(text(_HISTORY))
         _count_applied(connection, wanted)
     applied = [m.name for number, m in enumerate(wanted) if _apply(warehouse, wanted, number, with_functions=own)]
     if own:
         with warehouse.transaction() as connection:
+            has_roles = as_owner(connection)
             lock_migrations(connection)
             replace_functions(connection)
             _replace_views(connection)
             connection.execute(text("SELECT billing.audit_every_table()"))
+            if has_roles:
+                grant(connection)
+        warehouse.engine.dispose()  # the next connections work as billing_pipeline
     return applied
 
 
@@ -122,6 +132,7 @@ def _count_applied(connection: Connection, wanted: list[Migration]) -> int:
 def _apply(warehouse: Warehouse, wanted: list[Migration], number: int, *, with_functions: bool) -> bool:
     migration = wanted[number]
     with warehouse.transaction() as connection:
+        as_owner(connection)
         lock_migrations(connection)
         if _count_applied(connection, wanted) > number:
             return False
@@ -140,7 +151,8 @@ def _read_views() -> list[str]:
 
 
 def _views_checksum(bodies: list[str]) -> str:
-    return sha256("\0".join(bodies).encode()).hexdigest()
+    """Also of the grants: they are given anew after the views, which are new each time."""
+    return sha256("\0".join([*bodies, load_sql("postgres/grants.sql")]).encode()).hexdigest()
 
 
 def _replace_views(connection: Connection) -> None:

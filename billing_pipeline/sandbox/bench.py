@@ -24,6 +24,7 @@ from sqlalchemy import text
 from billing_pipeline.postgres import embedded_postgres
 from billing_pipeline.postgres.connections import raw
 from billing_pipeline.postgres.migrations import migrate
+from billing_pipeline.postgres.roles import as_login
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox import bench_data, bench_loop
 from billing_pipeline.sandbox.bench_anomalies import measure_anomalies
@@ -214,6 +215,7 @@ def _build(subject: Subject) -> dict[str, Measured]:
 def _settle(warehouse: Warehouse, month: date) -> None:
     """Make the month's drafts paid invoices, as past months are. Triggers are off: nothing was charged."""
     with warehouse.transaction() as connection:
+        as_login(connection)
         connection.execute(text("SET LOCAL session_replication_role = replica"))
         connection.execute(text(_SETTLE), {"month": month})
 
@@ -249,8 +251,10 @@ def _settle_down(subject: Subject) -> None:
 
 def _settle_down_in(warehouse: Warehouse) -> None:
     with warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SET ROLE NONE"))
         connection.execute(text("VACUUM ANALYZE"))
         connection.execute(text("CHECKPOINT"))
+        connection.invalidate()
 
 
 def _export(subject: Subject, asset: str, folder: Path) -> Path:

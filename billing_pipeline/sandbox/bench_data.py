@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 from billing_pipeline.core.months import first_of, month_after
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.postgres.roles import as_login
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing import prices
 from billing_pipeline.pricing.price_books import default_book_text
@@ -99,6 +100,7 @@ def _correct(connection: Connection, start: datetime) -> int:
 
 def _analyse(warehouse: Warehouse, *tables: str) -> None:
     with warehouse.engine.connect() as connection:
+        as_login(connection)
         for table in tables:
             connection.execute(text(f"ANALYZE billing.{table}"))
         connection.commit()

@@ -159,7 +159,7 @@ def _store(connection: Connection, file: ImportFile, complete_through: datetime 
     record_import(connection, file.name, done)
     if new_events >= ANALYZE_FROM_ROWS:
         # with the old statistics the planner would read whole tables where it should use an index
-        connection.execute(text("ANALYZE billing.usage_events, billing.usage_series"))
+        connection.execute(text("SELECT billing.analyze_usage()"))
     return done
 
 

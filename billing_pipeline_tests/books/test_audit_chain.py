@@ -185,7 +185,7 @@ def test_every_single_row_that_is_changed_deleted_or_added_as_owner_with_the_tri
     """Statements that a constraint refuses are named by Postgres, at once; the rest by the verification."""
     unnamed, named, tables = [], 0, set()
     with audited.engine.connect() as connection:
-        connection.execute(text("SET session_replication_role = replica"))
+        connection.execute(text("SET ROLE NONE; SET session_replication_role = replica"))
         connection.commit()
         for table, statement in _tamperings(connection):
             connection.execute(text("SAVEPOINT untouched"))
@@ -242,7 +242,7 @@ def _changed(column: Any) -> str:
 
 def _tamper(warehouse: Warehouse, *statements: str) -> None:
     with warehouse.transaction() as connection:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica"))
         for statement in statements:
             connection.execute(text(statement))
 

@@ -22,7 +22,9 @@ def claim(warehouse: Warehouse) -> StartedRun:
 def made_older(warehouse: Warehouse, run_id: str) -> None:
     """As if the run had been asked for long enough ago to have come up."""
     with warehouse.transaction() as connection:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger minds
+        connection.execute(
+            text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
+        )  # no trigger minds
         connection.execute(
             text("UPDATE billing.started_runs SET started_at = started_at - CAST(:ago AS interval) WHERE run_id = :id"),
             {"id": run_id, "ago": COMES_UP_WITHIN},

@@ -23,7 +23,7 @@ class Days:
         """A pass after a while; the rows are as old as if it had been one."""
         step = timedelta(**by)
         with self.world.warehouse.transaction() as connection:
-            connection.execute(text("SET LOCAL session_replication_role = replica"))
+            connection.execute(text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica"))
             connection.execute(
                 text("UPDATE billing.stripe_charges SET updated_at = updated_at - :step"), {"step": step}
             )

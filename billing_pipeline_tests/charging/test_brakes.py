@@ -26,7 +26,7 @@ from billing_pipeline_tests.postgres.invariants.rows import execute, refused, va
 def pretend_failover(world: World) -> None:
     """As after a promotion: the row knows another incarnation than the server's."""
     with world.warehouse.transaction() as connection:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica"))
         connection.execute(text("UPDATE billing.charge_brakes SET incarnation = '1/1'"))
 
 
@@ -255,7 +255,7 @@ def test_canaries_that_are_gone_are_not_taken_for_well(world: World) -> None:
     class Losing(StripeGateway):
         def create_invoice(self, *arguments: Any, **options: Any) -> Any:
             with world.warehouse.transaction() as connection:
-                connection.execute(text("SET LOCAL session_replication_role = replica"))
+                connection.execute(text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica"))
                 connection.execute(text("DELETE FROM billing.stripe_charges WHERE customer_id IN ('c08', 'c09')"))
             return super().create_invoice(*arguments, **options)
 
@@ -314,7 +314,7 @@ def test_another_database_is_noticed_and_nothing_but_a_reconciliation_of_it_lets
     now = value(db, "SELECT billing.database_incarnation()")
     assert value(db, "SELECT incarnation FROM billing.charge_brakes") == now
     assert not value(db, "SELECT billing.stop_if_another_database()")
-    execute(db, "SET LOCAL session_replication_role = replica")
+    execute(db, "SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
     execute(db, "UPDATE billing.charge_brakes SET incarnation = '1/1', charges_enabled = false")
     execute(db, "SET LOCAL session_replication_role = origin")
     with refused(db, "after a reconciliation"):

@@ -160,7 +160,7 @@ def test_an_intent_whose_row_was_lost_is_written_anew_and_finds_its_invoice(worl
     world.charge()
     body = world.charges()["a"]["request_body"]
     with world.warehouse.transaction() as connection:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica"))
         connection.execute(text("DELETE FROM billing.stripe_charges WHERE customer_id = 'a'"))
         connection.execute(text("UPDATE billing.invoices SET status = 'open' WHERE customer_id = 'a'"))
         connection.execute(text("UPDATE billing.customers SET stripe_customer_id = NULL WHERE customer_id = 'a'"))

@@ -247,7 +247,9 @@ class World:
     def forget(self, customer_id: str, *, claimed: bool = False) -> None:
         """As a failover without synchronous commit would: the row is an intent again."""
         with self.warehouse.transaction() as connection:
-            connection.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger minds
+            connection.execute(
+                text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
+            )  # no trigger minds
             connection.execute(
                 text(
                     "UPDATE billing.stripe_charges SET state = 'intended', stripe_invoice_id = NULL, attempt = 1,"

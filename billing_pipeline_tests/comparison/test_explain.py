@@ -203,7 +203,9 @@ PERIOD = f"(SELECT period_id FROM billing.invoices WHERE invoice_id = {ONE})"
 )
 def test_tampering_with_any_single_stored_row_is_detected(charged: Warehouse, statement: str, problem: str):
     with charged.transaction() as connection:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger and no foreign key minds
+        connection.execute(
+            text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
+        )  # no trigger and no foreign key minds
         assert connection.execute(text(statement)).rowcount > 0
     found = [problem for each in explain_all(charged) for problem in each.problems]
     found += [f"ledger: {line}" for line in ledger_problems(charged)]
@@ -225,7 +227,7 @@ def test_a_quantity_that_was_carried_forward_is_computed_again_from_a_period_tha
     assert (calls.basis, calls.source_final, calls.source_quantity) == ("carried_forward", True, 140)
     assert october.problems == []
     with warehouse.transaction() as connection:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica"))
         connection.execute(
             text(
                 "UPDATE billing.usage_snapshots SET quantity = 139 WHERE billing_month = '2025-09-01' AND quantity = 140"

@@ -135,7 +135,7 @@ def test_the_gates_count_adjustments_with_the_lines(platform: Platform) -> None:
     )
     assert [result.gate.name for result in gates if result.failing_rows] == []
     with platform.warehouse.transaction() as connection:
-        execute(connection, "SET LOCAL session_replication_role = replica")
+        execute(connection, "SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
         execute(connection, "UPDATE billing.invoice_adjustments SET amount_minor = 251")
     gates = run_gates(
         platform.warehouse, gates_of("invoices"), OCTOBER, "run", {"invoice_cap_minor": 10**9, "price_factor_max": 10}

@@ -269,7 +269,7 @@ def test_what_is_not_gone_is_not_replaced(world: EventWorld) -> None:
 def test_an_id_that_stripe_never_had_needs_the_right_one(world: EventWorld) -> None:
     world.bill(Bill("a"))
     with world.warehouse.transaction() as connection:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica"))
         connection.execute(text("UPDATE billing.customers SET stripe_customer_id = 'cus_typed_wrongly'"))
     with pytest.raises(RelinkRefused, match="never had cus_typed_wrongly under this key"):
         relink(world)

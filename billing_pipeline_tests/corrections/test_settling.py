@@ -288,7 +288,7 @@ def test_every_document_of_a_corrected_month_is_still_explained(platform: Platfo
     ]
     assert ledger_problems(platform.warehouse) == []
     with platform.warehouse.transaction() as connection:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica"))
         connection.execute(text("UPDATE billing.invoice_adjustments SET description = 'x' WHERE customer_id = 'bob'"))
         connection.execute(text("UPDATE billing.voided_snapshots SET quantity = quantity + 1"))
     broken = {one.invoice.number: " ".join(one.problems) for one in explain_all(platform.warehouse)}

@@ -57,7 +57,7 @@ def test_what_is_late_or_given_up_fails_its_check(instance, world):
     world.bill(Bill("ann"), Bill("bob"))
     with world.warehouse.transaction() as connection:
         driver = connection.connection.driver_connection
-        driver.execute("SET LOCAL session_replication_role = replica")
+        driver.execute("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
         driver.execute("UPDATE billing.notice_sendings SET due_at = now() - interval '2 hours'")
         driver.execute(
             "UPDATE billing.notice_sendings SET state = 'failed', last_error = '550 nobody' WHERE notice_id ="
@@ -76,7 +76,7 @@ def test_the_sensor_rings_for_steps_and_the_run_takes_them(instance, world):
     assert len(tick(dunning_due, instance, datetime.now(UTC) + timedelta(days=4))) == 1
     with world.warehouse.transaction() as connection:
         driver = connection.connection.driver_connection
-        driver.execute("SET LOCAL session_replication_role = replica")
+        driver.execute("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
         driver.execute("UPDATE billing.dunning_cases SET begins_at = now() - interval '4 days'")
     [request] = tick(dunning_due, instance)
     assert request.run_key == "after:none"

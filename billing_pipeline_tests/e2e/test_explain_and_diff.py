@@ -69,7 +69,7 @@ def test_an_invoice_is_explained_to_the_event_and_tampering_with_it_is_exit_stat
         assert part in result.stdout
     assert "4 of 4 invoices (8 lines) reproduced byte for byte" in billing("explain", "--all").stdout
     with warehouse.transaction() as connection:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica"))
         connection.execute(text("UPDATE billing.usage_events SET quantity = 151 WHERE event_id = 'bob-9'"))
     result = billing("explain", "2")
     assert result.exit_code == 1

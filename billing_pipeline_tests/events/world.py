@@ -18,6 +18,7 @@ from billing_pipeline.events.queue import EventFilter, replay
 from billing_pipeline.events.rules.stripe_events import Patience
 from billing_pipeline.events.store import parse_event, store_event
 from billing_pipeline.events.sweep import Sweep, sweep_events
+from billing_pipeline.postgres.roles import as_login
 from billing_pipeline.settings import EventKey
 from billing_pipeline_tests.charging.world import World
 from billing_pipeline_tests.databases import copied_database
@@ -86,7 +87,7 @@ class EventWorld(World):
 
     def _without_triggers(self, *statements: str, **values: Any) -> None:
         with self.warehouse.transaction() as connection:
-            connection.execute(text("SET LOCAL session_replication_role = replica"))
+            connection.execute(text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica"))
             for statement in statements:
                 connection.execute(text(statement), values)
 
@@ -144,6 +145,7 @@ class EventWorld(World):
 
     def execute(self, statement: str, **values: Any) -> None:
         with self.warehouse.transaction() as connection:
+            as_login(connection)
             connection.execute(text(statement), values)
 
     def mirrored(self, table: str) -> list[dict[str, Any]]:

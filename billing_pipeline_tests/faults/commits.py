@@ -42,7 +42,9 @@ def commits_lost(server: "PostgresServer", template: str, seeds: list[int]) -> P
             run.add(_bills(seed, "young", YOUNG))
             _charge_part_of_the_way(run, dice)
             with run.warehouse.transaction() as connection:
-                connection.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger minds
+                connection.execute(
+                    text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
+                )  # no trigger minds
                 part.figures["rows_deleted"] += _lose_finalisation(connection, numbering)
                 rewound, deleted = _rewind(connection, run, dice)
                 part.figures["rows_rewound"] += rewound

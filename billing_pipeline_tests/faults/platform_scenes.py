@@ -63,7 +63,7 @@ def killed_after_finalisation_with_credits(run: Arena) -> None:
     platform = _with_credits(run)
     _killed(run, "after finalise")
     with run.warehouse.transaction() as connection:
-        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        connection.exec_driver_sql("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
         connection.exec_driver_sql("DELETE FROM billing.stripe_charges")
     for _ in range(2):
         platform.charge()

@@ -188,7 +188,7 @@ def charge_is_gone(run: Arena) -> None:
 
     def lose() -> None:
         with run.warehouse.transaction() as connection:
-            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            connection.exec_driver_sql("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
             connection.exec_driver_sql("DELETE FROM billing.stripe_charges WHERE customer_id <> 'a'")
 
     run.add([Bill("a"), Bill("b"), Bill("c")])

@@ -27,7 +27,7 @@ def looked_at(warehouse: Warehouse) -> Warehouse:
 def age(warehouse: Warehouse, hours: int, customer: str = "") -> None:
     """As if they had been drafted earlier; no trigger minds."""
     with warehouse.transaction() as connection:
-        rows.execute(connection, "SET LOCAL session_replication_role = replica")
+        rows.execute(connection, "SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
         rows.execute(
             connection,
             "UPDATE billing.draft_times AS t SET drafted_at = t.drafted_at - make_interval(hours => :hours)"

@@ -39,7 +39,7 @@ def replica(warehouse: Warehouse, *statements: str) -> None:
     """Rows as they would be after days."""
     with warehouse.transaction() as connection:
         driver = connection.connection.driver_connection
-        driver.execute("SET LOCAL session_replication_role = replica")
+        driver.execute("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
         for statement in statements:
             driver.execute(statement)
 

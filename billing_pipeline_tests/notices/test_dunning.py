@@ -27,7 +27,9 @@ PAY = seen_at_stripe("state = 'paid'", "customer_id = :c")
 def begin(warehouse: Warehouse) -> None:
     """All cases count from a Monday."""
     with warehouse.transaction() as connection:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger minds
+        connection.execute(
+            text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
+        )  # no trigger minds
         connection.execute(text("UPDATE billing.dunning_cases SET begins_at = :at"), {"at": MONDAY})
 
 
@@ -151,7 +153,7 @@ def test_a_promise_and_a_hold_stop_the_clock(owing):
 
 def execute_as_owner(warehouse: Warehouse, statement: str, **parameters: object) -> None:
     with warehouse.transaction() as connection:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica"))
         connection.execute(text(statement), parameters)
 
 

@@ -202,7 +202,9 @@ def play_the_first_charges(warehouse: Warehouse) -> None:
         refused = one.first != "paid"
         move(warehouse, customers(group), "refused" if refused else "paid", reason=one.first)
     with warehouse.transaction() as connection:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger minds
+        connection.execute(
+            text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
+        )  # no trigger minds
         due = datetime(2035, 2, 2, tzinfo=UTC)
         connection.execute(
             text(

@@ -140,7 +140,9 @@ def _compare(warehouse: Warehouse, api: StripeGateway) -> Found:
 
 def _copy_here(warehouse: Warehouse, copies: int) -> None:
     with warehouse.transaction() as connection:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))  # no period for them is needed
+        connection.execute(
+            text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
+        )  # no period for them is needed
         for statement, table in ((_COPY_PAYMENTS, "stripe_payments"), (_COPY_CHARGES, "stripe_charges")):
             columns = [
                 row.column_name

@@ -207,12 +207,12 @@ def test_csv_json_lines_and_parquet_give_identical_tables(warehouse: Warehouse, 
     stored = events(warehouse)
     assert [row["quantity"] for row in stored] == ["123456789012345678.123456789012", "-0.5", "10.5"]
     with warehouse.transaction() as connection:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica"))
         connection.execute(text("DELETE FROM billing.usage_events"))
     import_usage(warehouse, tmp_path / "u.jsonl")
     assert events(warehouse) == stored
     with warehouse.transaction() as connection:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica"))
         connection.execute(text("DELETE FROM billing.usage_events"))
     import_usage(warehouse, tmp_path / "u.parquet")
     assert events(warehouse) == stored

@@ -35,3 +35,12 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION billing.check_customer_evidence IS 'Trigger at commit: a customer gets its id at Stripe with an entry in the audit log';
+
+-- Security definer: to lock a table takes the right to change all of it.
+CREATE OR REPLACE FUNCTION billing.lock_customers() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    LOCK TABLE billing.customers IN SHARE ROW EXCLUSIVE MODE;
+END;
+$$;
+COMMENT ON FUNCTION billing.lock_customers IS 'Lets nobody else write customers until the end of the transaction';

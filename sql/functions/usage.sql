@@ -47,3 +47,12 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION billing.check_correction IS 'Trigger: corrections form chains, never a ring; one writer at a time';
+
+-- Security definer: before PostgreSQL 17 only a table's owner may.
+CREATE OR REPLACE FUNCTION billing.analyze_usage() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    ANALYZE billing.usage_events, billing.usage_series;
+END;
+$$;
+COMMENT ON FUNCTION billing.analyze_usage IS 'Gathers the statistics of usage anew, after many rows have come in';

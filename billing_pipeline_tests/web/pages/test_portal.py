@@ -68,7 +68,7 @@ def test_plurals_follow_the_language() -> None:
 
 def test_a_draft_is_not_shown_to_its_customer(site: Site, warehouse: Warehouse) -> None:
     with warehouse.transaction() as connection:
-        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        connection.exec_driver_sql("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
         connection.exec_driver_sql(
             "UPDATE billing.invoices SET status = 'draft', invoice_number = NULL, finalised_at = NULL, finalised_by = NULL,"
             " finalised_through = NULL WHERE customer_id = 'bob'"
