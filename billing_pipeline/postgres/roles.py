@@ -4,6 +4,7 @@ They are used where `billing migrate --roles` made them. A login that may do mor
 administrator, works as billing_pipeline all the same: session.py sees to it.
 """
 
+import psycopg
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
@@ -30,7 +31,7 @@ def make_roles(warehouse: Warehouse) -> None:
             as_login(connection)
             lock_migrations(connection)
             raw(connection).execute(load_sql("postgres/roles.sql").encode())
-    except ProgrammingError as error:
+    except (ProgrammingError, psycopg.errors.InsufficientPrivilege) as error:
         raise RolesError(
             f"the roles cannot be made: {database_reason(error)}: expected a login that owns the database and may"
             " create roles (docs/deployment.md)"
@@ -68,7 +69,10 @@ def grant(connection: Connection) -> None:
 
 _OWNER = """
 SELECT
-    coalesce(bool_or(has_database_privilege(oid, current_database(), 'CREATE')), FALSE) AS is_used,
+    coalesce(bool_or(
+        has_database_privilege(oid, current_database(), 'CREATE')
+        OR oid = (SELECT nspowner FROM pg_namespace WHERE nspname = 'billing')
+    ), FALSE) AS is_used,
     coalesce(bool_or(pg_has_role(session_user, oid, 'MEMBER')), FALSE) AS may_become
 FROM pg_roles WHERE rolname = 'billing_owner'
 """

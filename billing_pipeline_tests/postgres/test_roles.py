@@ -9,17 +9,17 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from billing_pipeline.corrections.void_invoice import void_invoice
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.holds import customer_subject, place_hold
+from billing_pipeline.corrections.void_invoice import void_invoice
 from billing_pipeline.invoicing.finalisation import finalise_month
 from billing_pipeline.postgres import embedded_postgres
 from billing_pipeline.postgres.engine import open_engine
 from billing_pipeline.postgres.migrations import migrate
-from billing_pipeline.postgres.roles import RolesError
+from billing_pipeline.postgres.roles import RolesError, make_roles
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import Bill, Emulated, invoice_id_of
 from billing_pipeline_tests.databases import copied_database, filled_database
@@ -45,6 +45,7 @@ def database_with_roles(postgres_server: "PostgresServer", template_database: st
 def guarded(postgres_server: "PostgresServer", database_with_roles: str) -> Iterator[Warehouse]:
     """A database that billing_owner owns; its connections work as billing_pipeline."""
     with copied_database(postgres_server, database_with_roles) as warehouse:
+        make_roles(warehouse)  # a copy has none of the privileges of the database as a whole
         yield warehouse
 
 

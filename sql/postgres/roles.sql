@@ -21,6 +21,8 @@ BEGIN
     -- The API's operations are the commands'. It is a role of its own, to be told apart and given limits of its own.
     GRANT billing_pipeline TO billing_api;
     GRANT billing_analyst TO billing_personal;
+    -- so that a login of the owner works as the pipeline, too, but for a migration
+    GRANT billing_pipeline TO billing_owner;
 
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format(
