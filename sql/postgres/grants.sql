@@ -26,6 +26,7 @@ BEGIN
         ('api_answers', '*', TRUE),
         ('api_tokens', 'expires_at, last_used_at, revoked_at, revoked_by', FALSE),
         ('asset_months', 'as_of, built_from, carried_forward_from, guard, known_until, run_id, version', FALSE),
+        ('bounced_addresses', 'release_reason, released_at, released_by', FALSE),
         ('billing_drift', '', TRUE),
         ('billing_periods', 'follows_end, previous_end', TRUE),
         (
@@ -70,7 +71,9 @@ BEGIN
             || 'payments_sha256, reconciliation_id, stripe_invoice_count, stripe_invoices_sha256, totals',
             FALSE
         ),
+        ('notice_addresses', 'release_reason, released_at, released_by', FALSE),
         ('notice_holds', 'release_reason, released_at, released_by', FALSE),
+        ('notices_off', 'release_reason, released_at, released_by', FALSE),
         ('notice_sendings', 'attempts, claimed_until, doubts, due_at, last_error, state', FALSE),
         ('price_books', 'content_sha256, loaded_at, name, run_id', TRUE),
         ('price_versions', '', TRUE),
