@@ -1,6 +1,7 @@
 """The control surface under ``/_emulator``: faults, the clock, the call log and a summary.
 
-What customers and banks do is in `control_payments`, what a person does in the dashboard in `control_dashboard`.
+What customers and banks do is in `control_payments`, what a person does in the dashboard in `control_dashboard`, and
+events of other accounts in `control_events`.
 
 For harnesses and tests; nothing here exists at Stripe. JSON in, JSON out, no authentication (loopback only).
 """
@@ -15,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from . import advancing, calls, clock, control_dashboard, control_payments, faults, idempotency
+from . import advancing, calls, clock, control_dashboard, control_events, control_payments, faults, idempotency
 from .config import EmulatorConfig
 from .database import transaction
 from .delivery import Courier
@@ -52,7 +53,7 @@ class Control:
             ("GET", "/summary", self.summary),
             ("GET", "/deliveries", self.deliveries),
         ]
-        actions = (*control_payments.ACTIONS, *control_dashboard.ACTIONS)
+        actions = (*control_payments.ACTIONS, *control_dashboard.ACTIONS, *control_events.ACTIONS)
         table.extend(("POST", path, self._action(action)) for path, action in actions)
         return [Route(path, _guarded(handler), methods=[method]) for method, path, handler in table]
 

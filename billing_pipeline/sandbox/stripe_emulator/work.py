@@ -68,10 +68,14 @@ class Work:
         )
         self.store.insert_raw(event_id, "event", self.now, event, text)
         for endpoint in endpoints:
-            self.connection.execute(
-                "INSERT INTO deliveries(event_id, endpoint_id, due_at, first_due_at) VALUES (?, ?, ?, ?)",
-                (event_id, endpoint, self.now, self.now),
-            )
+            self.deliver(event_id, endpoint)
+
+    def deliver(self, event_id: str, endpoint_id: str) -> None:
+        """Have the event sent to an endpoint."""
+        self.connection.execute(
+            "INSERT INTO deliveries(event_id, endpoint_id, due_at, first_due_at) VALUES (?, ?, ?, ?)",
+            (event_id, endpoint_id, self.now, self.now),
+        )
 
     def _receivers(self, event: str) -> list[str]:
         if self._endpoints is None:
