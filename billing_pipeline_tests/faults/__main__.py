@@ -34,6 +34,7 @@ def _parts() -> dict[str, _Run]:
     from billing_pipeline_tests.faults.answers import answers_lost
     from billing_pipeline_tests.faults.commits import commits_lost
     from billing_pipeline_tests.faults.corrections import corrections
+    from billing_pipeline_tests.faults.dashboard_machine import ChargingAndDashboard
     from billing_pipeline_tests.faults.kills import kills
     from billing_pipeline_tests.faults.law import law
     from billing_pipeline_tests.faults.machine import state_machine
@@ -46,7 +47,9 @@ def _parts() -> dict[str, _Run]:
     return {
         "kills": lambda server, template, seed: kills(server, template, seed, wanted=300, by_dagster=25),
         "mutants": lambda server, _, __: mutants(server),
-        "state-machine": lambda server, template, seed: state_machine(server, template, seed, steps=5_000),
+        "state-machine": lambda server, template, seed: state_machine(
+            server, template, seed, steps=5_000, kind=ChargingAndDashboard
+        ),
         "races": lambda server, template, seed: races(server, template, seed, rounds=25, by_dagster=2),
         "answers": lambda server, template, seed: answers_lost(
             server, template, [seed, seed + 1, seed + 2], invoices=60

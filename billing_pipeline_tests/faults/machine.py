@@ -1,5 +1,8 @@
 """A stateful machine over the life of a month's charges, with a plain model as the oracle.
 
+Here: a run, its faults, retries, voids, webhooks and the clock. What banks and people at Stripe do is in
+dashboard_machine.py.
+
 The model says after each step what each charge must be. Only where a fault was injected may it be one of several
 things, and then the next pass without a fault has to make it the one. What is so is read back by SQL and from Stripe's
 side after every step.
@@ -34,13 +37,28 @@ STEPS_AN_EXAMPLE = 50
 CUSTOMERS_MAX = 6
 HOURS_MAX = 600
 """Stripe lists an event for 30 days; what nobody has fetched by then is the sweep's proof, not this one's."""
+ENDED = ("paid", "void", "uncollectible")
+REFUSALS = ("declined", "insufficient_funds", "account_closed", "no_payment_method")
 FAULTS = ("drop_before_effect", "drop_after_effect", "error_500_with_effect", "error_500_without_effect", "rate_limit")
 CALLS = ("", "/*/add_lines", "/*/finalize", "/*/pay")
 
 
 @dataclass
 class Model:
-    """What must be so of one invoice. `stripe` is its status there: None, live (draft or open), or its end."""
+    """What must be so of one invoice.
+
+    Args:
+        customer_id: its customer.
+        amount_minor: its total.
+        card: how a payment with the customer's method ends; `bank`: its answer takes days; `none`: there is no method.
+        state: of our charge.
+        stripe: its status there: None, live (draft or open), or its end.
+        payments: successful ones, of which so many `parts` were paid in the dashboard.
+        parts_minor: what came by them.
+        pending: a bank is asked.
+        returned: it has said no, and nobody has asked since.
+        deleted: its customer at Stripe is.
+    """
 
     customer_id: str
     amount_minor: int
@@ -48,23 +66,43 @@ class Model:
     state: str = "draft"
     stripe: str | None = None
     payments: int = 0
+    parts: int = 0
+    parts_minor: int = 0
+    pending: bool = False
+    returned: bool = False
+    deleted: bool = False
+
+    @property
+    def ends(self) -> str:
+        """The state to which a pass without faults takes it."""
+        if self.stripe in ENDED:
+            return str(self.stripe)
+        if self.deleted:
+            return "parked"
+        if self.pending:
+            return "finalized"
+        if self.returned:
+            return "refused"
+        return {"success": "paid", "bank": "finalized"}.get(self.card, "refused")
 
     def charged(self) -> None:
         """A pass without faults got to it."""
-        if self.stripe in ("paid", "void", "uncollectible"):
-            self.state = self.stripe
-        elif self.card == "success":
-            self.state, self.stripe, self.payments = "paid", "paid", 1
-        else:
-            self.state, self.stripe = "refused", "live"
+        asked = self.stripe not in ENDED and not (self.deleted or self.pending or self.returned)
+        self.state = self.ends
+        self.returned = False
+        if asked and self.state == "paid":
+            self.stripe, self.payments = "paid", self.parts + 1
+        elif asked:
+            self.stripe, self.pending = "live", self.card == "bank"
 
 
 class Charging(RuleBasedStateMachine):
-    """The machine. Its class attributes are set by `state_machine`."""
+    """The machine. Its class attributes are set by `state_machine`; `deeds` counts what is worth a figure."""
 
     server: ClassVar[Any]
     template: ClassVar[str]
     steps: ClassVar[int] = 0
+    deeds: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
         super().__init__()
@@ -154,12 +192,18 @@ class Charging(RuleBasedStateMachine):
                 sleep=lambda _: None,
             )
         except VoidRefused:
-            assert one.state in ("draft", "paid") or one.stripe == "paid", f"{one} was not voided"
+            assert one.state in ("draft", "paid") or one.stripe == "paid" or one.parts or one.pending, (
+                f"{one} was not voided"
+            )
             if one.stripe == "paid":
                 one.state = "paid"
+            elif one.state != "draft":
+                self._told(one)  # what was found there is recorded first
             return
         assert one.state not in ("draft", "paid"), f"{one} was voided"
         assert one.stripe != "paid", f"{one} was voided"
+        assert not one.parts, f"{one} was voided"
+        assert not one.pending, f"{one} was voided"
         # a draft at Stripe is deleted, anything else is void there
         one.state, one.stripe = "void", "void"
 
@@ -169,7 +213,7 @@ class Charging(RuleBasedStateMachine):
         """Somebody does it at Stripe, and our row does not know."""
         names = [m.customer_id for m in self.model.values() if self._open_at_stripe(m)]
         one = self.model[data.draw(st.sampled_from(names))]
-        if what == "pay" and one.card != "success":
+        if (what == "pay" and one.card != "success") or (what == "void_invoice" and one.parts):
             return
         stripe_id = self.run.charges()[one.customer_id]["stripe_invoice_id"]
         getattr(self.run.stripe.api.invoices, what)(stripe_id)
@@ -187,8 +231,11 @@ class Charging(RuleBasedStateMachine):
         self.run.process()
         new = [event for event in arrived if event["id"] not in known and event["type"] in HANDLED]
         about = {event["data"]["object"]["id"] for event in new}
+        customers = {event["data"]["object"].get("customer") for event in new}
         for one in self.model.values():
             if about & self._ids_at_stripe(one):
+                self._told(one, ended=True)
+            elif one.state not in ("draft", "parked") and self._customer_id(one) in customers:
                 self._told(one)
 
     @precondition(lambda self: self._any() and self.hours < HOURS_MAX)
@@ -205,20 +252,20 @@ class Charging(RuleBasedStateMachine):
         live, payments = self._at_stripe()
         for one in self.model.values():
             ours, row = invoice_id_of(one.customer_id), charges.get(one.customer_id)
-            assert payments[ours] <= 1, f"{one} has {payments[ours]} payments"
+            assert payments[ours] <= one.parts + 1, f"{one} has {payments[ours]} payments"
             assert live[ours] <= 1, f"{one} has {live[ours]} live invoices"
             assert payments[ours] == one.payments, f"{one} has {payments[ours]} payments"
             assert (row["state"] if row else "draft") == one.state, f"{one} is {row and row['state']}"
             if row:
-                followed = one.state if one.state in ("paid", "void", "uncollectible") else "open"
+                followed = one.state if one.state in ENDED else "open"
                 assert row["status"] == followed, f"{one}: the invoice is {row['status']}"
                 assert row["amount_minor"] == one.amount_minor, f"{one} is charged {row['amount_minor']}"
             if row and one.state == "refused":
-                assert row["reason_code"] in ("declined", "insufficient_funds"), row["reason_code"]
+                assert row["reason_code"] in REFUSALS, row["reason_code"]
         assert self.run.warehouse.scalar(_BROKEN) == 0
 
     def _open_at_stripe(self, one: Model) -> bool:
-        return one.state in ("finalized", "refused") and one.stripe == "live"
+        return one.state in ("finalized", "refused") and one.stripe == "live" and not one.pending
 
     def _pass(self, **options: Any) -> None:
         self.run.charge(stop=Hurried(), workers=1, clock=a_while_later, **options)
@@ -249,30 +296,37 @@ class Charging(RuleBasedStateMachine):
         ours = invoice_id_of(one.customer_id)
         return {invoice.id for invoice in self.run.gateway().list_invoices(0) if invoice.invoice_id == ours}
 
-    def _told(self, one: Model) -> None:
-        """An event makes us look: the row goes forward to what Stripe shows, and no call moved anything there."""
+    def _told(self, one: Model, *, ended: bool = False) -> None:
+        """An event makes us look: the row goes forward to what Stripe shows, and no call moved anything there.
+
+        `ended`: it was about the invoice itself, so that its end is known by now.
+        """
         state = self.run.charges()[one.customer_id]["state"]
-        if one.stripe in ("paid", "void", "uncollectible"):
+        if ended and one.stripe in ENDED:
             assert state == one.stripe, f"{one} is {state} after an event"
         elif one.state in WORKABLE:
-            further = (*WORKABLE[WORKABLE.index(one.state) :], "refused")
+            further = (*WORKABLE[WORKABLE.index(one.state) :], "refused", one.stripe)
             assert state in further, f"{one} is {state} after an event"
-        one.state = state if one.stripe != "void" else "void"
+        one.state = state
+        one.returned = one.returned and state != "refused"
 
     def _learn(self, one: Model) -> None:
         """After a fault it is where it was, further on, or at its end: whichever, it must be consistent."""
         state = self.run.charges()[one.customer_id]["state"]
-        end = "paid" if one.card == "success" else "refused"
-        if one.stripe in ("paid", "void", "uncollectible"):
-            end = one.stripe
-        assert state in (*WORKABLE[WORKABLE.index(one.state) :], end), f"{one} is {state} after a fault"
+        assert state in (*WORKABLE[WORKABLE.index(one.state) :], one.ends), f"{one} is {state} after a fault"
         ours = invoice_id_of(one.customer_id)
         live, payments = self._at_stripe()
         one.state, one.payments = state, payments[ours]
+        one.pending = self._is_pending(one)
+        one.returned = one.returned and not one.pending and state != "refused"
         if state == "paid":
-            assert one.payments == 1, f"{one} is paid without a payment"
+            assert one.payments == one.parts + 1, f"{one} is paid without a payment"
         if one.stripe is None or one.stripe == "live":
-            one.stripe = "paid" if one.payments else "live" if live[ours] else None
+            one.stripe = "paid" if one.payments > one.parts else "live" if live[ours] else None
+
+    def _is_pending(self, one: Model) -> bool:
+        charges = self.run.stripe.api.charges.list({"customer": self._customer_id(one), "limit": 100})
+        return any(charge.status == "pending" for charge in charges.auto_paging_iter())
 
 
 _BROKEN = """
@@ -289,14 +343,16 @@ SELECT (SELECT count(*) FROM billing.invoices AS i
 """
 
 
-def state_machine(server: "PostgresServer", template: str, seed: int, *, steps: int) -> Part:
+def state_machine(
+    server: "PostgresServer", template: str, seed: int, *, steps: int, kind: type[Charging] = Charging
+) -> Part:
     """At least so many steps, in examples of 50; the shortest failing sequence is what the failure says."""
     part = Part("state machine", [seed])
 
-    class Machine(Charging):
+    class Machine(kind):  # type: ignore[misc, valid-type]
         pass
 
-    Machine.server, Machine.template, Machine.steps = server, template, 0
+    Machine.server, Machine.template, Machine.steps, Machine.deeds = server, template, 0, Counter()
     series = 0
     while Machine.steps < steps and not part.failures:
         wanted = max(1, -(-(steps - Machine.steps) // STEPS_AN_EXAMPLE))
@@ -316,4 +372,5 @@ def state_machine(server: "PostgresServer", template: str, seed: int, *, steps: 
             part.failures.append(f"seed {seed + series}: {error}; {' | '.join(getattr(error, '__notes__', ()))}")
         series += 1
     part.figures["steps"] = Machine.steps
+    part.figures.update(Machine.deeds)
     return part

@@ -10,6 +10,7 @@ from billing_pipeline.settings import ROOT
 from billing_pipeline_tests.databases import open_database, running_server, without_review
 from billing_pipeline_tests.faults.answers import answers_lost
 from billing_pipeline_tests.faults.commits import commits_lost
+from billing_pipeline_tests.faults.dashboard_machine import ChargingAndDashboard
 from billing_pipeline_tests.faults.kills import kills
 from billing_pipeline_tests.faults.law import law
 from billing_pipeline_tests.faults.machine import state_machine
@@ -63,6 +64,14 @@ def test_the_state_machine_agrees_with_its_model(postgres_server: "PostgresServe
     part = state_machine(postgres_server, template_database, 7, steps=150)
     clean(part)
     assert part.figures["steps"] >= 150
+
+
+def test_what_banks_and_people_at_stripe_do_charges_nobody_twice(
+    postgres_server: "PostgresServer", template_database: str
+) -> None:
+    part = state_machine(postgres_server, template_database, 7, steps=150, kind=ChargingAndDashboard)
+    clean(part)
+    assert part.figures["part_payments"] + part.figures["answers_of_banks"] + part.figures["revisions"] > 0
 
 
 def test_a_crash_of_postgres_charges_nobody_twice(fragile_server: "PostgresServer") -> None:
