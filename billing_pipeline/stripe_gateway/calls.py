@@ -16,7 +16,7 @@ from stripe import RequestOptions
 
 from billing_pipeline.settings import SettingsError, is_live_key
 from billing_pipeline.stripe_gateway.limits import RateLimits
-from billing_pipeline.stripe_gateway.rules.api import takes_days
+from billing_pipeline.stripe_gateway.rules.api import WAITS_FOR_TRANSFER, takes_days
 from billing_pipeline.stripe_gateway.rules.errors import Evidence, Outcome, StripeFailure, classify, without_secrets
 
 _T = TypeVar("_T")
@@ -185,6 +185,9 @@ def _evidence(error: stripe.StripeError) -> Evidence:
 def _kind(error: stripe.StripeError) -> str:
     if isinstance(error, stripe.APIConnectionError) and isinstance(error.__cause__, ValueError | TypeError):
         return "local"  # the SDK says "connection" of whatever its HTTP client raises, encodings included
+    action = getattr(getattr(error.error, "payment_intent", None), "next_action", None)
+    if getattr(action, "type", None) in WAITS_FOR_TRANSFER:
+        return "transfer"
     method = getattr(error.error, "payment_method", None)
     if error.http_status == 402 and takes_days(getattr(method, "type", None)):
         return "debit"

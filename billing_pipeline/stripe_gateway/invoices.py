@@ -8,17 +8,15 @@ import stripe
 
 from billing_pipeline.stripe_gateway.calls import StripeCalls, id_of, options
 from billing_pipeline.stripe_gateway.payments import payment_of
-from billing_pipeline.stripe_gateway.rules.api import PAYMENT_UNDER_WAY, ListedInvoice, StripeInvoice, takes_days
+from billing_pipeline.stripe_gateway.rules.api import (
+    PAYMENT_UNDER_WAY,
+    WAITS_FOR_TRANSFER,
+    ListedInvoice,
+    StripeInvoice,
+    takes_days,
+)
 from billing_pipeline.stripe_gateway.rules.objects import InvoiceFacts
 
-_WAITS_FOR_TRANSFER = frozenset(
-    {
-        "boleto_display_details", "display_bank_transfer_instructions", "konbini_display_details",
-        "multibanco_display_details", "oxxo_display_details", "verify_with_microdeposits",
-    }
-)  # fmt: skip
-"""What a customer was told to do in a bank or a shop, which takes days
-(https://docs.stripe.com/api/payment_intents/object#payment_intent_object-next_action-type)."""
 # Without the payment intent the answer would not say what became of the last attempt to pay.
 _EXPAND_PAYMENT = ["payments.data.payment.payment_intent"]
 
@@ -151,7 +149,7 @@ def _expected(intent: dict[str, Any]) -> _Expected:
     error = intent.get("last_payment_error")
     if status == "requires_action":
         action = (intent.get("next_action") or {}).get("type") or ""
-        if action in _WAITS_FOR_TRANSFER:
+        if action in WAITS_FOR_TRANSFER:
             return _Expected(intent["id"], "awaiting_transfer")
         if error is None:
             return _Expected(intent["id"], status, ("card", "authentication_required", None))

@@ -1,4 +1,4 @@
-"""Payment methods whose payments take days: bank debits and Boleto. Only their data.
+"""Payment methods whose payments take days: bank debits, Boleto and bank transfers. Only their data.
 
 As with Stripe's test accounts (https://docs.stripe.com/testing#non-card-payments), the last four digits of the account
 decide how payments from it end.
@@ -25,7 +25,8 @@ _ACCOUNT_FIELD = {
     "bacs_debit": "account_number",
     "boleto": "tax_id",
 }
-DEBIT_TYPES = frozenset(_ACCOUNT_FIELD)
+DEBIT_TYPES = frozenset(_ACCOUNT_FIELD) | {"customer_balance"}
+"""Beside debits the transfer, which has no account: money comes when it comes (`bank_transfers`)."""
 
 DEFAULT_ACCOUNTS: dict[str, dict[str, str]] = {
     "sepa_debit": {"iban": "AT611904300234573201"},
@@ -33,12 +34,15 @@ DEFAULT_ACCOUNTS: dict[str, dict[str, str]] = {
     "au_becs_debit": {"account_number": "000123456", "bsb_number": "000000"},
     "bacs_debit": {"account_number": "00012345", "sort_code": "108800"},
     "boleto": {"tax_id": "00000000000"},
+    "customer_balance": {},
 }
 """Stripe's test accounts whose payments succeed."""
 
 
 def debit_details(type_: str, account: Body) -> tuple[Body, str]:
     """The part of a payment method that is named like its type, and the outcome of payments from this account."""
+    if type_ == "customer_balance":
+        return {}, "success"
     field = _ACCOUNT_FIELD[type_]
     number = account.get(field)
     if not number:
@@ -73,6 +77,7 @@ def charge_details(method: Body) -> Body:
         "au_becs_debit": "bsb_number fingerprint last4",
         "bacs_debit": "fingerprint last4 sort_code",
         "boleto": "tax_id",
+        "customer_balance": "",
     }[type_].split()
     details: Body = {name: method[type_][name] for name in shown}
     if type_ in {"sepa_debit", "bacs_debit"}:

@@ -29,18 +29,21 @@ def confirm(work: Work, intent: Body, method: Body) -> tuple[Body, StripeError |
         )
     types = intent["payment_method_types"]
     asked = intent if method["type"] in types else intent | {"payment_method_types": [*types, method["type"]]}
+    if method["type"] == "customer_balance":
+        return _wait_for_customer(work, asked, method, _transfer(asked))
     outcome = outcomes_of(method["type"])[work.store.private(method["id"])["outcome"]]
     if method["type"] != "card":
         return _begin_debit(work, asked, method), None
     if outcome.effect == "authenticate":
-        return _wait_for_customer(work, asked, method)
+        authentication = {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect"}}
+        return _wait_for_customer(work, asked, method, authentication)
     if outcome.effect == "decline":
         charge = new_charge(work, asked, method, _failure(outcome))
         work.create(charge, "charge.failed")
         return _refuse(work, asked, method, charge, outcome)
     charge = new_charge(work, asked, method, None)
     work.create(charge, "charge.succeeded", private={"effect": outcome.effect})
-    return _succeed(work, asked, charge), None
+    return succeed(work, asked, charge), None
 
 
 def settle_debit(work: Work, charge: Body, outcome: Outcome) -> tuple[Body, StripeError | None]:
@@ -57,7 +60,7 @@ def settle_debit(work: Work, charge: Body, outcome: Outcome) -> tuple[Body, Stri
         return _refuse(work, intent, method, charge, outcome)
     paid = new_charge(work, intent, method, None) | {name: charge[name] for name in ("id", "created")}
     work.update(charge, paid, "charge.succeeded")
-    return _succeed(work, intent, charge), None
+    return succeed(work, intent, charge), None
 
 
 def open_promised_dispute(work: Work, intent: Body, method: Body) -> None:
@@ -77,7 +80,8 @@ def _begin_debit(work: Work, intent: Body, method: Body) -> Body:
     return work.update(intent, intent | waiting | {"status": "processing"}, "payment_intent.processing")
 
 
-def _succeed(work: Work, intent: Body, charge: Body) -> Body:
+def succeed(work: Work, intent: Body, charge: Body) -> Body:
+    """The intent is paid, by this charge."""
     paid = intent | {
         "amount_received": intent["amount"],
         "last_payment_error": None,
@@ -118,9 +122,28 @@ def _refuse(work: Work, intent: Body, method: Body, charge: Body, outcome: Outco
     return failed, refusal
 
 
-def _wait_for_customer(work: Work, intent: Body, method: Body) -> tuple[Body, StripeError | None]:
+def _transfer(intent: Body) -> Body:
+    """Where to send the money; what has arrived already stays with the intent."""
+    before = (intent["next_action"] or {}).get("display_bank_transfer_instructions")
+    instructions = before or {
+        "amount_remaining": intent["amount"],
+        "currency": intent["currency"],
+        "financial_addresses": [],
+        "hosted_instructions_url": None,
+        "reference": intent["id"][-12:].upper(),
+        "type": _TRANSFER_BY_CURRENCY.get(intent["currency"], "us_bank_transfer"),
+    }
+    return {"display_bank_transfer_instructions": instructions, "type": "display_bank_transfer_instructions"}
+
+
+_TRANSFER_BY_CURRENCY = {
+    "eur": "eu_bank_transfer", "gbp": "gb_bank_transfer", "jpy": "jp_bank_transfer", "mxn": "mx_bank_transfer",
+}  # fmt: skip
+
+
+def _wait_for_customer(work: Work, intent: Body, method: Body, action: Body) -> tuple[Body, StripeError | None]:
     waiting = intent | {
-        "next_action": {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect"}},
+        "next_action": action,
         "payment_method": method["id"],
         "status": "requires_action",
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import disputes, payment_intents, payment_methods
+from . import bank_transfers, disputes, invoice_payments, payment_intents, payment_methods
 from .errors import StripeError, invalid
 from .indexing import Body
 from .outcomes import DEBIT_OUTCOMES, Outcome
@@ -74,6 +74,20 @@ def settle_debit(work: Work, fields: Body) -> Body:
     return payment_intents.settle(work, charge, DEBIT_OUTCOMES[name])
 
 
+def transfer_arrives(work: Work, fields: Body) -> Body:
+    """``{"invoice": "in_…", "amount_minor": 500}``: a bank transfer arrives, all that is missing by default.
+
+    ``payment_intent`` names what it is for as well. Returns the payment intent.
+    """
+    if "payment_intent" in fields:
+        intent = work.store.get("payment_intent", str(fields["payment_intent"]), "payment_intent")
+        return bank_transfers.arrive(work, intent, fields.get("amount_minor"))
+    invoice = work.store.get("invoice", _text(fields, "invoice"), "invoice")
+    for payment in invoice_payments.open_payments(work, invoice["id"]):
+        return bank_transfers.arrive(work, invoice_payments.intent_of(work, payment), fields.get("amount_minor"))
+    raise invalid("No transfer is waited for there.", param="invoice")
+
+
 def _pending_charge(work: Work, fields: Body) -> Body:
     if "charge" in fields:
         return work.store.get("charge", str(fields["charge"]), "charge")
@@ -133,6 +147,7 @@ ACTIONS = (
     ("/customer_payment_methods", give_payment_method),
     ("/cards", change_outcome),
     ("/debits/settle", settle_debit),
+    ("/transfers", transfer_arrives),
     ("/disputes", open_dispute),
     ("/disputes/{dispute}/close", close_dispute),
     ("/disputes/{dispute}/answer", answer_dispute),

@@ -21,6 +21,7 @@ KINDS = {
     "au_becs_debit": "BECS debit",
     "bacs_debit": "Bacs debit",
     "boleto": "Boleto",
+    "customer_balance": "bank transfer",
 }
 """What one can choose, with a text for a page."""
 

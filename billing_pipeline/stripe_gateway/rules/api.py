@@ -12,6 +12,15 @@ PAYMENT_UNDER_WAY = ("processing", "requires_capture", "succeeded", "awaiting_tr
 """States of a payment intent whose money may still come or has come, while its payment is not done. `awaiting_transfer`
 is ours: Stripe's `requires_action` where the action is a transfer or a voucher, which may take days."""
 
+WAITS_FOR_TRANSFER = frozenset(
+    {
+        "boleto_display_details", "display_bank_transfer_instructions", "konbini_display_details",
+        "multibanco_display_details", "oxxo_display_details", "verify_with_microdeposits",
+    }
+)  # fmt: skip
+"""What a customer was told to do in a bank or a shop, which takes days
+(https://docs.stripe.com/api/payment_intents/object#payment_intent_object-next_action-type)."""
+
 TAKE_DAYS = frozenset(
     {
         "acss_debit", "au_becs_debit", "bacs_debit", "boleto", "customer_balance", "konbini", "multibanco",

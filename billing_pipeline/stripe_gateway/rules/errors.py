@@ -36,7 +36,8 @@ class Outcome(StrEnum):
 class Evidence:
     """An answer as it came, without secrets.
 
-    `kind`: card, debit (a bank's refusal, at once or days later), local (nothing was sent), invalid_request, not_found,
+    `kind`: card, debit (a bank's refusal, at once or days later), transfer (the customer was told where to send it),
+    local (nothing was sent), invalid_request, not_found,
     idempotency, conflict, rate_limit, server, connection, unreadable, authentication, permission, or the SDK's class
     name. `status` is None without an answer. `replayed`: Stripe repeated the stored answer of an earlier request with
     this idempotency key, so that request is over. `payment_intent_id`: the payment that was refused.
@@ -146,6 +147,8 @@ TABLE: dict[_Key, Verdict] = {
         "authentication_required invoice_payment_intent_requires_action",
     ),
     **_codes("invalid_request", Outcome.REFUSED, "action_required", "invoice_payment_intent_requires_action"),
+    # no refusal: the customer was told where to send the money, and the invoice shows that it is waited for
+    **_rows("transfer", Outcome.ASK, "payment_processing", (ANY, ANY)),
     # refusals by a bank that was asked for a debit or a transfer, whatever the code, and without one
     **_rows("debit", Outcome.REFUSED, "declined", (ANY, ANY)),
     **_debits("insufficient_funds", "insufficient_funds"),
