@@ -124,19 +124,46 @@ def _story(stripe_side: Emulated, draw: int, charge: dict[str, Any]) -> None:
             _refund(stripe_side, invoice, 100 if draw % 2 else None)
         elif draw % 3 == 1:
             api.credit_notes.create({"invoice": invoice, "amount": 200, "refund_amount": 200})
-    elif draw % 4 == 0:
-        api.invoices.void_invoice(invoice)
-    elif draw % 4 == 1:
-        api.invoices.mark_uncollectible(invoice)
     else:
-        method = api.payment_methods.attach("pm_card_visa", {"customer": customer}).id
-        api.customers.update(customer, {"invoice_settings": {"default_payment_method": method}})
-        api.invoices.pay(invoice, {"payment_method": method})
+        _unpaid(stripe_side, draw % 8, invoice, customer)
+    if "deleted" in api.customers.retrieve(customer):
+        return
     if draw % 5 == 0:
         api.customers.update(customer, {"name": f"renamed {draw}"})
     if draw % 7 == 0:
         extra = api.payment_methods.attach("pm_card_mastercard", {"customer": customer}).id
         api.payment_methods.detach(extra)
+
+
+def _unpaid(stripe_side: Emulated, way: int, invoice: str, customer: str) -> None:
+    """What becomes of an invoice that was refused: one of eight things."""
+    api = stripe_side.api
+    match way:
+        case 0:
+            api.invoices.void_invoice(invoice)
+        case 1:
+            api.invoices.mark_uncollectible(invoice)
+        case 2:
+            edit = {"lines": [{"amount": 700}], "keep_metadata": False}
+            stripe_side.control("POST", f"/dashboard/invoices/{invoice}/revise", edit)
+        case 3:
+            _give(stripe_side, customer, "good")
+            stripe_side.control("POST", f"/dashboard/invoices/{invoice}/charge_customer", {"amount_minor": 500})
+        case 4 | 5:
+            _give(stripe_side, customer, "sepa_debit", outcome="stays_processing")
+            api.invoices.pay(invoice)
+            answer = "success" if way == 5 else "account_closed"
+            stripe_side.control("POST", "/debits/settle", {"invoice": invoice, "outcome": answer})
+        case 6:
+            stripe_side.control("POST", f"/dashboard/customers/{customer}/delete", {})
+        case _:
+            method = api.payment_methods.attach("pm_card_visa", {"customer": customer}).id
+            api.customers.update(customer, {"invoice_settings": {"default_payment_method": method}})
+            api.invoices.pay(invoice, {"payment_method": method})
+
+
+def _give(stripe_side: Emulated, customer: str, kind: str, **fields: Any) -> None:
+    stripe_side.control("POST", "/customer_payment_methods", {"customer": customer, "kind": kind, **fields})
 
 
 def _card(charge: dict[str, Any]) -> str:
