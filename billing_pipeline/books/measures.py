@@ -13,6 +13,7 @@ MEASURES = {
     "revenue_retention": "Retention of cohorts",
     "collection": "What was paid, and how fast",
     "receivables_ageing": "What is due, by age",
+    "usage_trends": "Usage by meter, against the month before",
 }
 """Views of the schema `billing`, and what each says."""
 ROWS_MAX = 500

@@ -41,8 +41,13 @@ def up(port: int) -> None:
 )
 @click.option("--only-charging", is_flag=True, help="Leave everything else out.")
 @click.option("--only-notices", is_flag=True, help="Only the sending of notices, and the detection of unusual usage.")
-def bench(customers: int, charged: int, only_charging: bool, only_notices: bool) -> None:
+@click.option("--only-pages", is_flag=True, help="Only how long the console's and the portal's pages take.")
+def bench(customers: int, charged: int, only_charging: bool, only_notices: bool, only_pages: bool) -> None:
     """Measure rows per second of each asset against COPY of the same rows."""
+    if only_pages:
+        from billing_pipeline.sandbox.bench_pages import run_bench_pages
+
+        sys.exit(run_bench_pages(customer_count=customers))
     from billing_pipeline.sandbox.bench import run_bench
 
     sys.exit(

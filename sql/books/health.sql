@@ -13,4 +13,4 @@ SELECT
         FROM billing.stripe_differences AS d
         WHERE d.reconciliation_id = (SELECT max(n.reconciliation_id) FROM billing.stripe_reconciliations AS n)
     ) AS differences,
-    (SELECT max(l.logged_at) FROM billing.automation_log AS l) AS active_at
+    (SELECT l.logged_at FROM billing.automation_log AS l ORDER BY l.log_id DESC LIMIT 1) AS active_at

@@ -2,9 +2,16 @@
 SELECT
     (SELECT max(u.complete_through) FROM billing.usage_imports AS u) AS feed_complete_through,
     (SELECT max(p.period_end) FROM billing.billing_periods AS p WHERE p.billing_month = :month) AS last_period_end,
-    (SELECT count(DISTINCT p.customer_id) FROM billing.billing_periods AS p WHERE p.billing_month = :month) AS customers,
-    (SELECT coalesce(sum(s.event_count), 0)::bigint FROM billing.usage_snapshots AS s WHERE s.billing_month = :month) AS events,
-    (SELECT count(*) FROM billing.usage_snapshots AS s WHERE s.billing_month = :month) AS snapshots,
+    (
+        SELECT count(*)
+        FROM (
+            SELECT FROM billing.billing_periods AS p
+            WHERE p.billing_month = :month
+            GROUP BY p.customer_id
+        ) AS billed
+    ) AS customers,
+    t.events,
+    t.snapshots,
     (SELECT count(*) FROM billing.invoice_line_items AS l WHERE l.billing_month = :month) AS lines,
     i.drafts,
     i.final,
@@ -60,3 +67,11 @@ CROSS JOIN
         FROM billing.stripe_charges AS s
         WHERE s.billing_month = :month
     ) AS c
+CROSS JOIN
+    (
+        SELECT
+            coalesce(sum(m.event_count), 0)::bigint AS events,
+            count(*) AS snapshots
+        FROM billing.usage_snapshots AS m
+        WHERE m.billing_month = :month
+    ) AS t

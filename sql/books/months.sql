@@ -1,19 +1,19 @@
 -- Grain: one row a month that has ended everywhere by :last, from the first one that was ever drafted: where it stands.
 -- Where nothing was drafted yet, the month :last alone is owed, if there is usage.
-WITH built AS (
-    SELECT m.billing_month, m.run_id
-    FROM billing.asset_months AS m
-    WHERE m.asset = 'invoices' AND m.run_id IS NOT NULL
-    UNION ALL
-    SELECT DISTINCT i.billing_month, NULL
-    FROM billing.invoices AS i
+-- Over very many invoices: their months are looked up one by one, and holds are few.
+WITH first AS (
+    SELECT
+        least(
+            (SELECT min(m.billing_month) FROM billing.asset_months AS m WHERE m.asset = 'invoices' AND m.run_id IS NOT NULL),
+            (SELECT min(i.billing_month) FROM billing.invoices AS i)
+        ) AS month
 ),
 
 months AS (
     SELECT n.month::date AS billing_month
     FROM generate_series(
             coalesce(
-                (SELECT min(b.billing_month) FROM built AS b),
+                (SELECT f.month FROM first AS f),
                 CASE WHEN EXISTS (SELECT FROM billing.usage_imports) THEN cast(:last AS date) END
             )::timestamp,
             cast(:last AS timestamp),
@@ -21,15 +21,23 @@ months AS (
         ) AS n (month)
 ),
 
+held AS (
+    SELECT h.subject_type, h.subject
+    FROM billing.holds AS h
+    WHERE h.released_at IS NULL
+),
+
 drafts AS (
     SELECT
         i.billing_month,
         count(*) AS drafts,
         count(*) FILTER (
-            WHERE c.status = 'on_hold' OR billing.is_held(i.customer_id, i.invoice_id, i.billing_month)
+            WHERE i.customer_id IN (SELECT c.customer_id FROM billing.customers AS c WHERE c.status = 'on_hold')
+            OR i.customer_id::text IN (SELECT h.subject FROM held AS h WHERE h.subject_type = 'customer')
+            OR i.invoice_id::text IN (SELECT h.subject FROM held AS h WHERE h.subject_type = 'invoice')
+            OR i.billing_month::text IN (SELECT h.subject FROM held AS h WHERE h.subject_type = 'month')
         ) AS on_hold
     FROM billing.invoices AS i
-    INNER JOIN billing.customers AS c ON i.customer_id = c.customer_id
     WHERE i.status = 'draft'
     GROUP BY i.billing_month
 ),
@@ -47,7 +55,14 @@ SELECT
     coalesce(d.on_hold, 0) AS on_hold,
     coalesce(u.unanswered, 0) AS unanswered,
     CASE
-        WHEN NOT EXISTS (SELECT FROM built AS b WHERE b.billing_month = m.billing_month) THEN 'not_billed'
+        WHEN
+            NOT EXISTS (SELECT FROM billing.invoices AS i WHERE i.billing_month = m.billing_month)
+            AND NOT EXISTS (
+                SELECT
+                FROM billing.asset_months AS a
+                WHERE a.asset = 'invoices' AND a.billing_month = m.billing_month AND a.run_id IS NOT NULL
+            )
+            THEN 'not_billed'
         WHEN d.drafts > d.on_hold THEN 'not_charged'
         WHEN u.unanswered > 0 THEN 'charging'
         WHEN d.drafts > 0 THEN 'on_hold'

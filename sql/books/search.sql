@@ -28,8 +28,9 @@ WITH events AS (
     ) AS q ON TRUE
     LEFT JOIN LATERAL (
         SELECT n.invoice_id
-        FROM billing.invoice_line_items AS n
-        WHERE n.period_id = p.period_id AND n.meter = e.meter AND n.dimensions = e.dimensions
+        FROM billing.invoices AS v
+        INNER JOIN billing.invoice_line_items AS n ON v.invoice_id = n.invoice_id
+        WHERE v.period_id = p.period_id AND n.meter = e.meter AND n.dimensions = e.dimensions
         ORDER BY n.invoice_id
         LIMIT 1
     ) AS l ON TRUE

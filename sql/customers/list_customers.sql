@@ -17,7 +17,14 @@ WHERE
     AND (cast(:customer_id AS text) IS NULL OR customer_id = :customer_id)
     AND (
         cast(:search AS text) IS NULL
-        OR strpos(lower(concat_ws(' ', customer_id, name, email)), lower(:search)) > 0
+        OR (
+            strpos(lower(customer_id::text || ' ' || name || ' ' || email), lower(:search)) > 0
+            -- finds the rows by the index; fewer letters are in so many that the first hundred are found at once
+            AND (
+                length(cast(:search AS text)) < 3
+                OR billing.search_grams(customer_id::text || ' ' || name || ' ' || email) @> billing.search_grams(:search)
+            )
+        )
     )
 ORDER BY customer_id
 LIMIT :row_limit

@@ -126,7 +126,10 @@ CREATE TABLE billing.invoices (
     REFERENCES billing.billing_periods (period_id, customer_id, billing_month, currency)
 );
 CREATE UNIQUE INDEX invoices_one_live ON billing.invoices (period_id, supplement_no) WHERE status <> 'void';
-CREATE INDEX invoices_month ON billing.invoices (billing_month);
+-- in the order in which people list them
+CREATE INDEX invoices_month ON billing.invoices (billing_month DESC, invoice_number, customer_id, revision);
+CREATE INDEX invoices_not_paid ON billing.invoices (status, billing_month DESC, invoice_number)
+WHERE status IN ('open', 'void', 'uncollectible');
 CREATE INDEX invoices_drafts ON billing.invoices (billing_month) WHERE status = 'draft';
 CREATE INDEX invoices_customer ON billing.invoices (customer_id);
 COMMENT ON TABLE billing.invoices IS 'One row an invoice. A draft is rebuilt with its month; from finalisation on only its status moves';

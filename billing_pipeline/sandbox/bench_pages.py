@@ -1,0 +1,127 @@
+"""How long pages and search take over very many rows: `billing bench --only-pages`.
+
+The rows are written straight into the tables, past the triggers: they look like a charged month and the drafts of the
+next. What is measured is the server's time of a request, in this process, without a network.
+"""
+
+import asyncio
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+from starlette.applications import Starlette
+from starlette.types import Message
+
+from billing_pipeline.access.links import console_link, portal_link, sign_in
+from billing_pipeline.core.signature import Signature
+from billing_pipeline.postgres import embedded_postgres
+from billing_pipeline.postgres.connections import raw
+from billing_pipeline.postgres.migrations import migrate
+from billing_pipeline.postgres.sql_files import load_sql
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.sandbox import bench_data
+from billing_pipeline.sandbox.bench_steps import connect
+from billing_pipeline.settings.pages import PagesSettings
+from billing_pipeline.stripe_gateway.opening import open_stripe
+from billing_pipeline.web.pages.app import page_routes
+
+ROUNDS = 5
+PAGE_MS, SEARCH_MS = 300, 150
+"""What a page and a search may take at the median."""
+WHO = Signature("bench", "to measure pages")
+CUSTOMER, NUMBER, EVENT = "c00000042", "INV-00000042", "e42-1"
+SEARCHES = (
+    f"/console/search?q={CUSTOMER}", f"/console/search?q={NUMBER}", f"/console/search?q={EVENT}",
+    "/console/search?q=nothing", "/console/customers?q=ustomer%2099", f"/console/customers?q={CUSTOMER}",
+)  # fmt: skip
+CONSOLE = (
+    "/console/months/2026-10", "/console/months/2026-11", "/console/invoices", "/console/invoices?status=open",
+    "/console/invoices?month=2026-10", f"/console/invoices/{NUMBER}", f"/console/invoices/{NUMBER}/explain",
+    "/console/customers", f"/console/customers/{CUSTOMER}", "/console/charges", "/console/corrections",
+    "/console/events", "/console/books", "/console/prices", "/console/log", "/console/log?actor=stripe-charger",
+    "/console/health", "/console/do/months/charge/2026-11",
+)  # fmt: skip
+PORTAL = (
+    "/portal/", "/portal/invoices", f"/portal/invoices/{NUMBER}", "/portal/payment-methods", "/portal/credits",
+    "/portal/plan", "/portal/account",
+)  # fmt: skip
+
+
+def run_bench_pages(*, customer_count: int) -> int:
+    """Seed, measure, print a table and one JSON object as the last line; exit status 0."""
+    folder = Path(tempfile.mkdtemp(prefix="billing-bench-"))
+    server = embedded_postgres.start(folder / "postgres")
+    try:
+        warehouse = connect(embedded_postgres.database_url(server, "pages").render_as_string(hide_password=False))
+        migrate(warehouse)
+        began = time.perf_counter()
+        _seed(warehouse, customer_count)
+        click.echo(f"{customer_count:,} customers seeded in {time.perf_counter() - began:.0f} s")
+        figures = _measured(warehouse)
+        warehouse.engine.dispose()
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    for path, took_ms in figures.items():
+        limit = SEARCH_MS if path in SEARCHES else PAGE_MS
+        click.echo(f"{took_ms:>9,.1f} ms  {'' if took_ms <= limit else f'over {limit}':<9} {path}")
+    click.echo(json.dumps({"customers": customer_count, "median_ms": figures}))
+    return 0
+
+
+def _seed(warehouse: Warehouse, customer_count: int) -> None:
+    bench_data.generate(warehouse, customer_count)
+    with warehouse.engine.begin() as connection:
+        cursor = raw(connection)
+        cursor.execute("SELECT set_config('bench.customers', %s, TRUE)", [str(customer_count)])
+        cursor.execute(load_sql("sandbox/bench_pages.sql").encode())
+    with warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("VACUUM ANALYZE")
+
+
+def _measured(warehouse: Warehouse) -> dict[str, float]:
+    """Median milliseconds of each page."""
+    app = Starlette(routes=page_routes(warehouse, open_stripe, PagesSettings("http://bench", "'none'", True)))
+    console = sign_in(warehouse, "console", console_link(warehouse, WHO, "bench", "operator"))
+    portal = sign_in(warehouse, "portal", portal_link(warehouse, WHO, CUSTOMER))
+    cookie = f"billing_console={console}; billing_portal={portal}"
+    return asyncio.run(_times(app, cookie))
+
+
+async def _times(app: Starlette, cookie: str) -> dict[str, float]:
+    figures = {}
+    for path in (*CONSOLE, *SEARCHES, *PORTAL):
+        took = []
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            status = await _get(app, path, cookie)
+            took.append((time.perf_counter() - began) * 1000)
+            if status != 200:
+                raise RuntimeError(f"{path} answered {status}")
+        figures[path] = round(median(took), 1)
+    return figures
+
+
+async def _get(app: Starlette, address: str, cookie: str) -> int:
+    path, _, query = address.partition("?")
+    scope: dict[str, Any] = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
+        "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",
+        "headers": [(b"host", b"bench"), (b"cookie", cookie.encode())], "server": ("bench", 80), "client": None,
+    }  # fmt: skip
+    statuses: list[int] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    await app(scope, receive, send)
+    return statuses[0]
