@@ -20,6 +20,7 @@ SECTIONS = {
         "invoices": "invoices:invoices",
         "customers": "customers:customers",
         "estimate": "estimate:estimate",
+        "simulate": "simulate:simulate",
         "explain": "explain:explain",
         "diff": "diff:diff",
         "months": "months:months",

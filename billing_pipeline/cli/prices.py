@@ -1,6 +1,7 @@
 """`billing prices`: a price book before it is used, its load, and the one that is in use."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,10 @@ def prices() -> None:
 @FILE
 @JSON
 def check(file: Path, as_json: bool) -> None:
-    """Check the price book FILE and say in words what it charges. Needs no database. Exit status 1 if it is wrong."""
+    """Check the price book FILE and say in words, and by sample bills, what it charges. Needs no database.
+
+    Exit status 1 if it is wrong.
+    """
     from billing_pipeline.pricing.book_file import BookFileError, read_book_file
     from billing_pipeline.pricing.rules.price_book_words import words_of
 
@@ -44,9 +48,16 @@ def check(file: Path, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(file), "valid": True, "problems": [], "books": [_book(book) for book in books]})
         return
+    from billing_pipeline.cli.simulate import show_bill
+    from billing_pipeline.comparison.rules.simulated_bill import sample_bills
+
     for book in books:
         for line in words_of(book):
             click.echo(line)
+        for bill in sample_bills(book):
+            on_plan = f" on plan {bill.plan}" if bill.plan else ""
+            click.echo(f"a sample bill{on_plan}, by the last version, of quantities that show its prices")
+            show_bill(bill)
     click.echo(f"{file.name} is right; nothing was loaded")
 
 
@@ -115,6 +126,7 @@ _NAMES = {"currency": "book", "version_id": "version", "customer_id": "customer"
 
 
 def _book(book: "PriceBook") -> dict[str, Any]:
+    from billing_pipeline.comparison.rules.simulated_bill import sample_bills
     from billing_pipeline.pricing.rules.price_book_words import words_of
 
     return {
@@ -135,4 +147,5 @@ def _book(book: "PriceBook") -> dict[str, Any]:
             for version in book.versions
         ],
         "words": list(words_of(book)),
+        "sample_bills": [asdict(bill) for bill in sample_bills(book)],
     }

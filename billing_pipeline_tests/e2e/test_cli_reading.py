@@ -194,7 +194,12 @@ def test_a_right_book_is_said_in_words_and_nothing_is_loaded(tmp_path) -> None:
     assert told[-1] == "book.yaml is right; nothing was loaded"
     checked = _json("prices", "check", str(book))
     assert (checked["valid"], checked["problems"]) == (True, [])
-    assert checked["books"][0]["words"] == told[:-1]
+    words = checked["books"][0]["words"]
+    assert words == told[: len(words)]
+    assert told[len(words)] == "a sample bill, by the last version, of quantities that show its prices"
+    [sample] = checked["books"][0]["sample_bills"]
+    assert len(told[len(words) + 1 : -1]) == len(sample["lines"]) + 1
+    assert told[-2].split() == [*sample["total"]["display"].split(), "total"]
 
 
 def test_the_readmes_price_book_is_right(tmp_path) -> None:
