@@ -167,6 +167,7 @@ CHANGED = {
     "bool": "NOT {c}",
     "bytea": "sha256({c})",
     "date": "({c} + interval '1 month')::date",
+    "float8": "{c} + 1",
     "int2": "{c} + 1",
     "int4": "{c} + 1",
     "int8": "{c} + 1",
