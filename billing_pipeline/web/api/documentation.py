@@ -1,8 +1,11 @@
 """The document and a page made of it: from our own files, without a script and without another host."""
 
-from functools import cache
+import json
+import shlex
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from jinja2 import Environment, FileSystemLoader
@@ -45,4 +48,40 @@ def _templates() -> Environment:
 
 
 def _page(document: dict[str, Any]) -> str:
-    return _templates().get_template("docs.html.j2").render(api=document)
+    return _templates().get_template("docs.html.j2").render(api=document, curl=partial(curl_of, document))
+
+
+def curl_of(document: dict[str, Any], method: str, path: str, operation: dict[str, Any]) -> str:
+    """A call of the route with the examples of its fields, for a shell where TOKEN and API are set."""
+    given = operation.get("parameters", [])
+    for each in given:
+        if each["in"] == "path":
+            path = path.replace(f"{{{each['name']}}}", quote(str(_example(each["schema"]))))
+    needed = [
+        f"{each['name']}={_example(each['schema'])}" for each in given if each["in"] == "query" and each["required"]
+    ]
+    words = ["curl"] if method == "get" else ["curl", "-X", method.upper()]
+    if "security" in operation:
+        words += ["-H", '"Authorization: Bearer $TOKEN"']
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    if body is not None:
+        example = json.dumps(_example_of(document, body["schema"]), ensure_ascii=False)
+        words += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(example)]
+    return " ".join([*words, f'"$API{path}{"?" if needed else ""}{"&".join(needed)}"'])
+
+
+def _example_of(document: dict[str, Any], schema: dict[str, Any]) -> Any:
+    """What is needed of a body, or its first fields if nothing is."""
+    while "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    if schema.get("type") == "array":
+        return [_example_of(document, schema["items"])]
+    fields = schema.get("properties")
+    if fields is None:
+        return _example(schema)
+    shown = schema.get("required") or list(fields)[:2]
+    return {name: _example_of(document, fields[name]) for name in shown}
+
+
+def _example(schema: dict[str, Any]) -> Any:
+    return next(iter(schema.get("examples", [])), "")

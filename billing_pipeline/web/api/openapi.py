@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from billing_pipeline.web.api.models.usage import UsageEvent
 from billing_pipeline.web.api.problems import MEDIA_TYPE, TYPES, Problem
 
 VERSION = "1"
@@ -29,6 +30,7 @@ IDEMPOTENCY_KEY = {
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """The document with the media type of problems, and with the token that every path of the API asks for."""
     document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    document["components"]["schemas"]["UsageEvent"] = UsageEvent.model_json_schema()
     for schema in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(schema, None)
     for path, methods in document["paths"].items():

@@ -109,6 +109,8 @@ def handle_problems(app: FastAPI) -> None:
 def problem_of(request: Request, error: Exception) -> Response:
     """What an error means for who asked."""
     match error:
+        case HTTPException(status_code=400):
+            return problem(request, 422, "body: expected JSON in UTF-8")  # how FastAPI says that it cannot read it
         case HTTPException():
             return problem(request, error.status_code, str(error.detail), headers=error.headers)
         case RequestValidationError():

@@ -6,6 +6,7 @@ from typing import Any
 
 from billing_pipeline.settings import ROOT
 from billing_pipeline.web.api.app import openapi_document
+from billing_pipeline.web.api.documentation import curl_of
 
 DOCUMENT = ROOT / "docs" / "openapi.json"
 
@@ -42,3 +43,19 @@ def test_every_route_asks_for_a_token_and_says_which_problems_there_are() -> Non
             if path.startswith("/api/"):
                 assert operation["security"] == [{"token": []}]
                 assert {"401", "403", "422", "429", "500"} <= set(operation["responses"])
+
+
+def test_every_route_has_a_call_to_copy() -> None:
+    document = openapi_document()
+    calls = {
+        f"{method} {path}": curl_of(document, method, path, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    hold = calls["post /api/billing/months/{month}/hold"]
+    assert hold == (
+        """curl -X POST -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json'"""
+        """ -d '{"reason": "billed twice"}' "$API/api/billing/months/2026-10/hold\""""
+    )
+    assert calls["get /healthz"] == 'curl "$API/healthz"'
+    assert [name for name, call in calls.items() if "{" in call.rpartition("$API")[2]] == []

@@ -19,8 +19,8 @@ LogEntry = shown(
     object_type=(str, "Kind of the object.", "invoice"),
     object_id=(str, "Its key.", ID),
     reason=(str | None, "Why.", "billed twice"),
-    state_before=(Json | None, "The object before; amounts are plain minor units.", None),
-    state_after=(Json | None, "The object after, or the evidence.", None),
+    state_before=(Json | list[Json] | None, "The object before; amounts are plain minor units.", None),
+    state_after=(Json | list[Json] | None, "The object after, or the evidence.", None),
 )
 LogPage = listed("LogPage", "log", LogEntry)
 

@@ -77,11 +77,11 @@ class SubscriptionAsked(Asked):
     customer: str | None = Field(
         None, min_length=1, max_length=255, description="A customer's token means its own.", examples=["cust_focus"]
     )
-    on: date | None = Field(
-        None, description="The contract's first day, or that of another plan; left out: today.", examples=["2026-11-01"]
-    )
     plan: str | None = Field(
         None, max_length=255, description="A plan of the price book; left out: no contract begins.", examples=["team"]
+    )
+    on: date | None = Field(
+        None, description="The contract's first day, or that of another plan; left out: today.", examples=["2026-11-01"]
     )
     return_url: str | None = Field(
         None,
