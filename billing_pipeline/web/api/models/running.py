@@ -88,7 +88,7 @@ class SubscriptionAsked(Asked):
         max_length=2000,
         pattern="^https?://",
         description="Asks for Stripe's page of payment methods, which leads back there.",
-        examples=["https://app.example.com/billing"],
+        examples=[None],
     )
     reason: str = Field(
         "asked for over the API", min_length=1, max_length=2000, description="Why.", examples=["signed up"]
