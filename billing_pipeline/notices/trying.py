@@ -27,7 +27,6 @@ SAMPLE: dict[str, Any] = {
     "credited_minor": 4000,
     "reduction_minor": 0,
     "refund_minor": 4000,
-    "balance_minor": 0,
     "elsewhere_minor": 0,
     "refunded_minor": 4000,
     "effective_on": "2026-12-01",
@@ -36,6 +35,9 @@ SAMPLE: dict[str, Any] = {
     "state_before": "active",
     "plan_before": "basic",
     "suspends_on": "2026-12-01",
+    "balance_minor": 20000,
+    "granted_minor": 100000,
+    "expires_on": "2026-12-01",
 }
 """Facts of every kind, for a notice that there is not."""
 _NOBODY = Notice(

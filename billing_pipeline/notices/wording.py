@@ -17,7 +17,7 @@ import yaml
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_interval
 from babel.numbers import format_currency
-from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, StrictUndefined, TemplateError
+from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, StrictUndefined, Template, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 from mjml import mjml2html
 
@@ -42,6 +42,9 @@ _ROWS = {
     "refunded": ("refunded_minor", "money"),
     "effective_on": ("effective_on", "day"),
     "plan": ("plan", None),
+    "balance": ("balance_minor", "money"),
+    "granted": ("granted_minor", "money"),
+    "expires_on": ("expires_on", "day"),
 }
 
 
@@ -90,7 +93,9 @@ class Wording:
         values = self._values(notice, language, spoken)
 
         def write(text: str) -> str:
-            return self._plain.from_string(text).render(values).strip()
+            if text not in self._compiled:
+                self._compiled[text] = self._plain.from_string(text)
+            return self._compiled[text].render(values).strip()
 
         page = {
             "language": language,
@@ -170,6 +175,11 @@ class Wording:
         except (UnknownLocaleError, ValueError):
             raise WordsWrong(f"{language}.yaml: expected the name of a language, such as fr") from None
         return merged
+
+    @cached_property
+    def _compiled(self) -> dict[str, Template]:
+        """Texts that were used: compiling one takes longer than filling it in."""
+        return {}
 
     @cached_property
     def _plain(self) -> SandboxedEnvironment:

@@ -166,7 +166,7 @@ def _notices(url: str) -> dict[str, Any]:
 def _notices_table(figures: dict[str, Any]) -> list[str]:
     mails, found = figures["mails"], figures["unusual_usage"]
     return [
-        f"mails: {mails['notices']:,} over one connection in {mails['seconds']} s, {mails['per_s']}/s",
+        f"mails: {mails['notices']:,} over one connection, {mails['per_s']}/s, {mails['cpu_ms_a_mail']} ms of CPU each",
         f"unusual usage: {found['spikes_found']} spikes and {found['drops_found']} drops found of {found['injected']}",
         f"its false alarms: {found['false_alarms']} in {found['judged_hours']:,} hours, recall {found['recall']}",
     ]

@@ -188,6 +188,43 @@ END;
 $$;
 COMMENT ON FUNCTION billing.tell_of_contract_change IS 'Trigger: another plan, a pause, an end or a resumption of a contract; its first row changes nothing and is not told';
 
+CREATE OR REPLACE FUNCTION billing.tell_of_low_credits() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM billing.write_notice(
+        'credits_low', g.customer_id, NULL, g.newest || ':' || g.currency,
+        jsonb_build_object('balance_minor', g.balance_minor, 'granted_minor', g.granted_minor, 'currency', g.currency)
+    )
+    FROM (
+        SELECT c.customer_id, c.currency, sum(c.balance_minor)::bigint AS balance_minor,
+            -- grants that were used up before do not count: what is left is compared with what there was
+            sum(c.amount_minor) FILTER (WHERE c.balance_minor > 0 OR d.grant_id IS NOT NULL)::bigint AS granted_minor,
+            (array_agg(c.grant_id ORDER BY c.granted_at DESC, c.grant_id))[1]::text AS newest
+        FROM billing.credit_grants AS c
+        LEFT JOIN billing.credit_entries AS d
+            ON d.grant_id = c.grant_id AND d.invoice_id = new.invoice_id AND d.kind = 'draw'
+        WHERE c.customer_id = new.customer_id AND c.currency = new.currency
+        GROUP BY c.customer_id, c.currency
+    ) AS g
+    WHERE g.balance_minor * 5 <= g.granted_minor;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.tell_of_low_credits IS 'Trigger at commit: an invoice drew prepaid credits down to a fifth or less; once until something is granted again';
+
+CREATE OR REPLACE FUNCTION billing.tell_of_expiring_credits(at timestamptz, within_days integer) RETURNS void
+LANGUAGE sql AS $$
+SELECT billing.write_notice(
+    'credits_expiring', g.customer_id, NULL, g.grant_id::text,
+    jsonb_build_object('balance_minor', g.balance_minor, 'currency', g.currency, 'expires_on', g.expires_on)
+)
+FROM billing.credit_grants AS g JOIN billing.customers AS c USING (customer_id)
+WHERE g.balance_minor > 0
+    AND g.expires_on - (at AT TIME ZONE c.timezone)::date BETWEEN 0 AND within_days
+    AND NOT EXISTS (SELECT FROM billing.notices AS n WHERE n.fact = 'credits_expiring:' || g.grant_id)
+$$;
+COMMENT ON FUNCTION billing.tell_of_expiring_credits IS 'Tells of grants with something left whose last day is so near, each once';
+
 CREATE OR REPLACE FUNCTION billing.held_notice(notice bigint, customer text, kind text) RETURNS text
 LANGUAGE sql STABLE AS $$
 SELECT h.reason FROM billing.notice_holds AS h

@@ -8,7 +8,8 @@ CREATE TABLE billing.notices (
         kind IN (
             'invoice_issued', 'invoice_voided', 'payment_succeeded', 'payment_failed', 'action_required',
             'payment_method_missing', 'credit_note_issued', 'refund_succeeded', 'refund_failed', 'billing_changed',
-            'payment_due_soon', 'payment_overdue', 'final_notice', 'service_suspended', 'service_resumed', 'alert'
+            'payment_due_soon', 'payment_overdue', 'final_notice', 'service_suspended', 'service_resumed',
+            'credits_low', 'credits_expiring', 'alert'
         )
     ),
     customer_id billing.platform_key REFERENCES billing.customers (customer_id),

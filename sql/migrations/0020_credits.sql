@@ -81,6 +81,10 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.invoice_id IS NOT NULL)
 EXECUTE FUNCTION billing.check_invoice_draws();
 CREATE TRIGGER credit_entries_keep BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.credit_entries
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('the ledger of credits is append-only');
+-- at commit: an invoice draws grant by grant
+CREATE CONSTRAINT TRIGGER credit_entries_tell AFTER INSERT ON billing.credit_entries
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.kind = 'draw')
+EXECUTE FUNCTION billing.tell_of_low_credits();
 
 CREATE CONSTRAINT TRIGGER invoices_agree_with_credits AFTER UPDATE OF credits_minor ON billing.invoices
 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.credits_minor <> old.credits_minor)

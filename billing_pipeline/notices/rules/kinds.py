@@ -16,10 +16,21 @@ KINDS = (
     "final_notice",
     "service_suspended",
     "service_resumed",
+    "credits_low",
+    "credits_expiring",
 )
 ALERT = "alert"
 """The kind of what operators are told."""
-OPTIONAL = frozenset({"payment_succeeded", "refund_succeeded", "payment_due_soon", "service_resumed"})
+OPTIONAL = frozenset(
+    {
+        "payment_succeeded",
+        "refund_succeeded",
+        "payment_due_soon",
+        "service_resumed",
+        "credits_low",
+        "credits_expiring",
+    }
+)
 """Kinds that may be switched off. The others are due by law or contract: invoices, refusals, warnings, changes."""
 ASKS_FOR_MONEY = frozenset(
     {

@@ -6,7 +6,9 @@ from zoneinfo import ZoneInfo
 WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 3 * 60, 6 * 60, 12 * 60, 24 * 60, 24 * 60))
 """After the first refusal, the second, …: 70 hours in all, then a notice is given up."""
 
-CAN_WAIT = frozenset({"payment_due_soon", "payment_overdue", "final_notice", "billing_changed"})
+CAN_WAIT = frozenset(
+    {"payment_due_soon", "payment_overdue", "final_notice", "billing_changed", "credits_low", "credits_expiring"}
+)
 """Kinds that nobody is mailed about at night or on a weekend, in the customer's zone."""
 
 DAY_BEGINS, DAY_ENDS = time(8), time(18)
