@@ -27,7 +27,7 @@ class Changes:
         """The form, or what came of it."""
         visitor = await run_in_threadpool(self.door.visitor, request)
         if visitor is None:
-            return self.door.closed("signed_out")
+            return self.door.closed(request, "signed_out")
         if not visitor.session.may_change:
             return self._failed(visitor, 403, "Your role may look at everything here and change nothing.")
         if request.method != "POST":

@@ -61,7 +61,7 @@ class DoorOfPages:
             return Response(status_code=405, headers={"Allow": "GET"})
         secret = sign_in(self.warehouse, self.door, request.path_params["link"])
         if secret is None:
-            return self.closed("link_used")
+            return self.closed(request, "link_used")
         response = RedirectResponse(
             f"{self.root}/", 303, {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
         )
@@ -75,13 +75,14 @@ class DoorOfPages:
         """Sign out."""
         if secret := request.cookies.get(self.cookie):
             sign_out(self.warehouse, secret)
-        response = self.closed("signed_out", status=200)
+        response = self.closed(request, "signed_out", status=200)
         response.delete_cookie(self.cookie, path=self.root)
         return response
 
-    def closed(self, why: str, status: int = 401) -> Response:
-        """The page for those who are not signed in."""
-        return page("closed.html", Reader(), status=status, frame_ancestors=self.frame_ancestors, why=why)
+    def closed(self, request: Request, why: str, status: int = 401) -> Response:
+        """The page for those who are not signed in; of the portal in the language that they read it in."""
+        reader = Reader() if self.door == "console" else reader_of(request, None, "UTC")
+        return page("closed.html", reader, status=status, frame_ancestors=self.frame_ancestors, why=why)
 
     def visitor(self, request: Request) -> Visitor | None:
         """Who asks; None if nobody is signed in."""
@@ -96,7 +97,7 @@ class DoorOfPages:
 
         def guarded(request: Request) -> Response:
             visitor = self.visitor(request)
-            return shown(request, visitor) if visitor else self.closed("signed_out")
+            return shown(request, visitor) if visitor else self.closed(request, "signed_out")
 
         return guarded
 
@@ -106,10 +107,10 @@ class DoorOfPages:
         async def guarded(request: Request) -> Response:
             visitor = await run_in_threadpool(self.visitor, request)
             if visitor is None:
-                return self.closed("signed_out")
+                return self.closed(request, "signed_out")
             fields = await read_form(request, visitor.csrf)
             if fields is None:
-                return self.closed("form_refused", status=403)
+                return self.closed(request, "form_refused", status=403)
             return await run_in_threadpool(change, request, visitor, fields)
 
         return guarded

@@ -81,3 +81,10 @@ def test_every_page_is_sent_with_a_policy_that_lets_nothing_in_from_elsewhere(si
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
+
+
+def test_who_is_not_signed_in_is_told_so_in_their_language(site: Site) -> None:
+    browser = site.browser()
+    shown = browser.get("/portal/", headers={"Accept-Language": "ar"})
+    assert (shown.status_code, '<html lang="ar" dir="rtl">' in shown.text) == (401, True)
+    assert '<html lang="en"' in browser.get("/console/", headers={"Accept-Language": "ar"}).text
