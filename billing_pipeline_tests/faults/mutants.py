@@ -92,6 +92,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a bank's refusal ends the attempt", _MEANS, "    if charge.bank_payment_id is not None and ", "    if False and ", "test_a_payment_that_fails_days_later_is_refused_with_its_reason_whatever_its_code"),
     Mutant("a key that may be gone is not used again", _MEANS, "(refusal_is_of_this_attempt or charge.key_may_be_gone)", "refusal_is_of_this_attempt", "test_a_run_that_died_after_it_had_asked_and_was_away_for_days_does_not_ask_the_bank_again"),
     Mutant("no other attempt while a bank is asked", _CHARGES, "old.state = 'finalized' AND old.bank_payment_id IS NOT NULL", "false", "test_postgres_refuses_another_attempt_while_a_bank_is_asked"),
+    Mutant("a transfer to be made is no refusal", "billing_pipeline/stripe_gateway/rules/errors.py", '_rows("transfer", Outcome.ASK,', '_rows("transfer", Outcome.REFUSED,', "test_a_transfer_is_asked_for_once_and_waited_for_however_long"),
     Mutant("a bank is asked twice more at most", "billing_pipeline/charging/rules/retry_schedule.py", "    if by_bank:\n", "    if False:\n", "test_a_bank_is_asked_two_more_times_at_most"),
     Mutant("a bank's time is no bad canary", "billing_pipeline/charging/rules/brakes.py", " and not canary.waits_for_bank", "", "test_what_waits_for_a_bank_among_the_canaries_neither_holds_the_month_nor_counts_as_a_bad_sign"),
     Mutant("what is paid in part is not voided", _VOID, "    if invoice.paid_minor:\n", "    if False:\n", "test_what_is_paid_in_part_is_not_voided_and_we_say_so_before_stripe_does"),
