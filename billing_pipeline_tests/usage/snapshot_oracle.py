@@ -50,6 +50,8 @@ def _quantity(
 ) -> Decimal | None:
     if aggregation == "sum":
         return _decimal(sum((Fraction(Decimal(e.quantity)) for e in own), Fraction(0))) if own else None
+    if aggregation == "count":
+        return Decimal(len(own)) if own else None
     if aggregation == "last":
         until_end = [event for event in events if event.occurred_at < end]
         return Decimal(until_end[-1].quantity) if until_end else None

@@ -31,13 +31,14 @@ name: oracle
 currency: usd
 meters:
   s: {aggregation: sum, dimensions: [region]}
+  c: {aggregation: count, dimensions: [region]}
   l: {aggregation: last, dimensions: [region]}
   m: {aggregation: max, dimensions: [region]}
   t: {aggregation: time_weighted, dimensions: [region]}
 versions:
   - {id: "1", effective_from: 2020-01-01, prices: [{meter: s, model: per_unit, unit_amount: 1}]}
 """
-AGGREGATIONS = {"s": "sum", "l": "last", "m": "max", "t": "time_weighted"}
+AGGREGATIONS = {"s": "sum", "c": "count", "l": "last", "m": "max", "t": "time_weighted"}
 KINDS = [
     ("UTC", "calendar_month", None),
     ("America/New_York", "calendar_month", None),

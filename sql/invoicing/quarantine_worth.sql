@@ -7,7 +7,7 @@ SELECT
     coalesce(p.start_date, q.billing_month) AS start_date,
     q.meter,
     q.dimensions::text AS dimensions,
-    q.quantity,
+    n.quantity,
     q.event_count,
     'measured' AS basis,
     p.plan
@@ -15,6 +15,11 @@ FROM billing.usage_quarantine AS q
 INNER JOIN billing.customers AS c USING (customer_id)
 LEFT JOIN billing.billing_periods AS p USING (period_id)
 LEFT JOIN billing.meters AS m ON m.currency = c.currency AND m.meter = q.meter
+CROSS JOIN
+    LATERAL (
+        SELECT
+            CASE WHEN q.stage = 'usage_snapshots' AND m.aggregation = 'count' THEN q.event_count ELSE q.quantity END AS quantity
+    ) AS n
 WHERE q.billing_month = :month AND q.stage IN ('usage_snapshots', 'invoice_line_items')
-    AND q.quantity >= 0 AND q.quantity < 1e18 AND scale(trim_scale(q.quantity)) <= 12
-    AND (q.stage = 'invoice_line_items' OR coalesce(m.aggregation, 'sum') = 'sum')
+    AND n.quantity >= 0 AND n.quantity < 1e18 AND scale(trim_scale(n.quantity)) <= 12
+    AND (q.stage = 'invoice_line_items' OR coalesce(m.aggregation, 'sum') IN ('sum', 'count'))

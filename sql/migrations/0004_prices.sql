@@ -40,7 +40,7 @@ COMMENT ON COLUMN billing.price_books.run_id IS 'Dagster run that loaded it; nul
 CREATE TABLE billing.meters (
     currency billing.currency_code NOT NULL REFERENCES billing.price_books (currency),
     meter billing.platform_key NOT NULL,
-    aggregation text NOT NULL CHECK (aggregation IN ('constant', 'sum', 'last', 'max', 'time_weighted')),
+    aggregation text NOT NULL CHECK (aggregation IN ('constant', 'sum', 'count', 'last', 'max', 'time_weighted')),
     dimensions text[] NOT NULL,
     unit text,
     PRIMARY KEY (currency, meter)
@@ -48,7 +48,7 @@ CREATE TABLE billing.meters (
 COMMENT ON TABLE billing.meters IS 'One row a meter of a price book: how its events become a quantity';
 COMMENT ON COLUMN billing.meters.currency IS 'The book';
 COMMENT ON COLUMN billing.meters.meter IS 'Name, as in usage_events';
-COMMENT ON COLUMN billing.meters.aggregation IS 'constant, sum, last, max or time_weighted';
+COMMENT ON COLUMN billing.meters.aggregation IS 'constant, sum, count, last, max or time_weighted';
 COMMENT ON COLUMN billing.meters.dimensions IS 'Names that every event of the meter must carry, no more and no less; sorted';
 COMMENT ON COLUMN billing.meters.unit IS 'What one of it is called';
 

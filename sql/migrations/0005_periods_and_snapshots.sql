@@ -100,7 +100,7 @@ CREATE TABLE billing.usage_snapshots (
     as_of timestamptz NOT NULL,
     basis text NOT NULL CHECK (basis IN ('measured', 'carried_forward', 'corrected')),
     run_id text NOT NULL,
-    aggregation text CHECK (aggregation IN ('constant', 'sum', 'last', 'max', 'time_weighted')),
+    aggregation text CHECK (aggregation IN ('constant', 'sum', 'count', 'last', 'max', 'time_weighted')),
     PRIMARY KEY (period_id, meter, dimensions),
     FOREIGN KEY (period_id, customer_id, billing_month, currency)
     REFERENCES billing.billing_periods (period_id, customer_id, billing_month, currency)
@@ -194,7 +194,7 @@ CREATE TABLE billing.restated_snapshots (
     event_count bigint NOT NULL CHECK (event_count >= 0),
     as_of timestamptz NOT NULL,
     basis text NOT NULL CHECK (basis IN ('measured', 'carried_forward', 'corrected')),
-    aggregation text CHECK (aggregation IN ('constant', 'sum', 'last', 'max', 'time_weighted')),
+    aggregation text CHECK (aggregation IN ('constant', 'sum', 'count', 'last', 'max', 'time_weighted')),
     run_id text NOT NULL,
     PRIMARY KEY (period_id, snapshot_version, meter, dimensions),
     FOREIGN KEY (period_id, snapshot_version) REFERENCES billing.snapshot_versions (period_id, snapshot_version)

@@ -149,6 +149,7 @@ measured AS (
         s.dimensions,
         CASE s.aggregation
             WHEN 'sum' THEN c.total
+            WHEN 'count' THEN c.event_count
             WHEN 'last' THEN s.level
             WHEN 'max' THEN h.highest
             -- numeric's / stops after some 16 digits: div() is exact, and rounds half away from zero with the halves added

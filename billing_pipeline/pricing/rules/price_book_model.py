@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal, get_args
 
-Aggregation = Literal["constant", "sum", "last", "max", "time_weighted"]
+Aggregation = Literal["constant", "sum", "count", "last", "max", "time_weighted"]
 Model = Literal["flat", "per_unit", "graduated", "volume", "package"]
 
 AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)

@@ -21,6 +21,7 @@ from billing_pipeline.pricing.rules.price_book_model import (
 COUNTS = {
     "constant": "charged in every period, whatever is used",
     "sum": "the sum of a period's events",
+    "count": "how many events a period has",
     "last": "the last level of a period",
     "max": "the highest level of a period",
     "time_weighted": "the mean level of a period, weighted by time",

@@ -36,11 +36,13 @@ def measure(events: Sequence[Counted], aggregation: str, start: datetime, end: d
         return Decimal(1)
     if aggregation == "sum":
         return _decimal(sum((Fraction(event.quantity) for event in own), Fraction(0))) if own else None
+    if aggregation == "count":
+        return Decimal(len(own)) if own else None
     if aggregation == "last":
         known = [*before, *own]
         return known[-1].quantity if known else None
     if aggregation not in ("max", "time_weighted"):
-        raise ValueError(f"aggregation {aggregation!r} is none of constant, sum, last, max, time_weighted")
+        raise ValueError(f"aggregation {aggregation!r} is none of constant, sum, count, last, max, time_weighted")
     changes = [(start, before[-1].quantity)] if before else []
     changes += [(event.occurred_at, event.quantity) for event in own]
     if not changes:

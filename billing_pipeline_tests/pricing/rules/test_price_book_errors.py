@@ -32,7 +32,7 @@ MISTAKES = [
     ("name: test", "name:", "name: expected text without blanks around it, found nothing"),
     ("currency: eur", "currency: EUR", "currency: expected a lower-case ISO 4217 code that Stripe charges, found 'EUR'; write eur"),
     ("currency: eur", "currency: xxx", "currency: expected a lower-case ISO 4217 code that Stripe charges, found 'xxx'"),
-    ("aggregation: sum", "aggregation: avg", "meters.calls.aggregation: expected one of constant, sum, last, max, time_weighted; found 'avg'"),
+    ("aggregation: sum", "aggregation: avg", "meters.calls.aggregation: expected one of constant, sum, count, last, max, time_weighted; found 'avg'"),
     ("aggregation: sum, ", "", "meters.calls.aggregation: missing"),
     ("unit: call", "units: call", "meters.calls.units: unknown key; expected one of aggregation, dimensions, unit"),
     ("[size, environment]", "[size, 1st]", "meters.clusters.dimensions[1]: a dimension's name has letters, digits and _, no digit first; found '1st'"),
