@@ -138,9 +138,18 @@ def release(warehouse: Warehouse, events: Sequence[ClaimedEvent], now: datetime,
         finish(connection, endings, now, run_id)
 
 
-def listed(warehouse: Warehouse, chosen: EventFilter, row_count: int) -> list[dict[str, Any]]:
-    """The newest of the chosen events with what became of them."""
-    return warehouse.rows(load_sql("events/list.sql"), row_count=row_count, **chosen.parameters())
+def listed(
+    warehouse: Warehouse, chosen: EventFilter, row_count: int, after: tuple[datetime, str] | None = None
+) -> list[dict[str, Any]]:
+    """The newest of the chosen events with what became of them; `after`: those behind this received_at and event_id."""
+    received_at, event_id = after or (None, None)
+    return warehouse.rows(
+        load_sql("events/list.sql"),
+        row_count=row_count,
+        after_received_at=received_at,
+        after_event_id=event_id,
+        **chosen.parameters(),
+    )
 
 
 def count_by_state(warehouse: Warehouse) -> list[dict[str, Any]]:

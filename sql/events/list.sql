@@ -9,5 +9,10 @@ WHERE
     AND (cast(:type AS text) IS NULL OR e.type LIKE :type)
     AND (cast(:object_id AS text) IS NULL OR e.object_id = :object_id)
     AND (cast(:since AS timestamptz) IS NULL OR e.received_at >= :since)
+    AND (
+        cast(:after_received_at AS timestamptz) IS NULL
+        OR e.received_at < :after_received_at
+        OR (e.received_at = :after_received_at AND e.event_id > :after_event_id)
+    )
 ORDER BY e.received_at DESC, e.event_id
 LIMIT :row_count

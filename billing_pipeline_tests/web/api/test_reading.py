@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from billing_pipeline.web.api.models import invoices as invoice_models
 from billing_pipeline.web.api.models import reading as models
@@ -22,6 +23,10 @@ def billed(warehouse, stripe_side: Emulated) -> Iterator[Serving]:
         yield api
 
 
+_EVENT = """
+INSERT INTO billing.stripe_events (event_id, type, source, body, key_id, body_sha256, content_sha256)
+VALUES (:id, 'invoice.paid', 'webhook', 'x', 'k', sha256('x'), sha256('x'))
+"""
 READS = [
     ("/invoices", invoice_models.InvoicePage),
     ("/invoices/1", invoice_models.InvoiceStory),
@@ -31,7 +36,7 @@ READS = [
     ("/months", models.Months),
     ("/prices", models.Prices),
     ("/charges", models.ChargePage),
-    ("/events", models.StripeEvents),
+    ("/events", models.StripeEventPage),
     ("/reconciliation", models.LastReconciliation),
     ("/automated-billing", models.LogPage),
     ("/tokens", models.TokenPage),
@@ -45,11 +50,15 @@ def test_an_answer_has_the_fields_that_the_document_says_and_no_others(billed: S
 
 def test_pages_hold_every_row_once_whatever_comes_meanwhile(billed: Serving) -> None:
     admin = billed.as_("admin")
+    with billed.warehouse.transaction() as connection:
+        for event_id in ("evt_b", "evt_c", "evt_a"):
+            connection.execute(text(_EVENT), {"id": event_id})
     for path, name, key in (
         ("/invoices?", "invoices", "invoice_id"),
         ("/customers?", "customers", "customer_id"),
         ("/charges?", "charges", "number"),
         ("/automated-billing?action=invoice.finalise&", "log", "log_id"),
+        ("/events?", "events", "event_id"),
     ):
         whole = [row[key] for row in admin.get(f"{path}limit=200")[name]]
         assert len(whole) == 3, path
@@ -88,8 +97,8 @@ def test_the_log_is_filtered_and_comes_whole_as_csv_and_ndjson(billed: Serving) 
     admin = billed.as_("admin")
     entries = admin.get("/automated-billing?month=2026-10&limit=200")["log"]
     assert {"invoice.finalise"} <= {entry["action"] for entry in entries}
-    text = admin.send("GET", "/automated-billing?month=2026-10&format=ndjson").text
-    assert [json.loads(line) for line in text.splitlines()] == entries
+    told = admin.send("GET", "/automated-billing?month=2026-10&format=ndjson").text
+    assert [json.loads(line) for line in told.splitlines()] == entries
     rows = list(csv.DictReader(admin.send("GET", "/automated-billing?month=2026-10&format=csv").text.splitlines()))
     assert [row["log_id"] for row in rows] == [str(entry["log_id"]) for entry in entries]
     assert admin.get("/automated-billing?since=2199-01-01T00:00:00Z")["log"] == []

@@ -114,7 +114,7 @@ StripeEvent = shown(
     last_error=(str | None, "Why it failed last.", None),
     run_id=(str | None, "The run that did it.", None),
 )
-StripeEvents = shown("StripeEvents", "The newest events.", events=(many(StripeEvent), "The newest first.", []))
+StripeEventPage = listed("StripeEventPage", "events", StripeEvent)
 
 MonthState = shown(
     "MonthState",

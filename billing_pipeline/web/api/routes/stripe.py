@@ -1,5 +1,6 @@
 """Stripe's events, and our books against Stripe's."""
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -10,8 +11,8 @@ from billing_pipeline.access.rules.tokens import Caller
 from billing_pipeline.books.reading import last_reconciliation
 from billing_pipeline.events.queue import EventFilter, listed
 from billing_pipeline.web.api.answers import answer
-from billing_pipeline.web.api.models.reading import LastReconciliation, StripeEvents
-from billing_pipeline.web.api.paging import Limit
+from billing_pipeline.web.api.models.reading import LastReconciliation, StripeEventPage
+from billing_pipeline.web.api.paging import Cursor, Limit, page, read_cursor
 from billing_pipeline.web.api.parameters import instant_or_none
 from billing_pipeline.web.api.permission import Books, allowed
 
@@ -19,7 +20,7 @@ router = APIRouter(tags=["stripe"])
 Word = Annotated[str | None, Query(max_length=255, description="Only these.", examples=["invoice.*"])]
 
 
-@router.get("/events", summary="List Stripe's events", responses={200: {"model": StripeEvents}})
+@router.get("/events", summary="List Stripe's events", responses={200: {"model": StripeEventPage}})
 def events(
     request: Request,
     warehouse: Books,
@@ -31,10 +32,13 @@ def events(
         str | None, Query(max_length=40, description="Received from then on.", examples=["2026-11-01T00:00:00Z"])
     ] = None,
     limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> Response:
-    """The newest so many; to go back further, ask by state, type or object."""
+    """The newest first."""
     wanted = EventFilter(None, state, type, object_id, instant_or_none("since", since))
-    return answer(request, {"events": listed(warehouse, wanted, limit)})
+    after = read_cursor(cursor, datetime.fromisoformat, str) if cursor else None
+    rows = listed(warehouse, wanted, limit + 1, (after[0], after[1]) if after else None)
+    return answer(request, page(rows, limit, "received_at", "event_id").named("events"))
 
 
 @router.get("/reconciliation", summary="Show the last comparison", responses={200: {"model": LastReconciliation}})
