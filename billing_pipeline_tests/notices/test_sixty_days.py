@@ -20,6 +20,7 @@ from billing_pipeline.notices.smtp import SmtpSender
 from billing_pipeline.notices.wording import Wording
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import MONTH, Bill, insert_drafts, pass_gates
+from billing_pipeline_tests.month_rows import move_charges
 from billing_pipeline_tests.notices.mail_server import MailServer
 
 BEGIN = datetime(2035, 1, 3, 9, tzinfo=UTC)
@@ -168,18 +169,16 @@ def customers(group: str) -> list[str]:
 def move(warehouse: Warehouse, names: list[str], *states: str, reason: str = "declined") -> None:
     """The charges' states, one after the other; what leaves a refusal is another attempt."""
     for state in states:
-        with warehouse.transaction() as connection:
-            connection.execute(
-                text(
-                    "UPDATE billing.stripe_charges SET attempt = attempt + CAST(state = 'refused' AND :s = 'finalized'"
-                    " AS integer), state = :s, reason_code = CASE WHEN :s = 'refused' THEN :reason END,"
-                    " reason = CASE WHEN :s = 'refused' THEN 'as played' END,"
-                    " stripe_customer_id = 'cus_' || customer_id, stripe_invoice_id = 'in_' || customer_id,"
-                    " stripe_total_minor = amount_minor, stripe_currency = currency"
-                    " WHERE customer_id = ANY(:names)"
-                ),
-                {"s": state, "reason": reason, "names": names},
-            )
+        move_charges(
+            warehouse,
+            "attempt = attempt + CAST(state = 'refused' AND :s = 'finalized' AS integer), state = :s,"
+            " reason_code = CASE WHEN :s = 'refused' THEN :reason END,"
+            " reason = CASE WHEN :s = 'refused' THEN 'as played' END,"
+            " stripe_customer_id = 'cus_' || customer_id, stripe_invoice_id = 'in_' || customer_id,"
+            " stripe_total_minor = amount_minor, stripe_currency = currency",
+            "customer_id = ANY(:names)",
+            s=state, reason=reason, names=names,
+        )  # fmt: skip
 
 
 def play_the_first_charges(warehouse: Warehouse) -> None:
@@ -202,9 +201,8 @@ def play_the_first_charges(warehouse: Warehouse) -> None:
         refused = one.first != "paid"
         move(warehouse, customers(group), "refused" if refused else "paid", reason=one.first)
     with warehouse.transaction() as connection:
-        connection.execute(
-            text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
-        )  # no trigger minds
+        # no trigger minds
+        connection.execute(text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica"))
         due = datetime(2035, 2, 2, tzinfo=UTC)
         connection.execute(
             text(
