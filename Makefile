@@ -27,8 +27,9 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## bill last month for some two hundred customers, end to end
 	@$(BIN)/billing demo
 
+# Two processes a processor: half of its time a test waits, for a server that starts or a call that hangs on purpose.
 test: $(READY)  ## all tests
-	@$(BIN)/pytest --numprocesses auto --dist loadfile
+	@$(BIN)/pytest --numprocesses $$($(BIN)/python -c 'import os; print(2 * os.cpu_count())') --dist loadfile
 
 histories: $(READY)  ## random histories of corrections, settled: HISTORIES=200 of them
 	@SETTLING_EXAMPLES=$(or $(HISTORIES),200) $(BIN)/pytest billing_pipeline_tests/corrections/test_settling_histories.py
