@@ -298,8 +298,24 @@ def test_postgres_refuses_another_customer_at_stripe_without_a_decision(world: E
         "UPDATE billing.charge_relinks SET reason = 'x'",
         "DELETE FROM billing.customer_relinks",
     ):
-        with pytest.raises(DBAPIError), world.warehouse.transaction() as connection:
-            connection.execute(text(statement))
+        with pytest.raises(DBAPIError):
+            _change_and_log(world, statement)
+
+
+def _change_and_log(world: EventWorld, statement: str) -> None:
+    """With what else Postgres asks for: entries in the log are no decision."""
+    with world.warehouse.transaction() as connection:
+        connection.execute(text(statement))
+        connection.execute(text(_SEEN))
+
+
+_SEEN = """
+INSERT INTO billing.automation_log (actor, action, object_type, object_id, state_after)
+SELECT 'test', 'customer.link', 'customer', customer_id, jsonb_build_object('stripe_customer_id', stripe_customer_id)
+FROM billing.customers
+UNION ALL
+SELECT 'test', 'charge.test', 'invoice', invoice_id::text, jsonb_build_object('state', state) FROM billing.stripe_charges
+"""
 
 
 def test_the_lock_of_relinking_is_given_back(world: EventWorld) -> None:

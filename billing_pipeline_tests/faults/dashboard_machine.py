@@ -77,7 +77,8 @@ class ChargingAndDashboard(Charging):
         """A payment is refunded; the invoice stays as it is."""
         one = self._one_of(data, [m for m in self.model.values() if m.payments])
         for charge in self.run.stripe.api.charges.list({"customer": self._customer_id(one), "limit": 100}).data:
-            if charge.amount_captured > charge.amount_refunded and not charge.disputed:
+            has_come = charge.status == "succeeded" and charge.amount_captured > charge.amount_refunded
+            if has_come and not charge.disputed:
                 self._control(f"/dashboard/charges/{charge.id}/refund", {})
                 self.deeds["payments_given_back"] += 1
                 return

@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.invoicing.finalisation import finalise_month
 from billing_pipeline_tests.charging.world import MONTH, Bill, insert_drafts
-from billing_pipeline_tests.faults.arena import arena
+from billing_pipeline_tests.faults.arena import DECLINED, arena
 from billing_pipeline_tests.faults.report import Part
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ _A = "(SELECT invoice_id FROM billing.invoices WHERE customer_id = 'a')"
 FORBIDDEN: dict[str, str] = {
     "the request is frozen": f"UPDATE billing.stripe_charges SET request_body = '{{}}' WHERE invoice_id = {_A}",
     "the amount is frozen": f"UPDATE billing.stripe_charges SET amount_minor = 1 WHERE invoice_id = {_A}",
-    "the id at Stripe is set once": f"UPDATE billing.stripe_charges SET stripe_invoice_id = 'in_x' WHERE invoice_id = {_A}",
-    "the customer at Stripe is set once": f"UPDATE billing.stripe_charges SET stripe_customer_id = 'cus_x' WHERE invoice_id = {_A}",
+    "the id at Stripe is set once": "UPDATE billing.stripe_charges SET stripe_invoice_id = 'in_x' WHERE customer_id = 'c'",
+    "the customer at Stripe is set once": "UPDATE billing.stripe_charges SET stripe_customer_id = 'cus_x' WHERE customer_id = 'c'",
     "an invoice at Stripe is of one charge": "UPDATE billing.stripe_charges SET state = 'drafted', stripe_customer_id = 'cus_b',"
     " stripe_invoice_id = (SELECT stripe_invoice_id FROM billing.stripe_charges WHERE customer_id = 'a')"
     " WHERE customer_id = 'b'",
@@ -38,7 +38,7 @@ FORBIDDEN: dict[str, str] = {
     " total_minor, line_count, run_id) SELECT gen_random_uuid(), customer_id, period_id, billing_month, currency, 0, 0, 'r'"
     " FROM billing.invoices WHERE customer_id = 'a'",
     "a final invoice does not change": f"UPDATE billing.invoices SET total_minor = 1 WHERE invoice_id = {_A}",
-    "unchecked rows do not become final": "UPDATE billing.invoices SET status = 'open', invoice_number = 3, finalised_at = now()"
+    "unchecked rows do not become final": "UPDATE billing.invoices SET status = 'open', invoice_number = 4, finalised_at = now()"
     " WHERE customer_id = 'draft'",
 }
 _SEEN = """
@@ -51,10 +51,13 @@ FROM billing.stripe_charges
 
 
 def law(server: "PostgresServer", template: str) -> Part:
-    """Everything forbidden is refused; `a` is paid, `b` an intent, `draft` an unchecked draft."""
+    """Everything forbidden is refused; `a` is paid, `b` an intent, `c` refused, `draft` an unchecked draft.
+
+    `c` has ids at Stripe and no payment, which would hold them as well.
+    """
     part = Part("law")
     with arena(server, template) as run:
-        run.add([Bill("a")])
+        run.add([Bill("a"), Bill("c", card=DECLINED)])
         run.clean_pass()
         run.add([Bill("b")])
         finalise_month(run.warehouse, MONTH, "law")

@@ -232,10 +232,12 @@ class Charging(RuleBasedStateMachine):
         new = [event for event in arrived if event["id"] not in known and event["type"] in HANDLED]
         about = {event["data"]["object"]["id"] for event in new}
         customers = {event["data"]["object"].get("customer") for event in new}
+        paid = {event["data"]["object"].get("invoice") for event in new}
         for one in self.model.values():
-            if about & self._ids_at_stripe(one):
+            ids = self._ids_at_stripe(one)
+            if about & ids:
                 self._told(one, ended=True)
-            elif one.state not in ("draft", "parked") and self._customer_id(one) in customers:
+            elif one.state not in ("draft", "parked") and (self._customer_id(one) in customers or paid & ids):
                 self._told(one)
 
     @precondition(lambda self: self._any() and self.hours < HOURS_MAX)

@@ -73,7 +73,7 @@ def killed_after_finalisation_with_credits(run: Arena) -> None:
 def redeemed_at_once(run: Arena) -> None:
     """Many customers are granted a limited coupon at the same moment: as many as it says have it, the others are told."""
     names = [f"c{number}" for number in range(ASKING)]
-    _platform(run, *names)
+    _platform(run, *names, "late")
     create_coupon(run.warehouse, Coupon("FEW", "usd", percent=Decimal(50), redemptions_max=REDEMPTIONS_MAX), _SCENE)
     together = Barrier(ASKING)
     refused: list[str] = []
@@ -86,6 +86,12 @@ def redeemed_at_once(run: Arena) -> None:
             refused.append(name)
 
     _all_at_once([partial(redeem, name) for name in names])
+    try:
+        grant_coupon(run.warehouse, "FEW", "late", _SCENE, from_on=OCTOBER)
+    except DiscountRefused:
+        pass
+    else:
+        raise AssertionError("one who came later has it as well")
     granted = {row["customer_id"] for row in grants(run.warehouse, coupon="FEW")}
     assert (len(granted), len(refused)) == (REDEMPTIONS_MAX, ASKING - REDEMPTIONS_MAX), f"{len(granted)} have it"
     assert granted.isdisjoint(refused)
