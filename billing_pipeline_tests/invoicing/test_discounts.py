@@ -145,6 +145,28 @@ def test_of_two_customers_at_once_one_gets_the_last_redemption(granted: Warehous
     assert len(grants(granted)) == 2
 
 
+def test_as_many_at_once_as_it_may_have_all_get_it(granted: Warehouse) -> None:
+    names = [f"at-once-{number}" for number in range(6)]
+    for name in names:
+        add_customer(granted, name)
+    create_coupon(granted, Coupon("ALL", "usd", percent=Decimal(10), redemptions_max=len(names)), BY)
+    together, refused = threading.Barrier(len(names)), list[str]()
+
+    def redeem(name: str) -> None:
+        together.wait()
+        try:
+            grant_coupon(granted, "ALL", name, BY, from_on=date(2025, 10, 1))
+        except DiscountRefused as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=redeem, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert refused == []
+
+
 def test_a_grant_that_is_ended_holds_for_no_later_period(granted: Warehouse) -> None:
     create_coupon(granted, Coupon("FIVE", "usd", amount=Decimal(5), meters=("fee",)), BY)
     grant_coupon(granted, "FIVE", "bob", BY, from_on=date(2025, 10, 1))

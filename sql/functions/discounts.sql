@@ -18,8 +18,9 @@ LANGUAGE plpgsql AS $$
 DECLARE
     terms record;
 BEGIN
-    -- the row is locked first: of two at once the second counts the first
-    PERFORM FROM billing.coupons AS c WHERE c.coupon = new.coupon FOR UPDATE;
+    -- the row is locked first: of two at once the second counts the first. No key: the foreign key has shared the row
+    -- already, and two that both ask for more would wait for each other
+    PERFORM FROM billing.coupons AS c WHERE c.coupon = new.coupon FOR NO KEY UPDATE;
     UPDATE billing.coupons AS c
     SET redemptions = (SELECT count(*) FROM billing.discount_grants AS g WHERE g.coupon = new.coupon)
     WHERE c.coupon = new.coupon;
@@ -48,7 +49,7 @@ DECLARE
     most integer;
 BEGIN
     -- the row is locked first: of two at once the second counts the first
-    SELECT g.periods_max INTO most FROM billing.discount_grants AS g WHERE g.term_id = new.term_id FOR UPDATE;
+    SELECT g.periods_max INTO most FROM billing.discount_grants AS g WHERE g.term_id = new.term_id FOR NO KEY UPDATE;
     IF NOT EXISTS (
         SELECT FROM billing.invoice_line_items AS l JOIN billing.invoices AS i USING (invoice_id)
         WHERE l.invoice_id = new.invoice_id AND l.term_id = new.term_id AND billing.is_final(i.status)
