@@ -27,7 +27,7 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## bill last month for some two hundred customers, end to end
 	@$(BIN)/billing demo
 
-# Two processes a processor: half of its time a test waits, for a server that starts or a call that hangs on purpose.
+# Two processes a processor: many a test waits, for a server that starts or a call that hangs on purpose.
 test: $(READY)  ## all tests
 	@$(BIN)/pytest --numprocesses $$($(BIN)/python -c 'import os; print(2 * os.cpu_count())') --dist loadfile
 
