@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from billing_pipeline.pricing.rules.price_book import PriceBook
 
 _SHOWN = ("currency", "version_id", "customer_id", "plan", "meter", "dimensions", "model", "tier_from", "tier_up_to",
-          "unit_amount", "package_size", "included", "minimum")  # fmt: skip
+          "unit_amount", "package_size", "included", "minimum", "maximum")  # fmt: skip
 
 
 @click.group(cls=Group)

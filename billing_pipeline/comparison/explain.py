@@ -35,7 +35,7 @@ from billing_pipeline.pricing.rules.rating_frames import LINE_SCHEMA, SNAPSHOT_S
 from billing_pipeline.usage.rules.measuring import Counted, measure
 
 BATCH = 2_000
-RATED = ("usage", "minimum")
+RATED = ("usage", "fee", "minimum", "maximum")
 """Kinds of lines that rating makes; others have no snapshot and no price to be computed from."""
 RatedLine = Mapping[str, Any]
 """A line that rating gives, by the columns of LINE_SCHEMA."""

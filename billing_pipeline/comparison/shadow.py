@@ -186,7 +186,8 @@ def _summed(tables: Iterator[pa.Table], terms: Mapping[str, Terms]) -> list[Mont
 
 
 _NAMES = ("customer_id", "currency", "meter", "dimensions", "kind", "description", "quantity", "amount_minor")
-_DECISIVE = ("model", "tier_from", "tier_up_to", "unit_amount", "package_size", "included", "minimum")
+_DECISIVE = ("model", "tier_from", "tier_up_to", "unit_amount", "package_size", "included", "minimum",
+             "maximum", "scope", "pool", "flat_amount")  # fmt: skip
 _TERMS = f"SELECT price_id::text AS price_id, tier_no, {', '.join(_DECISIVE)} FROM billing.prices"
 
 _METERS = "CREATE TEMP TABLE measured_meters (currency text, meter text, aggregation text, dimensions text[])"

@@ -38,7 +38,7 @@ def value_quarantine(connection: Connection, month: date) -> None:
     found: dict[str, int] = {}
     for prices in _from_newest(connection, sorted({row["currency"] for row in rows})):
         rated = rate(left, prices, any_plan=True)
-        own = rated.lines[rated.lines["kind"] == "usage"]
+        own = rated.lines[rated.lines["kind"].isin(["usage", "fee"])]
         worth = own.groupby("invoice_id")["amount_minor"].sum()
         found |= {str(row): int(amount) for row, amount in worth.items()}
         left = rated.unpriced.drop(columns="reason")

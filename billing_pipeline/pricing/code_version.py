@@ -18,8 +18,9 @@ RULES = (
     *(
         f"pricing/rules/{name}.py"
         for name in (
-            "descriptions", "price_book", "price_book_model", "proration", "rating", "rating_frames", "rating_merging",
-            "rating_models", "rating_prices", "term_lines", "terms", "terms_in_force",
+            "descriptions", "price_book", "price_book_model", "proration", "rating", "rating_amounts", "rating_bounds",
+            "rating_frames", "rating_limits", "rating_lines", "rating_merging", "rating_models", "rating_prices",
+            "rating_scopes", "term_lines", "terms", "terms_in_force",
         )
     ),
 )  # fmt: skip

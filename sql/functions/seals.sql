@@ -32,7 +32,7 @@ price_texts AS (
     SELECT u.invoice_id, string_agg(jsonb_build_array(
         p.price_id, p.book, p.currency, p.version_id, p.effective_from, p.customer_id, p.meter, p.dimensions, p.model,
         p.tier_no, p.tier_from, p.tier_up_to, p.unit_amount, p.package_size, p.included, p.minimum, p.description,
-        p.position, p.prorate, p.plan, p.lines
+        p.position, p.prorate, p.plan, p.lines, p.scope, p.pool, p.maximum, p.flat_amount
     )::text, chr(10) ORDER BY p.price_id) AS content
     FROM (
         SELECT DISTINCT l.invoice_id, l.price_id FROM billing.invoice_line_items AS l WHERE l.invoice_id = ANY(ids)

@@ -14,11 +14,13 @@ SELECT
     p.dimensions,
     p.tier_no,
     p.unit_amount,
-    o.unit_amount AS unit_amount_before
+    o.unit_amount AS unit_amount_before,
+    p.flat_amount,
+    o.flat_amount AS flat_amount_before
 FROM used AS u
 INNER JOIN billing.prices AS p ON u.price_id = p.price_id
 INNER JOIN LATERAL (
-    SELECT q.unit_amount
+    SELECT q.unit_amount, q.flat_amount
     FROM billing.prices AS q
     WHERE q.price_id <> p.price_id AND q.currency = p.currency AND q.customer_id IS NOT DISTINCT FROM p.customer_id
         AND q.plan IS NOT DISTINCT FROM p.plan
@@ -30,4 +32,5 @@ INNER JOIN LATERAL (
     ORDER BY q.version_id = p.version_id DESC, q.retired_at DESC NULLS LAST, q.effective_from DESC
     LIMIT 1
 ) AS o ON TRUE
-WHERE o.unit_amount > 0 AND p.unit_amount > o.unit_amount * {price_factor_max}
+WHERE (o.unit_amount > 0 AND p.unit_amount > o.unit_amount * {price_factor_max})
+    OR (o.flat_amount > 0 AND p.flat_amount > o.flat_amount * {price_factor_max})

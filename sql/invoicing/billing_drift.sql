@@ -24,7 +24,8 @@ billed AS (
         sum(l.usage_quantity) AS usage_quantity,
         sum(l.amount_minor) AS amount_minor,
         min(l.description) AS description,
-        bool_or(p.lines = 'merged') AS is_merged,
+        bool_or(p.lines = 'merged' OR p.scope = 'meter') AS of_whole_meter,
+        bool_or(p.pool IS NOT NULL) AS of_pool,
         array_agg(DISTINCT l.price_id) AS price_ids,
         array_agg(DISTINCT l.term_id) AS term_ids
     FROM billed_invoices AS b
@@ -43,7 +44,8 @@ today AS (
         sum(c.usage_quantity) AS usage_quantity,
         sum(c.amount_minor) AS amount_minor,
         min(c.description) AS description,
-        bool_or(p.lines = 'merged') AS is_merged,
+        bool_or(p.lines = 'merged' OR p.scope = 'meter') AS of_whole_meter,
+        bool_or(p.pool IS NOT NULL) AS of_pool,
         array_agg(DISTINCT c.price_id) AS price_ids,
         array_agg(DISTINCT c.term_id) AS term_ids
     FROM pg_temp.current_lines AS c
@@ -63,10 +65,12 @@ differing AS MATERIALIZED (
         coalesce(b.amount_minor, 0) AS billed_minor,
         coalesce(t.amount_minor, 0) AS current_minor,
         kind IN ('commitment', 'discount') AS of_term,
-        -- a minimum, and a line that is or was merged, follows from all of its meter
-        kind = 'minimum' OR coalesce(b.is_merged, FALSE) OR coalesce(t.is_merged, FALSE)
-        OR (period_id, meter) IN (SELECT m.period_id, m.meter FROM billed AS m WHERE m.is_merged)
-        OR (period_id, meter) IN (SELECT m.period_id, m.meter FROM today AS m WHERE m.is_merged) AS of_meter,
+        -- a bound, and a line that is or was merged or counted across the meter, follows from all of its meter
+        kind IN ('minimum', 'maximum') OR coalesce(b.of_whole_meter, FALSE) OR coalesce(t.of_whole_meter, FALSE)
+        OR (period_id, meter) IN (SELECT m.period_id, m.meter FROM billed AS m WHERE m.of_whole_meter)
+        OR (period_id, meter) IN (SELECT m.period_id, m.meter FROM today AS m WHERE m.of_whole_meter) AS of_meter,
+        -- and what shares an allowance, from all meters that do
+        coalesce(b.of_pool, FALSE) OR coalesce(t.of_pool, FALSE) AS of_pool,
         b.term_ids AS billed_terms,
         t.term_ids AS current_terms
     FROM billed AS b
@@ -165,7 +169,7 @@ price_sides AS (
     SELECT
         d.period_id, d.meter, d.dimensions, d.kind, s.side, p.price_id, p.retired_at, p.customer_id,
         jsonb_build_array(p.version_id, p.customer_id, p.plan, r.dimensions, p.model) AS entry,
-        jsonb_build_array(r.dimensions, p.tier_no, trim_scale(p.unit_amount)) AS rate
+        jsonb_build_array(r.dimensions, p.tier_no, trim_scale(p.unit_amount), trim_scale(p.flat_amount)) AS rate
     FROM differing AS d
     INNER JOIN (
         SELECT period_id, meter, dimensions, kind, 'billed' AS side, unnest(price_ids) AS price_id FROM billed
@@ -180,7 +184,10 @@ price_sides AS (
             )
     INNER JOIN billing.prices AS p ON s.price_id = p.price_id
     -- a merged line names one of several rows that differ in their dimensions alone
-    CROSS JOIN LATERAL (SELECT CASE WHEN d.of_meter AND d.kind = 'usage' THEN '{}' ELSE p.dimensions END AS dimensions) AS r
+    CROSS JOIN
+        LATERAL (
+            SELECT CASE WHEN d.of_meter AND d.kind IN ('usage', 'fee') THEN '{}' ELSE p.dimensions END AS dimensions
+        ) AS r
 ),
 
 price_changes AS (
@@ -197,6 +204,12 @@ price_changes AS (
         bool_or(customer_id IS NOT NULL) AS of_the_customer
     FROM price_sides
     GROUP BY period_id, meter, dimensions, kind
+),
+
+pooled AS (
+    SELECT period_id, meter FROM billed WHERE of_pool
+    UNION
+    SELECT period_id, meter FROM today WHERE of_pool
 ),
 
 causes AS (
@@ -229,7 +242,10 @@ causes AS (
             coalesce(bool_or(c.corrected), FALSE) AS corrected
         FROM usage_changes AS c
         WHERE c.period_id = d.period_id
-            AND (d.of_term OR (c.meter = d.meter AND (d.of_meter OR c.dimensions = d.dimensions)))
+            AND (
+                d.of_term OR (c.meter = d.meter AND (d.of_meter OR c.dimensions = d.dimensions))
+                OR (d.of_pool AND (c.period_id, c.meter) IN (SELECT p.period_id, p.meter FROM pooled AS p))
+            )
     ) AS u
 )
 

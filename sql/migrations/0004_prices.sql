@@ -115,6 +115,12 @@ CREATE TABLE billing.prices (
     prorate text CHECK (prorate IN ('days', 'none')),
     plan text CHECK (plan ~ '\S'),
     lines text CHECK (lines = 'merged'),
+    scope text CHECK (scope IN ('combination', 'meter')),
+    pool text CHECK (pool ~ '\S'),
+    maximum billing.exact_decimal CHECK (maximum >= 0),
+    flat_amount billing.exact_decimal CHECK (flat_amount >= 0),
+    CHECK (maximum >= minimum),
+    CHECK (flat_amount IS NULL OR model IN ('graduated', 'volume')),
     CHECK (plan IS NULL OR customer_id IS NULL),
     CHECK ((model = 'package') = (package_size IS NOT NULL)),
     CHECK (model IN ('graduated', 'volume') OR (tier_no = 0 AND tier_from = 0 AND tier_up_to IS NULL))
@@ -143,6 +149,10 @@ COMMENT ON COLUMN billing.prices.position IS 'Place on the invoice';
 COMMENT ON COLUMN billing.prices.prorate IS 'none: a constant meter costs the whole amount in a short period too; null or days: its share by days';
 COMMENT ON COLUMN billing.prices.plan IS 'The plan that this price belongs to; null: of no plan';
 COMMENT ON COLUMN billing.prices.lines IS 'merged: what an invoice has of the meter at one unit price is one line, of no dimensions; null: a line for each combination of dimensions';
+COMMENT ON COLUMN billing.prices.scope IS 'meter: allowance, tiers and packages are counted across all combinations of dimensions; combination: minimum and maximum are of each; null: the other way round for both';
+COMMENT ON COLUMN billing.prices.pool IS 'The allowance is one for all prices of the same owner that name this pool; null: of this price alone';
+COMMENT ON COLUMN billing.prices.maximum IS 'Most that the meter costs on an invoice; null: without end';
+COMMENT ON COLUMN billing.prices.flat_amount IS 'What reaching the tier costs, once, beside its units';
 COMMENT ON COLUMN billing.prices.retired_at IS 'When the file stopped holding this row; null while in use';
 CREATE TRIGGER prices_only_retire BEFORE UPDATE ON billing.prices
 FOR EACH ROW EXECUTE FUNCTION billing.only_retire_prices();

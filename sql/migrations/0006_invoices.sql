@@ -10,7 +10,7 @@ CREATE TABLE billing.invoice_line_items (
     billing_month billing.month_start NOT NULL,
     meter billing.platform_key NOT NULL,
     dimensions jsonb NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('usage', 'minimum', 'commitment', 'discount')),
+    kind text NOT NULL CHECK (kind IN ('usage', 'fee', 'minimum', 'maximum', 'commitment', 'discount')),
     description text NOT NULL,
     usage_quantity billing.exact_decimal NOT NULL,
     included_quantity billing.exact_decimal NOT NULL,
@@ -30,7 +30,7 @@ CREATE TABLE billing.invoice_line_items (
     term_id uuid,
     PRIMARY KEY (invoice_id, line_no),
     CONSTRAINT lines_of_a_price_or_a_term CHECK (
-        (kind IN ('usage', 'minimum')) = (price_id IS NOT NULL) AND (price_id IS NULL) = (term_id IS NOT NULL)
+        (kind IN ('usage', 'fee', 'minimum', 'maximum')) = (price_id IS NOT NULL) AND (price_id IS NULL) = (term_id IS NOT NULL)
         AND (term_id IS NULL) = (basis <> 'term') AND (price_id IS NULL OR price_version IS NOT NULL)
     ),
     CONSTRAINT terms_add_or_take_off CHECK (
@@ -40,6 +40,11 @@ CREATE TABLE billing.invoice_line_items (
             AND (amount_minor > 0) = (kind = 'commitment')
         )
     ),
+    CONSTRAINT bounds_and_fees_are_no_usage CHECK (
+        kind NOT IN ('fee', 'minimum', 'maximum')
+        OR (usage_quantity = 0 AND included_quantity = 0 AND (kind = 'fee' OR quantity = 1))
+    ),
+    CONSTRAINT maximums_take_off CHECK (kind <> 'maximum' OR amount_minor < 0),
     CHECK ((billed_days IS NULL) = (full_days IS NULL)),
     CHECK (exact_amount = billing.prorated(quantity * unit_amount, billed_days, full_days)),
     CHECK (amount_minor = billing.to_minor(exact_amount, currency)),
@@ -56,7 +61,7 @@ COMMENT ON COLUMN billing.invoice_line_items.customer_id IS 'Who pays';
 COMMENT ON COLUMN billing.invoice_line_items.billing_month IS 'Partition';
 COMMENT ON COLUMN billing.invoice_line_items.meter IS 'What was used; commitments or discounts for a term''s line';
 COMMENT ON COLUMN billing.invoice_line_items.dimensions IS 'With which dimension values; of a term its name';
-COMMENT ON COLUMN billing.invoice_line_items.kind IS 'usage; minimum: the difference to the price''s minimum; commitment: what its meters lack of it; discount: what it takes off';
+COMMENT ON COLUMN billing.invoice_line_items.kind IS 'usage; fee: the flat amount of a tier; minimum: what its lines lack of the price''s minimum; maximum: what they have beyond its maximum; commitment: what its meters lack of it; discount: what it takes off';
 COMMENT ON COLUMN billing.invoice_line_items.description IS 'Text that the customer reads';
 COMMENT ON COLUMN billing.invoice_line_items.usage_quantity IS 'Part of the snapshot''s quantity that this line covers';
 COMMENT ON COLUMN billing.invoice_line_items.included_quantity IS 'Part of usage_quantity that the allowance covers';
@@ -198,7 +203,7 @@ CREATE TABLE billing.billing_drift (
     invoice_id uuid NOT NULL REFERENCES billing.invoices (invoice_id),
     meter billing.platform_key NOT NULL,
     dimensions jsonb NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('usage', 'minimum', 'commitment', 'discount')),
+    kind text NOT NULL CHECK (kind IN ('usage', 'fee', 'minimum', 'maximum', 'commitment', 'discount')),
     description text NOT NULL,
     currency billing.currency_code NOT NULL,
     billed_quantity billing.exact_decimal NOT NULL,
@@ -228,7 +233,7 @@ COMMENT ON COLUMN billing.billing_drift.period_id IS 'The period';
 COMMENT ON COLUMN billing.billing_drift.invoice_id IS 'The period''s finalised invoice that is not void. Periods without one are drafted from today''s data and have no drift';
 COMMENT ON COLUMN billing.billing_drift.meter IS 'Meter';
 COMMENT ON COLUMN billing.billing_drift.dimensions IS 'Dimension values';
-COMMENT ON COLUMN billing.billing_drift.kind IS 'usage, minimum, commitment or discount, as in invoice_line_items';
+COMMENT ON COLUMN billing.billing_drift.kind IS 'usage, fee, minimum, maximum, commitment or discount, as in invoice_line_items';
 COMMENT ON COLUMN billing.billing_drift.description IS 'Text of the line, today''s where there is one';
 COMMENT ON COLUMN billing.billing_drift.currency IS 'Currency of the amounts';
 COMMENT ON COLUMN billing.billing_drift.billed_quantity IS 'Usage on the invoice, 0 if it has no such line';

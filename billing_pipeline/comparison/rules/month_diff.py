@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-RATED = ("usage", "minimum")
+RATED = ("usage", "fee", "minimum", "maximum")
 COMPUTED = (*RATED, "commitment", "discount")
 """Kinds of lines that a month built anew has; others were made by a person."""
 CAUSES = ("price", "volume", "new", "lost", "other")

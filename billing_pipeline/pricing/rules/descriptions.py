@@ -41,9 +41,15 @@ def default_description(meter: str, dimensions: Mapping[str, str]) -> str:
     return f"{title} ({values})" if values else title
 
 
-def minimum_description(meter: str) -> str:
-    """The line that lifts a meter's charge to the price's minimum."""
-    return f"Minimum for {meter.replace('_', ' ')}"
+def bound_description(kind: str, meter: str, dimensions: Mapping[str, str]) -> str:
+    """The line that lifts a meter's charge, or that of one combination, to the minimum, or lowers it to the maximum."""
+    values = ", ".join(dimensions[name] for name in jsonb_order(dimensions))
+    return f"{kind.capitalize()} for {meter.replace('_', ' ')}" + (f" ({values})" if values else "")
+
+
+def fee_description(text: str, tier_no: int) -> str:
+    """The line of a tier's flat amount, behind the text of the tier's line."""
+    return f"{text}: flat fee of tier {tier_no + 1}"
 
 
 def jsonb_order(names: Mapping[str, str]) -> list[str]:

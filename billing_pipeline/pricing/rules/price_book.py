@@ -19,6 +19,7 @@ from billing_pipeline.pricing.rules.price_book_model import (
     PriceBook,
     Prorate,
     Rate,
+    Scope,
     Tier,
     TierRate,
     Version,
@@ -51,8 +52,9 @@ class PriceRow:
     `price_id` is derived from all the other fields: a changed price is another row.
     `dimensions` is empty where the row holds for every combination. A tier covers quantities `(tier_from,
     tier_up_to]`, counted after the allowance `included`; `tier_up_to` None is open-ended. `unit_amount` is in
-    whole currency units: per unit, per package, or the flat amount. `position` orders an invoice's lines; the price
-    of a plan or a customer stands where the price for everybody of that meter stands.
+    whole currency units: per unit, per package, or the flat amount; `flat_amount` is the tier's, beside its units.
+    `position` orders an invoice's lines; the price of a plan or a customer stands where the price for everybody of that
+    meter stands.
     """
 
     price_id: uuid.UUID
@@ -76,6 +78,10 @@ class PriceRow:
     prorate: Prorate | None = None
     plan: str | None = None
     lines: Lines | None = None
+    scope: Scope | None = None
+    pool: str | None = None
+    maximum: Decimal | None = None
+    flat_amount: Decimal | None = None
 
 
 def version_in_force(versions: Sequence[tuple[str, date]], day: date) -> str | None:
@@ -135,7 +141,15 @@ def _row(
     tier_from: Decimal,
 ) -> PriceRow:
     dimensions = dict(of)
-    terms = {"prorate": price.prorate, "plan": owner.plan, "lines": price.lines}
+    terms = {
+        "prorate": price.prorate,
+        "plan": owner.plan,
+        "lines": price.lines,
+        "scope": price.scope,
+        "pool": price.pool,
+        "maximum": _plain(price.maximum),
+        "flat_amount": _plain(tier.flat_amount),
+    }
     later = {name: value for name, value in terms.items() if value is not None}
     content = [
         *(book.name, book.currency, version.id, version.effective_from.isoformat(), owner.customer_id, price.meter),
@@ -166,6 +180,10 @@ def _row(
         prorate=price.prorate,
         plan=owner.plan,
         lines=price.lines,
+        scope=price.scope,
+        pool=price.pool,
+        maximum=price.maximum,
+        flat_amount=tier.flat_amount,
     )
 
 

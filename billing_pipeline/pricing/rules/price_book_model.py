@@ -13,6 +13,8 @@ Prorate = Literal["days", "none"]
 PRORATE: tuple[Prorate, ...] = get_args(Prorate)
 Lines = Literal["merged"]
 LINES: tuple[Lines, ...] = get_args(Lines)
+Scope = Literal["combination", "meter"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 MODELS: tuple[Model, ...] = get_args(Model)
 TermKind = Literal["commitment", "discount"]
 
@@ -40,10 +42,14 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A rate for the quantities up to and including `up_to`; None for the last tier, which is open-ended."""
+    """A rate for the quantities up to and including `up_to`; None for the last tier, which is open-ended.
+
+    `flat_amount`: what reaching the tier costs, once, beside its units.
+    """
 
     up_to: Decimal | None
     unit_amount: Decimal
+    flat_amount: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,10 @@ class Price:
     """How one meter is priced: `tiers` or `tier_rates` for graduated and volume, else `rates`; in whole currency units.
 
     `included` is the allowance per period and combination, `minimum` the least that a period with any usage
-    costs. `prorate` "none": a constant meter costs the whole amount in a short period too, not its share by days.
+    costs, `maximum` the most; both of the whole meter. `scope` "meter": the allowance, tiers and packages are counted
+    across all combinations; "combination": minimum and maximum are of each. `pool`: the allowance is one for all prices
+    of the list that name it. `prorate` "none": a constant meter costs the whole amount in a short period too, not its
+    share by days.
     `lines` "merged": what an invoice has of the meter at one unit price is one line, of no dimensions, rounded once.
     """
 
@@ -74,6 +83,9 @@ class Price:
     prorate: Prorate | None = None
     lines: Lines | None = None
     tier_rates: tuple[TierRate, ...] = ()
+    maximum: Decimal | None = None
+    scope: Scope | None = None
+    pool: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,32 +1,18 @@
 """Checks a price book file and builds its model.
 
-Here: which keys and values a book may have, each mistake reported with its path. Not here: YAML itself
-(`price_book_yaml`), what a price means for an invoice (`rating`).
+Here: which keys and values a book, its versions and cards may have, each mistake reported with its path. Not here: YAML
+itself (`price_book_yaml`), one price (`price_reader`), what it means for an invoice (`rating`).
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 
 from billing_pipeline.core.money import is_currency
-from billing_pipeline.pricing.rules.descriptions import placeholders
 from billing_pipeline.pricing.rules.price_book_fields import FieldReader, found
-from billing_pipeline.pricing.rules.price_book_model import (
-    AGGREGATIONS,
-    LINES,
-    MODELS,
-    PRORATE,
-    Meter,
-    Model,
-    Price,
-    PriceBook,
-    Rate,
-    Retired,
-    Tier,
-    TierRate,
-    Version,
-)
+from billing_pipeline.pricing.rules.price_book_model import AGGREGATIONS, Meter, Price, PriceBook, Retired, Version
 from billing_pipeline.pricing.rules.price_book_yaml import Node, PriceBookError, Problems, join, read_documents
+from billing_pipeline.pricing.rules.price_reader import PriceReader
 from billing_pipeline.pricing.rules.term_reader import TERM_SECTIONS, TermReader
 
 _DIMENSION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -34,17 +20,6 @@ _METER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]*", re.ASCII)
 
 _DAYS = re.compile(r"[0-9]{1,4}", re.ASCII)
 TRIAL_DAYS_MAX = 3660
-
-_MODEL_KEYS: dict[Model, tuple[str, ...]] = {
-    "flat": ("amount",),
-    "per_unit": ("unit_amount", "rates", "included"),
-    "graduated": ("tiers", "rates", "included"),
-    "volume": ("tiers", "rates", "included"),
-    "package": ("package_size", "amount", "rates", "included"),
-}
-_TIERED = ("graduated", "volume")
-Dimensions = tuple[tuple[str, str], ...]
-_COMMON_KEYS = ("meter", "model", "minimum", "description", "prorate", "lines")
 
 
 def load_price_books(text: str, source: str) -> tuple[PriceBook, ...]:
@@ -189,12 +164,17 @@ class _Reader(FieldReader):
     def _prices(self, fields: Mapping[str, Node], key: str, path: str) -> tuple[Price, ...]:
         prices = [price for own in self.entries(fields, key, path, "price", self._entry) for price in own]
         self.refuse_repeated([price.meter for price in prices], join(path, key), "meter")
+        pools: dict[str, Decimal] = {}
+        for price in prices:
+            if price.pool and pools.setdefault(price.pool, price.included) != price.included:
+                known = f"expected included {pools[price.pool]} in all prices of the pool {price.pool}"
+                self.problems.add(join(path, key), f"{known}, found {price.included} of {price.meter}")
         return tuple(prices)
 
     def _entry(self, node: Node, path: str, within: tuple[str, ...] = ()) -> list[Price]:
         """A price, or those of the card that it names; `within`: the cards that led here."""
         if not isinstance(node, dict) or "card" not in node:
-            return [self._price(node, path)]
+            return [PriceReader(self.problems, self.meters).price(node, path)]
         name = self.text(node, "card", path)
         card = None if name in within else self.cards.get(name or "")
         own = {key: value for key, value in node.items() if key != "card"}
@@ -210,147 +190,3 @@ class _Reader(FieldReader):
             return []
         led = (*within, name or "")
         return [price for i, item in enumerate(card) for price in self._entry(item, f"{path}.card[{i}]", led)]
-
-    def _price(self, node: Node, path: str) -> Price:
-        fields = self.mapping(node, path, required=("meter", "model"), optional=None)
-        meter_name = self.text(fields, "meter", path) or ""
-        meter = self.meters.get(meter_name)
-        if meter_name and meter is None:
-            known = ", ".join(self.meters) or "none"
-            self.problems.add(f"{path}.meter", f"unknown meter {meter_name!r}; the book's meters: {known}")
-        model = self.choice(fields, "model", path, MODELS)
-        if model is None:
-            return Price(meter_name, "flat")
-        self._refuse_foreign_keys(fields, model, path)
-        description = self.text(fields, "description", path)
-        lines = self.choice(fields, "lines", path, LINES)
-        if description is not None and meter is not None:
-            self._check_description(description, () if lines else meter.dimensions, meter, f"{path}.description")
-        return Price(
-            meter=meter_name,
-            model=model,
-            rates=self._price_rates(fields, model, meter, path),
-            tiers=self._price_tiers(fields, model, path),
-            tier_rates=self._tier_rates(fields, model, meter, path),
-            package_size=self._package_size(fields, path) if model == "package" else None,
-            included=self.amount(fields, "included", path) or Decimal(0),
-            minimum=self.amount(fields, "minimum", path),
-            description=description,
-            prorate=self.choice(fields, "prorate", path, PRORATE),
-            lines=lines,
-        )
-
-    def _refuse_foreign_keys(self, fields: Mapping[str, Node], model: Model, path: str) -> None:
-        allowed = _COMMON_KEYS + _MODEL_KEYS[model]
-        for key in fields:
-            if key not in allowed:
-                self.problems.add(join(path, key), f"a {model} price has no such key; it takes {', '.join(allowed)}")
-
-    def _check_description(self, description: str, known: Sequence[str], meter: Meter, path: str) -> None:
-        try:
-            names = placeholders(description)
-        except ValueError as error:
-            self.problems.add(path, f"{error}; write {{{{ and }}}} for literal braces")
-            return
-        for name in names:
-            if name in meter.dimensions and name not in known:
-                self.problems.add(path, f"{{{name}}} has no one value on a merged line")
-            elif name not in known:
-                told = ", ".join(known) or "none"
-                self.problems.add(path, f"{{{name}}} is no dimension of {meter.name}; its dimensions: {told}")
-
-    def _price_rates(
-        self, fields: Mapping[str, Node], model: Model, meter: Meter | None, path: str
-    ) -> tuple[Rate, ...]:
-        if model in _TIERED:
-            return ()
-        key = "unit_amount" if model == "per_unit" else "amount"
-        if "rates" not in fields or model == "flat":
-            return (Rate(self.required_amount(fields, key, path, None if model == "flat" else "rates")),)
-        return tuple(Rate(self.decimal(leaf, at), above) for leaf, at, above in self._leaves(fields, key, meter, path))
-
-    def _tier_rates(
-        self, fields: Mapping[str, Node], model: Model, meter: Meter | None, path: str
-    ) -> tuple[TierRate, ...]:
-        if model not in _TIERED or "rates" not in fields:
-            return ()
-        leaves = self._leaves(fields, "tiers", meter, path)
-        return tuple(TierRate(self._tiers(leaf, at), above) for leaf, at, above in leaves)
-
-    def _leaves(
-        self, fields: Mapping[str, Node], instead: str, meter: Meter | None, path: str
-    ) -> list[tuple[Node, str, Dimensions]]:
-        """What stands below `rates` for each combination of dimension values, with its path and the combination."""
-        if instead in fields:
-            self.problems.add(path, f"has both {instead} and rates; keep one")
-        if meter is None:
-            return []
-        if not meter.dimensions:
-            self.problems.add(f"{path}.rates", f"meter {meter.name} has no dimensions; write {instead}")
-            return []
-        leaves: list[tuple[Node, str, Dimensions]] = []
-        self._descend(fields["rates"], f"{path}.rates", meter, (), leaves, of_lists=instead == "tiers")
-        return leaves
-
-    def _descend(
-        self,
-        node: Node,
-        path: str,
-        meter: Meter,
-        above: Dimensions,
-        leaves: list[tuple[Node, str, Dimensions]],
-        *,
-        of_lists: bool,
-    ) -> None:
-        levels = f"meter {meter.name} has {len(meter.dimensions)} level(s) of rates: {', '.join(meter.dimensions)}"
-        if len(above) == len(meter.dimensions):
-            if isinstance(node, dict) or isinstance(node, list) != of_lists:
-                expected = "a list of tiers" if of_lists else "an amount"
-                self.problems.add(path, f"expected {expected}, found {found(node)}; {levels}")
-            else:
-                leaves.append((node, path, above))
-            return
-        dimension = meter.dimensions[len(above)]
-        if not isinstance(node, dict) or not node:
-            self.problems.add(path, f"expected one entry per {dimension}, found {found(node)}; {levels}")
-            return
-        for value, below in node.items():
-            if value == "":
-                self.problems.add(path, f"an empty {dimension}")
-            self._descend(below, join(path, value), meter, (*above, (dimension, value)), leaves, of_lists=of_lists)
-
-    def _price_tiers(self, fields: Mapping[str, Node], model: Model, path: str) -> tuple[Tier, ...]:
-        if model not in _TIERED:
-            return ()
-        if "tiers" not in fields:
-            if "rates" not in fields:
-                self.problems.add(join(path, "tiers"), f"missing; a {model} price needs it")
-            return ()
-        return self._tiers(fields["tiers"], join(path, "tiers"))
-
-    def _tiers(self, node: Node, path: str) -> tuple[Tier, ...]:
-        tiers = self.items(node, path, "tier", self._tier)
-        bound = Decimal(0)
-        for i, tier in enumerate(tiers):
-            at = f"{path}[{i}].up_to"
-            if i == len(tiers) - 1:
-                if tier.up_to is not None:
-                    self.problems.add(at, "the last tier is open-ended; write null")
-            elif tier.up_to is None:
-                self.problems.add(at, "only the last tier is open-ended; expected a quantity")
-            elif tier.up_to <= bound:
-                self.problems.add(at, f"tiers must rise: {tier.up_to} is not above {bound}")
-            else:
-                bound = tier.up_to
-        return tuple(tiers)
-
-    def _tier(self, node: Node, path: str) -> Tier:
-        fields = self.mapping(node, path, required=("up_to", "unit_amount"))
-        up_to = self.amount(fields, "up_to", path) if fields.get("up_to") is not None else None
-        return Tier(up_to, self.amount(fields, "unit_amount", path) or Decimal(0))
-
-    def _package_size(self, fields: Mapping[str, Node], path: str) -> Decimal:
-        size = self.required_amount(fields, "package_size", path)
-        if size == 0:
-            self.problems.add(f"{path}.package_size", "must be above 0")
-        return size

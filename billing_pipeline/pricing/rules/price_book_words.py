@@ -71,9 +71,16 @@ def _price(price: Price, currency: str) -> str:
     unit = currency.upper()
     parts = [f"{price.meter}: {_takes(price, unit)}"]
     if price.included:
-        parts.append(f"the first {_plain(price.included)} are included")
+        pooled = f", together with the other prices of the pool {price.pool}" if price.pool else ""
+        parts.append(f"the first {_plain(price.included)} are included{pooled}")
     if price.minimum is not None:
         parts.append(f"at least {_plain(price.minimum)} {unit} once it is used")
+    if price.maximum is not None:
+        parts.append(f"at most {_plain(price.maximum)} {unit}")
+    if price.scope == "meter":
+        parts.append("counted across all of the meter")
+    if price.scope == "combination":
+        parts.append("each combination for itself")
     if price.prorate == "none":
         parts.append("whole in short periods too")
     if price.lines == "merged":
@@ -114,9 +121,14 @@ def _takes(price: Price, unit: str) -> str:
 
 def _steps(tiers: tuple[Tier, ...], unit: str) -> str:
     return ", ".join(
-        f"{_plain(tier.unit_amount)} {unit} each {f'up to {_plain(tier.up_to)}' if tier.up_to is not None else 'above'}"
+        f"{_plain(tier.unit_amount)} {unit} each{_flat(tier, unit)} "
+        + (f"up to {_plain(tier.up_to)}" if tier.up_to is not None else "above")
         for tier in tiers
     )
+
+
+def _flat(tier: Tier, unit: str) -> str:
+    return "" if tier.flat_amount is None else f" and {_plain(tier.flat_amount)} {unit} once"
 
 
 def _for(rate: Rate | TierRate) -> str:

@@ -47,7 +47,8 @@ SNAPSHOT_SCHEMA = _schema(
     ]
 )
 
-OPTIONAL = frozenset({"days", "full_days", "prorate", "plan", "lines", "in_trial"})
+_LATER_TERMS = ("prorate", "plan", "lines", "scope", "pool", "maximum", "flat_amount")
+OPTIONAL = frozenset({"days", "full_days", "in_trial", *_LATER_TERMS})
 """Columns that a frame may lack: they are null then. Days are given where a constant meter's period is short, and
 `in_trial` is true where it is a trial's."""
 
@@ -73,6 +74,10 @@ PRICE_SCHEMA = _schema(
         pa.field("prorate", pa.string()),
         pa.field("plan", pa.string()),
         pa.field("lines", pa.string()),
+        pa.field("scope", pa.string()),
+        pa.field("pool", pa.string()),
+        pa.field("maximum", DECIMAL),
+        pa.field("flat_amount", DECIMAL),
     ]
 )
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from billing_pipeline.core.money_columns import Array
 from billing_pipeline.pricing.rules.rating_frames import DECIMAL, Codes, pair, pc, ranks, sums, take, values
-from billing_pipeline.pricing.rules.rating_models import AMOUNT_TOO_LARGE, LARGEST, DoesNotFitError, Parts
+from billing_pipeline.pricing.rules.rating_limits import AMOUNT_TOO_LARGE, LARGEST, DoesNotFitError
+from billing_pipeline.pricing.rules.rating_models import Parts
 from billing_pipeline.pricing.rules.rating_prices import PriceTable
 
 _SUM = pa.decimal256(60, 12)
@@ -51,7 +52,8 @@ def merge(parts: Parts, snapshots: dict[str, Array], invoice: Codes, table: Pric
         return Merged(parts, wanted, basis, parts, np.arange(len(wanted), dtype=np.int64))
     alone, own = np.flatnonzero(~wanted), np.flatnonzero(wanted)
     rates = _rates(table)
-    group, examples = pair(invoice[parts.snapshot[own]], rates[parts.price[own]], int(rates.max(initial=0)) + 1)
+    rate = rates[parts.is_fee[own].astype(np.int64), parts.price[own]]
+    group, examples = pair(invoice[parts.snapshot[own]], rate, int(rates.max(initial=0)) + 1)
     usage, included, quantity = (
         sums(group, take(part, own), _SUM) for part in (parts.usage, parts.included, parts.quantity)
     )
@@ -66,6 +68,7 @@ def merge(parts: Parts, snapshots: dict[str, Array], invoice: Codes, table: Pric
         usage=pa.concat_arrays([take(parts.usage, alone), pc.cast(usage, DECIMAL)]),
         included=pa.concat_arrays([take(parts.included, alone), pc.cast(included, DECIMAL)]),
         quantity=pa.concat_arrays([take(parts.quantity, alone), pc.cast(quantity, DECIMAL)]),
+        is_fee=np.concatenate([parts.is_fee[alone], parts.is_fee[own][examples]]),
     )
     line = np.empty(len(wanted), dtype=np.int64)
     line[alone], line[own] = np.arange(len(alone)), len(alone) + group
@@ -79,10 +82,17 @@ def merge(parts: Parts, snapshots: dict[str, Array], invoice: Codes, table: Pric
 
 
 def _rates(table: PriceTable) -> Codes:
-    """A code a price row: rows of one price, tier and unit price have the same."""
-    columns = (table.entry_of_row.tolist(), values(table.columns["tier_no"]), values(table.columns["unit_amount"]))
+    """A code a price row for what it costs a unit, and one for its tier's flat amount: of one price and tier, alike."""
     known: dict[tuple[Any, ...], int] = {}
-    return np.array([known.setdefault(rate, len(known)) for rate in zip(*columns, strict=True)], dtype=np.int64)
+    columns = [table.entry_of_row.tolist(), values(table.columns["tier_no"])]
+    codes = [
+        [
+            known.setdefault((name, *rate), len(known))
+            for rate in zip(*columns, values(table.columns[name]), strict=True)
+        ]
+        for name in ("unit_amount", "flat_amount")
+    ]
+    return np.array(codes, dtype=np.int64)
 
 
 def _first_price(group: Codes, price: Codes, table: PriceTable) -> Codes:

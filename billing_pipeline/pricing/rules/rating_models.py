@@ -1,6 +1,7 @@
 """What each model makes of a quantity: the billed quantity and the lines it falls into.
 
-Here: allowances, tiers, packages, in exact decimals. Not here: which price applies, amounts, minimums, texts.
+Here: tiers, their flat amounts, packages, in exact decimals. Not here: which price applies, allowances and what is
+counted together (`rating_scopes`), amounts, minimums, texts.
 """
 
 from collections.abc import Callable
@@ -8,29 +9,15 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from billing_pipeline.core.money_columns import Array
 from billing_pipeline.pricing.rules.price_book_model import Model
 from billing_pipeline.pricing.rules.rating_frames import DECIMAL, Codes, pc, take, values
+from billing_pipeline.pricing.rules.rating_limits import LARGEST, ONE, TOO_MANY_PACKAGES, ZERO, DoesNotFitError
 from billing_pipeline.pricing.rules.rating_prices import PriceTable
-
-ZERO = pa.scalar(Decimal(0), DECIMAL)
-ONE = pa.scalar(Decimal(1), DECIMAL)
-# Above every quantity that fits: stands for an open-ended tier's missing bound.
-LARGEST = pa.scalar(Decimal("9" * 18 + "." + "9" * 12), DECIMAL)
-
-AMOUNT_TOO_LARGE = "an amount larger than can be billed"
-TOO_MANY_PACKAGES = "more packages than can be billed"
-
-
-class DoesNotFitError(ValueError):
-    """What some snapshots come to is too large to be billed; `snapshots` are their rows, `reason` says what it is."""
-
-    def __init__(self, snapshots: Codes, reason: str) -> None:
-        self.snapshots = snapshots
-        self.reason = reason
-        super().__init__(reason)
+from billing_pipeline.pricing.rules.rating_scopes import Placed
 
 
 @dataclass(frozen=True)
@@ -38,7 +25,7 @@ class Parts:
     """Lines before they have amounts: per line the snapshot's row, the price's row, and three quantities.
 
     `usage` sums to the snapshot's quantity over its lines; `included` is the part of it that the allowance
-    covers.
+    covers. `is_fee`: the line is the flat amount of its tier, once.
     """
 
     snapshot: Codes
@@ -47,24 +34,24 @@ class Parts:
     usage: Array
     included: Array
     quantity: Array
+    is_fee: npt.NDArray[np.bool_]
 
 
-def split(snapshot: Codes, price_set: Codes, usage: Array, table: PriceTable) -> Parts:
+def split(placed: Placed, table: PriceTable) -> Parts:
     """The lines of priced snapshots, in no particular order.
 
-    `snapshot` numbers the rows, `price_set` and `usage` (not negative) go with it. Raises DoesNotFitError
-    for quantities that numeric(30,12) does not hold.
+    Raises DoesNotFitError for quantities that numeric(30,12) does not hold.
     """
     models = np.array(values(table.columns["model"]), dtype=object)
     set_model = models[table.set_rows[table.set_first]] if len(table.set_first) else models
     parts = []
     for model, lines in _LINES.items():
-        of_model = (set_model == model)[price_set]
+        of_model = (set_model == model)[placed.price_set]
         if of_model.all() and len(of_model):
-            return lines(snapshot, price_set, usage, table)
+            return _concat(lines(placed, table))
         rows = np.flatnonzero(of_model)
         if len(rows):
-            parts.append(lines(snapshot[rows], price_set[rows], take(usage, rows), table))
+            parts += lines(placed.at(rows), table)
     return _concat(parts)
 
 
@@ -81,59 +68,90 @@ def in_trial(parts: Parts, trials: Array) -> Parts:
     )
 
 
-def _flat(snapshot: Codes, price_set: Codes, usage: Array, table: PriceTable) -> Parts:
-    used = pc.if_else(pc.greater(usage, ZERO), ONE, ZERO)
-    price = table.set_rows[table.set_first[price_set]]
-    return Parts(snapshot, price, np.zeros_like(price), usage, _zeros(len(usage)), used)
+def _flat(placed: Placed, table: PriceTable) -> list[Parts]:
+    used = pc.if_else(pc.greater(placed.usage, ZERO), ONE, ZERO)
+    return [_lines(placed, table, _zeros(len(used)), used)]
 
 
-def _per_unit(snapshot: Codes, price_set: Codes, usage: Array, table: PriceTable) -> Parts:
-    price = table.set_rows[table.set_first[price_set]]
-    billed, covered = _allowance(usage, take(table.columns["included"], price))
-    return Parts(snapshot, price, np.zeros_like(price), usage, covered, billed)
+def _per_unit(placed: Placed, table: PriceTable) -> list[Parts]:
+    return [_lines(placed, table, placed.covered, placed.billed)]
 
 
-def _package(snapshot: Codes, price_set: Codes, usage: Array, table: PriceTable) -> Parts:
-    part = _per_unit(snapshot, price_set, usage, table)
-    size = take(table.columns["package_size"], part.price)
-    quotient = pc.floor(pc.divide(part.quantity, size))
+def _package(placed: Placed, table: PriceTable) -> list[Parts]:
+    size = take(table.columns["package_size"], table.set_rows[table.set_first[placed.price_set]])
+    end = pc.cast(pc.add(placed.start, placed.billed), DECIMAL)
+    packages = pc.subtract(_begun(end, size, placed.snapshot), _begun(placed.start, size, placed.snapshot))
+    return [_lines(placed, table, placed.covered, pc.cast(packages, DECIMAL))]
+
+
+def _lines(placed: Placed, table: PriceTable, included: Array, quantity: Array) -> Parts:
+    """A line a snapshot."""
+    price = table.set_rows[table.set_first[placed.price_set]]
+    no_fee = np.zeros(len(price), dtype=bool)
+    return Parts(placed.snapshot, price, np.zeros_like(price), placed.usage, included, quantity, no_fee)
+
+
+def _begun(quantity: Array, size: Array, snapshot: Codes) -> Array:
+    """How many packages hold the quantity."""
+    quotient = pc.floor(pc.divide(quantity, size))
     too_many = pc.greater_equal(quotient, pa.scalar(Decimal(10**18 - 1), pa.decimal256(18, 0)))
     if pc.any(too_many).as_py():
         raise DoesNotFitError(snapshot[np.flatnonzero(too_many.to_numpy(zero_copy_only=False))], TOO_MANY_PACKAGES)
     # Arrow truncates the quotient after 31 decimals, so a remainder shows only in the product.
     whole = pc.cast(quotient, pa.decimal256(18, 0))
-    begun = pc.less(pc.multiply(whole, size), part.quantity)
-    packages = pc.if_else(begun, pc.add(whole, pa.scalar(Decimal(1), pa.decimal256(1, 0))), whole)
-    return Parts(snapshot, part.price, part.tier, usage, part.included, pc.cast(packages, DECIMAL))
+    begun = pc.less(pc.multiply(whole, size), quantity)
+    packages: Array = pc.if_else(begun, pc.add(whole, pa.scalar(Decimal(1), pa.decimal256(1, 0))), whole)
+    return packages
 
 
-def _volume(snapshot: Codes, price_set: Codes, usage: Array, table: PriceTable) -> Parts:
-    tiers = _tiers(price_set, usage, table)
+def _volume(placed: Placed, table: PriceTable) -> list[Parts]:
+    tiers = _tiers(placed, table)
     reached = pc.or_(
-        pc.and_(pc.greater(tiers.billed, tiers.lower), pc.less_equal(tiers.billed, tiers.upper)),
-        pc.and_(pa.array(tiers.tier == 0), pc.equal(tiers.billed, ZERO)),
+        pc.and_(pc.greater(tiers.of.total, tiers.lower), pc.less_equal(tiers.of.total, tiers.upper)),
+        pc.and_(pa.array(tiers.tier == 0), pc.equal(tiers.of.total, ZERO)),
     )
-    rows = np.flatnonzero(reached.to_numpy(zero_copy_only=False))
-    owner = tiers.owner[rows]
-    covered, billed = take(tiers.covered, rows), take(tiers.billed, rows)
-    return Parts(snapshot[owner], tiers.price[rows], tiers.tier[rows], take(usage, owner), covered, billed)
+    tiers = tiers.at(np.flatnonzero(reached.to_numpy(zero_copy_only=False)))
+    of = tiers.of
+    no_fee = np.zeros(len(of.snapshot), dtype=bool)
+    lines = Parts(of.snapshot, tiers.price, tiers.tier, of.usage, of.covered, of.billed, no_fee)
+    # of all that is counted together, the first that is billed brings the tier's flat amount
+    first = pc.and_(pc.equal(of.start, ZERO), pc.greater(of.billed, ZERO))
+    return [lines, _fees(tiers, first, table)]
 
 
-def _graduated(snapshot: Codes, price_set: Codes, usage: Array, table: PriceTable) -> Parts:
-    tiers = _tiers(price_set, usage, table)
-    first = pa.array(tiers.tier == 0)
-    kept = pc.or_(first, pc.greater(tiers.billed, tiers.lower))
-    rows = np.flatnonzero(kept.to_numpy(zero_copy_only=False))
-    billed, lower, upper = (take(column, rows) for column in (tiers.billed, tiers.lower, tiers.upper))
-    top = pc.if_else(pc.greater(billed, upper), upper, billed)
-    quantity = pc.cast(pc.subtract(top, lower), DECIMAL)
-    covered = pc.if_else(take(first, rows), take(tiers.covered, rows), ZERO)
-    own_usage = pc.cast(pc.add(quantity, covered), DECIMAL)
-    owner = snapshot[tiers.owner[rows]]
-    return Parts(owner, tiers.price[rows], tiers.tier[rows], own_usage, covered, quantity)
+def _graduated(placed: Placed, table: PriceTable) -> list[Parts]:
+    tiers = _tiers(placed, table)
+    of = tiers.of
+    end = pc.cast(pc.add(of.start, of.billed), DECIMAL)
+    top = pc.if_else(pc.greater(end, tiers.upper), tiers.upper, end)
+    bottom = pc.if_else(pc.greater(of.start, tiers.lower), of.start, tiers.lower)
+    within = pc.greater(top, bottom)
+    # what is not billed is a line of the tier that it would begin in
+    empty = pc.and_(pc.equal(of.billed, ZERO), pc.less_equal(tiers.lower, of.start))
+    empty = pc.and_(empty, pc.or_(pc.less(of.start, tiers.upper), tiers.is_open))
+    rows = np.flatnonzero(pc.or_(within, empty).to_numpy(zero_copy_only=False))
+    kept = tiers.at(rows)
+    quantity = pc.if_else(within, pc.subtract(top, bottom), pa.scalar(Decimal(0), pa.decimal256(31, 12)))
+    quantity = pc.cast(take(quantity, rows), DECIMAL)
+    owner = kept.of.snapshot
+    is_first = np.concatenate([[True], owner[1:] != owner[:-1]]) if len(owner) else np.zeros(0, dtype=bool)
+    covered = pc.if_else(pa.array(is_first), kept.of.covered, ZERO)
+    usage = pc.cast(pc.add(quantity, covered), DECIMAL)
+    lines = Parts(owner, kept.price, kept.tier, usage, covered, quantity, np.zeros(len(owner), dtype=bool))
+    reached = pc.and_(pc.less_equal(kept.of.start, kept.lower), pc.greater(quantity, ZERO))
+    return [lines, _fees(kept, reached, table)]
 
 
-_LINES: dict[Model, Callable[[Codes, Codes, Array, PriceTable], Parts]] = {
+def _fees(tiers: "_Tiers", reached: Array, table: PriceTable) -> Parts:
+    """The flat amounts of those tiers that have one, where `reached`."""
+    with_fee = pc.and_(reached, take(table.columns["flat_amount"], tiers.price).is_valid())
+    rows = np.flatnonzero(with_fee.to_numpy(zero_copy_only=False))
+    zeros, is_fee = _zeros(len(rows)), np.ones(len(rows), dtype=bool)
+    ones = pa.repeat(ONE, len(rows))
+    return Parts(tiers.of.snapshot[rows], tiers.price[rows], tiers.tier[rows], zeros, zeros, ones, is_fee)
+
+
+_LINES: dict[Model, Callable[[Placed, PriceTable], list[Parts]]] = {
     "flat": _flat,
     "per_unit": _per_unit,
     "graduated": _graduated,
@@ -144,33 +162,28 @@ _LINES: dict[Model, Callable[[Codes, Codes, Array, PriceTable], Parts]] = {
 
 @dataclass(frozen=True)
 class _Tiers:
-    """Every snapshot (`owner`, its index) once per tier of its price, which spans `(lower, upper]`."""
+    """Every snapshot, with what is billed of it, once per tier of its price, which spans `(lower, upper]`."""
 
-    owner: Codes
+    of: Placed
     price: Codes
     tier: Codes
-    billed: Array
-    covered: Array
     lower: Array
     upper: Array
+    is_open: Array
+
+    def at(self, rows: Codes) -> "_Tiers":
+        bounds = (take(column, rows) for column in (self.lower, self.upper, self.is_open))
+        return _Tiers(self.of.at(rows), self.price[rows], self.tier[rows], *bounds)
 
 
-def _tiers(price_set: Codes, usage: Array, table: PriceTable) -> _Tiers:
-    counts = table.set_count[price_set]
-    owner = np.repeat(np.arange(len(price_set), dtype=np.int64), counts)
+def _tiers(placed: Placed, table: PriceTable) -> _Tiers:
+    counts = table.set_count[placed.price_set]
+    owner = np.repeat(np.arange(len(placed.price_set), dtype=np.int64), counts)
     tier = np.arange(len(owner), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
-    price = table.set_rows[table.set_first[price_set][owner] + tier]
-    billed, covered = _allowance(take(usage, owner), take(table.columns["included"], price))
-    upper = pc.fill_null(take(table.columns["tier_up_to"], price), LARGEST)
-    return _Tiers(owner, price, tier, billed, covered, take(table.columns["tier_from"], price), upper)
-
-
-def _allowance(usage: Array, included: Array) -> tuple[Array, Array]:
-    """What is billed and what the allowance covers: together the usage."""
-    over = pc.subtract(usage, included)
-    exceeded = pc.greater(usage, included)
-    billed = pc.cast(pc.if_else(exceeded, over, pa.scalar(Decimal(0), over.type)), DECIMAL)
-    return billed, pc.if_else(exceeded, included, usage)
+    price = table.set_rows[table.set_first[placed.price_set][owner] + tier]
+    up_to = take(table.columns["tier_up_to"], price)
+    lower, upper = take(table.columns["tier_from"], price), pc.fill_null(up_to, LARGEST)
+    return _Tiers(placed.at(owner), price, tier, lower, upper, up_to.is_null())
 
 
 def _zeros(count: int) -> Array:
@@ -180,7 +193,9 @@ def _zeros(count: int) -> Array:
 def _concat(parts: list[Parts]) -> Parts:
     if not parts:
         nothing = np.zeros(0, dtype=np.int64)
-        return Parts(nothing, nothing, nothing, _zeros(0), _zeros(0), _zeros(0))
+        return Parts(nothing, nothing, nothing, _zeros(0), _zeros(0), _zeros(0), np.zeros(0, dtype=bool))
+    if len(parts) == 1:
+        return parts[0]
     return Parts(
         snapshot=np.concatenate([part.snapshot for part in parts]),
         price=np.concatenate([part.price for part in parts]),
@@ -188,4 +203,5 @@ def _concat(parts: list[Parts]) -> Parts:
         usage=pa.concat_arrays([part.usage for part in parts]),
         included=pa.concat_arrays([part.included for part in parts]),
         quantity=pa.concat_arrays([part.quantity for part in parts]),
+        is_fee=np.concatenate([part.is_fee for part in parts]),
     )

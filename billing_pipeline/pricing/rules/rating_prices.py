@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from billing_pipeline.core.money_columns import Array
@@ -29,7 +30,8 @@ class PriceTable:
     """Price rows, indexed. A *set* prices one combination: one row, or one price's tiers in order.
 
     `set_first[s]` and `set_count[s]` are the span of set s in `set_rows`, which holds row numbers of
-    `columns`; `entry_of_row` numbers the entries, `entry_first` has each entry's first row.
+    `columns`; `entry_of_row` numbers the entries, `entry_first` has each entry's first row. Of a row `pool_of_row` is
+    the number of its allowance's pool, -1 for none; `across_meter` and `each_combination` say what its `scope` is.
     """
 
     columns: dict[str, Array]
@@ -39,6 +41,9 @@ class PriceTable:
     set_count: Codes
     entry_of_row: Codes
     entry_first: Codes
+    pool_of_row: Codes
+    across_meter: npt.NDArray[np.bool_]
+    each_combination: npt.NDArray[np.bool_]
     versions: dict[str, list[tuple[str, date]]]
     plans: dict[tuple[str, str], set[str]]
     """By currency and version, the plans that have prices; only versions from the first one with plans on."""
@@ -94,8 +99,32 @@ def index_prices(columns: dict[str, Array]) -> PriceTable:
         set_count=counts,
         entry_of_row=np.array(entry_of_row, dtype=np.int64),
         entry_first=np.array(entry_first, dtype=np.int64),
+        pool_of_row=_pools(columns),
+        across_meter=_has_scope(columns, "meter"),
+        each_combination=_has_scope(columns, "combination"),
         versions={currency: list(by_id.items()) for currency, by_id in versions.items()},
         plans=_plans(entries, versions),
+    )
+
+
+def _has_scope(columns: dict[str, Array], scope: str) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = pc.fill_null(pc.equal(columns["scope"], scope), False).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _pools(columns: dict[str, Array]) -> Codes:
+    """A code for the prices of one list, be it everybody's, a plan's or a customer's, that name one pool."""
+    names = values(columns["pool"])
+    if not any(names):
+        return np.full(len(names), -1, dtype=np.int64)
+    owners = zip(*(values(columns[name]) for name in ("currency", "version_id", "customer_id", "plan")), strict=True)
+    known: dict[tuple[object, ...], int] = {}
+    return np.array(
+        [
+            -1 if name is None else known.setdefault((*owner, name), len(known))
+            for owner, name in zip(owners, names, strict=True)
+        ],
+        dtype=np.int64,
     )
 
 

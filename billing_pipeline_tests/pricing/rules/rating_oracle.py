@@ -75,8 +75,10 @@ def _expected(
         groups: dict[tuple[Any, ...], Group] = {}
         pieces: dict[tuple[Any, ...], Any] = {}  # by line: what it is made of
         invoices = list(dict.fromkeys(s.invoice_id for s in snapshots))
+        resolved = [aside.get(number) or _resolve(snapshot, books) for number, snapshot in enumerate(snapshots)]
+        places = _places(snapshots, resolved)
         for number, snapshot in enumerate(snapshots):
-            found = aside.get(number) or _resolve(snapshot, books)
+            found = resolved[number]
             if isinstance(found, str):
                 reasons.append(found)
                 continue
@@ -84,21 +86,24 @@ def _expected(
             position = _position(version, owner, price)
             place = (invoices.index(snapshot.invoice_id), position, snapshot.meter)
             group = groups.setdefault((place, version.id, owner), (version, price, []))
-            for tier_no, usage, included, quantity, amount in _lines(price, unit_amount, snapshot.quantity):
+            if price.package_size and _end(places[number]) // price.package_size >= 10**18 - 1:
+                packages.append(number)
+                continue
+            for kind, tier_no, usage, included, quantity, amount in _lines(price, unit_amount, places[number]):
                 if snapshot.in_trial:
                     included, quantity = usage, Decimal(0)
-                if quantity >= 10**18 - 1 and price.model == "package":
-                    packages.append(number)
-                dimensions = "{}" if price.lines == "merged" else snapshot.dimensions
-                alone = b"" if price.lines == "merged" else snapshot.dimensions.encode()
-                sort_key = (*place, False, alone, tier_no, _rank(owner), amount)
+                of_meter = kind == "b" and price.scope == "meter"
+                has_none = price.lines == "merged" or of_meter
+                dimensions = "{}" if has_none else snapshot.dimensions
+                alone = b"" if has_none else snapshot.dimensions.encode()
+                sort_key = (*place, int(of_meter), alone, tier_no, _rank(owner), kind, amount)
                 together = (sort_key, version.id, owner)
                 own = pieces.setdefault(together, (sort_key, group, dimensions, amount, version, []))
                 own[-1].append((number, snapshot, usage, included, quantity))
         if packages:
             raise _TooLargeError(packages, "more packages than can be billed")
         keyed = _usage_lines(pieces)
-        keyed += _minimums(groups)
+        keyed += _bounds(groups)
         _refuse_large_totals(snapshots, books, [line for _, line in keyed])
         keyed.sort(key=lambda pair: pair[0])
         counts: dict[str, int] = {}
@@ -124,31 +129,45 @@ def _usage_lines(pieces: dict[tuple[Any, ...], Any]) -> list[tuple[tuple[Any, ..
         if minor > AMOUNT_MINOR_MAX:
             amounts += [part[0] for part in members]
         group[2].append(([part[0] for part in members], first, usage, minor))
+        kind = sort_key[-2]
         basis = max((part[1].basis for part in members), key=["measured", "corrected", "carried_forward"].index)
-        line = _line(first, dimensions, "usage", usage, included, quantity, amount, minor, version)
+        line = _line(first, dimensions, _KINDS[kind], usage, included, quantity, amount, minor, version)
         keyed.append((sort_key, line | {"basis": basis}))
     if amounts:
         raise _TooLargeError(amounts, "an amount larger than can be billed")
     return keyed
 
 
-def _minimums(groups: dict[tuple[Any, ...], Group]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-    """The lines, with what they are sorted by, that lift groups of used lines to their price's minimum."""
+def _bounds(groups: dict[tuple[Any, ...], Group]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """The lines, with what they are sorted by, that hold what a price comes to between its minimum and maximum."""
     keyed, large = [], []
-    for (place, _, owner), (version, price, members) in groups.items():
-        if price.minimum is None or not any(usage > 0 and not s.in_trial for _, s, usage, _ in members):
-            continue
-        first = members[0][1]
-        missing = _minor(price.minimum, first.currency) - sum(minor for *_, minor in members)
-        major = Decimal(missing).scaleb(-exponent(first.currency))
-        if missing > AMOUNT_MINOR_MAX or major >= 10**18:
-            large += [number for numbers, *_ in members for number in numbers]
-        elif missing > 0:
-            zero = Decimal(0)
-            line = _line(first, "{}", "minimum", zero, zero, Decimal(1), major, missing, version)
-            keyed.append(((*place, True, b"", 0, _rank(owner), zero), line))
+    for (place, _, owner), (version, price, all_members) in groups.items():
+        for bound in ("minimum", "maximum"):
+            limit = getattr(price, bound)
+            each = price.scope == "combination"
+            for dimensions in dict.fromkeys(s.dimensions if each else "{}" for _, s, _, _ in all_members):
+                members = [m for m in all_members if not each or m[1].dimensions == dimensions]
+                used = any(usage > 0 and not s.in_trial for _, s, usage, _ in members)
+                if limit is None or (bound == "minimum" and not used):
+                    continue
+                first = members[0][1]
+                missing = _minor(limit, first.currency) - sum(minor for *_, minor in members)
+                if (missing <= 0) if bound == "minimum" else (missing >= 0):
+                    continue
+                major = Decimal(missing).scaleb(-exponent(first.currency))
+                if abs(missing) > AMOUNT_MINOR_MAX or abs(major) >= 10**18:
+                    large += [(bound, number) for numbers, *_ in members for number in numbers]
+                    continue
+                zero = Decimal(0)
+                line = _line(first, dimensions, bound, zero, zero, Decimal(1), major, missing, version)
+                alone = dimensions.encode() if each else b""
+                kind = "p" if bound == "minimum" else "q"
+                keyed.append(((*place, 2, alone, 0, _rank(owner), kind, zero), line))
     if large:
-        raise _TooLargeError(large, "an amount larger than can be billed")
+        kinds = {bound for bound, _ in large}
+        first_kind = "minimum" if "minimum" in kinds else "maximum"
+        numbers = [number for bound, number in large if bound == first_kind]
+        raise _TooLargeError(numbers, "an amount larger than can be billed")
     return keyed
 
 
@@ -228,29 +247,90 @@ def _position(version: Version, owner: Owner, price: Price) -> int:
     return len(book_meters) + [p.meter for p in owned].index(price.meter)
 
 
+_KINDS = {"a": "usage", "b": "fee"}
+Place = tuple[Decimal, Decimal, Decimal, Decimal]
+"""Of a snapshot: its usage; what the allowance covers of it; what is billed before it, and in all, with it."""
+
+
+def _end(place: Place) -> Decimal:
+    usage, covered, start, _ = place
+    return start + usage - covered
+
+
+def _places(snapshots: list[Snapshot], resolved: list[Any]) -> dict[int, Place]:
+    """One after the other, in the order of the lines, for what is counted together."""
+    priced = [number for number, found in enumerate(resolved) if not isinstance(found, str)]
+    pools: dict[Any, list[int]] = defaultdict(list)
+    scopes: dict[Any, list[int]] = defaultdict(list)
+    for number in priced:
+        version, owner, price, _ = resolved[number]
+        invoice = (snapshots[number].invoice_id, version.id, owner)
+        alone = (number,)
+        scope = (*invoice, "of", price.meter) if price.scope == "meter" else alone
+        pools[(*invoice, "pool", price.pool) if price.pool else scope].append(number)
+        scopes[scope].append(number)
+
+    def place_of_line(number: int) -> Any:
+        version, owner, price, _ = resolved[number]
+        return _position(version, owner, price), price.meter, snapshots[number].dimensions.encode()
+
+    covered: dict[int, Decimal] = {}
+    for members in pools.values():
+        left = resolved[members[0]][2].included
+        for number in sorted(members, key=place_of_line):
+            covered[number] = min(left, snapshots[number].quantity)
+            left -= covered[number]
+    billed = {number: snapshots[number].quantity - covered[number] for number in priced}
+    _refuse_large_sums(pools, {number: snapshots[number].quantity for number in priced})
+    _refuse_large_sums(scopes, billed)
+    places: dict[int, Place] = {}
+    for members in scopes.values():
+        total = sum((billed[n] for n in members), Decimal(0))
+        start = Decimal(0)
+        for number in sorted(members, key=place_of_line):
+            usage = snapshots[number].quantity
+            places[number] = (usage, covered[number], start, total)
+            start += billed[number]
+    return places
+
+
+def _refuse_large_sums(groups: dict[Any, list[int]], sizes: dict[int, Decimal]) -> None:
+    large = [number for own in groups.values() if sum(sizes[n] for n in own) >= 10**18 for number in own]
+    if large:
+        raise _TooLargeError(large, "a quantity larger than can be billed")
+
+
 def _lines(
-    price: Price, unit_amount: Decimal | None, usage: Decimal
-) -> list[tuple[int, Decimal, Decimal, Decimal, Decimal]]:
-    """(tier_no, usage, included, quantity, unit_amount) of each usage line."""
+    price: Price, unit_amount: Decimal | None, place: Place
+) -> list[tuple[str, int, Decimal, Decimal, Decimal, Decimal]]:
+    """(kind, tier_no, usage, included, quantity, unit_amount) of each usage line and fee."""
     zero = Decimal(0)
-    covered = min(usage, price.included)
-    billed = usage - covered
+    usage, covered, start, total = place
+    billed, end = usage - covered, _end(place)
     if price.model == "flat":
-        return [(0, usage, zero, Decimal(int(usage > 0)), unit_amount or zero)]
+        return [("a", 0, usage, zero, Decimal(int(usage > 0)), unit_amount or zero)]
     if price.model == "per_unit":
-        return [(0, usage, covered, billed, unit_amount or zero)]
+        return [("a", 0, usage, covered, billed, unit_amount or zero)]
     if price.model == "package":
         assert price.package_size
-        whole, rest = divmod(billed, price.package_size)
-        return [(0, usage, covered, whole + int(rest > 0), unit_amount or zero)]
+        packages = [whole + int(rest > 0) for whole, rest in (divmod(n, price.package_size) for n in (start, end))]
+        return [("a", 0, usage, covered, packages[1] - packages[0], unit_amount or zero)]
     lines, lower = [], zero
+    free = covered
     for tier_no, tier in enumerate(price.tiers):
         upper = Decimal("Infinity") if tier.up_to is None else tier.up_to
-        if price.model == "volume" and (lower < billed <= upper or (billed == 0 and tier_no == 0)):
-            lines.append((tier_no, usage, covered, billed, tier.unit_amount))
-        if price.model == "graduated" and (billed > lower or tier_no == 0):
-            own, free = min(billed, upper) - lower, covered if tier_no == 0 else zero
-            lines.append((tier_no, own + free, free, own, tier.unit_amount))
+        fee = ("b", tier_no, zero, zero, Decimal(1), tier.flat_amount or zero)
+        if price.model == "volume" and (lower < total <= upper or (total == 0 and tier_no == 0)):
+            lines.append(("a", tier_no, usage, covered, billed, tier.unit_amount))
+            if start == 0 and billed > 0 and tier.flat_amount is not None:
+                lines.append(fee)
+        if price.model == "graduated":
+            own = min(end, upper) - max(start, lower)
+            if own > 0 or (billed == 0 and lower <= start < upper):
+                lines.append(("a", tier_no, max(own, zero) + free, free, max(own, zero), tier.unit_amount))
+                free = zero
+                if own > 0 and start <= lower and tier.flat_amount is not None:
+                    lines.append(fee)
         lower = upper
     return lines
 

@@ -16,7 +16,7 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from billing_pipeline.pricing.rules.price_book import Meter, Price, PriceBook, Rate, Tier, Version, load_price_books
-from billing_pipeline.pricing.rules.price_book_model import MODELS, Lines, Model, TierRate
+from billing_pipeline.pricing.rules.price_book_model import MODELS, Lines, Model, Scope, TierRate
 from billing_pipeline_tests.pricing.rules.rating_oracle import CONTEXT, Snapshot, expected, rated
 
 CURRENCIES = ["usd", "jpy", "kwd", "isk"]
@@ -42,6 +42,8 @@ class Case:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.merging = random.Random(f"lines: merged, {seed}")
+        self.scoping = random.Random(f"scopes, pools, maximums and fees, {seed}")
+        self.scopes = self.scoping.random() < 0.7
         self.merges = self.merging.random() < 0.5
         currencies = self.random.sample(CURRENCIES, self.random.randint(1, 3))
         # One case in three has quantities and amounts up to the limits, of which some do not fit.
@@ -96,10 +98,39 @@ class Case:
         included = self.decimal(2) if model != "flat" and self.random.random() < 0.5 else Decimal(0)
         minimum = self.decimal(self.digits) if self.random.random() < 0.5 else None
         lines: Lines | None = "merged" if self.merges and self.merging.random() < 0.6 else None
-        return Price(meter, model, **parts, included=included, minimum=minimum, lines=lines)
+        return self.scoped(Price(meter, model, **parts, included=included, minimum=minimum, lines=lines))
+
+    def scoped(self, price: Price) -> Price:
+        """Perhaps with a scope, a maximum, flat amounts of tiers."""
+        chance = self.scoping.random
+        if not self.scopes:
+            return price
+        if chance() < 0.5 and price.model in ("graduated", "volume"):
+            flat = [self.small() if chance() < 0.7 else None for _ in range(9)]
+            tiers = self.with_fees(price.tiers, flat)
+            rates = tuple(TierRate(self.with_fees(of.tiers, flat), of.dimensions) for of in price.tier_rates)
+            price = replace(price, tiers=tiers, tier_rates=rates)
+        scopes: list[Scope | None] = [None, None if price.lines else "combination"]
+        if price.model != "flat":
+            scopes += ["meter", "meter"]
+        scope = self.scoping.choice(scopes)
+        if chance() < 0.4:
+            price = replace(price, maximum=(price.minimum or Decimal(0)) + self.small())
+        return replace(price, scope=scope)
+
+    @staticmethod
+    def with_fees(tiers: tuple[Tier, ...], flat: list[Decimal | None]) -> tuple[Tier, ...]:
+        return tuple(replace(tier, flat_amount=fee) for tier, fee in zip(tiers, flat, strict=False))
+
+    def small(self) -> Decimal:
+        return Decimal(self.scoping.randrange(10**5)).scaleb(-3)
 
     def prices(self) -> tuple[Price, ...]:
-        return tuple(self.price(meter) for meter in self.random.sample(list(METERS), self.random.randint(1, 3)))
+        found = [self.price(meter) for meter in self.random.sample(list(METERS), self.random.randint(1, 3))]
+        if self.scopes and self.scoping.random() < 0.5:
+            size = self.small()
+            found = [price if price.model == "flat" else replace(price, included=size, pool="p") for price in found]
+        return tuple(found)
 
     def versions(self) -> tuple[Version, ...]:
         days = self.random.sample([date(2024, 12, 1), date(2025, 1, 2), date(2025, 2, 1)], 2)
@@ -148,7 +179,8 @@ def test_vectorised_rating_is_the_plain_loop(seed):
     lines, reasons = expected(snapshots, priced)
     for reason in {reason for reason in reasons if "can be billed" in reason}:
         event(reason)
-    event(f"lines of kind minimum: {any(line['kind'] == 'minimum' for line in lines)}")
+    for kind in ("fee", "minimum", "maximum"):
+        event(f"lines of kind {kind}: {any(line['kind'] == kind for line in lines)}")
     result = rated(snapshots, priced)
     assert result.lines[COLUMNS].to_dict("records") == [{name: line[name] for name in COLUMNS} for line in lines]
     assert result.unpriced.reason.tolist() == reasons
