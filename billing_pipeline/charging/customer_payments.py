@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from billing_pipeline.charging.operations import invoice_named, retry_charge
+from billing_pipeline.charging.reading import state_of
 from billing_pipeline.charging.rules.brakes import Limits
 from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.core.signature import Signature
@@ -64,7 +65,7 @@ def pay_again(
     if found["tries"] >= TRIES_MAX_A_DAY:
         raise TriedEnough(f"{reference} was tried {found['tries']} times within a day: expected another payment method")
     retry_charge(warehouse, api, invoice_id, signature, limits=limits, log=log)
-    return str(warehouse.scalar("SELECT state FROM billing.stripe_charges WHERE invoice_id = :id", id=invoice_id))
+    return str(state_of(warehouse, invoice_id))
 
 
 _CHARGE = """

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from billing_pipeline.charging.exclusive import exclusive
 from billing_pipeline.charging.month import ChargeReport, RunOptions, charge_invoices_of_month
+from billing_pipeline.charging.reading import state_of
 from billing_pipeline.charging.rules.brakes import Limits
 from billing_pipeline.charging.rules.charge_at_stripe import (
     Contradicts,
@@ -59,7 +60,7 @@ def require_parked(warehouse: Warehouse, invoice_id: str) -> None:
     Raises:
         UserError: naming the state.
     """
-    state = warehouse.scalar("SELECT state FROM billing.stripe_charges WHERE invoice_id = :id", id=invoice_id)
+    state = state_of(warehouse, invoice_id)
     if state != "parked":
         raise UserError(f"invoice {invoice_id} is {state}, not parked: there is nothing to decide")
 

@@ -50,6 +50,13 @@ def count_charges(warehouse: Warehouse) -> list[dict[str, Any]]:
     )
 
 
+def state_of(warehouse: Warehouse, invoice_id: str) -> str | None:
+    """Where an invoice's charge is; None: it has none, because it is a draft."""
+    statement = "SELECT state FROM billing.stripe_charges WHERE invoice_id = CAST(:id AS uuid)"
+    found: str | None = warehouse.scalar(statement, id=invoice_id)
+    return found
+
+
 def story(warehouse: Warehouse, invoice_id: str) -> Story:
     """Everything about one charge, in the order in which it happened."""
     [charge] = warehouse.rows(load_sql("charging/charge.sql"), invoice_id=invoice_id)

@@ -186,7 +186,7 @@ def refuse_paid(store: ChargeStore, charge: Charge, invoice: StripeInvoice) -> N
         _refuse(
             charge,
             f"{paid} of the {total} of {invoice.id} is paid: what is paid in part is not voided;"
-            " credit the rest, or write it off at Stripe",
+            " credit the rest, or write it off: `billing charges write-off`",
         )
     if payment_under_way(invoice):
         _refuse(charge, f"a payment of {invoice.id} is {invoice.payment_status}: try again when it has ended")

@@ -1,4 +1,4 @@
-"""`billing charges retry` and `unpark`: what only a person decides about one charge."""
+"""`billing charges retry`, `unpark`, `write-off` and `adopt-revision`: what only a person decides about one charge."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -67,6 +67,21 @@ def unpark(invoice: str, stripe_invoice_id: str | None, void: bool, signature: S
         else:
             void_invoice(warehouse, api, invoice_id, signature)
     _tell(warehouse, invoice_id, report, as_json=as_json)
+
+
+@click.command(name="write-off")
+@click.argument("invoice")
+@signed
+def write_off(invoice: str, signature: Signature) -> None:
+    """Give up what is still owed of INVOICE: uncollectible, at Stripe and here. It may still be paid or voided."""
+    from billing_pipeline.charging.write_off import write_off as give_up
+    from billing_pipeline.core.money import format_minor
+
+    warehouse = open_database()
+    with open_stripe() as api:
+        done = give_up(warehouse, api, invoice, signature)
+    amount = format_minor(done.remaining_minor, done.currency)
+    click.echo(f"{done.label} {'was given up before' if done.already else 'is given up'}: {amount} of it")
 
 
 @click.command(name="adopt-revision")

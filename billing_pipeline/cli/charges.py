@@ -18,6 +18,7 @@ SECTIONS = {
     "Decide about one charge": {
         "retry": "charge_decisions:retry",
         "unpark": "charge_decisions:unpark",
+        "write-off": "charge_decisions:write_off",
         "adopt-revision": "charge_decisions:adopt_revision",
     },
     "All charging": {

@@ -37,6 +37,10 @@ def void(invoice: str, rebill: bool | None, signature: Signature) -> None:
     at_stripe = ", ".join(done.stripe_invoice_ids) or "nothing was open there"
     click.echo(f"{named.label} {'was void already' if done.already else f'is void; at Stripe: {at_stripe}'}")
     month = f"{named.billing_month:%Y-%m}"
+    if named.supplement_no:
+        what = "is revoked" if rebill is False else f"is on another draft: `billing run --month {month}`"
+        click.echo(f"what it carried {what}")
+        return
     if rebill is False:
         click.echo(f"its period is not billed again, unless somebody says `billing void {named.label} --rebill`")
         return

@@ -1,4 +1,4 @@
-"""`billing invoices`: what customers are billed, and the whole story of one invoice."""
+"""`billing invoices`: what customers are billed, the whole story of one invoice, and one-off invoices."""
 
 from dataclasses import asdict
 from datetime import date
@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from billing_pipeline.cli.common import open_database
+from billing_pipeline.cli.common import minor_units, open_database
 from billing_pipeline.cli.groups import Group
-from billing_pipeline.cli.options import CUSTOMER, JSON, LIMIT, MONTH
+from billing_pipeline.cli.options import CUSTOMER, JSON, LIMIT, MONTH, signed
 from billing_pipeline.cli.output import facts, print_json, print_rows, table
 from billing_pipeline.cli.stories import because, print_history, print_stripe_events
+from billing_pipeline.core.signature import Signature
 
 if TYPE_CHECKING:
     from billing_pipeline.books.invoice_story import InvoiceStory
@@ -20,7 +21,7 @@ STATUS = click.Choice(["draft", "open", "paid", "void", "uncollectible"])
 
 @click.group(cls=Group)
 def invoices() -> None:
-    """Look at invoices, drafts too."""
+    """Look at invoices, drafts too; bill an amount at once."""
 
 
 @invoices.command(name="list")
@@ -58,6 +59,28 @@ def show(invoice: str, as_json: bool) -> None:
         print_json({**parts.pop("invoice"), **parts})
         return
     _print(story)
+
+
+@invoices.command()
+@click.argument("customer")
+@click.option("--amount", required=True, help="In the customer's currency, such as 250.00.")
+@click.option("--description", help="Text that the customer reads. Default: the reason.")
+@signed
+@JSON
+def create(customer: str, amount: str, description: str | None, signature: Signature, as_json: bool) -> None:
+    """Draft an invoice of its own over a one-off amount; `billing adjust` puts it on the next invoice instead."""
+    from billing_pipeline.core.money import format_minor
+    from billing_pipeline.corrections.adjusting import currency_of
+    from billing_pipeline.corrections.one_off_invoices import bill_at_once
+
+    warehouse = open_database()
+    minor = minor_units("--amount", amount, currency_of(warehouse, customer))
+    made = bill_at_once(warehouse, customer, minor, signature, description=description)
+    if as_json:
+        print_json({"invoice_id": made.invoice_id, "billing_month": made.billing_month, **asdict(made.billed)})
+        return
+    click.echo(f"draft {made.invoice_id} over {format_minor(made.billed.amount_minor, made.billed.currency)}")
+    click.echo(f"`billing run --month {made.billing_month:%Y-%m}` finalises and charges it")
 
 
 def _print(story: "InvoiceStory") -> None:

@@ -1,9 +1,12 @@
-"""One-off amounts for a customer, written once. The next draft takes them up (invoicing/invoices.py)."""
+"""One-off amounts for a customer, written once. The next draft takes them up, or an invoice of their own does.
+
+Not here: how a draft takes them up (invoicing/invoices.py), invoices of their own (one_off_invoices.py).
+"""
 
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.core.errors import UserError
@@ -58,8 +61,22 @@ def adjust(
     """
     if amount_minor == 0:
         raise AdjustmentRefused("amount: expected another amount than 0")
+    new = new_adjustment(warehouse, customer_id, amount_minor, signature, description)
+    with warehouse.transaction() as connection:
+        write_adjustment(connection, new)
+    return new
+
+
+def new_adjustment(
+    warehouse: Warehouse, customer_id: str, amount_minor: int, signature: Signature, description: str | None
+) -> NewAdjustment:
+    """The adjustment that customer, amount and reason make, in the customer's currency. Nothing is written.
+
+    Raises:
+        AdjustmentRefused: there is no such customer.
+    """
     currency = currency_of(warehouse, customer_id)
-    new = NewAdjustment(
+    return NewAdjustment(
         str(uuid5(_NAMESPACE, f"{customer_id}|{currency}|{amount_minor}|{signature.reason}")),
         customer_id,
         currency,
@@ -68,13 +85,19 @@ def adjust(
         signature.reason,
         signature.author,
     )
-    with warehouse.transaction() as connection:
-        values = {name: getattr(new, name) for name in new.__slots__}
-        if connection.execute(text(load_sql("corrections/adjustment_make.sql")), values).rowcount != 1:
-            raise AdjustmentRefused(
-                f"customer {customer_id}: this adjustment was made already; another one needs a reason of its own"
-            )
-    return new
+
+
+def write_adjustment(connection: Connection, new: NewAdjustment, *, invoiced_with: UUID | None = None) -> None:
+    """Write it. `invoiced_with`: the billed period whose supplementary invoice carries it, and not the next invoice.
+
+    Raises:
+        AdjustmentRefused: it was made already.
+    """
+    values = {name: getattr(new, name) for name in new.__slots__} | {"period_id": invoiced_with}
+    if connection.execute(text(load_sql("corrections/adjustment_make.sql")), values).rowcount != 1:
+        raise AdjustmentRefused(
+            f"customer {new.customer_id}: this adjustment was made already; another one needs a reason of its own"
+        )
 
 
 def revoke(warehouse: Warehouse, adjustment_id: str, signature: Signature) -> None:

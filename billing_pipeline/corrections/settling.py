@@ -153,7 +153,7 @@ def _write(
             connection.execute(text(_ADJUSTMENT), values)
             documents.append("an adjustment of the next invoice")
             if supplement:
-                documents[-1] = draft_supplement(connection, due.period_id, run_id)
+                documents[-1] = f"supplementary draft {draft_supplement(connection, due.period_id, run_id)}"
         connection.execute(text(_APPLIED), {"id": due.settlement_id, "author": author})
     return tuple(documents)
 

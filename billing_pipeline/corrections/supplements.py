@@ -24,13 +24,13 @@ def months_of_supplements(warehouse: Warehouse) -> tuple[str, ...]:
 
 
 def draft_supplement(connection: Connection, period_id: object, run_id: str) -> str:
-    """A supplementary draft of the period with the adjustments that wait for one."""
+    """Draft a supplementary invoice of the period with the adjustments that wait for one; its invoice_id."""
     period = connection.execute(text(_NEXT_SUPPLEMENT), {"period_id": period_id}).one()
     invoice_id = str(supplement_id(period.customer_id, period.period_start, period.supplement_no))
     values = {"period_id": period_id, "invoice_id": invoice_id, "supplement_no": period.supplement_no, "run_id": run_id}
     connection.execute(text(load_sql("corrections/supplement_lines.sql")), values)
     connection.execute(text(_SUPPLEMENT), values)
-    return f"supplementary draft {invoice_id}"
+    return invoice_id
 
 
 _NEXT_SUPPLEMENT = """

@@ -4,10 +4,15 @@ Here: what forbids it, and whether the period is billed again; every command tha
 and the lock are charging/void_at_stripe.py's.
 """
 
+from sqlalchemy import text
+
 from billing_pipeline.charging.void_at_stripe import Voided, VoidRefused, void_charge
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.corrections.adjusting import revoke
+from billing_pipeline.corrections.supplements import draft_supplement
 from billing_pipeline.corrections.unbilled import bill_again, leave_unbilled
 from billing_pipeline.invoicing.invoice_reference import NamedInvoice, find_invoice
+from billing_pipeline.postgres.asset_months import owned_month
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.api import VoidingApi
 
@@ -17,7 +22,8 @@ def void_invoice(
 ) -> tuple[NamedInvoice, Voided]:
     """Void a final, unpaid invoice: at Stripe, then here. The next run of its month drafts the revision after it.
 
-    Without `rebill` none does, until the void invoice is voided once more with it.
+    Without `rebill` none does, until the void invoice is voided once more with it. What a supplementary invoice carried
+    is on another draft at once, or revoked.
 
     Raises:
         VoidRefused: it is a draft, paid, credited, or has supplementary invoices that are not void.
@@ -32,7 +38,7 @@ def void_invoice(
     for statement, why in _IN_THE_WAY:
         if others := warehouse.scalar(statement, invoice_id=invoice.invoice_id):
             raise VoidRefused(f"{invoice.label} is not voided: {why} {others}")
-    if not rebill:
+    if not rebill and not invoice.supplement_no:
         leave_unbilled(warehouse, invoice, signature)
     try:
         done = void_charge(warehouse, api, invoice.invoice_id, signature)
@@ -43,9 +49,22 @@ def void_invoice(
         if invoice.status == "paid":
             raise _paid(invoice) from None
         raise
-    if rebill:
+    if invoice.supplement_no:
+        _end_supplement(warehouse, invoice, signature, rebill=rebill)
+    elif rebill:
         bill_again(warehouse, invoice, author=signature.author)
     return invoice, done
+
+
+def _end_supplement(warehouse: Warehouse, invoice: NamedInvoice, signature: Signature, *, rebill: bool) -> None:
+    """Draft what the void invoice carried once more, or revoke it; what was done so already stays."""
+    if rebill:
+        with owned_month(warehouse, invoice.billing_month) as connection:
+            period_id = connection.execute(text(_PERIOD), {"invoice_id": invoice.invoice_id}).scalar_one()
+            draft_supplement(connection, period_id, "billing void")
+        return
+    for row in warehouse.rows(_WAITING, invoice_id=invoice.invoice_id):
+        revoke(warehouse, row["adjustment_id"], signature)
 
 
 def _paid(invoice: NamedInvoice) -> VoidRefused:
@@ -54,6 +73,11 @@ def _paid(invoice: NamedInvoice) -> VoidRefused:
     )
 
 
+_PERIOD = "SELECT period_id FROM billing.invoices WHERE invoice_id = :invoice_id"
+_WAITING = """
+SELECT adjustment_id::text FROM billing.invoice_adjustments JOIN billing.waiting_adjustments USING (adjustment_id)
+WHERE invoice_id = :invoice_id
+"""
 _CREDIT_NOTES = """
 SELECT string_agg(number, ', ' ORDER BY number) FROM billing.credit_notes
 WHERE invoice_id = :invoice_id AND state <> 'refused'

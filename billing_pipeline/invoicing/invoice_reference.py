@@ -17,6 +17,7 @@ class NamedInvoice:
     """An invoice as it stands. Amounts in minor units of `currency`; `number` None: a draft.
 
     `due_minor` is what Stripe is asked for: the total less `credits_minor`, which prepaid credits paid.
+    `supplement_no` is 0 for a period's own invoice.
     """
 
     invoice_id: str
@@ -32,6 +33,7 @@ class NamedInvoice:
     stripe_invoice_id: str | None
     credited_minor: int
     refunded_minor: int
+    supplement_no: int
 
     @property
     def label(self) -> str:
@@ -76,7 +78,7 @@ def _number_or_id(reference: str) -> dict[str, str | None]:
 _FIND = """
 SELECT i.invoice_id::text AS invoice_id, i.number, i.customer_id, i.billing_month, i.currency, i.total_minor,
     i.due_minor, i.credits_minor, i.status, c.state AS charge_state, c.stripe_invoice_id,
-    coalesce(k.credited_minor, 0) AS credited_minor, coalesce(k.refunded_minor, 0) AS refunded_minor
+    coalesce(k.credited_minor, 0) AS credited_minor, coalesce(k.refunded_minor, 0) AS refunded_minor, i.supplement_no
 FROM billing.invoices AS i
 LEFT JOIN billing.stripe_charges AS c USING (invoice_id)
 LEFT JOIN billing.invoice_credits AS k USING (invoice_id)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, text
 
-from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.notices.rules.alert_changes import Change, OpenAlert, changes
 from billing_pipeline.notices.rules.alert_policy import AlertPolicy
@@ -94,22 +94,40 @@ def acknowledge(warehouse: Warehouse, audience: Audience, alert_id: int, signatu
     raise UserError(f"alert {alert_id}: {alert['acknowledged_by']} has it already: {alert['acknowledge_reason']}")
 
 
-def list_alerts(warehouse: Warehouse, *, over: bool = False, limit: int = 100) -> list[dict[str, Any]]:
-    """Alerts as billing.alerts has them, the newest first; `over`: also those that are over."""
-    statement = f"{_ALL} WHERE :over OR resolved_at IS NULL ORDER BY alert_id DESC LIMIT :row_limit"
-    return warehouse.rows(statement, over=over, row_limit=limit)
+def list_alerts(
+    warehouse: Warehouse, *, over: bool = False, after: int | None = None, limit: int = 100
+) -> list[dict[str, Any]]:
+    """Alerts as billing.alerts has them, the newest first, older than `after`; `over`: also those that are over."""
+    return warehouse.rows(
+        f"{_ALL} WHERE (:over OR resolved_at IS NULL) AND (CAST(:after AS bigint) IS NULL OR alert_id < :after)"
+        " ORDER BY alert_id DESC LIMIT :row_limit",
+        over=over,
+        after=after,
+        row_limit=limit,
+    )
 
 
 def read_alert(warehouse: Warehouse, alert_id: int) -> dict[str, Any]:
     """One of them.
 
     Raises:
-        UserError: there is none with this number.
+        NotFound: there is none with this number.
     """
     rows = warehouse.rows(f"{_ALL} WHERE alert_id = :alert_id", alert_id=alert_id)
     if not rows:
-        raise UserError(f"alert {alert_id}: expected the number of an alert, found none")
+        raise NotFound(f"alert {alert_id}: expected the number of an alert, found none")
     return rows[0]
+
+
+def describe_alert(warehouse: Warehouse, alert_id: int) -> dict[str, Any]:
+    """The same, with `what_to_do` about it and the `commands` that help.
+
+    Raises:
+        NotFound: there is none with this number.
+    """
+    row = read_alert(warehouse, alert_id)
+    signal = Signal(row["rule"], row["subject"], month=row["billing_month"])
+    return {**row, "what_to_do": RULES[row["rule"]].what_to_do, "commands": list(signal.commands)}
 
 
 def _apply(

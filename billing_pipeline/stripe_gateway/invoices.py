@@ -84,6 +84,15 @@ class InvoiceCalls(StripeCalls):
         invoices = self._stripe.v1.invoices
         return self.object_of("invoices.void", _invoice, lambda: invoices.void_invoice(stripe_id, {}, options(key)))
 
+    def mark_uncollectible(self, stripe_id: str, *, key: str) -> StripeInvoice:
+        """Give an open invoice up: nothing asks for it any more, though it may still be paid or voided."""
+        invoices = self._stripe.v1.invoices
+        return self.object_of(
+            "invoices.mark_uncollectible",
+            _invoice,
+            lambda: invoices.mark_uncollectible(stripe_id, {}, options(key)),
+        )
+
     def delete_invoice(self, stripe_id: str, *, key: str) -> None:
         """Delete a draft; Stripe refuses it for any other."""
         invoices = self._stripe.v1.invoices

@@ -21,5 +21,9 @@ INNER JOIN billing.invoices AS i USING (invoice_id)
 WHERE
     (n.state = 'parked' OR NOT cast(:parked AS boolean))
     AND (cast(:customer_id AS text) IS NULL OR n.customer_id = :customer_id)
+    AND (
+        cast(:after AS text) IS NULL
+        OR n.credit_note_number < (SELECT a.credit_note_number FROM billing.credit_notes AS a WHERE a.number = :after)
+    )
 ORDER BY n.credit_note_number DESC
 LIMIT :row_limit

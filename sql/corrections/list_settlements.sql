@@ -17,5 +17,8 @@ LEFT JOIN billing.settlement_approvals AS a USING (settlement_id)
 WHERE
     (cast(:month AS date) IS NULL OR s.billing_month = :month)
     AND (cast(:ended AS boolean) OR s.status IN ('proposed', 'approved'))
+    AND (cast(:customer_id AS text) IS NULL OR s.customer_id = :customer_id)
+    AND s.settlement_id > cast(:after AS bigint)
 GROUP BY s.settlement_id
 ORDER BY s.settlement_id
+LIMIT :row_limit

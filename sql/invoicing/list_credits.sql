@@ -17,4 +17,15 @@ FROM billing.credit_grants AS g
 INNER JOIN billing.customers AS c USING (customer_id)
 WHERE (cast(:customer_id AS text) IS NULL OR g.customer_id = :customer_id)
     AND (:every OR g.balance_minor > 0)
+    AND (
+        cast(:after AS text) IS NULL
+        OR (
+            g.customer_id COLLATE "C", g.currency, g.priority, coalesce(g.expires_on, 'infinity'), g.granted_at, g.grant_id
+        ) > (
+            SELECT a.customer_id, a.currency, a.priority, coalesce(a.expires_on, 'infinity'), a.granted_at, a.grant_id
+            FROM billing.credit_grants AS a
+            WHERE a.grant_id::text = :after
+        )
+    )
 ORDER BY g.customer_id COLLATE "C", g.currency, g.priority, g.expires_on NULLS LAST, g.granted_at, g.grant_id
+LIMIT :row_limit

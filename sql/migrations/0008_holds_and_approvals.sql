@@ -91,7 +91,7 @@ COMMENT ON COLUMN billing.charge_requests.run_id IS 'The run';
 CREATE TABLE billing.started_runs (
     run_id uuid PRIMARY KEY,
     billing_month billing.month_start NOT NULL,
-    job text NOT NULL CHECK (job IN ('bill_month', 'charge_month', 'whole_month')),
+    job text NOT NULL CHECK (job IN ('snapshot_month', 'bill_month', 'charge_month', 'whole_month')),
     author text NOT NULL CHECK (author ~ '\S'),
     reason text NOT NULL CHECK (reason ~ '\S'),
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -101,7 +101,7 @@ CREATE UNIQUE INDEX started_runs_one_at_a_time ON billing.started_runs (billing_
 COMMENT ON TABLE billing.started_runs IS 'One row a Dagster run that a person started from the console or the API: of one job and month one at a time';
 COMMENT ON COLUMN billing.started_runs.run_id IS 'The run in Dagster';
 COMMENT ON COLUMN billing.started_runs.billing_month IS 'Its month';
-COMMENT ON COLUMN billing.started_runs.job IS 'bill_month, charge_month, or whole_month: the one and, if it passed, the other';
+COMMENT ON COLUMN billing.started_runs.job IS 'bill_month; snapshot_month: it up to what was used; charge_month; whole_month: bill_month and, if it passed, charge_month';
 COMMENT ON COLUMN billing.started_runs.author IS 'Who started it, and so does not approve it';
 COMMENT ON COLUMN billing.started_runs.reason IS 'Why';
 COMMENT ON COLUMN billing.started_runs.started_at IS 'When it was asked for';

@@ -28,7 +28,7 @@ COMMENT ON COLUMN billing.adjustments.amount_minor IS 'In minor units; below zer
 COMMENT ON COLUMN billing.adjustments.description IS 'Text that the customer reads';
 COMMENT ON COLUMN billing.adjustments.reason IS 'Why, for the audit log';
 COMMENT ON COLUMN billing.adjustments.author IS 'Who made it';
-COMMENT ON COLUMN billing.adjustments.corrects_period_id IS 'The billed period that it corrects, if it corrects one';
+COMMENT ON COLUMN billing.adjustments.corrects_period_id IS 'The billed period that it corrects, or whose supplementary invoice carries it; null: neither';
 COMMENT ON COLUMN billing.adjustments.on_supplement IS 'Whether a supplementary invoice of that period carries it, and not the customer''s next invoice';
 COMMENT ON COLUMN billing.adjustments.created_at IS 'When';
 COMMENT ON COLUMN billing.adjustments.guard IS 'Raised by whoever puts it on an invoice, so that of two at once the second sees the first';

@@ -77,6 +77,11 @@ def void_key(invoice_id: str, stripe_invoice_id: str, attempt: int) -> str:
     return f"{invoice_id}:void:{stripe_invoice_id}:{attempt}"
 
 
+def write_off_key(invoice_id: str, stripe_invoice_id: str, attempt: int) -> str:
+    """The key of a call that gives an invoice up there."""
+    return f"{invoice_id}:write_off:{stripe_invoice_id}:{attempt}"
+
+
 def customer_key(customer_id: str, attempt: int = 1, *, instead_of: str | None = None) -> str:
     """The key under which a customer is created; `instead_of`: the one at Stripe that was deleted.
 

@@ -53,5 +53,5 @@ def _stays(invoice: StripeInvoice) -> str | None:
         return f"has a payment that is {invoice.payment_status}: say it again when that has ended"
     if invoice.paid_minor:
         paid, total = (format_minor(amount, invoice.currency) for amount in (invoice.paid_minor, invoice.total_minor))
-        return f"is paid in part, {paid} of {total}: credit the rest, or write it off at Stripe"
+        return f"is paid in part, {paid} of {total}: credit the rest, or write it off: `billing charges write-off`"
     return None

@@ -237,6 +237,18 @@ class VoidingApi(StripeApi, Protocol):
         ...
 
 
+class WritingOffApi(Protocol):
+    """What giving an invoice up needs."""
+
+    def retrieve_invoice(self, stripe_id: str) -> StripeInvoice:
+        """An invoice as it is now, with the state of its payment."""
+        ...
+
+    def mark_uncollectible(self, stripe_id: str, *, key: str) -> StripeInvoice:
+        """Give an open invoice up."""
+        ...
+
+
 class RelinkingApi(VoidingApi, Protocol):
     """What giving a customer another customer at Stripe needs beyond that."""
 
