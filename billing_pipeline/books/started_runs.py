@@ -16,8 +16,8 @@ from billing_pipeline.postgres.session_lock import session_lock
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
-Job = Literal["bill_month", "charge_month", "whole_month"]
-"""whole_month: bill_month, and charge_month if that passed."""
+Job = Literal["snapshot_month", "bill_month", "charge_month", "whole_month"]
+"""snapshot_month: bill_month up to what was used; whole_month: bill_month, and charge_month if that passed."""
 COMES_UP_WITHIN = timedelta(minutes=5)
 """A process that has not come up so long after it was asked for never will."""
 

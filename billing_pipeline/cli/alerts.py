@@ -37,12 +37,9 @@ def list_(over: bool, limit: int, as_json: bool) -> None:
 @JSON
 def show(alert: int, as_json: bool) -> None:
     """Show one alert, and what to do about it."""
-    from billing_pipeline.notices.alerts import read_alert
-    from billing_pipeline.notices.rules.alert_rules import RULES, Signal
+    from billing_pipeline.notices.alerts import describe_alert
 
-    row = read_alert(open_database(), alert)
-    signal = Signal(row["rule"], row["subject"], month=row["billing_month"])
-    row |= {"what_to_do": RULES[row["rule"]].what_to_do, "commands": list(signal.commands)}
+    row = describe_alert(open_database(), alert)
     if as_json:
         print_json(row)
         return

@@ -2,7 +2,6 @@
 
 import sys
 from datetime import date
-from typing import Any
 
 import click
 
@@ -64,22 +63,22 @@ def show(settlement: int, as_json: bool) -> None:
 
     row = read_settlement(open_database(), settlement)
     if as_json:
-        print_json({name: value for name, value in row.items() if name != "evidence"} | _evidence(row["evidence"]))
+        print_json(row)
         return
     lines = [
         {
             "meter": line["meter"],
             "dimensions": ", ".join(line["dimensions"].values()),
             "billed_minor": line["billed_minor"],
-            "today_minor": line["current_minor"],
+            "today_minor": line["today_minor"],
             "difference_minor": line["difference_minor"],
             "currency": row["currency"],
             "reason": line["reason"],
         }
-        for line in row["evidence"]["lines"]
+        for line in row["lines"]
     ]
     table(lines, "today gives what was billed")
-    settled = format_minor(row["evidence"]["settled_minor"], row["currency"])
+    settled = format_minor(row["settled_minor"], row["currency"])
     click.echo(f"settled before: {settled}; proposed: {format_minor(row['amount_minor'], row['currency'])}")
 
 
@@ -179,21 +178,3 @@ def policy_command(
         author=author,
     )
     click.echo(f"{book or customer}: {method} from {threshold} on, two people above {two_people_above}")
-
-
-def _evidence(evidence: dict[str, Any]) -> dict[str, Any]:
-    """What the proposal rests on, its amounts in minor units of the settlement's currency."""
-    return {
-        "settled_minor": evidence["settled_minor"],
-        "lines": [
-            {
-                "meter": line["meter"],
-                "dimensions": line["dimensions"],
-                "billed_minor": line["billed_minor"],
-                "today_minor": line["current_minor"],
-                "difference_minor": line["difference_minor"],
-                "reason": line["reason"],
-            }
-            for line in evidence["lines"]
-        ],
-    }

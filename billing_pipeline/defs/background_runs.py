@@ -16,6 +16,9 @@ from billing_pipeline.postgres.engine import open_warehouse, require_dagster_sto
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import load_settings
 
+_THROUGH = {"snapshot_month": "usage_snapshots", "bill_month": "invoices", "whole_month": "stripe_charges"}
+"""The last asset of a job that begins with usage."""
+
 
 def start(warehouse: Warehouse, month: date, job: Job, signature: Signature) -> StartedRun:
     """Start the job for the month, or return its run that has not ended, whoever started that.
@@ -57,14 +60,13 @@ def main(run_id: str) -> None:
         url = warehouse.dagster_url.render_as_string(hide_password=False)
         tags = {STARTED_BY: claimed.author}
         with (
-            stripe_for(settings, needed=claimed.job != "bill_month"),
+            stripe_for(settings, needed=claimed.job in ("charge_month", "whole_month")),
             dagster_instance(url) as instance,
         ):
             if claimed.job == "charge_month":
                 charge_month(instance, claimed.billing_month, tags=tags, run_id=run_id)
             else:
-                through = "stripe_charges" if claimed.job == "whole_month" else "invoices"
-                run_month(instance, claimed.billing_month, through, tags=tags, run_id=run_id)
+                run_month(instance, claimed.billing_month, _THROUGH[claimed.job], tags=tags, run_id=run_id)
 
 
 if __name__ == "__main__":

@@ -144,9 +144,18 @@ def return_credits(
         return int(returned.scalar_one())
 
 
-def list_grants(warehouse: Warehouse, *, customer_id: str | None = None, every: bool = False) -> list[Row]:
-    """Grants in the order in which they are drawn; `every`: also those of which nothing is left."""
-    return warehouse.rows(load_sql("invoicing/list_credits.sql"), customer_id=customer_id, every=every)
+def list_grants(
+    warehouse: Warehouse,
+    *,
+    customer_id: str | None = None,
+    every: bool = False,
+    after: str | None = None,
+    limit: int | None = None,
+) -> list[Row]:
+    """Grants in the order in which they are drawn, below the grant `after`; `every`: also those that are used up."""
+    return warehouse.rows(
+        load_sql("invoicing/list_credits.sql"), customer_id=customer_id, every=every, after=after, row_limit=limit
+    )
 
 
 def credit_entries(warehouse: Warehouse, customer_id: str) -> list[Row]:

@@ -33,11 +33,22 @@ def read_book_file(path: Path) -> BookFile:
         BookFileError: it cannot be read, or is no price book.
     """
     try:
-        source = read_small_text(path, 4 * TEXT_MAX)
-        return BookFile(source, load_price_books(source, path.name))
-    except PriceBookError as error:
-        raise BookFileError(tuple(f"{error.source}: {problem}" for problem in error.problems)) from None
+        return read_book_text(read_small_text(path, 4 * TEXT_MAX), path.name)
+    except BookFileError:
+        raise
     except OSError as error:
         raise BookFileError((f"{path}: {error.strerror or error}",)) from None
     except UserError as error:
         raise BookFileError((f"{path}: {error}",)) from None
+
+
+def read_book_text(source: str, name: str) -> BookFile:
+    """The same of its text.
+
+    Raises:
+        BookFileError: it is no price book.
+    """
+    try:
+        return BookFile(source, load_price_books(source, name))
+    except PriceBookError as error:
+        raise BookFileError(tuple(f"{error.source}: {problem}" for problem in error.problems)) from None

@@ -77,10 +77,14 @@ def plan_load(warehouse: Warehouse, path: Path) -> Plan:
     Raises:
         BookFileError: it cannot be read, or is no price book.
     """
-    file = read_book_file(path)
+    return plan_of(warehouse, read_book_file(path), path.name)
+
+
+def plan_of(warehouse: Warehouse, file: BookFile, file_name: str) -> Plan:
+    """The same of a file that was read."""
     now = loaded_book(warehouse)
     books = now.books if now else ()
-    return Plan(file, path.name, now.load_id if now else 0, difference(books, file.books), losses(books, file.books))
+    return Plan(file, file_name, now.load_id if now else 0, difference(books, file.books), losses(books, file.books))
 
 
 def load_prices(warehouse: Warehouse, plan: Plan, signature: Signature, *, replace: bool = False) -> LoadedPrices:

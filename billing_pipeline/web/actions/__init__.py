@@ -8,9 +8,10 @@ from collections.abc import Mapping
 
 from billing_pipeline.core.errors import NotFound
 from billing_pipeline.web.actions.customers import CREDITS, CUSTOMERS
+from billing_pipeline.web.actions.deciding import CHARGES, DISPUTES, REFUNDS
 from billing_pipeline.web.actions.desk import Action
 from billing_pipeline.web.actions.invoices import ADJUSTMENTS, CREDIT_NOTES, INVOICES
-from billing_pipeline.web.actions.operating import CHARGING, EVENTS, MONTHS, SETTLEMENTS
+from billing_pipeline.web.actions.operating import ALERTS, CHARGING, EVENTS, MONTHS, SETTLEMENTS
 
 ACTIONS: Mapping[str, Mapping[str, Action]] = {
     "invoices": INVOICES,
@@ -22,6 +23,10 @@ ACTIONS: Mapping[str, Mapping[str, Action]] = {
     "charging": CHARGING,
     "events": EVENTS,
     "settlements": SETTLEMENTS,
+    "charges": CHARGES,
+    "disputes": DISPUTES,
+    "refunds": REFUNDS,
+    "alerts": ALERTS,
 }
 
 

@@ -1,25 +1,23 @@
-"""What is done to a customer: holds, adjustments, its contract, its credits and discounts."""
+"""What is done to a customer: holds, one-off amounts, its credits and discounts; its contract is in contracts.py."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.adjusting import adjust, currency_of
+from billing_pipeline.corrections.one_off_invoices import bill_at_once
 from billing_pipeline.corrections.relink_customer import relink_customer
-from billing_pipeline.customers import contracts
-from billing_pipeline.customers.reading import read_customer
 from billing_pipeline.invoicing.credits import grant_credits, void_credits
 from billing_pipeline.pricing.discounts import end_discount, grant_coupon
+from billing_pipeline.web.actions.contracts import CONTRACTS, customer_in_words
 from billing_pipeline.web.actions.desk import (
     AMOUNT,
     ON,
     Action,
     Desk,
-    Do,
     Done,
     Field,
     Fields,
@@ -28,14 +26,6 @@ from billing_pipeline.web.actions.desk import (
     needed_day,
 )
 from billing_pipeline.web.actions.holding import of_customer, place, release
-
-Changed = Sequence[dict[str, Any]]
-PLAN = Field("plan", "Plan of the price book; blank: as it is", required=False)
-
-
-def customer_in_words(desk: Desk, customer_id: str) -> str:
-    """Id and name."""
-    return f"{customer_id} {read_customer(desk.warehouse, customer_id)['name']}"
 
 
 def _adjust(desk: Desk, customer_id: str, signature: Signature, fields: Fields) -> Done:
@@ -51,13 +41,20 @@ def _adjust(desk: Desk, customer_id: str, signature: Signature, fields: Fields) 
     return Done(said, {name: getattr(made, name) for name in made.__slots__})
 
 
-def _contract(change: Callable[[Desk, str, Signature, Fields], Changed]) -> Do:
-    def do(desk: Desk, customer_id: str, signature: Signature, fields: Fields) -> Done:
-        rows = change(desk, customer_id, signature, fields)
-        said = [f"from {row['starts_on']} to {row['ends_on'] or 'further notice'}" for row in rows]
-        return Done("Billed " + (", ".join(said) or "not at all") + ".", {"contracts": rows})
-
-    return do
+def _bill(desk: Desk, customer_id: str, signature: Signature, fields: Fields) -> Done:
+    currency = currency_of(desk.warehouse, customer_id)
+    made = bill_at_once(
+        desk.warehouse,
+        customer_id,
+        needed_amount(fields, currency),
+        signature,
+        description=fields.get("description") or None,
+    )
+    said = (
+        f"An invoice over {format_minor(made.billed.amount_minor, currency)} is drafted:"
+        f" charging {made.billing_month:%Y-%m} makes it final and charges it."
+    )
+    return Done(said, {"invoice_id": made.invoice_id, "billing_month": made.billing_month, **asdict(made.billed)})
 
 
 def _grant(desk: Desk, customer_id: str, signature: Signature, fields: Fields) -> Done:
@@ -106,11 +103,18 @@ def _relink(desk: Desk, customer_id: str, signature: Signature, fields: Fields) 
 
 
 CUSTOMERS = {
+    **CONTRACTS,
     "hold": Action(
         "Hold", lambda desk, key: f"Keeps all invoices of {customer_in_words(desk, key)} back.", place(of_customer)
     ),
     "release": Action(
         "Release", lambda desk, key: f"Lets the invoices of {customer_in_words(desk, key)} go.", release(of_customer)
+    ),
+    "bill": Action(
+        "Bill an amount at once",
+        lambda desk, key: f"Drafts an invoice of its own over an amount for {customer_in_words(desk, key)}.",
+        _bill,
+        (AMOUNT, Field("description", "What the customer reads", required=False)),
     ),
     "adjust": Action(
         "Adjust the next invoice",
@@ -119,58 +123,6 @@ CUSTOMERS = {
         ),
         _adjust,
         (AMOUNT, Field("description", "What the customer reads", required=False)),
-    ),
-    "start": Action(
-        "Start the contract",
-        lambda desk, key: f"Bills {customer_in_words(desk, key)} from a day on.",
-        _contract(
-            lambda desk, key, who, fields: contracts.start_contract(
-                desk.warehouse, key, needed_day(fields, "on"), who, plan=fields.get("plan") or None
-            )
-        ),
-        (ON, PLAN),
-    ),
-    "end": Action(
-        "End the contract",
-        lambda desk, key: f"Makes a day the last one that {customer_in_words(desk, key)} is billed for.",
-        _contract(
-            lambda desk, key, who, fields: contracts.end_contract(desk.warehouse, key, needed_day(fields, "on"), who)
-        ),
-        (ON,),
-    ),
-    "plan": Action(
-        "Change the plan",
-        lambda desk, key: f"Prices {customer_in_words(desk, key)} by another plan from a day on.",
-        _contract(
-            lambda desk, key, who, fields: contracts.change_plan(
-                desk.warehouse, key, needed_day(fields, "on"), fields.get("plan") or None, who
-            )
-        ),
-        (ON, Field("plan", "Plan of the price book; blank: the prices that hold for all", required=False)),
-    ),
-    "pause": Action(
-        "Pause the contract",
-        lambda desk, key: f"Bills {customer_in_words(desk, key)} nothing from a day on, until resumed.",
-        _contract(
-            lambda desk, key, who, fields: contracts.pause_contract(desk.warehouse, key, needed_day(fields, "on"), who)
-        ),
-        (ON,),
-    ),
-    "resume": Action(
-        "Resume the contract",
-        lambda desk, key: f"Bills {customer_in_words(desk, key)} again from a day on.",
-        _contract(
-            lambda desk, key, who, fields: contracts.resume_contract(desk.warehouse, key, needed_day(fields, "on"), who)
-        ),
-        (ON,),
-    ),
-    "withdraw": Action(
-        "Withdraw a change of the contract",
-        lambda desk, key: f"Takes back what was to hold for {customer_in_words(desk, key)} from exactly a day on.",
-        _contract(
-            lambda desk, key, who, fields: contracts.withdraw_change(desk.warehouse, key, needed_day(fields, "on"), who)
-        ),
-        (ON,),
     ),
     "grant-credits": Action(
         "Grant credits",

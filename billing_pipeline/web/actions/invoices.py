@@ -1,16 +1,19 @@
 """What is done to an invoice, and to credit notes and adjustments."""
 
 from dataclasses import asdict
+from typing import Any
 
 from billing_pipeline.charging.brakes import limits_of
 from billing_pipeline.charging.operations import invoice_named, retry_charge
 from billing_pipeline.charging.reading import story
+from billing_pipeline.charging.write_off import write_off
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.adjusting import revoke
 from billing_pipeline.corrections.credit_note_decisions import drop_parked, retry_parked
 from billing_pipeline.corrections.credit_notes import issue_credit_note
 from billing_pipeline.corrections.void_invoice import void_invoice
+from billing_pipeline.customers.reading import read_customer
 from billing_pipeline.invoicing.credits import return_credits
 from billing_pipeline.invoicing.invoice_reference import find_invoice
 from billing_pipeline.settings import load_settings
@@ -21,13 +24,8 @@ from billing_pipeline.web.actions.holding import of_invoice, place, release
 def invoice_in_words(desk: Desk, reference: str) -> str:
     """Number, customer, total and status."""
     found = find_invoice(desk.warehouse, reference)
-    [row] = desk.warehouse.rows(
-        "SELECT i.total_minor, i.currency, i.status, c.name FROM billing.invoices AS i"
-        " INNER JOIN billing.customers AS c USING (customer_id) WHERE i.invoice_id = CAST(:id AS uuid)",
-        id=found.invoice_id,
-    )
-    total = format_minor(row["total_minor"], row["currency"])
-    return f"{found.number or 'the draft'} of {row['name']}, {total}, {row['status']}"
+    name = read_customer(desk.warehouse, found.customer_id)["name"]
+    return f"{found.number or 'the draft'} of {name}, {format_minor(found.total_minor, found.currency)}, {found.status}"
 
 
 def _void(*, rebill: bool) -> Do:
@@ -68,10 +66,21 @@ def _retry(desk: Desk, reference: str, signature: Signature, _: Fields) -> Done:
         report = retry_charge(
             desk.warehouse, api, invoice_id, signature, limits=limits_of(load_settings().charging), log=said.append
         )
+    brakes = [str(brake) for brake in report.brakes]
+    return Done(" ".join(said) or "Tried again.", {**charge_facts(desk, invoice_id), "brakes": brakes})
+
+
+def charge_facts(desk: Desk, invoice_id: str) -> dict[str, Any]:
+    """Where a charge is now."""
     charge = story(desk.warehouse, invoice_id).charge
-    facts = {name: charge[name] for name in ("number", "state", "attempt", "reason_code", "reason")}
-    facts["brakes"] = [str(brake) for brake in report.brakes]
-    return Done(" ".join(said) or "Tried again.", facts)
+    return {name: charge[name] for name in ("number", "state", "attempt", "reason_code", "reason")}
+
+
+def _write_off(desk: Desk, reference: str, signature: Signature, _: Fields) -> Done:
+    with desk.stripe() as api:
+        done = write_off(desk.warehouse, api, reference, signature)
+    said = f"{format_minor(done.remaining_minor, done.currency)} of {done.label} is given up, here and at Stripe."
+    return Done(said, asdict(done))
 
 
 def _return_credits(desk: Desk, reference: str, signature: Signature, fields: Fields) -> Done:
@@ -128,6 +137,11 @@ INVOICES = {
         "Try the payment again",
         lambda desk, key: f"Asks Stripe for {invoice_in_words(desk, key)} once more.",
         _retry,
+    ),
+    "write-off": Action(
+        "Write off",
+        lambda desk, key: f"Gives up what is still owed of {invoice_in_words(desk, key)}, here and at Stripe.",
+        _write_off,
     ),
     "hold": Action("Hold", lambda desk, key: f"Keeps {invoice_in_words(desk, key)} back.", place(of_invoice)),
     "release": Action("Release", lambda desk, key: f"Lets {invoice_in_words(desk, key)} go.", release(of_invoice)),

@@ -1,5 +1,6 @@
 """What is done to months, to all charging, to Stripe's events and to settlements."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from billing_pipeline.books.month_closing import close_month
@@ -10,7 +11,11 @@ from billing_pipeline.core.months import parse_month
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections import settlement_proposals
 from billing_pipeline.corrections.approvals import approve_month, month_drafts
+from billing_pipeline.corrections.settling import run_settlements
 from billing_pipeline.events.queue import EventFilter, replay
+from billing_pipeline.notices.alert_policies import load_alert_policy
+from billing_pipeline.notices.alerts import acknowledge, audience_of
+from billing_pipeline.settings import load_settings
 from billing_pipeline.web.actions.desk import Action, Desk, Done, Fields
 from billing_pipeline.web.actions.holding import of_month, place, release
 from billing_pipeline.web.actions.running import RUNS, drafts_in_words
@@ -67,19 +72,48 @@ def _resume(desk: Desk, _: str, signature: Signature, __: Fields) -> Done:
 
 
 def _approve_settlement(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
-    status = settlement_proposals.approve(desk.warehouse, _number(key), author=signature.author)
+    status = settlement_proposals.approve(desk.warehouse, settlement_number(key), author=signature.author)
     more = "" if status == "approved" else " It needs somebody else's approval too."
-    return Done(f"Settlement {key} is {status}.{more}", {"settlement_id": _number(key), "status": status})
+    return Done(f"Settlement {key} is {status}.{more}", {"settlement_id": settlement_number(key), "status": status})
 
 
 def _withdraw_settlement(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
-    settlement_proposals.withdraw(desk.warehouse, _number(key), signature)
-    return Done("Withdrawn.", {"settlement_id": _number(key), "status": "withdrawn"})
+    settlement_proposals.withdraw(desk.warehouse, settlement_number(key), signature)
+    return Done("Withdrawn.", {"settlement_id": settlement_number(key), "status": "withdrawn"})
 
 
-def _number(key: str) -> int:
+def _run_settlements(desk: Desk, _: str, signature: Signature, __: Fields) -> Done:
+    with desk.stripe() as api:
+        report = run_settlements(desk.warehouse, api, author=signature.author)
+    waits = sum(one.waits is not None for one in report.settled)
+    facts = {
+        "settled": [asdict(one) for one in report.settled],
+        "credit_notes": [{"number": one.number, "state": one.state} for one in report.sent],
+        "months_to_charge": report.months_to_charge,
+    }
+    return Done(f"{len(report.settled) - waits} carried out, {waits} wait.", facts)
+
+
+def _acknowledge(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
+    settings = load_settings()
+    audience = audience_of(settings, load_alert_policy(settings.alerts.policy))
+    acknowledge(desk.warehouse, audience, alert_number(key), signature)
+    return Done(f"Alert {key} is {signature.author}'s.", {"alert_id": alert_number(key)})
+
+
+def settlement_number(key: str) -> int:
+    """The number that a path names. Raises NotFound: it is none."""
+    return _number("settlement", key, "billing settle list")
+
+
+def alert_number(key: str) -> int:
+    """The number that a path names. Raises NotFound: it is none."""
+    return _number("alert", key, "billing alerts list")
+
+
+def _number(what: str, key: str, command: str) -> int:
     if not key.isascii() or not key.isdigit() or len(key) > 18:
-        raise NotFound(f'settlement "{key}": expected a number of `billing settle list`, found none')
+        raise NotFound(f'{what} "{key}": expected a number of `{command}`, found none')
     return int(key)
 
 
@@ -119,7 +153,16 @@ CHARGING = {
 EVENTS = {
     "replay": Action("Process again", lambda _, key: f"Processes Stripe's event {key} again.", _replay),
 }
+ALERTS = {
+    "acknowledge": Action("Acknowledge", lambda _, key: f"Takes the alert {key} on: it is told no more.", _acknowledge),
+}
 SETTLEMENTS = {
+    "run": Action(
+        "Carry out what is approved",
+        lambda *_: "Carries out every approved settlement.",
+        _run_settlements,
+        asks_reason=False,
+    ),
     "approve": Action("Approve", lambda _, key: f"Approves settlement {key}.", _approve_settlement, asks_reason=False),
     "withdraw": Action("Withdraw", lambda _, key: f"Withdraws settlement {key}.", _withdraw_settlement),
 }

@@ -24,9 +24,11 @@ from billing_pipeline.web.api.openapi import DESCRIPTION, PROBLEMS, VERSION, com
 from billing_pipeline.web.api.problems import handle_problems
 from billing_pipeline.web.api.rates import RateLimits
 from billing_pipeline.web.api.routes import (
+    alerts,
     changes,
     changing,
     charging,
+    corrections,
     customers,
     ingestion,
     invoices,
@@ -50,6 +52,7 @@ THREADS = 16
 """Requests that work at once, if the pool has that many connections; the others wait their turn."""
 ROUTERS = (
     *(each.router for each in (invoices, customers, usage, ingestion, months, prices, charging, stripe, log, tokens)),
+    *(each.router for each in (corrections, alerts)),
     *(changing.router, paying.router, runs.router, standing.router, *changes.ROUTERS),
 )
 IDEMPOTENT_PATHS = frozenset({f"{PREFIX}/usage/events"})

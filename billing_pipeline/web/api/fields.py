@@ -57,6 +57,19 @@ def many(row: type[Shown]) -> Any:
     return list[row]  # type: ignore[valid-type]
 
 
+def listed_as(key: str, command: str) -> type[Shown]:
+    """A model of a page of rows that a command prints too, where docs/commands.md says what is in them."""
+    name = key.title().replace("_", "")
+    return shown(
+        f"{name}Page",
+        f"Rows of `{command} --json`, and where the next ones are.",
+        **{
+            key: (list[dict[str, Any]], "The rows; docs/commands.md names their keys.", []),
+            "next_cursor": (str | None, "Where the next page begins; null: this is the last.", None),
+        },
+    )
+
+
 def listed(name: str, key: str, row: type[Shown]) -> type[Shown]:
     """A model of a page of rows."""
     return shown(

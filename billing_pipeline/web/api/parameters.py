@@ -14,6 +14,8 @@ CustomerQuery = Annotated[
 ]
 CustomerPath = Annotated[str, Path(max_length=255, description="The platform's id.", examples=["cust_focus"])]
 MonthPath = Annotated[str, Path(pattern=MONTH_PATTERN, description="The month.", examples=["2026-10"])]
+SettlementPath = Annotated[str, Path(max_length=18, description="Its number.", examples=["1"])]
+AlertPath = Annotated[str, Path(max_length=18, description="Its number.", examples=["1"])]
 InvoicePath = Annotated[str, Path(max_length=255, description="Number or id.", examples=["INV-00000001"])]
 
 

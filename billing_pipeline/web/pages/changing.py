@@ -99,8 +99,16 @@ class Changes:
 
 
 def _page_of(kind: str, key: str) -> str:
-    if kind == "charging":
-        return "/console/charges"
-    if kind == "settlements":
-        return "/console/corrections"
-    return "/console/events" if kind == "events" else f"/console/{kind}/{key}"
+    return _PAGES.get(kind, "/console/{kind}/{key}").format(kind=kind, key=key)
+
+
+_PAGES = {
+    "charging": "/console/charges",
+    "charges": "/console/invoices/{key}",
+    "settlements": "/console/corrections",
+    "refunds": "/console/corrections",
+    "disputes": "/console/corrections",
+    "events": "/console/events",
+    "alerts": "/console",
+}
+"""Where what was changed is shown, if that is not a page of its own kind."""

@@ -23,6 +23,7 @@ ROLES = ("admin", "operator", "analyst", "platform", "customer")
 KEYS = {
     "month": "2026-10", "invoice": "INV-00000001", "customer": "a", "note": "CN-00000001", "grant": "0", "event": "evt_1",
     "settlement": "1", "adjustment": "0", "token": "0123456789ab", "run": "0",
+    "dispute": "du_1", "refund": "re_1", "alert": "1",
 }  # fmt: skip
 OWN: dict[str, tuple[tuple[str, Any], tuple[str, Any]]] = {
     "GET /invoices": (("/invoices?customer=a", None), ("/invoices?customer=b", None)),
@@ -30,6 +31,7 @@ OWN: dict[str, tuple[tuple[str, Any], tuple[str, Any]]] = {
     "GET /invoices/{invoice}/explain": (("/invoices/INV-00000001/explain", None), ("/invoices/INV-00000002/explain", None)),
     "GET /customers/{customer}": (("/customers/a", None), ("/customers/b", None)),
     "GET /usage": (("/usage?month=2026-10&customer=a", None), ("/usage?month=2026-10&customer=b", None)),
+    "GET /customers/{customer}/credits": (("/customers/a/credits", None), ("/customers/b/credits", None)),
     "GET /process-monthly": (("/process-monthly?customer=a", None), ("/process-monthly?customer=b", None)),
     "POST /process-payment": (
         ("/process-payment", {"invoice": "INV-00000001"}), ("/process-payment", {"invoice": "INV-00000002"})

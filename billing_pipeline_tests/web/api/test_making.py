@@ -3,6 +3,7 @@
 from billing_pipeline.settings import ROOT
 from billing_pipeline_tests.web.api.serving import Client, Serving
 
+BOOK_FILE = next((ROOT / "billing_pipeline" / "pricing" / "price_books").glob("*.yaml"))
 NEW = {
     "customer_id": "c1",
     "name": "Focus",
@@ -74,7 +75,7 @@ def test_a_coupon_is_made_once(api: Serving) -> None:
 
 def test_a_price_book_is_looked_at_and_not_loaded(api: Serving) -> None:
     analyst = api.as_("analyst")
-    book = next((ROOT / "billing_pipeline" / "pricing" / "price_books").glob("*.yaml")).read_text(encoding="utf-8")
+    book = BOOK_FILE.read_text(encoding="utf-8")
     good = analyst.post("/prices/check", {"book": book})
     assert good["valid"]
     assert good["words"]
@@ -82,3 +83,21 @@ def test_a_price_book_is_looked_at_and_not_loaded(api: Serving) -> None:
     assert (bad["valid"], bad["words"]) == (False, [])
     assert bad["problems"]
     assert api.warehouse.scalar("SELECT count(*) FROM billing.price_books") == 0
+
+
+def test_a_price_book_is_loaded_once_its_difference_was_looked_at(api: Serving) -> None:
+    admin = api.as_("admin")
+    book = BOOK_FILE.read_text(encoding="utf-8")
+    seen = admin.post("/prices/check", {"book": book})
+    assert (seen["after"], seen["losses"], {change["what"] for change in seen["changes"]}) == (0, [], {"new"})
+    load = {"book": book, "name": "prices.yaml", "after": seen["after"], "reason": "first"}
+    assert admin.post("/prices", load)["added"] > 0
+    assert "in between" in admin.post("/prices", {**load, "book": f"{book}\n# again"}, status=409)["detail"]
+    now = admin.post("/prices/check", {"book": book})
+    assert (now["changes"], now["after"] > 0) == ([], True)
+    wrong = admin.post("/prices", {**load, "book": "x: ["}, status=422)
+    assert wrong["errors"][0]["field"] == "body.book"
+    api.as_("operator").post("/prices", load, status=403)
+    assert api.warehouse.rows("SELECT author, file_name FROM billing.price_loads") == [
+        {"author": "admin-owner", "file_name": "prices.yaml"}
+    ]

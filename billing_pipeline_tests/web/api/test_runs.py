@@ -32,6 +32,10 @@ def test_a_month_is_drafted_by_one_run_however_often_it_is_asked_for(api: Servin
     assert {(run.job, run.author) for run in started} == {("bill_month", "operator-owner")}
     assert first["url"] == f"/api/billing/runs/{first['run_id']}"
     operator.post("/process-monthly", {"month": "2026-13"}, status=422)
+    one = operator.post("/process-monthly", {**asked, "customer": "ann"}, status=422)
+    assert "for all its customers at once; GET /usage" in one["detail"]
+    measured = operator.post("/usage", asked, status=202)
+    assert (measured["is_new"], started[-1].job) == (True, "snapshot_month")
     operator.get("/runs/none", status=404)
 
 

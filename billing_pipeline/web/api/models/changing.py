@@ -43,9 +43,10 @@ class Reasoned(Asked):
 class InvoiceChange(Reasoned):
     """What is done to an invoice."""
 
-    action: Literal["void", "void_and_rebill", "hold", "release"] = Field(
+    action: Literal["void", "void_and_rebill", "hold", "release", "mark_uncollectible"] = Field(
         description="void: its period is not billed again; void_and_rebill: it is, with its month's next run;"
-        " hold: it is kept from being finalised and charged; release: no longer.",
+        " hold: it is kept from being finalised and charged; release: no longer; mark_uncollectible: what is still owed"
+        " is given up, and may still be paid or voided.",
         examples=["void_and_rebill"],
     )
 
@@ -81,21 +82,32 @@ class AdjustmentAsked(Reasoned):
 
 
 class InvoiceAsked(AdjustmentAsked):
-    """An amount that a customer is billed beside usage: on the next invoice."""
+    """An amount that a customer is billed beside usage."""
 
     customer: CustomerId
+    method: Literal["at_once", "next_invoice"] = Field(
+        "at_once",
+        description="at_once: an invoice of its own, over more than 0; next_invoice: a line of the next one.",
+        examples=["at_once"],
+    )
 
 
 class ContractChange(Reasoned):
     """A change of a contract."""
 
-    action: Literal["start", "end", "plan", "pause", "resume", "withdraw"] = Field(
-        description="start: billed from this day on; end: this is the last day; plan: another plan from this day on;"
-        " pause, resume: billed nothing, or again, from this day on; withdraw: takes back what was to begin then.",
+    action: Literal["start", "trial", "end", "plan", "pause", "resume", "withdraw"] = Field(
+        description="start: billed from this day on; trial: another last day of its trial; end: this is the last day;"
+        " plan: another plan from this day on; pause, resume: billed nothing, or again, from this day on; withdraw:"
+        " takes back what was to begin then.",
         examples=["plan"],
     )
     on: On
     plan: Plan = None
+    trial_until: date | None = Field(
+        None,
+        description="Last day of the trial; left out: of start as the plan says, of trial there is none.",
+        examples=["2026-11-30"],
+    )
 
 
 class CreditsAsked(Reasoned):
@@ -135,6 +147,23 @@ class RelinkAsked(Reasoned):
         pattern="^cus_[A-Za-z0-9_]{1,250}$",
         description="One that is at Stripe; left out: one with our key, or a new one.",
         examples=["cus_NffrFeUfNV2Hib"],
+    )
+
+
+class AdoptionAsked(Reasoned):
+    """The invoice at Stripe that is the charge's."""
+
+    stripe_invoice_id: str = Field(
+        pattern="^in_[A-Za-z0-9_]{1,250}$", description="Its id there.", examples=["in_1MtHbELkdIwHu7ixl4OzzPMv"]
+    )
+
+
+class RepaymentAsked(Reasoned):
+    """Where the money of a refund that failed goes."""
+
+    to: Literal["balance", "card", "elsewhere"] = Field(
+        description="The customer's balance at Stripe, the same card once more, or paid outside Stripe.",
+        examples=["balance"],
     )
 
 
@@ -241,12 +270,43 @@ class BookAsked(Asked):
     )
 
 
+class BookLoad(BookAsked, Reasoned):
+    """A price book to load, after its difference was looked at."""
+
+    name: str = Field(
+        min_length=1, max_length=255, description="What the book is called in listings.", examples=["prices-2027.yaml"]
+    )
+    after: int = Field(
+        ge=0,
+        le=2**31,
+        description="`after` of POST /prices/check: the load that the difference was taken from.",
+        examples=[3],
+    )
+    replace: bool = Field(
+        False, description="It may take away what `losses` of POST /prices/check names.", examples=[False]
+    )
+
+
+class LoadedBook(Shown):
+    """What a load did."""
+
+    in_use: int = Field(description="Prices that hold now.", examples=[120])
+    added: int = Field(description="Of them new.", examples=[4])
+    retired: int = Field(description="Prices that hold no more.", examples=[2])
+
+
 class CheckedBook(Shown):
-    """What a price book says."""
+    """What a price book says, and what loading it would change."""
 
     valid: bool = Field(description="Whether it could be loaded.", examples=[True])
     problems: list[str] = Field(description="Every mistake, each with its path.", examples=[[]])
     words: list[str] = Field(description="What it charges, in words.", examples=[["api_calls: 0.015 each"]])
+    changes: list[dict[str, Any]] = Field(
+        description="Against the loaded one, as `billing prices load --json` has them.",
+        examples=[[{"what": "price", "subject": "api_calls", "before": "0.015", "after": "0.02"}]],
+    )
+    losses: list[str] = Field(description="What it would take away, which needs `replace`.", examples=[[]])
+    after: int = Field(description="The load that is in use now; 0: none.", examples=[3])
 
 
 class CouponAsked(Reasoned):

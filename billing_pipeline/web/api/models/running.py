@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from billing_pipeline.web.api.fields import MONTH_PATTERN, Amount, Asked, many, shown
 
@@ -100,7 +100,7 @@ Run = shown(
     "A month's run that somebody started.",
     run_id=(str, "Dagster's id of it, or of its first run.", "6f0d6c0a-7a3c-5f0e-9c53-0c8f1d8b1a11"),
     month=(str, "The month.", "2026-10"),
-    job=(str, "bill_month, charge_month, or whole_month: the one and, if it passed, the other.", "bill_month"),
+    job=(str, "snapshot_month, bill_month, charge_month, or whole_month: the last two.", "bill_month"),
     started_by=(str, "Who started it, and so does not approve it.", "support"),
     started_at=(str, "When it was asked for.", "2026-11-01T12:00:00.000000Z"),
     ended_at=(str | None, "When its process ended; null: it runs.", None),
@@ -118,12 +118,31 @@ StartedRun = shown(
 
 
 class MonthAsked(Asked):
-    """A month to draft."""
+    """A month to measure or to draft."""
 
     month: str = Field(pattern=MONTH_PATTERN, description="The month.", examples=["2026-10"])
     reason: str = Field(
         "asked for over the API", min_length=1, max_length=2000, description="Why.", examples=["all usage has come"]
     )
+
+
+class DraftsAsked(MonthAsked):
+    """A month to draft."""
+
+    customer: None = Field(
+        None,
+        description="Must be left out: a month is drafted for all its customers at once.",
+        examples=[None],
+    )
+
+    @field_validator("customer", mode="before")
+    @classmethod
+    def _all_at_once(cls, value: object) -> None:
+        if value is not None:
+            raise ValueError(
+                "a month is drafted for all its customers at once; GET /usage with customer and include_estimate=true"
+                " says what one comes to, POST /customers/{customer}/hold keeps one's invoices back"
+            )
 
 
 class BatchAsked(Asked):

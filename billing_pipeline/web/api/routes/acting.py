@@ -25,6 +25,9 @@ EXAMPLES: Mapping[str, str] = {
     "grant": "6f0d6c0a-7a3c-5f0e-9c53-0c8f1d8b1a11",
     "event": "evt_1",
     "settlement": "1",
+    "dispute": "du_1",
+    "refund": "re_1",
+    "alert": "1",
 }
 
 

@@ -74,6 +74,7 @@ acts(months, "/months/{month}/release", "months", "release", Scope.CHANGE_MONTHS
 acts(months, "/months/{month}/release-canaries", "months", "release-canaries", Scope.CHANGE_MONTHS)
 acts(months, "/months/{month}/settlements", "months", "propose-settlements", Scope.CHANGE_MONTHS)
 acts(months, "/months/{month}/close", "months", "close", Scope.CHANGE_MONTHS)
+acts(months, "/settlements/run", "settlements", "run", Scope.CHANGE_STRIPE)
 acts(months, "/settlements/{settlement}/approve", "settlements", "approve", Scope.CHANGE_MONTHS)
 acts(months, "/settlements/{settlement}/withdraw", "settlements", "withdraw", Scope.CHANGE_MONTHS)
 
@@ -82,7 +83,16 @@ acts(charges, "/charges/pause", "charging", "pause", Scope.CHANGE_STRIPE)
 acts(charges, "/charges/resume", "charging", "resume", Scope.CHANGE_STRIPE)
 acts(charges, "/charges/{invoice}/retry", "invoices", "retry", Scope.CHANGE_STRIPE)
 
+acts(charges, "/charges/{invoice}/adopt", "charges", "adopt", Scope.CHANGE_STRIPE, asks=asked.AdoptionAsked)
+acts(charges, "/charges/{invoice}/adopt-revision", "charges", "adopt-revision", Scope.CHANGE_STRIPE)
+for _decision in ("accept", "write-off", "collect-again"):
+    acts(charges, f"/disputes/{{dispute}}/{_decision}", "disputes", _decision, Scope.CHANGE_STRIPE)
+acts(charges, "/refunds/{refund}/repay", "refunds", "repay", Scope.CHANGE_STRIPE, asks=asked.RepaymentAsked)
+
+alerts = APIRouter(tags=["alerts"])
+acts(alerts, "/alerts/{alert}/acknowledge", "alerts", "acknowledge", Scope.CHANGE_MONTHS)
+
 stripe = APIRouter(tags=["stripe"])
 acts(stripe, "/events/{event}/replay", "events", "replay", Scope.CHANGE_STRIPE)
 
-ROUTERS = (invoices, customers, months, charges, stripe)
+ROUTERS = (invoices, customers, months, charges, alerts, stripe)

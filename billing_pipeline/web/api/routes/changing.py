@@ -25,7 +25,8 @@ from billing_pipeline.web.api.routes.customers import customer_document
 from billing_pipeline.web.api.routes.invoices import story_document
 
 router = APIRouter()
-OF_INVOICES = {"void": "void-only", "void_and_rebill": "void"}
+OF_INVOICES = {"void": "void-only", "void_and_rebill": "void", "mark_uncollectible": "write-off"}
+OF_METHODS = {"at_once": "bill", "next_invoice": "adjust"}
 """How the table calls what is called otherwise here."""
 
 
@@ -37,7 +38,7 @@ def change_invoice(
     invoice: InvoicePath,
     body: InvoiceChange,
 ) -> Response:
-    """Void it, hold it or release it. What may not be is a 409 that says the right way."""
+    """Void it, hold it, release it or give it up. What may not be is a 409 that says the right way."""
     require_unchanged(request, lambda: story_document(desk.warehouse, caller, invoice))
     name = OF_INVOICES.get(body.action, body.action)
     return answer(request, do(desk, caller, "invoices", invoice, name, Reasoned(reason=body.reason)))
@@ -47,9 +48,12 @@ def change_invoice(
 def bill_amount(
     request: Request, desk: AtDesk, caller: Annotated[Caller, allowed(Scope.CHANGE_INVOICES)], body: InvoiceAsked
 ) -> Response:
-    """Put an amount beside usage on the customer's next invoice, which is charged once like any other."""
-    adjustment = AdjustmentAsked(**body.model_dump(exclude={"customer"}))
-    return answer(request, do(desk, caller, "customers", body.customer, "adjust", adjustment))
+    """Draft an invoice over an amount beside usage, or put it on the customer's next one.
+
+    Charging the month that the answer names makes the draft final and charges it once, like any other.
+    """
+    amount = AdjustmentAsked(**body.model_dump(exclude={"customer", "method"}))
+    return answer(request, do(desk, caller, "customers", body.customer, OF_METHODS[body.method], amount))
 
 
 @router.post(

@@ -11,6 +11,7 @@ from billing_pipeline.access.rules.tokens import Caller
 from billing_pipeline.charging.brakes import limits_of
 from billing_pipeline.charging.customer_payments import customer_of, pay_again
 from billing_pipeline.charging.hosted_pages import invoice_page, payment_methods_page
+from billing_pipeline.charging.reading import state_of
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.customers.contracts import contracts_of
 from billing_pipeline.customers.reading import read_customer
@@ -44,10 +45,8 @@ def pay(request: Request, desk: AtDesk, caller: MAY_PAY, body: PaymentAsked) -> 
             pay_again(desk.warehouse, api, caller.customer_id, reference, limits=limits, log=lambda _: None)
     else:
         do(desk, caller, "invoices", reference, "retry", Reasoned(reason="asked for over the API"))
-    state = desk.warehouse.scalar(
-        "SELECT state FROM billing.stripe_charges WHERE invoice_id = CAST(:id AS uuid)", id=reference
-    )
-    return answer(request, {"number": invoice.label, "state": state or invoice.status, "url": url})
+    state = state_of(desk.warehouse, reference) or invoice.status
+    return answer(request, {"number": invoice.label, "state": state, "url": url})
 
 
 @router.post("/setup-subscription", summary="Begin a contract", responses={200: {"model": Subscription}})

@@ -16,7 +16,7 @@ from billing_pipeline.defs.background_runs import start
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.web.api.answers import answer
 from billing_pipeline.web.api.gate import PREFIX
-from billing_pipeline.web.api.models.running import BatchAsked, MonthAsked, Run, StartedRun
+from billing_pipeline.web.api.models.running import BatchAsked, DraftsAsked, MonthAsked, Run, StartedRun
 from billing_pipeline.web.api.parameters import first_day
 from billing_pipeline.web.api.permission import Books, allowed, signed
 
@@ -27,9 +27,17 @@ NOT_YET: dict[int | str, dict[str, object]] = {
 }
 
 
+@router.post("/usage", status_code=202, summary="Measure a month", responses={202: {"model": StartedRun}})
+def measure(
+    request: Request, warehouse: Books, caller: Annotated[Caller, allowed(Scope.CHANGE_MONTHS)], body: MonthAsked
+) -> Response:
+    """Take the snapshot of a month now: the quantities of its periods from all usage that has come."""
+    return _start(request, warehouse, caller, first_day(body.month), "snapshot_month", body.reason)
+
+
 @router.post("/process-monthly", status_code=202, summary="Draft a month", responses={202: {"model": StartedRun}})
 def draft(
-    request: Request, warehouse: Books, caller: Annotated[Caller, allowed(Scope.CHANGE_MONTHS)], body: MonthAsked
+    request: Request, warehouse: Books, caller: Annotated[Caller, allowed(Scope.CHANGE_MONTHS)], body: DraftsAsked
 ) -> Response:
     """Build the drafts of a month from all usage that has come. Nothing becomes final."""
     return _start(request, warehouse, caller, first_day(body.month), "bill_month", body.reason)

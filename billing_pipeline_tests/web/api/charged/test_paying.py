@@ -1,36 +1,12 @@
 """Paying, subscribing and how the whole is, over HTTP; and Stripe's webhooks at this port too."""
 
 import base64
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
-from billing_pipeline.stripe_gateway.gateway import StripeGateway
-from billing_pipeline_tests.charging.world import Bill, Emulated
 from billing_pipeline_tests.corrections.world import CorrectingWorld
 from billing_pipeline_tests.web.api.serving import Serving, serving
 from billing_pipeline_tests.web.receiver.receiving import SECRET, event_body, signature
-
-
-@pytest.fixture
-def month(warehouse, stripe_side: Emulated) -> CorrectingWorld:
-    """October: ann has paid 50.00, bob's card was declined."""
-    world = CorrectingWorld(warehouse, stripe_side)
-    world.charged(Bill("ann", (4000, 1000), meters=("seats", "users")), Bill("bob", card="pm_card_chargeCustomerFail"))
-    return world
-
-
-@pytest.fixture
-def api(month: CorrectingWorld) -> Iterator[Serving]:
-    """The month's API."""
-
-    @contextmanager
-    def stripe() -> Iterator[StripeGateway]:
-        yield month.gateway()
-
-    with serving(month.warehouse, stripe=stripe) as running:
-        yield running
 
 
 def test_an_invoice_is_paid_again_or_at_stripe(api: Serving, month: CorrectingWorld) -> None:
