@@ -1,7 +1,7 @@
 -- What writes over the API were answered, so that a request that is sent twice is done once.
 
 CREATE TABLE billing.api_answers (
-    token_id text NOT NULL REFERENCES billing.api_tokens,
+    token_id text NOT NULL CHECK (token_id ~ '^([0-9a-f]{12}|oidc-[0-9a-f]{24})$'),
     idempotency_key text NOT NULL CHECK (length(idempotency_key) BETWEEN 1 AND 255),
     request_digest bytea NOT NULL CHECK (octet_length(request_digest) = 32),
     taken_at timestamptz NOT NULL,
@@ -15,7 +15,7 @@ CREATE TABLE billing.api_answers (
 );
 CREATE INDEX api_answers_oldest ON billing.api_answers (taken_at);
 COMMENT ON TABLE billing.api_answers IS 'One row a write that came with an Idempotency-Key; kept for a day';
-COMMENT ON COLUMN billing.api_answers.token_id IS 'Whose key it is';
+COMMENT ON COLUMN billing.api_answers.token_id IS 'Whose key it is: a token, or a person of the identity provider';
 COMMENT ON COLUMN billing.api_answers.idempotency_key IS 'As the caller chose it';
 COMMENT ON COLUMN billing.api_answers.request_digest IS 'SHA-256 of method, path and body';
 COMMENT ON COLUMN billing.api_answers.taken_at IS 'When somebody began to work on it; who works on it knows this instant';

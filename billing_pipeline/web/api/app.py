@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from billing_pipeline.access.identity_provider import IdentityProvider
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.writer import EventWriter
 from billing_pipeline.postgres.connections import libpq_url
@@ -105,7 +106,8 @@ def create_app(settings: Settings, warehouse: Warehouse, stripe: OpenStripe = op
 
     app.router.lifespan_context = lifespan
     once = Once(app, warehouse, lambda path: path in IDEMPOTENT_PATHS)
-    return Gate(once, warehouse, RateLimits(settings.api.requests_per_minute), app.state.metrics)
+    provider = IdentityProvider(settings.api.oidc) if settings.api.oidc else None
+    return Gate(once, warehouse, RateLimits(settings.api.requests_per_minute), app.state.metrics, provider)
 
 
 def _receiver(warehouse: Warehouse) -> Receiver | None:

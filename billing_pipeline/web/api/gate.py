@@ -17,11 +17,12 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from billing_pipeline.access.callers import caller_of
+from billing_pipeline.access.identity_provider import IdentityProvider, ProviderAway
 from billing_pipeline.access.rules.tokens import Caller
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.web.api.event_bodies import BODY_MAX_BYTES as EVENTS_MAX_BYTES
 from billing_pipeline.web.api.metrics import Metrics
-from billing_pipeline.web.api.problems import problem, problem_of
+from billing_pipeline.web.api.problems import LATER, problem, problem_of
 from billing_pipeline.web.api.rates import RateLimits
 
 PREFIX = "/api/billing"
@@ -42,8 +43,16 @@ _log = logging.getLogger("billing.api")
 class Gate:
     """The outermost part of the application."""
 
-    def __init__(self, app: ASGIApp, warehouse: Warehouse, limits: RateLimits, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        warehouse: Warehouse,
+        limits: RateLimits,
+        metrics: Metrics,
+        provider: IdentityProvider | None = None,
+    ) -> None:
         self._app = app
+        self._provider = provider
         self._warehouse = warehouse
         self._limits = limits
         self._metrics = metrics
@@ -92,7 +101,10 @@ class Gate:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         caller = None
         if scheme.lower() == "bearer":
-            caller = await to_thread.run_sync(caller_of, self._warehouse, token.strip())
+            try:
+                caller = await to_thread.run_sync(self._caller_of, token.strip())
+            except ProviderAway as away:
+                return problem(Request(scope), 503, str(away), headers=LATER)
         if caller is None:
             why = "a bearer token that holds is needed: Authorization: Bearer bil_…"
             return problem(Request(scope), 401, why, headers={"WWW-Authenticate": "Bearer"})
@@ -102,6 +114,11 @@ class Gate:
         if not taken.allowed:
             return problem(Request(scope), 429, f"too many requests of this token: one more in {taken.reset_s} s")
         return _unreadable(scope, headers)
+
+    def _caller_of(self, token: str) -> Caller | None:
+        if self._provider is None or token.startswith("bil_"):
+            return caller_of(self._warehouse, token)
+        return self._provider.caller_of(token)
 
 
 def _limited(scope: Scope, receive: Receive) -> Receive:

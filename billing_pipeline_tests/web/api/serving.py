@@ -15,7 +15,6 @@ from billing_pipeline.access.tokens import create_token
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings, load_settings
-from billing_pipeline.settings.api import ApiSettings
 from billing_pipeline.stripe_gateway.opening import open_stripe
 from billing_pipeline.web.api.app import create_app
 from billing_pipeline.web.pages.app import OpenStripe
@@ -96,7 +95,8 @@ def serving(
     stripe: OpenStripe = open_stripe,
 ) -> Iterator[Serving]:
     """An API for as long as the block takes."""
-    settings = replace(settings or load_settings(), api=ApiSettings(0, requests_per_minute))
+    settings = settings or load_settings()
+    settings = replace(settings, api=replace(settings.api, port=0, requests_per_minute=requests_per_minute))
     server = uvicorn.Server(configured(create_app(settings, warehouse, stripe), host="127.0.0.1", port=0))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
