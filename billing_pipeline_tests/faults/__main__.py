@@ -35,6 +35,7 @@ def _parts() -> dict[str, _Run]:
     from billing_pipeline_tests.faults.commits import commits_lost
     from billing_pipeline_tests.faults.corrections import corrections
     from billing_pipeline_tests.faults.dashboard_machine import ChargingAndDashboard
+    from billing_pipeline_tests.faults.ingestion import ingestion
     from billing_pipeline_tests.faults.kills import kills
     from billing_pipeline_tests.faults.law import law
     from billing_pipeline_tests.faults.machine import state_machine
@@ -60,6 +61,7 @@ def _parts() -> dict[str, _Run]:
         "outage": outage,
         "scenes": lambda server, template, _: scenes(server, template),
         "law": lambda server, template, _: law(server, template),
+        "ingestion": lambda server, template, seed: ingestion(server, template, seed, deaths=20),
         "corrections": lambda server, template, seed: corrections(server, template, seed, wanted=50),
     }
 

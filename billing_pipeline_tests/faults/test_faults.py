@@ -11,6 +11,7 @@ from billing_pipeline_tests.databases import open_database, running_server, with
 from billing_pipeline_tests.faults.answers import answers_lost
 from billing_pipeline_tests.faults.commits import commits_lost
 from billing_pipeline_tests.faults.dashboard_machine import ChargingAndDashboard
+from billing_pipeline_tests.faults.ingestion import ingestion
 from billing_pipeline_tests.faults.kills import kills
 from billing_pipeline_tests.faults.law import law
 from billing_pipeline_tests.faults.machine import state_machine
@@ -76,6 +77,12 @@ def test_what_banks_and_people_at_stripe_do_charges_nobody_twice(
 
 def test_a_crash_of_postgres_charges_nobody_twice(fragile_server: "PostgresServer") -> None:
     clean(restarts(fragile_server, "migrated", 7, times=2))
+
+
+def test_usage_that_was_acknowledged_is_there_once_whatever_dies(fragile_server: "PostgresServer") -> None:
+    part = ingestion(fragile_server, "migrated", 7, deaths=2)
+    clean(part)
+    assert part.figures["events_acknowledged"] > 0
 
 
 def test_a_connection_cut_at_a_commit_charges_nobody_twice(
