@@ -8,7 +8,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -44,16 +44,17 @@ class InOrder:
     applied: Mapping[str, About]
 
 
-class Mishaps(threading.Thread):
-    """Does what is planned once so many deliveries were acknowledged, one thing after the other."""
+class Mishaps:
+    """Does what is planned once so many deliveries were acknowledged, one thing after the other, beside them."""
 
     def __init__(self, planned: Sequence[tuple[int, Callable[[], None]]]) -> None:
-        super().__init__(daemon=True)
+        self._beside = ThreadPoolExecutor(1)
         self._planned = sorted(planned, key=lambda item: item[0])
         self._acknowledged = 0
         self._more = threading.Condition()
         self._over = False
         self.done = 0
+        self._doing = self._beside.submit(self._do)
 
     def count(self) -> None:
         """One more was acknowledged."""
@@ -61,8 +62,7 @@ class Mishaps(threading.Thread):
             self._acknowledged += 1
             self._more.notify()
 
-    def run(self) -> None:
-        """Until all is done, or `finish`."""
+    def _do(self) -> None:
         for at, action in self._planned:
             with self._more:
                 while self._acknowledged < at and not self._over:
@@ -73,11 +73,12 @@ class Mishaps(threading.Thread):
             self.done += 1
 
     def finish(self) -> None:
-        """Nothing more is delivered: wait for what is being done."""
+        """Nothing more is delivered: wait for what is being done, and raise what it failed with."""
         with self._more:
             self._over = True
             self._more.notify()
-        self.join()
+        with self._beside:
+            self._doing.result()
 
 
 def shuffled(events: Sequence[Parcel], drawn: random.Random) -> list[Parcel]:
@@ -193,7 +194,6 @@ def _deliver(
             "crash": lambda: postgres.restart(signal.SIGQUIT),
         }
         mishaps = Mishaps([(at, actions[how]) for at, how in what])
-        mishaps.start()
         sent = Sender(receiver.port, progress=mishaps.count).deliver(parcels)
         mishaps.finish()
         logged = receiver.logged()
