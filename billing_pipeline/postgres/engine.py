@@ -114,6 +114,7 @@ def _ensure_database(engine: Engine, name: str) -> None:
         if connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name}).scalar():
             return
         try:
+            connection.execute(text("SET ROLE NONE"))  # the login may, where billing_pipeline may not
             connection.execute(text(f'CREATE DATABASE "{name}"'))
         except ProgrammingError as error:
             if isinstance(error.orig, psycopg.errors.DuplicateDatabase):
@@ -124,6 +125,8 @@ def _ensure_database(engine: Engine, name: str) -> None:
             ) from None
         except IntegrityError:
             return  # another process was quicker, in the same moment
+        finally:
+            connection.invalidate()  # the next one works as billing_pipeline again
 
 
 def require_dagster_storage(url: URL) -> None:
