@@ -74,7 +74,7 @@ BEGIN
         ('notice_addresses', 'release_reason, released_at, released_by', FALSE),
         ('notice_holds', 'release_reason, released_at, released_by', FALSE),
         ('notices_off', 'release_reason, released_at, released_by', FALSE),
-        ('notice_sendings', 'attempts, claimed_until, doubts, due_at, last_error, state', FALSE),
+        ('notice_sendings', 'attempts, claimed_until, doubts, due_at, last_error, sent_at, state', FALSE),
         ('plan_trials', '', TRUE),
         ('price_books', 'content_sha256, loaded_at, name, run_id', TRUE),
         ('price_versions', '', TRUE),
