@@ -9,13 +9,14 @@ import subprocess
 import sys
 from typing import Any
 
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import make_url
 
 from billing_pipeline.charging.month import RunOptions, charge_invoices_of_month
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.credit_notes import issue_credit_note
 from billing_pipeline.corrections.settling import run_settlements
 from billing_pipeline.corrections.void_invoice import void_invoice
+from billing_pipeline.postgres.engine import open_engine
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline_tests.charging.world import KEY, MONTH, NO_EXPECTATION
@@ -68,7 +69,7 @@ def act(warehouse: Warehouse, api: StripeGateway, action: str, arguments: list[s
 
 def main() -> None:
     database, base_url, operation, when, action, *arguments = sys.argv[1:]
-    warehouse = Warehouse(create_engine(database), make_url(database))
+    warehouse = Warehouse(open_engine(make_url(database)), make_url(database))
     act(warehouse, Killing(base_url, operation, when), action, arguments)
 
 

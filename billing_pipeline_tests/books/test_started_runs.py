@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from billing_pipeline.books.started_runs import COMES_UP_WITHIN, StartedRun, alive, claim_run, end_run, read_run
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline_tests.month_rows import execute
 
 OCTOBER = date(2026, 10, 1)
 ANN = Signature("ann", "all usage has come")
@@ -75,5 +76,5 @@ def test_a_run_ends_once_and_stays_as_it_was_asked_for(warehouse: Warehouse) -> 
     end_run(warehouse, run.run_id)
     assert read_run(warehouse, run.run_id).author == "ann"
     for change in ("author = 'bob'", "ended_at = NULL"):
-        with pytest.raises(DBAPIError, match="only ends, once"), warehouse.transaction() as connection:
-            connection.execute(text(f"UPDATE billing.started_runs SET {change}"))
+        with pytest.raises(DBAPIError, match="only ends, once"):
+            execute(warehouse, f"UPDATE billing.started_runs SET {change}")

@@ -14,7 +14,7 @@ from billing_pipeline.postgres.locks import charge_lock_key
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline.stripe_gateway.rules.api import StripeInvoice
 from billing_pipeline_tests.charging.world import KEY, Bill, World, invoice_id_of
-from billing_pipeline_tests.month_rows import move_charges
+from billing_pipeline_tests.month_rows import execute, move_charges
 
 
 def test_two_runs_at_once_charge_each_invoice_once(world: World) -> None:
@@ -131,13 +131,11 @@ def test_losing_the_database_connection_ends_the_work_on_that_invoice_only(world
         def finalize_invoice(self, stripe_id: str, *, key: str) -> Any:
             if not self.cut:
                 self.cut = True
-                with world.warehouse.engine.connect() as connection:
-                    connection.execute(
-                        text(
-                            "SELECT pg_terminate_backend(l.pid) FROM pg_locks AS l WHERE l.locktype = 'advisory'"
-                            " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-                        )
-                    )
+                execute(
+                    world.warehouse,
+                    "SELECT pg_terminate_backend(l.pid) FROM pg_locks AS l WHERE l.locktype = 'advisory'"
+                    " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+                )
             return super().finalize_invoice(stripe_id, key=key)
 
     world.bill(Bill("a"), Bill("b"))

@@ -24,6 +24,7 @@ from billing_pipeline_tests.month_rows import (
     at,
     bill,
     complete_feed,
+    execute,
     load_book,
     pass_gates,
 )
@@ -129,8 +130,7 @@ def test_invoices_billed_by_different_books_in_one_month_are_all_reproduced(ware
         )
     for book, held in ((TIERED, "on_hold"), (OTHER_BOOK, "active")):
         load_book(warehouse, book)
-        with warehouse.transaction() as connection:
-            connection.execute(text("UPDATE billing.customers SET status = :s WHERE customer_id = 'bob'"), {"s": held})
+        execute(warehouse, "UPDATE billing.customers SET status = :s WHERE customer_id = 'bob'", s=held)
         bill(warehouse, OCTOBER, as_of=BILLED_AT)
         pass_gates(warehouse, OCTOBER)
         assert finalise_month(warehouse, OCTOBER, "charged").count == 1

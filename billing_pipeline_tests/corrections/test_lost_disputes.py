@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.books.month_closing import ClosedMonth, NotClosed, close_month
@@ -203,8 +202,8 @@ def test_postgres_refuses_a_decision_that_does_not_fit_and_the_close_of_an_undec
     given = {"d": dispute, "i": invoice, "amount": 4000, "decision": "written_off"}
 
     def refused(said: str, statement: str = insert, **over: Any) -> None:
-        with pytest.raises(DBAPIError, match=said), world.warehouse.transaction() as connection:
-            connection.execute(text(statement), {**given, **over} if ":d" in statement else {})
+        with pytest.raises(DBAPIError, match=said):
+            world.execute(statement, **({**given, **over} if ":d" in statement else {}))
 
     refused("is not lost")
     ends(world, dispute, "lost")

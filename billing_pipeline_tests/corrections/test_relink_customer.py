@@ -12,6 +12,7 @@ from billing_pipeline.charging.operations import retry_charge
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.relink_customer import Relinked, relink_customer
 from billing_pipeline.postgres.locks import charge_lock_key, customer_at_stripe_lock_key
+from billing_pipeline.postgres.roles import as_login
 from billing_pipeline_tests.charging.world import NO_EXPECTATION, Bill, invoice_id_of
 from billing_pipeline_tests.events.world import EventWorld, holding
 from billing_pipeline_tests.faults.staged import Staged
@@ -305,6 +306,7 @@ def test_postgres_refuses_another_customer_at_stripe_without_a_decision(world: E
 def _change_and_log(world: EventWorld, statement: str) -> None:
     """With what else Postgres asks for: entries in the log are no decision."""
     with world.warehouse.transaction() as connection:
+        as_login(connection)
         connection.execute(text(statement))
         connection.execute(text(_SEEN))
 

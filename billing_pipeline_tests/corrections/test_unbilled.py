@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.charging.void_at_stripe import VoidRefused
@@ -17,7 +16,7 @@ from billing_pipeline.gates.data_quality import run_gates
 from billing_pipeline.gates.rules.gates import gates_of
 from billing_pipeline.pricing.rules.price_book import load_price_books
 from billing_pipeline_tests.corrections.platform_world import Platform
-from billing_pipeline_tests.month_rows import BOOK, NOVEMBER, OCTOBER, at, complete_feed
+from billing_pipeline_tests.month_rows import BOOK, NOVEMBER, OCTOBER, at, complete_feed, execute
 
 
 @pytest.fixture
@@ -141,5 +140,5 @@ def test_an_invoice_that_cannot_be_voided_leaves_no_decision(platform: Platform)
 )
 def test_postgres_holds_it_to_that(platform: Platform, statement: str, says: str) -> None:
     void(platform)
-    with pytest.raises(DBAPIError, match=says), platform.warehouse.transaction() as connection:
-        connection.execute(text(statement))
+    with pytest.raises(DBAPIError, match=says):
+        execute(platform.warehouse, statement)

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from billing_pipeline.customers.importing import CustomerImport, import_customers
 from billing_pipeline.imports.problems import ImportRefused
 from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline_tests.month_rows import execute
 
 NAMES = (
     "customer_id", "name", "email", "currency", "timezone", "billing_cycle", "cycle_anchor", "stripe_customer_id",
@@ -114,8 +114,7 @@ def test_a_changed_customer_is_logged_with_before_and_after(warehouse: Warehouse
 
 def test_a_customer_on_hold_stays_on_hold(warehouse: Warehouse, file: Path) -> None:
     import_customers(warehouse, write(file, customer("a")))
-    with warehouse.transaction() as connection:
-        connection.execute(text("UPDATE billing.customers SET status = 'on_hold'"))
+    execute(warehouse, "UPDATE billing.customers SET status = 'on_hold'")
     import_customers(warehouse, write(file, customer("a", name="Grace")))
     assert [(row["name"], row["status"]) for row in stored(warehouse)] == [("Grace", "on_hold")]
 

@@ -1,11 +1,10 @@
 """Customers are found by any part of id, name or address, in any case, whether the index or a scan finds them."""
 
 import pytest
-from sqlalchemy import text
 
 from billing_pipeline.customers.reading import list_customers
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline_tests.month_rows import add_customer
+from billing_pipeline_tests.month_rows import add_customer, execute
 
 
 @pytest.fixture
@@ -35,9 +34,7 @@ def some(warehouse: Warehouse) -> Warehouse:
 )
 def test_any_part_is_found(some: Warehouse, search: str, found: list[str], *, by_index: bool) -> None:
     if by_index:
-        with some.engine.begin() as connection:
-            name = connection.scalar(text("SELECT current_database()"))
-            connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET enable_seqscan = off')
-            connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET enable_indexscan = off')
+        for scan in ("enable_seqscan", "enable_indexscan"):
+            execute(some, f"ALTER DATABASE {some.engine.url.database} SET {scan} = off")
         some.engine.dispose()
     assert [row["customer_id"] for row in list_customers(some, search=search)] == found

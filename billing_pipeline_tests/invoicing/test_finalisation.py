@@ -10,6 +10,7 @@ from sqlalchemy import text
 from billing_pipeline.invoicing.finalisation import Finalised, GatesNotPassed, finalise_month
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import MONTH, Bill, insert_drafts, invoice_id_of, pass_gates
+from billing_pipeline_tests.month_rows import execute
 
 
 def drafts(warehouse: Warehouse, *bills: Bill) -> None:
@@ -73,8 +74,7 @@ def test_customers_on_hold_keep_their_drafts_and_are_named(warehouse: Warehouse)
     drafts(warehouse, Bill("a"), Bill("held", status="on_hold"))
     assert finalise_month(warehouse, MONTH, "run") == Finalised(1, {"on_hold": ("held",)})
     assert warehouse.scalar("SELECT status FROM billing.invoices WHERE customer_id = 'held'") == "draft"
-    with warehouse.transaction() as connection:
-        connection.execute(text("UPDATE billing.customers SET status = 'active'"))
+    execute(warehouse, "UPDATE billing.customers SET status = 'active'")
     assert finalise_month(warehouse, MONTH, "run") == Finalised(1)
     assert warehouse.scalar("SELECT number FROM billing.invoices WHERE customer_id = 'held'") == "INV-00000002"
 
@@ -108,8 +108,7 @@ def test_one_gate_that_fails_later_keeps_new_drafts_back_but_not_final_ones(ware
             )
         )
     assert finalise_month(warehouse, MONTH, "run").count == 0
-    with warehouse.transaction() as connection:
-        connection.execute(text("UPDATE billing.customers SET status = 'active'"))
+    execute(warehouse, "UPDATE billing.customers SET status = 'active'")
     with pytest.raises(GatesNotPassed) as raised:
         finalise_month(warehouse, MONTH, "run")
     assert [(gate.asset, gate.check, gate.problem) for gate in raised.value.unmet] == [

@@ -9,12 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import make_url
 
 from billing_pipeline.notices.letters import Letter
 from billing_pipeline.notices.sending import Post, send_notices
 from billing_pipeline.notices.smtp import SmtpSender
 from billing_pipeline.notices.wording import Wording
+from billing_pipeline.postgres.engine import open_engine
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings.notices import SmtpServer
 
@@ -47,7 +48,7 @@ class _Killing(SmtpSender):
 def main() -> None:
     database, port, when = sys.argv[1:]
     url = make_url(database)
-    warehouse = Warehouse(create_engine(url), url)
+    warehouse = Warehouse(open_engine(url), url)
     sender = _Killing(SmtpServer("smtp+plain", "127.0.0.1", int(port), None, None), when)
     send_notices(warehouse, Post(sender, Wording(None, "en", "Lyceum", None), "billing@example.com"), log=print)
 

@@ -5,7 +5,6 @@ from contextlib import ExitStack
 
 import psycopg
 import pytest
-from sqlalchemy import text
 
 from billing_pipeline.postgres.engine import open_engine
 from billing_pipeline.postgres.locks import charge_lock_key
@@ -13,14 +12,14 @@ from billing_pipeline.postgres.session import RELIED_ON
 from billing_pipeline.postgres.session_lock import session_lock
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import SettingsError
+from billing_pipeline_tests.month_rows import execute
 from billing_pipeline_tests.postgres.pgbouncer import needs_pgbouncer, pooled
 
 pytestmark = needs_pgbouncer
 
 
 def test_in_session_mode_settings_hold_and_locks_exclude_each_other(warehouse):
-    with warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"ALTER DATABASE {warehouse.engine.url.database} SET timezone = 'America/St_Johns'"))
+    execute(warehouse, f"ALTER DATABASE {warehouse.engine.url.database} SET timezone = 'America/St_Johns'")
     key = charge_lock_key("one")
     with pooled(warehouse.engine.url, "session") as url, ExitStack() as stack:
         engines = [open_engine(url, 4) for _ in range(2)]

@@ -17,6 +17,7 @@ from billing_pipeline.postgres.session import RELIED_ON
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.postgres.worker_pool import work_through
 from billing_pipeline.settings import SettingsError, load_settings
+from billing_pipeline_tests.month_rows import execute
 
 ODD = {
     "TimeZone": "'America/St_Johns'",
@@ -39,9 +40,16 @@ def odd(warehouse: Warehouse) -> Warehouse:
 
 
 def _alter(warehouse: Warehouse, **values: str) -> None:
+    for name, value in values.items():
+        execute(warehouse, f"ALTER DATABASE {warehouse.engine.url.database} SET {name} = {value}")
+
+
+def _as_login(warehouse: Warehouse, statement: str) -> None:
+    """What no transaction may be around."""
     with warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for name, value in values.items():
-            connection.execute(text(f"ALTER DATABASE {warehouse.engine.url.database} SET {name} = {value}"))
+        connection.execute(text("SET ROLE NONE"))
+        connection.execute(text(statement))
+        connection.invalidate()
 
 
 @contextmanager
@@ -101,27 +109,21 @@ def test_a_session_in_which_no_trigger_would_fire_is_refused(warehouse):
 
 def test_a_database_of_another_encoding_is_refused_in_one_line(warehouse):
     name = f"latin_{uuid4().hex[:8]}"
-    with warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(
-            text(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
-        )
+    _as_login(warehouse, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
     try:
         with pytest.raises(SettingsError, match="has the encoding LATIN1: expected UTF8"):
             open_engine(warehouse.engine.url.set(database=name))
     finally:
-        with warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        _as_login(warehouse, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
 def five(warehouse: Warehouse) -> Iterator[URL]:
     """The database for a role that may have five connections to it."""
     role = f"five_{uuid4().hex[:8]}"
-    with warehouse.transaction() as connection:
-        connection.execute(text(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 5"))
+    execute(warehouse, f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 5")
     yield warehouse.engine.url.set(username=role)
-    with warehouse.transaction() as connection:
-        connection.execute(text(f"DROP ROLE {role}"))
+    execute(warehouse, f"DROP ROLE {role}")
 
 
 def _pool(opened: Warehouse) -> QueuePool:

@@ -56,6 +56,7 @@ def test_a_session_that_has_ended_serves_nobody_again(session: SharedSession, ot
         assert got
         with session.turn() as connection:
             pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        other.execute(text("SET ROLE NONE"))
         other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
         with pytest.raises(DBAPIError), session.turn() as connection:
             connection.execute(text("SELECT 1"))

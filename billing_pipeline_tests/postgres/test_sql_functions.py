@@ -7,6 +7,7 @@ from sqlalchemy import Connection, text
 
 from billing_pipeline.postgres import sql_functions
 from billing_pipeline.postgres.migrations import migrate
+from billing_pipeline.postgres.roles import as_owner
 from billing_pipeline.postgres.sql_files import sql_files
 from billing_pipeline.postgres.sql_functions import FunctionError
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -72,11 +73,13 @@ def test_a_constraint_keeps_the_function_that_is_replaced_under_it(warehouse: Wa
     )
     migrate(warehouse)
     with warehouse.transaction() as connection:
+        as_owner(connection)
         connection.execute(text("CREATE TABLE billing.notes (note text CHECK (billing.short(note)))"))
         connection.execute(text("INSERT INTO billing.notes VALUES ('ab')"))
     file.write_text(file.read_text().replace("< 3", "< 5"))
     migrate(warehouse)
     with warehouse.transaction() as connection:
+        as_owner(connection)
         connection.execute(text("INSERT INTO billing.notes VALUES ('abcd')"))
 
 

@@ -15,9 +15,11 @@ from billing_pipeline.postgres.arrow_copy import copy_arrow_in, copy_arrow_out
 from billing_pipeline.postgres.engine import open_warehouse
 from billing_pipeline.postgres.psql import psql_command
 from billing_pipeline.postgres.replace_rows import replace_rows
+from billing_pipeline.postgres.roles import as_login
 from billing_pipeline.postgres.sql_files import load_sql, sql_files
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import SettingsError, load_settings
+from billing_pipeline_tests.month_rows import execute
 
 FIELDS: list[tuple[str, pa.DataType]] = [
     ("name", pa.string()),
@@ -57,8 +59,7 @@ NULLS: list[dict[str, object]] = [dict.fromkeys(SCHEMA.names)]
 
 @pytest.fixture
 def things(warehouse: Warehouse) -> Warehouse:
-    with warehouse.transaction() as connection:
-        connection.execute(text(TABLE))
+    execute(warehouse, f"{TABLE}; GRANT ALL ON public.things TO PUBLIC")
     return warehouse
 
 
@@ -134,7 +135,9 @@ def _replace(warehouse: Warehouse, built: str, scope: str = "t.kind = 'a'") -> t
 def kept(warehouse: Warehouse) -> Warehouse:
     """A table of which a part is replaced; `key` may be null."""
     with warehouse.transaction() as connection:
+        as_login(connection)
         connection.execute(text("CREATE TABLE public.kept (kind text NOT NULL, key int, value numeric, run_id text)"))
+        connection.execute(text("GRANT ALL ON public.kept TO PUBLIC"))
         connection.execute(text("CREATE UNIQUE INDEX ON public.kept (kind, key) NULLS NOT DISTINCT"))
         connection.execute(text("INSERT INTO public.kept VALUES ('b', 1, 1, 'other')"))
     return warehouse

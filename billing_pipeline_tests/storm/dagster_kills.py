@@ -14,6 +14,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from billing_pipeline.charging.brakes import pause_charging
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.postgres.roles import as_login
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.storm.dagster_daemon import HASTY_SETTINGS, Daemon, environment_of, kill
 from billing_pipeline_tests.storm.digests import digest
@@ -31,6 +32,7 @@ POLL_S = 0.01
 # what Dagster or our own records cannot tell is told by the database: how often each event was finished
 _WITNESS = """
 CREATE TABLE public.storm_endings (event_id text NOT NULL);
+GRANT SELECT, INSERT ON public.storm_endings TO PUBLIC;
 CREATE FUNCTION public.storm_note() RETURNS trigger LANGUAGE plpgsql AS
 'BEGIN INSERT INTO public.storm_endings VALUES (NEW.event_id); RETURN NULL; END';
 CREATE TRIGGER storm_note AFTER UPDATE ON billing.stripe_event_work FOR EACH ROW
@@ -63,6 +65,7 @@ def dagster_kills(
         folder = Path(name)
         _hold_charging(warehouse)
         with warehouse.transaction() as connection:
+            as_login(connection)
             connection.execute(text(_WITNESS))
         daemon = Daemon(folder, environment_of(postgres, warehouse, folder, base_url, HASTY_SETTINGS))
         try:
@@ -128,6 +131,7 @@ def _strike(daemon: Daemon, warehouse: Warehouse, moment: str) -> bool:
 def _runs_held_at_their_end(warehouse: Warehouse) -> Iterator[None]:
     """No run gets further than to the check after its last batch: a run's end is too short to be met by chance."""
     with warehouse.transaction() as connection:
+        as_login(connection)
         connection.execute(text("LOCK TABLE billing.stripe_event_conflicts"))
         yield
 

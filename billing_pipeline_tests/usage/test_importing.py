@@ -25,6 +25,7 @@ from billing_pipeline.imports.problems import ImportRefused
 from billing_pipeline.postgres.locks import USAGE_LOCK
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.usage.importing import UsageImport, import_usage
+from billing_pipeline_tests.month_rows import execute
 
 NAMES = ("event_id", "customer_id", "meter", "dimensions", "quantity", "occurred_at")
 MIDNIGHT = "2026-10-01T00:00:00Z"
@@ -317,7 +318,7 @@ def test_a_connection_that_breaks_leaves_nothing(warehouse: Warehouse, file: Pat
     with warehouse.engine.connect() as gate:
         gate.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": USAGE_LOCK})
         with in_thread(warehouse, file) as outcome:
-            assert warehouse.scalar("SELECT pg_terminate_backend(:pid)", pid=waiting_backend(warehouse))
+            execute(warehouse, "SELECT pg_terminate_backend(:pid)", pid=waiting_backend(warehouse))
     assert isinstance(outcome["error"], DBAPIError)
     assert events(warehouse) == imports(warehouse) == []
     assert import_usage(warehouse, file).new_events == 100
@@ -326,10 +327,11 @@ def test_a_connection_that_breaks_leaves_nothing(warehouse: Warehouse, file: Pat
 _CHILD = """
 import sys
 from pathlib import Path
-from sqlalchemy import create_engine
+from sqlalchemy import make_url
 from billing_pipeline.usage.importing import import_usage
+from billing_pipeline.postgres.engine import open_engine
 from billing_pipeline.postgres.warehouse import Warehouse
-engine = create_engine(sys.argv[1])
+engine = open_engine(make_url(sys.argv[1]))
 import_usage(Warehouse(engine, engine.url), Path(sys.argv[2]))
 """
 

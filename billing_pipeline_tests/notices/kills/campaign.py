@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import text
 
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.notices.endpoints import add_endpoint
@@ -24,6 +24,7 @@ from billing_pipeline.notices.smtp import SmtpSender
 from billing_pipeline.notices.trying import SAMPLE
 from billing_pipeline.notices.webhooks import WebhookChannel
 from billing_pipeline.notices.wording import Wording
+from billing_pipeline.postgres.engine import open_engine
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings.notices import SmtpServer
 from billing_pipeline_tests.events.world import CIPHER
@@ -115,7 +116,7 @@ class Field:
         status = 1
         try:
             url = self.warehouse.engine.url
-            warehouse = Watched(create_engine(url, poolclass=NullPool), url)
+            warehouse = Watched(open_engine(url), url)
             watch(warehouse, crossed)
             self.mutate()
             object.__setattr__(warehouse, "doing", "fact")

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Connection
 
+from billing_pipeline.postgres.roles import as_login
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.postgres.invariants import rows
 from billing_pipeline_tests.postgres.invariants.rows import execute, insert, refused, settle, undone, value
@@ -225,6 +226,7 @@ def test_the_id_at_stripe_is_set_once_and_an_existing_note_is_not_refused(db: Co
 @pytest.mark.parametrize("level", LEVELS)
 def test_of_two_credit_notes_at_once_the_second_sees_the_first(warehouse: Warehouse, level: str):
     with warehouse.transaction() as db:
+        as_login(db)
         invoice_id = paid(db)
         # numbers alone would let only one of them through
         execute(db, "ALTER TABLE billing.credit_notes DROP CONSTRAINT credit_notes_previous_number_fkey")

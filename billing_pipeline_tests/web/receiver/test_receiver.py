@@ -13,6 +13,7 @@ import pytest
 
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.writer import EventWriter
+from billing_pipeline.postgres.roles import as_login
 from billing_pipeline.web.receiver import app as module
 from billing_pipeline.web.receiver import bodies, server
 from billing_pipeline_tests.web.receiver.receiving import (
@@ -326,10 +327,12 @@ def test_before_the_migration_it_is_not_ready_and_asks_stripe_to_send_again(ware
 
 def test_it_goes_on_by_itself_when_its_connections_were_cut(receiver: Receiving):
     receiver.send(event_body("evt_1"))
-    cut = receiver.warehouse.scalar(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-        " WHERE application_name = 'billing receiver' AND datname = current_database()"
-    )
+    with receiver.warehouse.transaction() as connection:
+        as_login(connection)
+        cut = connection.exec_driver_sql(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE application_name = 'billing receiver' AND datname = current_database()"
+        ).scalar_one()
     assert cut >= 1
     assert receiver.send(event_body("evt_2")) == (200, "stored")
 
