@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from threading import Event, Lock
 
 from sqlalchemy import Connection
@@ -18,19 +18,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from billing_pipeline.events import queue
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.objects import read_object
-from billing_pipeline.events.queue import ClaimedEvent, Ending
 from billing_pipeline.events.reading import Reading, Write
-from billing_pipeline.events.rules.stripe_events import (
-    HANDLED,
-    Applied,
-    Awaited,
-    Busy,
-    Ignored,
-    Kind,
-    Patience,
-    Verdict,
-    is_over,
-)
+from billing_pipeline.events.rules.endings import ClaimedEvent, Ending, Patience, ending, failed, outcome_name
+from billing_pipeline.events.rules.stripe_events import HANDLED, Busy, Kind, Verdict
 from billing_pipeline.postgres.errors import database_reason
 from billing_pipeline.postgres.locks import stripe_object_lock_key
 from billing_pipeline.postgres.session_lock import session_lock
@@ -41,10 +31,8 @@ from billing_pipeline.stripe_gateway.rules.objects import StripeObjects
 
 WORKERS = 8
 BATCH = 200
-BUSY_S = 3.0
 OUTAGE = 10
 """So many lost calls in a row end the run: Stripe is away, and the rest of the queue need not find out one by one."""
-AWAIT_MAX_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,65 +209,26 @@ class _Run:
             self._fail(connection, touched, database_reason(error), definite=not isinstance(error, OperationalError))
             return
         if held:
-            self._count(_outcome_name(verdict), len(held))
+            self._count(outcome_name(verdict), len(held))
         with self._counting:
             self.report.objects += 1
 
     def _end(self, connection: Connection, touched: _Touched, verdict: Verdict) -> None:
         with connection.begin():
             queue.finish(connection, self._endings(touched.events, verdict), self._clock(), self._run_id)
-        self._count(_outcome_name(verdict), len(touched.events))
+        self._count(outcome_name(verdict), len(touched.events))
 
     def _endings(self, events: Sequence[ClaimedEvent], verdict: Verdict) -> list[Ending]:
-        return [self._ending(event, verdict) for event in events]
-
-    def _ending(self, event: ClaimedEvent, verdict: Verdict) -> Ending:
-        match verdict:
-            case Applied():
-                return Ending(event, "applied", failures=event.failures)
-            case Ignored(reason):
-                return Ending(event, "ignored", reason, event.failures)
-            case Busy():
-                return Ending(event, "pending", None, event.failures, self._in(BUSY_S))
-            case Awaited(reason, dispensable):
-                if self._pending_s(event) >= self._patience.give_up_s:
-                    return Ending(event, "ignored" if dispensable else "dead", reason, event.failures)
-                pause_s = min(self._patience.delay_s(event.attempt), AWAIT_MAX_S)
-                return Ending(event, "waiting", reason, event.failures, self._in(pause_s))
+        return [ending(event, verdict, self._patience, self._clock()) for event in events]
 
     def _fail(self, connection: Connection, touched: _Touched, error: str, *, definite: bool) -> None:
-        endings = []
-        for event in touched.events:
-            failures = event.failures + 1
-            over = is_over(self._patience, failures=failures, definite=definite, pending_s=self._pending_s(event))
-            pause = self._in(self._patience.delay_s(failures))
-            endings.append(
-                Ending(event, "dead", error, failures) if over else Ending(event, "pending", error, failures, pause)
-            )
+        endings = [failed(event, error, self._patience, self._clock(), definite=definite) for event in touched.events]
         with connection.begin():
             queue.finish(connection, endings, self._clock(), self._run_id)
-        for ending in endings:
-            self._count("dead" if ending.state == "dead" else "failed, to be tried again", 1)
-            self._log(f"event {ending.event.event_id} ({ending.event.type}) failed, {ending.state}: {error}")
-
-    def _pending_s(self, event: ClaimedEvent) -> float:
-        return (self._clock() - event.pending_since).total_seconds()
-
-    def _in(self, seconds: float) -> datetime:
-        return self._clock() + timedelta(seconds=seconds)
+        for end in endings:
+            self._count("dead" if end.state == "dead" else "failed, to be tried again", 1)
+            self._log(f"event {end.event.event_id} ({end.event.type}) failed, {end.state}: {error}")
 
     def _count(self, outcome: str, count: int) -> None:
         with self._counting:
             self.report.outcomes[outcome] += count
-
-
-def _outcome_name(verdict: Verdict) -> str:
-    match verdict:
-        case Applied():
-            return "applied"
-        case Ignored():
-            return "ignored"
-        case Awaited():
-            return "waiting"
-        case Busy():
-            return "put off"

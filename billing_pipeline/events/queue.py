@@ -1,7 +1,7 @@
 """The queue of Stripe's events: billing.stripe_event_work, claimed by lease, finished by whoever still holds the claim.
 
 A claim is an attempt with a number: it makes the event due again later, so that whoever dies strands nothing, and
-only the newest attempt may finish it. What becomes of an event is decided in events/rules/stripe_events.py.
+only the newest attempt may finish it. What becomes of an event is decided in events/rules/.
 """
 
 from collections.abc import Sequence
@@ -12,37 +12,13 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.events.rules.endings import ClaimedEvent, Ending
 from billing_pipeline.events.rules.stripe_events import HANDLED
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
 LEASE_S = 300
 ERROR_MAX = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedEvent:
-    """An event and the attempt that holds it; `replays`: how often a person has put it back."""
-
-    event_id: str
-    type: str
-    object_id: str | None
-    created: datetime | None
-    attempt: int
-    failures: int
-    pending_since: datetime
-    replays: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How an attempt ended: the event's state from now, and until when it rests if that is no last one."""
-
-    event: ClaimedEvent
-    state: str
-    error: str | None = None
-    failures: int = 0
-    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, text
 
 from billing_pipeline.events.cipher import EventCipher, EventCipherError
-from billing_pipeline.events.queue import ClaimedEvent
+from billing_pipeline.events.rules.endings import ClaimedEvent
 from billing_pipeline.events.rules.received_event import read_json
 from billing_pipeline.events.rules.stripe_events import Verdict
 from billing_pipeline.postgres.connections import each_by_itself

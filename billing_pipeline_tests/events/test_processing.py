@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from billing_pipeline.events.queue import Ending, claim, due_work, finish
+from billing_pipeline.events.queue import claim, due_work, finish
+from billing_pipeline.events.rules.endings import Ending
 from billing_pipeline.postgres.locks import stripe_object_lock_key
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline.stripe_gateway.rules.errors import StripeFailure

@@ -15,7 +15,7 @@ from billing_pipeline.core.signature import Signature
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.processing import ProcessReport, process_events
 from billing_pipeline.events.queue import EventFilter, replay
-from billing_pipeline.events.rules.stripe_events import Patience
+from billing_pipeline.events.rules.endings import Patience
 from billing_pipeline.events.store import parse_event, store_event
 from billing_pipeline.events.sweep import Sweep, sweep_events
 from billing_pipeline.postgres.roles import as_login

@@ -2,7 +2,7 @@
 
 Pure decisions. An event is a hint: its body may be old, and others of the same object may have overtaken it. So every
 event of an object leads to the same step, and steps only go forward: duplicates and any order end in the same state.
-Here: kinds, steps, and what becomes of an event that could not be applied. Not here: asking Stripe, writing rows.
+Here: kinds and steps. Not here: what becomes of an event that could not be applied (endings.py), asking Stripe, rows.
 """
 
 from dataclasses import dataclass, replace
@@ -140,26 +140,3 @@ def invoice_step(
     if change is None:
         return Applied(meaning.reason) if isinstance(meaning, Foreign | Contradicts) else Applied()
     return replace(change, stripe_customer_id=customer, stripe_invoice_id=invoice.id)
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long an event is tried. Delays in seconds double from `first_s` to `longest_s`.
-
-    A definite error, which would be the same tomorrow, ends the event after `failures_max`; an outage and a row that
-    is not there yet after `give_up_s`.
-    """
-
-    first_s: float = 10.0
-    longest_s: float = 3_600.0
-    failures_max: int = 6
-    give_up_s: float = 86_400.0
-
-    def delay_s(self, times: int) -> float:
-        """Pause after the n-th time, from 1."""
-        return float(min(self.first_s * 2 ** min(times - 1, 30), self.longest_s))
-
-
-def is_over(patience: Patience, *, failures: int, definite: bool, pending_s: float) -> bool:
-    """Whether an event that failed again is to be given up."""
-    return failures >= patience.failures_max if definite else pending_s >= patience.give_up_s

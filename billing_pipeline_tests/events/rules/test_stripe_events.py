@@ -14,10 +14,8 @@ from billing_pipeline.events.rules.stripe_events import (
     Applied,
     Awaited,
     Ignored,
-    Patience,
     invoice_step,
     is_our_id,
-    is_over,
 )
 from billing_pipeline.stripe_gateway.rules.api import StripeInvoice
 from billing_pipeline.stripe_gateway.rules.objects import InvoiceFacts
@@ -131,17 +129,3 @@ def test_ids_are_compared_as_they_are_written() -> None:
     assert is_our_id(OURS)
     assert not is_our_id(OURS.upper())
     assert not is_our_id(None)
-
-
-@given(st.integers(min_value=1, max_value=10_000))
-def test_pauses_grow_to_a_limit(times: int) -> None:
-    patience = Patience()
-    assert patience.first_s <= patience.delay_s(times) <= patience.delay_s(times + 1) <= patience.longest_s
-
-
-def test_a_definite_error_ends_by_count_and_an_outage_by_time() -> None:
-    patience = Patience()
-    assert not is_over(patience, failures=5, definite=True, pending_s=1e6)
-    assert is_over(patience, failures=6, definite=True, pending_s=0)
-    assert not is_over(patience, failures=500, definite=False, pending_s=86_399)
-    assert is_over(patience, failures=1, definite=False, pending_s=86_400)
