@@ -42,8 +42,15 @@ def up(port: int) -> None:
 @click.option("--only-charging", is_flag=True, help="Leave everything else out.")
 @click.option("--only-notices", is_flag=True, help="Only the sending of notices, and the detection of unusual usage.")
 @click.option("--only-pages", is_flag=True, help="Only how long the console's and the portal's pages take.")
-def bench(customers: int, charged: int, only_charging: bool, only_notices: bool, only_pages: bool) -> None:
+@click.option("--only-api", is_flag=True, help="Only what reads, estimates and usage cost over HTTP.")
+def bench(
+    customers: int, charged: int, only_charging: bool, only_notices: bool, only_pages: bool, only_api: bool
+) -> None:
     """Measure rows per second of each asset against COPY of the same rows."""
+    if only_api:
+        from billing_pipeline.sandbox.bench_api import run_bench_api
+
+        sys.exit(run_bench_api(customer_count=customers))
     if only_pages:
         from billing_pipeline.sandbox.bench_pages import run_bench_pages
 

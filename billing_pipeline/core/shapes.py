@@ -17,6 +17,8 @@ AS_STORED = {"state_before", "state_after", "evidence", "dimensions"}
 
 def shaped(value: Any, currency: str | None = None) -> Any:
     """The value as JSON has it. Amounts take the currency of the mapping that they stand in, or of the one around."""
+    if value is None or isinstance(value, str | int):  # most are: asked first
+        return value
     if isinstance(value, Mapping):
         own = value.get("currency") or currency
         return dict(_field(str(name), each, own) for name, each in value.items())
@@ -29,8 +31,6 @@ def shaped(value: Any, currency: str | None = None) -> Any:
         return value.isoformat()
     if isinstance(value, Decimal):
         return plain(value)
-    if value is None or isinstance(value, bool | int | str):
-        return value
     return str(value)
 
 

@@ -54,10 +54,10 @@ def measure_receiver(database_url: str) -> dict[str, Any]:
         "BILLING_RECEIVER_DATABASE_URL": database_url,
     }
     port = free_port()
-    with _serving(["-m", "billing_pipeline.cli", "receiver", "--port", str(port)], port, environment):
+    with in_a_process(["-m", "billing_pipeline.cli", "receiver", "--port", str(port)], port, environment):
         receiver = _rate(lambda: _sender(port))
     port = free_port()
-    with _serving(["-c", _EMPTY, str(port)], port, environment):
+    with in_a_process(["-c", _EMPTY, str(port)], port, environment):
         nothing = _rate(lambda: _sender(port))
     writer = EventWriter(database_url, EventCipher(load_settings().events.keys))
     insert = _rate(lambda: nullcontext(lambda body: _require(writer.store(parse_event(body)) == "stored")))
@@ -121,7 +121,8 @@ def _event() -> bytes:
 
 
 @contextmanager
-def _serving(arguments: list[str], port: int, environment: dict[str, str]) -> Iterator[None]:
+def in_a_process(arguments: list[str], port: int, environment: dict[str, str]) -> Iterator[None]:
+    """A Python that serves on the port, for as long as the block takes."""
     process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=Path(ROOT),

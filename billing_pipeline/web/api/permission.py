@@ -35,7 +35,8 @@ def allowed(scope: Scope, *, customers: bool = False) -> "Callable[..., Caller]"
     return Depends(Allowed(scope, customers=customers))  # type: ignore[no-any-return]
 
 
-def _books(request: Request) -> Warehouse:
+async def _books(request: Request) -> Warehouse:
+    # not a plain function: FastAPI would send each request through another thread for it
     warehouse: Warehouse = request.state.warehouse
     return warehouse
 

@@ -31,7 +31,7 @@ EXAMPLES: Mapping[str, str] = {
 }
 
 
-def _desk(request: Request, warehouse: Books) -> Desk:
+async def _desk(request: Request, warehouse: Books) -> Desk:
     return Desk(warehouse, request.app.state.open_stripe)
 
 
