@@ -70,7 +70,9 @@ def create_api() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: f"{route.tags[0]}_{route.name.strip('_')}",
+        generate_unique_id_function=lambda route: (
+            f"{route.tags[0]}_{route.name.strip('_').removeprefix(f'{route.tags[0]}_')}"
+        ),
     )
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX, responses=PROBLEMS)

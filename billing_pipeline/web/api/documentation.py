@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from jinja2 import Environment, FileSystemLoader
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
+from billing_pipeline.web.api.client_code import example_call
 from billing_pipeline.web.api.openapi import complete
 
 PAGES = Path(__file__).parent / "pages"
@@ -48,11 +49,38 @@ def _templates() -> Environment:
 
 
 def _page(document: dict[str, Any]) -> str:
-    return _templates().get_template("docs.html.j2").render(api=document, curl=partial(curl_of, document))
+    calls = {
+        "curl": partial(curl_of, document),
+        "Python": lambda _method, _path, operation: example_call(document, operation),
+        "TypeScript": partial(typescript_of, document),
+    }
+    return _templates().get_template("docs.html.j2").render(api=document, calls=calls)
 
 
 def curl_of(document: dict[str, Any], method: str, path: str, operation: dict[str, Any]) -> str:
     """A call of the route with the examples of its fields, for a shell where TOKEN and API are set."""
+    address, body = _example_request(document, path, operation)
+    words = ["curl"] if method == "get" else ["curl", "-X", method.upper()]
+    if "security" in operation:
+        words += ["-H", '"Authorization: Bearer $TOKEN"']
+    if body is not None:
+        words += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(json.dumps(body, ensure_ascii=False))]
+    return " ".join([*words, f'"$API{address}"'])
+
+
+def typescript_of(document: dict[str, Any], method: str, path: str, operation: dict[str, Any]) -> str:
+    """The same with fetch, where `api` is the address and `token` the token."""
+    address, body = _example_request(document, path, operation)
+    headers = ["Authorization: `Bearer ${token}`"] if "security" in operation else []
+    headers += ['"Content-Type": "application/json"'] if body is not None else []
+    options = [f'method: "{method.upper()}"'] if method != "get" else []
+    options += [f"headers: {{ {', '.join(headers)} }}"] if headers else []
+    options += [f"body: JSON.stringify({json.dumps(body, ensure_ascii=False)})"] if body is not None else []
+    return f"await fetch(`${{api}}{address}`{', { ' + ', '.join(options) + ' }' if options else ''})"
+
+
+def _example_request(document: dict[str, Any], path: str, operation: dict[str, Any]) -> tuple[str, Any]:
+    """Path and query with examples of what is needed, and the body; None: it has none."""
     given = operation.get("parameters", [])
     for each in given:
         if each["in"] == "path":
@@ -60,14 +88,9 @@ def curl_of(document: dict[str, Any], method: str, path: str, operation: dict[st
     needed = [
         f"{each['name']}={_example(each['schema'])}" for each in given if each["in"] == "query" and each["required"]
     ]
-    words = ["curl"] if method == "get" else ["curl", "-X", method.upper()]
-    if "security" in operation:
-        words += ["-H", '"Authorization: Bearer $TOKEN"']
     body = operation.get("requestBody", {}).get("content", {}).get("application/json")
-    if body is not None:
-        example = json.dumps(_example_of(document, body["schema"]), ensure_ascii=False)
-        words += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(example)]
-    return " ".join([*words, f'"$API{path}{"?" if needed else ""}{"&".join(needed)}"'])
+    address = f"{path}{'?' if needed else ''}{'&'.join(needed)}"
+    return address, None if body is None else _example_of(document, body["schema"])
 
 
 def _example_of(document: dict[str, Any], schema: dict[str, Any]) -> Any:
