@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test again faults histories kills check format bench storm up pictures clean lock
+.PHONY: help setup demo test again faults histories kills check format bench storm up pictures clean lock audit sbom
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -43,12 +43,18 @@ faults: $(READY)  ## kill, cut, race and lose everything around charging; nobody
 kills: $(READY)  ## kill what sends notices at every boundary; nothing is lost, every double is counted and named
 	@$(BIN)/python -m billing_pipeline_tests.notices.kills $(KILLS)
 
-check: $(READY)  ## format, lint, types, import rules, SQL
+check: $(READY)  ## format, lint, types, import rules, SQL, the script of CI, secrets
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache >.venv/imports.log || { cat .venv/imports.log; exit 1; }
 	@$(BIN)/sqlfluff lint --quiet sql
+	@$(BIN)/shellcheck .ci/run
+	@$(BIN)/kingfisher scan . $(SECRETS) >.venv/secrets.log 2>&1 || { cat .venv/secrets.log; exit 1; }
+
+# nothing leaves the machine: whether a key that was found works is not asked
+SECRETS := --no-validate --no-update-check --git-history none --exclude .venv --exclude .billing --redact \
+	--rule-cache-dir .venv/kingfisher
 
 format: $(READY)  ## put code and SQL into the house style
 	@$(BIN)/ruff format .
@@ -70,6 +76,14 @@ pictures: $(READY)  ## pictures of the pages from the demo's data into docs/pict
 lock: $(READY)  ## resolve the dependencies of pyproject.toml anew
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--no-strip-extras --group dev --upgrade --quiet pyproject.toml --output-file requirements.lock
+
+# strict: without it a package that the service does not know of, or does not answer for, would pass
+audit: $(READY)  ## known weaknesses of what requirements.lock installs; fails too where that cannot be found out
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock
+
+sbom: $(READY)  ## what is installed, as CycloneDX: sbom.json
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-format JSON \
+		--output-file sbom.json $(BIN)/python
 
 clean:  ## remove the environment and all local state
 	@rm -rf .venv .billing
