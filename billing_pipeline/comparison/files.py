@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from billing_pipeline.comparison.rules.month_diff import Difference, Key
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.texts import FORMULA, spreadsheet_text
 
 _QUANTITY = pa.decimal128(38, 12)
 _FIELDS: list[tuple[str, pa.DataType]] = [
@@ -24,10 +25,6 @@ SCHEMA = pa.schema(_FIELDS)
 """Columns of both files: those of rules.month_diff.Difference, amounts in minor units of `currency`."""
 
 KEY = ("currency", "customer_id", "meter", "dimensions", "kind")
-
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a formula begins with, also in full width; an apostrophe too, so that taking one off is never wrong."""
 
 
 class ExpectationError(UserError):
@@ -98,10 +95,10 @@ def _opened(path: Path, mode: str = "w") -> Any:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value if isinstance(value, str) else f"{value:f}" if not isinstance(value, int) else str(value)
+    if isinstance(value, str):
+        return spreadsheet_text(value)
+    return str(value) if isinstance(value, int) else f"{value:f}"
 
 
 def _without_apostrophe(text: str) -> str:
-    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
+    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA) else text

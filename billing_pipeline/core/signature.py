@@ -1,12 +1,11 @@
 """Who does something by hand, and why: what every change by a person leaves in the audit log."""
 
-import re
 from dataclasses import dataclass
 
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.texts import CONTROL_IN_LINES, is_blank, shown
 
 LENGTH_MAX = 2000
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # a line break may stand in a reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +34,8 @@ def required_author(author: str) -> str:
 
 
 def _required(name: str, value: str) -> str:
-    text = value.strip()
-    if not text or len(text) > LENGTH_MAX or _CONTROL.search(text):
+    text = value.strip().replace("\r\n", "\n")  # as a browser sends the lines of a form
+    if is_blank(text) or len(text) > LENGTH_MAX or CONTROL_IN_LINES.search(text):
         more = f" of at most {LENGTH_MAX:,} characters" if len(text) > LENGTH_MAX else ""
-        shown = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text[:80])
-        raise UserError(f'{name} "{shown}": expected a text{more}, for the audit log')
+        raise UserError(f'{name} "{shown(text)}": expected a text{more}, for the audit log')
     return text

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.core.texts import one_line
 from billing_pipeline.postgres.errors import FOREIGN_KEY, database_reason, sqlstate, violated
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -58,6 +59,7 @@ def adjust(
 
     Raises:
         AdjustmentRefused: the amount is zero, the customer is unknown, or it was made already.
+        UserError: the description is none; without one the reason is.
     """
     if amount_minor == 0:
         raise AdjustmentRefused("amount: expected another amount than 0")
@@ -81,7 +83,7 @@ def new_adjustment(
         customer_id,
         currency,
         amount_minor,
-        (description or signature.reason).strip(),
+        one_line("description", description or " ".join(signature.reason.split())),
         signature.reason,
         signature.author,
     )

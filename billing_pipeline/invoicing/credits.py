@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.core.texts import one_line
 from billing_pipeline.invoicing.invoice_reference import find_final_invoice
 from billing_pipeline.postgres.errors import database_reason
 from billing_pipeline.postgres.sql_files import load_sql
@@ -63,6 +64,7 @@ def grant_credits(
 
     Raises:
         CreditsRefused: the amount is not above zero, the customer is unknown, or it was granted already.
+        UserError: the description is none.
     """
     currency = warehouse.scalar("SELECT currency FROM billing.customers WHERE customer_id = :id", id=customer_id)
     if currency is None:
@@ -77,7 +79,7 @@ def grant_credits(
         amount_minor,
         priority,
         expires_on,
-        (description or ("Prepaid credits" if kind == "paid" else "Promotional credits")).strip(),
+        one_line("description", description or ("Prepaid credits" if kind == "paid" else "Promotional credits")),
     )
     values = {name: getattr(new, name) for name in new.__slots__}
     values |= {"author": signature.author, "reason": signature.reason}

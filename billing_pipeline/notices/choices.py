@@ -8,8 +8,10 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from billing_pipeline.core.email_addresses import is_email
 from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.core.texts import shown
 from billing_pipeline.customers.reading import read_customer
 from billing_pipeline.notices.letters import Notice
 from billing_pipeline.notices.rules.kinds import KINDS, OPTIONAL
@@ -128,8 +130,8 @@ def list_choices(warehouse: Warehouse, customer_id: str | None = None) -> list[d
 
 
 def _email(text: str) -> str:
-    if not re.fullmatch(r"[!-~]+@[!-~]+", text):
-        raise UserError(f'"{text}": expected a mail address such as accounts@example.com')
+    if not is_email(text):
+        raise UserError(f'"{shown(text)}": expected a mail address in ASCII such as accounts@example.com')
     return text
 
 

@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_interval
 from babel.numbers import format_currency
@@ -23,6 +22,7 @@ from mjml import mjml2html
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.money import WHOLE_UNITS_AS_CENTS, exponent
+from billing_pipeline.core.plain_yaml import YamlWrong, read_yaml
 from billing_pipeline.notices.letters import Notice, Words
 
 _OWN = Path(__file__).parent
@@ -204,8 +204,10 @@ class Wording:
 
 def _yaml(path: Path) -> dict[str, Any]:
     try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        read = read_yaml(path.read_text(encoding="utf-8"), path.name)
+    except YamlWrong as error:
+        raise WordsWrong(str(error)) from None
+    except (UnicodeDecodeError, OSError) as error:
         raise WordsWrong(f"{path.name}: {' '.join(str(error).split())}") from None
     if not isinstance(read, dict):
         raise WordsWrong(f"{path.name}: expected labels, reasons and kinds, as words/en.yaml has them")

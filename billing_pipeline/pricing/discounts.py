@@ -3,7 +3,7 @@
 Here: billing.coupons and discount_grants. Not here: which invoices use a grant (the trigger use_discounts).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -13,6 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.core.texts import one_line, shown
+from billing_pipeline.imports.rules.fields import key
 from billing_pipeline.postgres.errors import database_reason, violated
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -47,8 +49,15 @@ def create_coupon(warehouse: Warehouse, new: Coupon, signature: Signature) -> No
     """Make a coupon.
 
     Raises:
-        DiscountRefused: the code is taken, a meter is not in the book of its currency, or a value makes no sense.
+        DiscountRefused: the code is taken or none, a meter is not in the currency's book, or a value makes no sense.
+        UserError: the description is none.
     """
+    try:
+        key(new.coupon)
+    except ValueError as error:
+        raise DiscountRefused(f'coupon "{shown(new.coupon)}": expected {error}') from None
+    if new.description is not None:
+        new = replace(new, description=one_line("description", new.description))
     if (new.amount is None) == (new.percent is None):
         raise DiscountRefused(f"coupon {new.coupon}: expected either an amount or a percentage")
     known = {

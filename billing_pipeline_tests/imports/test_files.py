@@ -322,7 +322,7 @@ def test_a_broken_parquet_file_is_one_line(parquet_file: Path) -> None:
 
 
 def test_customers_parquet_may_hold_dates(tmp_path: Path) -> None:
-    columns = {"customer_id": ["c"], "name": ["N"], "email": ["a@b"], "currency": ["USD"], "timezone": ["UTC"]}
+    columns = {"customer_id": ["c"], "name": ["N"], "email": ["a@b.example"], "currency": ["USD"], "timezone": ["UTC"]}
     table = pa.table(columns | {"billing_cycle": ["30d"], "cycle_anchor": pa.array([date(2026, 1, 15)])})
     pq.write_table(table, tmp_path / "customers.parquet")
     row = read(tmp_path / "customers.parquet", fields=CUSTOMER_FIELDS)[0]

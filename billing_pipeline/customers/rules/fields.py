@@ -4,20 +4,22 @@ import re
 from datetime import date
 
 from billing_pipeline.core.countries import COUNTRIES
+from billing_pipeline.core.email_addresses import is_email
 from billing_pipeline.core.money import is_currency
+from billing_pipeline.core.texts import CONTROL, is_blank
 from billing_pipeline.core.timezones import is_timezone
 from billing_pipeline.customers.rules.billing_cycle import CYCLES, parse_cycle
-from billing_pipeline.imports.rules.fields import CONTROL, KEY_LENGTH_MAX, PLAIN_KEY, Field, key
+from billing_pipeline.imports.rules.fields import KEY_LENGTH_MAX, PLAIN_KEY, Field, key
 
 NAME_LENGTH_MAX = 256
 """Stripe's limit on a customer's name."""
-EMAIL_LENGTH_MAX = 512
-"""Stripe's limit on a customer's email."""
 PAYMENT_TERMS_DAYS_MAX = 365
 DATE = "a date such as 2026-10-31"
 
+PLAIN_EMAIL = r"^[a-z0-9]+([._+-][a-z0-9]+)*@([a-z0-9]+(-[a-z0-9]+)*\.)+[a-z]{2,3}$"
+PLAIN_EMAIL_LENGTH_MAX = 63
+"""What most addresses are: no label of theirs is too long, no domain of so short an ending is for tests only."""
 _DATE = re.compile(r"(?:19|2[0-9])[0-9]{2}-[0-9]{2}-[0-9]{2}")
-_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
 _STRIPE_CUSTOMER = re.compile(r"cus_[A-Za-z0-9_]{1,250}")
 
@@ -26,12 +28,14 @@ def name(text: str) -> str:
     """A name to print on an invoice, unchanged."""
     if not text.strip() or len(text) > NAME_LENGTH_MAX or CONTROL.search(text):
         raise ValueError(f"1 to {NAME_LENGTH_MAX} characters without control characters")
+    if is_blank(text):
+        raise ValueError("a name that can be seen")
     return text
 
 
 def email(text: str) -> str:
-    """One e-mail address; whether it exists only a message can tell."""
-    if len(text) > EMAIL_LENGTH_MAX or not _EMAIL.fullmatch(text) or CONTROL.search(text):
+    """One e-mail address, unchanged; whether it exists only a message can tell."""
+    if not is_email(text):
         raise ValueError("an e-mail address such as billing@example.com")
     return text
 
@@ -109,13 +113,13 @@ def short_text(text: str) -> str:
     """A line of an address or a tax id, without blanks around it, or blank."""
     if len(text) > NAME_LENGTH_MAX or CONTROL.search(text):
         raise ValueError(f"at most {NAME_LENGTH_MAX} characters without control characters, or blank")
-    return text.strip()
+    return "" if is_blank(text) else text.strip()
 
 
 CUSTOMER_FIELDS = (
     Field("customer_id", key, plain=PLAIN_KEY, plain_length_max=KEY_LENGTH_MAX),
     Field("name", name),
-    Field("email", email),
+    Field("email", email, plain=PLAIN_EMAIL, plain_length_max=PLAIN_EMAIL_LENGTH_MAX),
     Field("currency", currency),
     Field("timezone", timezone),
     Field("billing_cycle", billing_cycle, required=False),

@@ -16,6 +16,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+from billing_pipeline.core.texts import CONTROL, has_unseen_ends
+
 Kind = Literal["text", "number", "object", "instant", "date"]
 """What typed formats (JSONL, Parquet) may hold besides text."""
 
@@ -29,7 +31,6 @@ LARGE_DECIMAL = f"a decimal number with at most {WHOLE_DIGITS_MAX} digits before
 INSTANT = "an instant such as 2026-10-31T23:59:59Z: ISO 8601 with an offset, at most 6 digits of a second"
 DIMENSIONS = f'a JSON object of texts such as {{"tier": "basic"}}, each at most {KEY_LENGTH_MAX} characters'
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # and halves of a pair, which JSON can write
 PLAIN_DECIMAL = r"^-?[0-9]{1,18}(\.[0-9]{1,12})?$"
 _SHORT_DECIMAL = re.compile(PLAIN_DECIMAL)
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
@@ -54,7 +55,7 @@ class Field:
 
 def key(text: str) -> str:
     """An identifier of the platform, unchanged."""
-    if not 1 <= len(text) <= KEY_LENGTH_MAX or CONTROL.search(text) or text != text.strip():
+    if not 1 <= len(text) <= KEY_LENGTH_MAX or CONTROL.search(text) or has_unseen_ends(text):
         raise ValueError(KEY)
     return text
 

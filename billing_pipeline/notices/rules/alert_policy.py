@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import yaml
-
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.plain_yaml import YamlWrong, read_yaml
 
 SEVERITIES = ("critical", "warning")
 CHANNELS = ("mail", "slack", "pagerduty")
@@ -52,14 +51,14 @@ def read_alert_policy(packaged: str, own: str | None = None, file: str = "alerts
     Raises:
         AlertPolicyWrong: it cannot be followed.
     """
-    ours: dict[str, Any] = yaml.safe_load(packaged)
+    ours: dict[str, Any] = read_yaml(packaged, "alerts.yaml")
     theirs = _parsed(own, file) if own is not None else {}
-    if unknown := sorted(set(theirs) - set(ours)):
+    if unknown := sorted(str(key) for key in set(theirs) - set(ours)):
         raise AlertPolicyWrong(f"{file}: {unknown[0]}: expected one of {', '.join(ours)}")
     periods = {name: _whole(theirs.get(name, ours[name]), f"{file}, {name}") for name in ("remind_after_h", "calm_min")}
     channels = ours["channels"] | _mapping(theirs, "channels", ours, file)
     for name, severities in channels.items():
-        if not isinstance(severities, list) or not set(severities) <= set(SEVERITIES):
+        if not isinstance(severities, list) or not all(severity in SEVERITIES for severity in severities):
             raise AlertPolicyWrong(f"{file}, channels, {name}: expected a list of {' and '.join(SEVERITIES)}")
     rules, off = {}, set()
     own_rules = _mapping(theirs, "rules", ours, file)
@@ -80,9 +79,9 @@ def read_alert_policy(packaged: str, own: str | None = None, file: str = "alerts
 
 def _parsed(text: str, file: str) -> dict[str, Any]:
     try:
-        read = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise AlertPolicyWrong(f"{file}: {' '.join(str(error).split())}") from None
+        read = read_yaml(text, file)
+    except YamlWrong as error:
+        raise AlertPolicyWrong(str(error)) from None
     if not isinstance(read, dict):
         raise AlertPolicyWrong(f"{file}: expected remind_after_h, calm_min, channels and rules, as many as differ")
     return read

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import yaml
-
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.plain_yaml import YamlWrong, read_yaml
 
 LEVELS = {"past_due": "past_due", "grace": "in_grace", "suspend": "suspended"}
 """Steps that change where the customer stands, and to what."""
@@ -54,9 +53,9 @@ def read_policy(text: str, file: str) -> Policy:
         PolicyWrong: it cannot be followed.
     """
     try:
-        read = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise PolicyWrong(f"{file}: {' '.join(str(error).split())}") from None
+        read = read_yaml(text, file)
+    except YamlWrong as error:
+        raise PolicyWrong(str(error)) from None
     if not isinstance(read, dict) or set(read) - {"name", *TRACKS} or not isinstance(read.get("name"), str):
         raise PolicyWrong(f"{file}: expected name, {' and '.join(TRACKS)}")
     return Policy(read["name"], {track: _track(read.get(track) or [], f"{file}, {track}", track) for track in TRACKS})

@@ -7,11 +7,12 @@ float, 010 as eight, `no` as False and a customer 00123 as 83, and would silentl
 keys.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import yaml
+
+from billing_pipeline.core.texts import CONTROL_IN_LINES
 
 Node = dict[str, "Node"] | list["Node"] | str | None
 
@@ -25,8 +26,6 @@ NODES_MAX = 200_000
 """Values that a file may become: aliases of aliases could make millions out of a few lines."""
 KEY_LENGTH_MAX = 255
 PROBLEMS_MAX = 100
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-"""What has no place in a text: control characters but for tab and line break, and halves of a surrogate pair."""
 
 
 class PriceBookError(ValueError):
@@ -122,7 +121,7 @@ class _Converter:
             return None
         if isinstance(node, yaml.ScalarNode):
             text: str = node.value
-            if _CONTROL.search(text):
+            if CONTROL_IN_LINES.search(text):
                 line = node.start_mark.line + 1
                 self.problems.add(path, f"a control character or half a surrogate pair (line {line})")
                 return None
@@ -147,7 +146,7 @@ class _Converter:
                 self.problems.add(path, f"a key must be text (line {line})")
             elif key.tag == "tag:yaml.org,2002:merge":
                 self.problems.add(path, f"merge keys (<<) have no place in a price book (line {line})")
-            elif len(key.value) > KEY_LENGTH_MAX or _CONTROL.search(key.value):
+            elif len(key.value) > KEY_LENGTH_MAX or CONTROL_IN_LINES.search(key.value):
                 self.problems.add(path, f"a key must be 1 to {KEY_LENGTH_MAX} printable characters (line {line})")
             elif key.value in lines:
                 self.problems.add(join(path, key.value), f"written twice (lines {lines[key.value]} and {line})")

@@ -24,6 +24,7 @@ from billing_pipeline.web.actions.desk import (
     given_day,
     needed_amount,
     needed_day,
+    whole,
 )
 from billing_pipeline.web.actions.holding import of_customer, place, release
 
@@ -68,7 +69,7 @@ def _grant(desk: Desk, customer_id: str, signature: Signature, fields: Fields) -
         needed_amount(fields, currency),
         signature,
         kind=cast("Literal['paid', 'promotional']", kind),
-        priority=int(fields.get("priority") or 100),
+        priority=whole("priority", fields.get("priority") or "100"),
         expires_on=given_day(fields, "expires_on"),
         description=fields.get("description") or None,
     )

@@ -1,5 +1,6 @@
 """What an action is, and what it works with."""
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.money import parse_minor
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.core.texts import shown
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 
@@ -64,6 +66,17 @@ AMOUNT = Field("amount", "Amount, such as 12.50")
 ON = Field("on", "Day in the customer's zone, such as 2026-10-20")
 
 
+def whole(name: str, text: str) -> int:
+    """A whole number as a form or a program sends it.
+
+    Raises:
+        UserError: it is none.
+    """
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
+        raise UserError(f'{name} "{shown(text)}": expected a whole number')
+    return int(text)
+
+
 def given_amount(fields: Fields, currency: str) -> int | None:
     """The amount in minor units: `amount_minor` as programs send it, or `amount` as people type it; None: neither.
 
@@ -71,7 +84,7 @@ def given_amount(fields: Fields, currency: str) -> int | None:
         UserError: it is no amount of this currency.
     """
     if fields.get("amount_minor"):
-        return int(fields["amount_minor"])
+        return whole("amount_minor", fields["amount_minor"])
     if not fields.get("amount"):
         return None
     try:

@@ -18,14 +18,12 @@ from starlette.responses import Response
 from billing_pipeline.charging.exclusive import InvoiceBusy
 from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.customers.one_customer import CustomerRefused
-from billing_pipeline.postgres.errors import RULE, database_reason, sqlstate
+from billing_pipeline.postgres.errors import RESTRICTED, RULE, database_reason, sqlstate
 from billing_pipeline.settings import SettingsError
 from billing_pipeline.stripe_gateway.opening import StripeFailed
 from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
 MEDIA_TYPE = "application/problem+json"
-RESTRICTED = "23001"
-"""SQLSTATE restrict_violation: a trigger of ours spoke, in words for people."""
 TYPES: Mapping[int, str] = {
     400: "malformed",
     401: "unauthenticated",

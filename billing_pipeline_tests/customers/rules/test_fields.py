@@ -16,7 +16,7 @@ from billing_pipeline.customers.rules import fields as rules
         (rules.day, "2024-02-29", "2024-02-29"),
         (rules.stripe_customer_id, "", ""),
         (rules.stripe_customer_id, "cus_NffrFeUfNV2Hib", "cus_NffrFeUfNV2Hib"),
-        (rules.email, "a@b", "a@b"),
+        (rules.email, "A.b+c@Example.com", "A.b+c@Example.com"),
         (rules.name, "Müller & Söhne, Inc.", "Müller & Söhne, Inc."),
     ],
 )
@@ -51,6 +51,8 @@ def test_customer_cells_in_canonical_spelling(rule, good: str, stored: str) -> N
         (rules.stripe_customer_id, "acct_1", "a Stripe customer such as"),
         (rules.email, "nobody", "an e-mail address"),
         (rules.email, "a@b@c", "an e-mail address"),
+        (rules.email, "a@b", "an e-mail address"),
+        (rules.name, "\u200b\u3164", "a name that can be seen"),
         (rules.email, "a b@c", "an e-mail address"),
         (rules.name, " ", "1 to 256 characters"),
         (rules.name, "a\nb", "1 to 256 characters"),

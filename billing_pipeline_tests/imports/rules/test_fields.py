@@ -164,6 +164,7 @@ def test_key_has_1_to_255_characters_and_no_control_character(text: str) -> None
             ),
             fullmatch=True,
         ),
+        st.from_regex(re.compile(r"[a-z0-9._+-]{1,9}@[a-z0-9.-]{1,40}\.[a-z]{2,3}"), fullmatch=True),
         st.text(max_size=8),
         st.just("a" * 256),
     ),

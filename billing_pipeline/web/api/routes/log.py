@@ -13,6 +13,7 @@ from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.access.rules.tokens import Caller
 from billing_pipeline.books.automation_log import LogFilter, read_log
 from billing_pipeline.core.shapes import shaped
+from billing_pipeline.core.texts import spreadsheet_text
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.web.api.answers import answer
 from billing_pipeline.web.api.models.reading import LogPage
@@ -94,7 +95,6 @@ def _csv(warehouse: Warehouse, wanted: LogFilter) -> Iterator[str]:
 
 
 def _cell(value: Any) -> Any:
-    """A text that a spreadsheet takes for a formula gets an apostrophe."""
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    return spreadsheet_text(value) if isinstance(value, str) else value
