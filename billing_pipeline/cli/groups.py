@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
+from billing_pipeline.cli.as_process import orderly
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.texts import shown
 
 Sections = Mapping[str, Mapping[str, str]]
 """Heading of the help -> command -> `module:attribute` below billing_pipeline.cli."""
@@ -58,14 +60,31 @@ class LazyGroup(Group):
 
 
 class Commands(LazyGroup):
-    """The outermost group: turns the errors that a user can cause into one line on stderr and exit status 1."""
+    """The outermost group: turns the errors that a user or the server can cause into one line and exit status 1."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse bytes that are no UTF-8, which Python reads as halves of a pair, before anything works with them."""
+        for arg in args:
+            if any("\ud800" <= char <= "\udfff" for char in arg):
+                raise click.UsageError(f'argument "{shown(arg)}": expected UTF-8')
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except UserError as error:
-            raise click.ClickException(str(error)) from error
+        with orderly():
+            try:
+                return super().invoke(ctx)
+            except UserError as error:
+                raise click.ClickException(str(error)) from error
+            except (click.ClickException, click.exceptions.Exit, click.Abort):
+                raise
+            except Exception as error:
+                from billing_pipeline.postgres.errors import refusal
+
+                reason = refusal(error)
+                if reason is None:
+                    raise
+                raise click.ClickException(reason) from error
 
 
 def _first_sentence(command: click.Command) -> str:

@@ -6,6 +6,7 @@ import click
 
 from billing_pipeline.cli.groups import Group
 from billing_pipeline.settings import Settings, SettingsError, is_live_key, load_settings
+from billing_pipeline.settings.environment import private_folder
 
 
 @click.command()
@@ -77,7 +78,7 @@ def emulator(ctx: click.Context, port: int) -> None:
     from billing_pipeline.sandbox.stripe_emulator.server import serve
 
     settings = _emulated()
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    private_folder(settings.state_dir)
     click.echo(f"Stripe emulator: export STRIPE_API_BASE=http://127.0.0.1:{port}   (Ctrl-C ends it)")
     serve(settings.state_dir / "stripe.sqlite", port=port)
 

@@ -15,6 +15,7 @@ from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.engine import open_warehouse, require_dagster_storage
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import load_settings
+from billing_pipeline.settings.environment import private_folder
 
 _THROUGH = {"snapshot_month": "usage_snapshots", "bill_month": "invoices", "whole_month": "stripe_charges"}
 """The last asset of a job that begins with usage."""
@@ -29,8 +30,7 @@ def start(warehouse: Warehouse, month: date, job: Job, signature: Signature) -> 
     require_dagster_storage(warehouse.dagster_url)
     claimed = claim_run(warehouse, month, job, signature)
     if claimed.is_new:
-        folder = load_settings().state_dir / "runs"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = private_folder(load_settings().state_dir / "runs")
         with (folder / f"{claimed.run_id}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", __name__, claimed.run_id],

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
+from billing_pipeline.settings.environment import private_folder
 
 FILE = "first_month"
 """In the state folder; holds a month such as 2026-10."""
@@ -33,7 +34,7 @@ def keep_first_month(warehouse: Warehouse, settings: Settings) -> None:
     # by renaming: another process may read it meanwhile
     complete = path.with_name(f"{FILE}.{os.getpid()}")
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         complete.write_text(f"{found:%Y-%m}\n", encoding="utf-8")
         complete.replace(path)
 

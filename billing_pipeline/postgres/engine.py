@@ -14,6 +14,7 @@ from billing_pipeline.postgres.errors import database_reason, is_full
 from billing_pipeline.postgres.session import prepare
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings, SettingsError
+from billing_pipeline.settings.environment import private_folder
 from billing_pipeline.settings.postgres import CONNECTIONS, CONNECTIONS_MIN
 
 FREE_WITHIN_S = 60.0
@@ -32,7 +33,7 @@ def open_warehouse(settings: Settings) -> Warehouse:
         from billing_pipeline.postgres import embedded_postgres
 
         try:
-            settings.state_dir.mkdir(parents=True, exist_ok=True)
+            private_folder(settings.state_dir)
         except OSError as error:
             raise SettingsError(f"BILLING_STATE_DIR: {settings.state_dir} cannot be made: {error.strerror}") from None
         server = embedded_postgres.start(settings.state_dir / "postgres")

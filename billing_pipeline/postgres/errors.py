@@ -2,6 +2,7 @@
 
 import psycopg
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 FOREIGN_KEY = "23503"
 """SQLSTATE: a row names another one that is not there."""
@@ -11,6 +12,15 @@ UNIQUE = "23505"
 
 RULE = "P0001"
 """SQLSTATE of RAISE EXCEPTION: a rule of ours spoke, in words for people (PostgreSQL, appendix A)."""
+
+RESTRICTED = "23001"
+"""SQLSTATE restrict_violation: a trigger of ours spoke, in words for people."""
+
+_SERVERS_OWN = (
+    psycopg.OperationalError,  # it is away, full, shut down, too slow; a lock was not to be had
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+)
 
 
 def database_reason(error: DBAPIError | psycopg.Error) -> str:
@@ -39,3 +49,18 @@ def is_full(error: DBAPIError | psycopg.Error) -> bool:
     # a connection that was never made has no SQLSTATE in psycopg, only libpq's text
     words = ("too many", "connection slots", "no more connections allowed")
     return sqlstate(error) == "53300" or any(each in str(error) for each in words)
+
+
+def refusal(error: BaseException) -> str | None:
+    """In one line, what the server, or a rule of ours in it, has against it; None: the fault is another.
+
+    The transaction that was open is gone with everything in it.
+    """
+    if isinstance(error, PoolTimeoutError):
+        return "all connections that this process may have are in use: BILLING_DATABASE_CONNECTIONS says how many"
+    raised = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(raised, psycopg.Error):
+        return None
+    if raised.sqlstate in (RULE, RESTRICTED):
+        return database_reason(raised)
+    return f"the database: {database_reason(raised)}" if isinstance(raised, _SERVERS_OWN) else None

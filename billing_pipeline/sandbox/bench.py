@@ -7,7 +7,6 @@ measured is described in docs/benchmark.md. The input is in `bench_data`, the st
 
 import io
 import json
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -33,6 +32,7 @@ from billing_pipeline.sandbox.bench_notices import measure_notices
 from billing_pipeline.sandbox.bench_receiver import measure_receiver
 from billing_pipeline.sandbox.bench_steps import PRICED, Measured, Subject, connect, in_child, steps
 from billing_pipeline.sandbox.bench_terms import ratio_with_terms
+from billing_pipeline.sandbox.own_server import own_server
 
 SHORT_HISTORY, LONG_HISTORY = 3, 12
 """Months of usage and invoices before the month that is measured."""
@@ -54,9 +54,7 @@ def run_bench(
     Exit status 1 if the figures would mean nothing: a gate failed, the second build changed a row, or the loop bills
     another amount.
     """
-    folder = Path(tempfile.mkdtemp(prefix="billing-bench-"))
-    server = embedded_postgres.start(folder / "postgres")
-    try:
+    with own_server() as server:
         urls = {
             name: embedded_postgres.database_url(server, name).render_as_string(hide_password=False)
             for name in ("full", "small", "old", "calls", "rates", "notices")
@@ -75,9 +73,6 @@ def run_bench(
         _say("the webhook receiver")
         figures["webhooks"] = measure_receiver(urls["full"])
         figures["notices"] = _notices(urls["notices"])
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
     click.echo(_table(figures))
     click.echo(json.dumps(figures))
     sound = figures["loop_totals_equal"] and not figures["gates_failed"] and not figures["again_changed_rows"]

@@ -7,8 +7,6 @@ A read in this process beside a bare Starlette route with the same statement (CP
 import asyncio
 import json
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +35,7 @@ from billing_pipeline.sandbox.bench_pages import CUSTOMER, WHO, get, seed
 from billing_pipeline.sandbox.bench_receiver import in_a_process
 from billing_pipeline.sandbox.bench_steps import connect
 from billing_pipeline.sandbox.lean_http import Connection, free_port
+from billing_pipeline.sandbox.own_server import own_server
 from billing_pipeline.settings import load_settings
 from billing_pipeline.usage.importing import import_usage
 from billing_pipeline.web.api.app import create_app
@@ -57,20 +56,15 @@ EVENTS, A_CALL, SENDERS = 40_000, 1_000, 4
 
 def run_bench_api(*, customer_count: int) -> int:
     """Seed, measure, print each figure and one JSON object as the last line; exit status 0."""
-    folder = Path(tempfile.mkdtemp(prefix="billing-bench-"))
-    server = embedded_postgres.start(folder / "postgres")
-    try:
+    with own_server() as server:
         url = embedded_postgres.database_url(server, "api").render_as_string(hide_password=False)
         warehouse = connect(url)
         migrate(warehouse)
         seed(warehouse, customer_count)
         figures: dict[str, Any] = {"customers": customer_count, **_reads(warehouse)}
         figures["estimate_cpu_ms"] = _estimate_cpu_ms(warehouse, server)
-        figures |= _served(warehouse, url, folder)
+        figures |= _served(warehouse, url, Path(server.pgdata).parent)
         warehouse.engine.dispose()
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
     for name, figure in figures.items():
         click.echo(f"{name:<28} {figure}")
     click.echo(json.dumps(figures))

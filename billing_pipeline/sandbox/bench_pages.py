@@ -6,11 +6,8 @@ next. What is measured is the server's time of a request, in this process, witho
 
 import asyncio
 import json
-import shutil
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -27,6 +24,7 @@ from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox import bench_data
 from billing_pipeline.sandbox.bench_steps import connect
+from billing_pipeline.sandbox.own_server import own_server
 from billing_pipeline.settings.pages import PagesSettings
 from billing_pipeline.stripe_gateway.opening import open_stripe
 from billing_pipeline.web.pages.app import page_routes
@@ -55,9 +53,7 @@ PORTAL = (
 
 def run_bench_pages(*, customer_count: int) -> int:
     """Seed, measure, print a table and one JSON object as the last line; exit status 0."""
-    folder = Path(tempfile.mkdtemp(prefix="billing-bench-"))
-    server = embedded_postgres.start(folder / "postgres")
-    try:
+    with own_server() as server:
         warehouse = connect(embedded_postgres.database_url(server, "pages").render_as_string(hide_password=False))
         migrate(warehouse)
         began = time.perf_counter()
@@ -65,9 +61,6 @@ def run_bench_pages(*, customer_count: int) -> int:
         click.echo(f"{customer_count:,} customers seeded in {time.perf_counter() - began:.0f} s")
         figures = _measured(warehouse)
         warehouse.engine.dispose()
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
     for path, took_ms in figures.items():
         limit = SEARCH_MS if path in SEARCHES else PAGE_MS
         click.echo(f"{took_ms:>9,.1f} ms  {'' if took_ms <= limit else f'over {limit}':<9} {path}")

@@ -55,6 +55,9 @@ def in_child(step: str, subject: Subject) -> Measured:
         measured: Measured = receiver.recv()
     except EOFError:
         raise RuntimeError(f"{step} of {subject.month:%Y-%m} failed; its traceback is above") from None
+    except BaseException:
+        process.terminate()  # or it would be waited for to its end
+        raise
     finally:
         process.join()
     return measured

@@ -32,6 +32,7 @@ from billing_pipeline.sandbox.demo import needs_demo, require_emulator, run_demo
 from billing_pipeline.sandbox.webhooks import register_endpoint
 from billing_pipeline.settings import EMULATOR_KEY, PROJECT_FILES, ROOT, Settings, SettingsError, load_settings
 from billing_pipeline.settings.dagster_home import dagster_home
+from billing_pipeline.settings.environment import private_folder
 from billing_pipeline.web.receiver.app import PATHS
 
 HOST = "127.0.0.1"
@@ -175,7 +176,7 @@ def _start(
     name: str, arguments: Sequence[str], environment: Mapping[str, str], settings: Settings, *, again: bool = False
 ) -> Child:
     log = settings.state_dir / "up" / f"{name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(log.parent)
     with log.open("ab" if again else "wb") as output:
         # a session of its own: Ctrl-C in the terminal reaches us alone, and what the child starts can be ended with it
         process = subprocess.Popen(

@@ -25,6 +25,18 @@ class SettingsError(UserError):
     """A setting that cannot work; the text names the variable and what was expected."""
 
 
+def private_folder(folder: Path) -> Path:
+    """The folder; what is missing of its path is made for its owner alone, what is there stays as it is.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if not folder.is_dir():
+        private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
 def text_or_none(name: str) -> str | None:
     """The variable's text; blank counts as unset."""
     return os.environ.get(name) or None

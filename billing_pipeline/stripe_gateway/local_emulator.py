@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from billing_pipeline.settings import EMULATOR_KEY, Settings
+from billing_pipeline.settings.environment import private_folder
 
 EMULATOR = "billing_pipeline.sandbox.stripe_emulator"
 STOPPED_WITHIN_S = 10.0
@@ -22,7 +23,7 @@ def stripe_for(settings: Settings, *, needed: bool = True) -> Iterator[None]:
     if not needed or settings.stripe.is_configured:
         yield
         return
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    private_folder(settings.state_dir)
     with _running(settings.state_dir / "stripe.sqlite") as base_url:
         before = {name: os.environ.get(name) for name in ("STRIPE_API_BASE", "STRIPE_SECRET_KEY")}
         os.environ.update(STRIPE_API_BASE=base_url, STRIPE_SECRET_KEY=EMULATOR_KEY)

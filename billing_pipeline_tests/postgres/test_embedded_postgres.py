@@ -195,7 +195,7 @@ def test_two_processes_that_start_at_once_in_a_new_folder_share_one_server(folde
         process.end()
 
 
-def test_a_database_is_made_once_and_reached_by_its_url(folder: Path):
+def test_a_database_is_made_once_and_reached_by_its_url_and_by_its_owner_alone(folder: Path):
     server = embedded_postgres.start(folder)
     try:
         url = embedded_postgres.database_url(server, "billing")
@@ -205,6 +205,8 @@ def test_a_database_is_made_once_and_reached_by_its_url(folder: Path):
         plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
         with psycopg.connect(plain) as connection:
             assert connection.info.dbname == "billing"
+        # whoever may write to it is let in without a password
+        assert server.get_postmaster_info().socket_path.stat().st_mode & 0o077 == 0
     finally:
         server._cleanup()
 

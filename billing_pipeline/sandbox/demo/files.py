@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 
 from billing_pipeline.settings import ROOT
+from billing_pipeline.settings.environment import private_folder
 
 
 def write_whole(path: Path, text: str) -> None:
     """Whole or not at all: a killed demo leaves no half file behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(path)

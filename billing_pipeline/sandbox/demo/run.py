@@ -33,7 +33,7 @@ from billing_pipeline.sandbox.demo.usage import usage_file
 from billing_pipeline.sandbox.demo.webhooks import check_webhooks, follow_events, receiving
 from billing_pipeline.sandbox.stripe_emulator import running_emulator
 from billing_pipeline.settings import Settings, SettingsError, is_live_key, load_settings
-from billing_pipeline.settings.environment import IS_INSTALLED
+from billing_pipeline.settings.environment import IS_INSTALLED, private_folder
 from billing_pipeline.stripe_gateway.local_emulator import stripe_for
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def _refuse_strangers(settings: Settings, warehouse: Warehouse) -> None:
 def _stripe(settings: Settings, steps: Steps) -> Iterator[dict[str, str]]:
     """The emulator with the demo's customers in it; yields the Stripe ids that the platform knows."""
     with steps.step("Stripe emulator") as say:
-        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        private_folder(settings.state_dir)
         if settings.stripe.api_base is not None:
             with StripeAccount(settings.stripe.api_base) as account:
                 known = account.set_up(population())

@@ -1,0 +1,40 @@
+"""How a command lives as a process: its files are its owner's alone, and it ends in order when it is told to end."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+PRIVATE = 0o077
+"""What others may not do with what a command writes: anything."""
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def orderly() -> Iterator[None]:
+    """SIGTERM, and SIGHUP of a terminal that is closed, end the block as an error would: what it started ends with it.
+
+    The exit status is 128 and the signal's number, as a shell reports it. Whoever ignored a signal, as `nohup` does,
+    goes on to ignore it; servers that handle it themselves do.
+    """
+    mask = os.umask(PRIVATE)
+    is_main = threading.current_thread() is threading.main_thread()
+    handled = [number for number in ENDING if is_main and signal.getsignal(number) is signal.SIG_DFL]
+    for number in handled:
+        signal.signal(number, _end)
+    try:
+        yield
+    finally:
+        os.umask(mask)
+        for number in handled:
+            if signal.getsignal(number) is _end:
+                signal.signal(number, signal.SIG_DFL)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    # once is enough: what is being ended is not to be cut off, nor is the server that stops when the process exits
+    for each in ENDING:
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(128 + number)
