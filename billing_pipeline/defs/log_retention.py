@@ -19,6 +19,7 @@ PRUNED_JOBS = (
     "take_dunning_steps",
     "prune_logs",
     "seal_audit_chain",
+    "expire_credits",
 )
 """Jobs whose old runs are deleted whole."""
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]

@@ -10,6 +10,7 @@ import dagster as dg
 
 from billing_pipeline.books.months import months_to_bill, months_to_charge
 from billing_pipeline.defs.audit_chain import seal_audit_chain
+from billing_pipeline.defs.expired_credits import expire_credits
 from billing_pipeline.defs.jobs import bill_month, charge_month
 from billing_pipeline.defs.log_retention import prune_logs
 from billing_pipeline.defs.resources import Billing, no_stripe
@@ -120,6 +121,11 @@ def schedules() -> dg.Definitions:
                 seal_audit_chain.name,
                 _checked("AUDIT_CRON", settings.schedules.audit_cron),
                 "Seals what changed since the last time.",
+            ),
+            _always(
+                expire_credits.name,
+                _checked("CREDITS_CRON", settings.schedules.credits_cron),
+                "Books prepaid credits that expired.",
             ),
             _asking_stripe(sweep_stripe_events.name, _checked("SWEEP_CRON", settings.schedules.sweep_cron)),
             _asking_stripe(reconcile_stripe.name, _checked("RECONCILE_CRON", settings.schedules.reconcile_cron)),

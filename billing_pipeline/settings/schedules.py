@@ -21,6 +21,8 @@ class ScheduleSettings:
     """PRUNE_CRON: when old logs of Dagster's are deleted; default: daily at 04:15."""
     audit_cron: str
     """AUDIT_CRON: when the audit chain is sealed; default: hourly, at 20 past."""
+    credits_cron: str
+    """CREDITS_CRON: when prepaid credits that expired are booked; default: daily at 12:30."""
     log_days: int
     """BILLING_LOG_DAYS: runs of the small jobs, and the output of all, are kept so many days."""
     reconcile_cron: str
@@ -35,6 +37,7 @@ class ScheduleSettings:
             sweep_cron=os.environ.get("SWEEP_CRON") or "*/15 * * * *",
             prune_cron=os.environ.get("PRUNE_CRON") or "15 4 * * *",
             audit_cron=os.environ.get("AUDIT_CRON") or "20 * * * *",
+            credits_cron=os.environ.get("CREDITS_CRON") or "30 12 * * *",
             log_days=positive("BILLING_LOG_DAYS", 90),
             reconcile_cron=os.environ.get("RECONCILE_CRON") or "30 6 * * *",
         )

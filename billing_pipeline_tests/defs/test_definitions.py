@@ -192,6 +192,7 @@ CRONS = {
     "sweep_stripe_events": ("SWEEP_CRON", "*/5 * * * *"),
     "prune_logs": ("PRUNE_CRON", "0 3 * * *"),
     "seal_audit_chain": ("AUDIT_CRON", "5 * * * *"),
+    "expire_credits": ("CREDITS_CRON", "0 13 * * *"),
     "reconcile_stripe": ("RECONCILE_CRON", "0 4 * * *"),
 }
 
