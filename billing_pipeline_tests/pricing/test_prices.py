@@ -1,10 +1,12 @@
 """The price book as tables: rows are added and retired, never edited."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.pricing.reading import prices_of_customer, terms_of_customer
 from billing_pipeline_tests.month_rows import (
     BOOK,
     OCTOBER,
@@ -132,3 +134,19 @@ def test_a_retired_price_stays_for_the_lines_that_it_priced_and_no_longer_prices
     bill(warehouse, OCTOBER)
     [row] = warehouse.rows(line)
     assert (row["exact_amount"], row["retired_at"]) == (8, None)
+
+
+def test_what_holds_for_a_customer_today_is_looked_up_by_the_day_in_its_time_zone(warehouse):
+    hour, today = (datetime.now(UTC).hour, datetime.now(UTC).date())
+    # at any time of the day one of these zones has another day than UTC
+    zone, day = (
+        ("Pacific/Kiritimati", today + timedelta(days=1)) if hour >= 10 else ("Etc/GMT+12", today - timedelta(days=1))
+    )
+    later = max(day, today)
+    changed = BOOK[BOOK.index("    prices:") :].replace('unit_amount: "3"', 'unit_amount: "4"')
+    until = f"\n    discounts: [{{name: spring, percent: 10, until: {min(day, today)}}}]\n"
+    load_book(warehouse, BOOK + f'  - id: "later"\n    effective_from: {later}\n{changed}{until}')
+    add_customer(warehouse, "ann", timezone=zone)
+    [peak] = [row for row in prices_of_customer(warehouse, "ann", "usd") if row["meter"] == "peak"]
+    assert peak["unit_amount"] == (4 if day == later else 3)
+    assert terms_of_customer(warehouse, "ann", "usd") == []

@@ -26,3 +26,23 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION billing.only_retire_terms IS 'Trigger: of a term only moves since when, and until when, it is in use; what was granted may end earlier';
+
+-- plpgsql: the view of contracts comes later.
+CREATE OR REPLACE FUNCTION billing.in_force_today(whose text, money text)
+RETURNS TABLE (today date, version_id text, plan text)
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN QUERY
+    SELECT d.today, (
+        SELECT v.version_id FROM billing.price_versions AS v
+        WHERE v.currency = money AND v.effective_from <= d.today ORDER BY v.effective_from DESC LIMIT 1
+    ), (
+        SELECT k.plan FROM billing.contracts AS k
+        WHERE k.customer_id = whose AND k.starts_on <= d.today AND coalesce(k.ends_on, 'infinity') >= d.today
+    )
+    FROM (
+        SELECT (clock_timestamp() AT TIME ZONE c.timezone)::date AS today FROM billing.customers AS c WHERE c.customer_id = whose
+    ) AS d;
+END;
+$$;
+COMMENT ON FUNCTION billing.in_force_today IS 'One row: the day in the customer''s time zone, the version of the book that a period starting on it would have, and the plan of the contract that runs; null where there is none';

@@ -1,24 +1,6 @@
 -- Grain: a rate or tier that holds today for :customer_id: of the newest version in force; of one meter the customer's own
 -- prices instead of the plan's, and the plan's instead of everybody's.
-WITH version AS (
-    SELECT version_id
-    FROM billing.prices
-    WHERE currency = :currency AND retired_at IS NULL AND effective_from <= current_date
-    ORDER BY effective_from DESC
-    LIMIT 1
-),
-
-signed AS (
-    SELECT c.plan
-    FROM billing.contracts AS c
-    INNER JOIN billing.customers AS cu USING (customer_id)
-    WHERE
-        c.customer_id = :customer_id
-        AND c.starts_on <= (clock_timestamp() AT TIME ZONE cu.timezone)::date
-        AND coalesce(c.ends_on, 'infinity') >= (clock_timestamp() AT TIME ZONE cu.timezone)::date
-),
-
-meant AS (
+WITH meant AS (
     SELECT
         p.*,
         rank() OVER (
@@ -26,11 +8,11 @@ meant AS (
             ORDER BY p.customer_id IS NULL, p.plan IS NULL
         ) AS nearness
     FROM billing.prices AS p
-    INNER JOIN version USING (version_id)
+    INNER JOIN billing.in_force_today(:customer_id, :currency) AS f ON p.version_id = f.version_id
     WHERE
         p.currency = :currency AND p.retired_at IS NULL
         AND (p.customer_id = :customer_id OR p.customer_id IS NULL)
-        AND (p.plan IS NULL OR p.plan IN (SELECT s.plan FROM signed AS s))
+        AND (p.plan IS NULL OR p.plan = f.plan)
 )
 
 SELECT

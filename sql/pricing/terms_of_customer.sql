@@ -1,24 +1,6 @@
 -- Grain: a commitment or discount of the book that holds today for :customer_id; of one kind and name the customer's own
 -- instead of the plan's, and the plan's instead of everybody's.
-WITH version AS (
-    SELECT version_id
-    FROM billing.prices
-    WHERE currency = :currency AND retired_at IS NULL AND effective_from <= current_date
-    ORDER BY effective_from DESC
-    LIMIT 1
-),
-
-signed AS (
-    SELECT c.plan
-    FROM billing.contracts AS c
-    INNER JOIN billing.customers AS cu USING (customer_id)
-    WHERE
-        c.customer_id = :customer_id
-        AND c.starts_on <= (clock_timestamp() AT TIME ZONE cu.timezone)::date
-        AND coalesce(c.ends_on, 'infinity') >= (clock_timestamp() AT TIME ZONE cu.timezone)::date
-),
-
-meant AS (
+WITH meant AS (
     SELECT
         t.*,
         rank() OVER (
@@ -26,12 +8,12 @@ meant AS (
             ORDER BY t.customer_id IS NULL, t.plan IS NULL
         ) AS nearness
     FROM billing.terms AS t
-    INNER JOIN version USING (version_id)
+    INNER JOIN billing.in_force_today(:customer_id, :currency) AS f ON t.version_id = f.version_id
     WHERE
         t.currency = :currency AND t.retired_at IS NULL
         AND (t.customer_id = :customer_id OR t.customer_id IS NULL)
-        AND (t.plan IS NULL OR t.plan IN (SELECT s.plan FROM signed AS s))
-        AND coalesce(t.until_on, 'infinity') >= current_date
+        AND (t.plan IS NULL OR t.plan = f.plan)
+        AND coalesce(t.until_on, 'infinity') >= f.today
 )
 
 SELECT
