@@ -80,6 +80,7 @@ class Event:
     corrects: str | None = None
     adds: bool = False
     removes: bool = False
+    properties: Mapping[str, str] | None = None
 
 
 def event_of_ann(event_id: str, meter: str, quantity: int | str, occurred_at: str, **more: Any) -> Event:
@@ -143,6 +144,7 @@ def add_usage(warehouse: Warehouse, events: Iterable[Event]) -> None:
             "received_at": event.received_at or event.occurred_at,
             "corrects": event.corrects,
             "removes": event.removes,
+            "properties": None if event.properties is None else json.dumps(dict(event.properties)),
             "is_correction": event.adds or event.corrects is not None,
         }
         for event in events
@@ -151,8 +153,8 @@ def add_usage(warehouse: Warehouse, events: Iterable[Event]) -> None:
         connection.execute(
             text(
                 "INSERT INTO billing.usage_events"
-                " (event_id, customer_id, meter, dimensions, quantity, occurred_at, received_at)"
-                " VALUES (:event_id, :customer_id, :meter, :dimensions, :quantity, :occurred_at, :received_at)"
+                " (event_id, customer_id, meter, dimensions, quantity, occurred_at, received_at, properties) VALUES"
+                " (:event_id, :customer_id, :meter, :dimensions, :quantity, :occurred_at, :received_at, :properties)"
             ),
             rows,
         )

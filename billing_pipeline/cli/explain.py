@@ -155,8 +155,11 @@ def _print_snapshot(snapshot: "StoredSnapshot", events: "list[StoredEvent]", eve
             "final by then, and computed again" if snapshot.source_final else "not final by then: not computed again"
         )
         click.echo(f"     carried forward from the period before, which was {final}")
+    if snapshot.opening_level is not None:
+        click.echo(f"     level at the period's start, which its events change: {plain(snapshot.opening_level)}")
     for event in events[:events_max]:
         notes = [
+            f"counts as {event.value}" if event.value is not None else "",
             "before the period" if event.occurred_at < snapshot.period_start else "",
             *_correction_notes(event),
         ]

@@ -133,7 +133,14 @@ def _book(book: "PriceBook") -> dict[str, Any]:
         "name": book.name,
         "currency": book.currency,
         "meters": [
-            {"meter": m.name, "aggregation": m.aggregation, "dimension_names": m.dimensions, "unit": m.unit}
+            {
+                "meter": m.name,
+                "aggregation": m.aggregation,
+                "dimension_names": m.dimensions,
+                "unit": m.unit,
+                "property": m.property,
+                "events": m.events,
+            }
             for m in book.meters.values()
         ],
         "versions": [

@@ -64,6 +64,7 @@ def correct() -> None:
 @click.option("--customer", help="Whose usage, when an event was missing.")
 @click.option("--meter", help="Which meter, when an event was missing.")
 @click.option("--dimensions", help="A JSON object, when an event was missing.")
+@click.option("--properties", help="A JSON object, when an event was missing whose meter counts distinct values.")
 @click.option("--occurred-at", type=Instant(), help="When, when an event was missing.")
 @click.option("--quantity", help="The right quantity.")
 @click.option(
@@ -75,30 +76,25 @@ def correct_usage_command(
     customer: str | None,
     meter: str | None,
     dimensions: str | None,
+    properties: str | None,
     occurred_at: datetime | None,
     quantity: str | None,
     remove: bool,
     signature: Signature,
 ) -> None:
     """Write a correcting event, which stands in for --event-id, takes it away, or adds a missing one."""
-    import json
-
     from billing_pipeline.usage.correction import correct_usage, remove_usage
 
     if remove:
-        if event_id is None or (quantity, customer, meter, dimensions, occurred_at) != (None, None, None, None, None):
+        if event_id is None or any(
+            given is not None for given in (quantity, customer, meter, dimensions, properties, occurred_at)
+        ):
             raise click.UsageError("--remove takes an --event-id and nothing but it")
         written = remove_usage(open_database(), signature, event_id=event_id)
         click.echo(f"event {event_id} removed by {written}; run the month again to bill without it")
         return
     if quantity is None:
         raise click.UsageError("expected --quantity, or --remove")
-    try:
-        values = json.loads(dimensions) if dimensions else None
-    except json.JSONDecodeError:
-        values = dimensions
-    if values is not None and not isinstance(values, dict):
-        raise click.BadParameter(f"{dimensions!r}: expected a JSON object", param_hint="--dimensions")
     written = correct_usage(
         open_database(),
         signature,
@@ -106,7 +102,20 @@ def correct_usage_command(
         quantity=quantity,
         customer_id=customer,
         meter=meter,
-        dimensions=values,
+        dimensions=_object(dimensions, "--dimensions"),
+        properties=_object(properties, "--properties"),
         occurred_at=occurred_at,
     )
     click.echo(f"correcting event {written} written; run the month again to bill it")
+
+
+def _object(text: str | None, option: str) -> dict[str, object] | None:
+    import json
+
+    try:
+        found = json.loads(text) if text else None
+    except json.JSONDecodeError:
+        found = text
+    if found is not None and not isinstance(found, dict):
+        raise click.BadParameter(f"{text!r}: expected a JSON object", param_hint=option)
+    return found

@@ -103,7 +103,9 @@ def _explain(connection: Connection, ids: list[UUID]) -> list[Explained]:
 def _measure_again(snapshot: StoredSnapshot, events: Sequence[StoredEvent]) -> list[str]:
     where = f"snapshot {snapshot.meter} {snapshot.dimensions}"
     start, end = snapshot.period_start, snapshot.period_end
-    counting = [Counted(event.quantity, event.occurred_at) for event in events if event.corrected_by is None]
+    counting = [
+        Counted(event.quantity, event.occurred_at, event.value) for event in events if event.corrected_by is None
+    ]
     problems = []
     count = sum(start <= event.occurred_at < end for event in counting)
     if count != snapshot.event_count:
@@ -114,7 +116,7 @@ def _measure_again(snapshot: StoredSnapshot, events: Sequence[StoredEvent]) -> l
         # the quantity of a period that was not final at that time may have changed since: only the seal can be checked
         checked, quantity, source = snapshot.source_final, snapshot.source_quantity, "the period before gives"
     elif snapshot.aggregation is not None:  # old rows do not record how they were measured
-        checked, quantity = True, measure(counting, snapshot.aggregation, start, end)
+        checked, quantity = True, measure(counting, snapshot.aggregation, start, end, snapshot.opening_level)
     if checked and quantity != snapshot.quantity:
         problems.append(f"{where}: {source} {_shown(quantity)}, {_shown(snapshot.quantity)} is recorded")
     return problems

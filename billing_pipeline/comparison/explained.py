@@ -87,7 +87,7 @@ class StoredSnapshot:
 
     `source_final` and `source_quantity`: whether the period that it was carried forward from was final by `as_of`,
     and what that period's snapshot says now. `days` of `full_days`: of a constant meter in a short period.
-    `in_trial`: of a constant meter whose period is a trial's.
+    `in_trial`: of a constant meter whose period is a trial's. `opening_level`: at the start, where events are changes.
     """
 
     invoice_id: str
@@ -101,6 +101,7 @@ class StoredSnapshot:
     basis: str
     aggregation: str | None
     run_id: str
+    opening_level: Decimal | None
     period_start: datetime
     period_end: datetime
     currency: str
@@ -120,7 +121,7 @@ class StoredSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event behind a snapshot; one that `corrected_by` names does not count."""
+    """An event behind a snapshot; one that `corrected_by` names does not count. `value`: that `unique` counts it by."""
 
     invoice_id: str
     meter: str
@@ -131,6 +132,7 @@ class StoredEvent:
     received_at: datetime
     corrects_event_id: str | None
     corrected_by: str | None
+    value: str | None
 
 
 @dataclass(frozen=True, slots=True)

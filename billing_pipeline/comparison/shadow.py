@@ -151,13 +151,19 @@ def _write_meters(connection: Connection, books: Sequence[PriceBook]) -> None:
             "meter": meter.name,
             "aggregation": meter.aggregation,
             "dimensions": sorted(meter.dimensions),
+            "property": meter.property,
+            "events": meter.events,
         }
         for book in books
         for meter in book.meters.values()
     ]
     if rows:
         connection.execute(
-            text("INSERT INTO pg_temp.measured_meters VALUES (:currency, :meter, :aggregation, :dimensions)"), rows
+            text(
+                "INSERT INTO pg_temp.measured_meters"
+                " VALUES (:currency, :meter, :aggregation, :dimensions, :property, :events)"
+            ),
+            rows,
         )
 
 
@@ -190,4 +196,7 @@ _DECISIVE = ("model", "tier_from", "tier_up_to", "unit_amount", "package_size", 
              "maximum", "scope", "pool", "flat_amount")  # fmt: skip
 _TERMS = f"SELECT price_id::text AS price_id, tier_no, {', '.join(_DECISIVE)} FROM billing.prices"
 
-_METERS = "CREATE TEMP TABLE measured_meters (currency text, meter text, aggregation text, dimensions text[])"
+_METERS = """
+CREATE TEMP TABLE measured_meters
+(currency text, meter text, aggregation text, dimensions text[], property text, events text)
+"""

@@ -30,6 +30,7 @@ class _Event:
     dimensions: str
     quantity: Decimal
     occurred_at: datetime
+    properties: str
 
 
 def simulate(
@@ -78,6 +79,7 @@ def _events(path: Path) -> list[_Event]:
             dimensions_text(json.loads(row["dimensions"] or "{}")),
             Decimal(row["quantity"]),
             datetime.fromisoformat(row["occurred_at"]),
+            row["properties"] or "{}",
         )
         if found.setdefault(row["event_id"], event) != event:
             raise UserError(
@@ -97,14 +99,19 @@ def _measured(
     series: dict[tuple[str, str], list[Counted]] = defaultdict(list)
     for event in events:
         if event.occurred_at < end:
-            series[event.meter, event.dimensions].append(Counted(event.quantity, event.occurred_at))
+            meter = book.meters.get(event.meter)
+            value = json.loads(event.properties).get(meter.property) if meter and meter.property else None
+            series[event.meter, event.dimensions].append(Counted(event.quantity, event.occurred_at, value))
     for (name, dimensions), own in series.items():
         meter = book.meters.get(name)
         if meter is None or set(json.loads(dimensions)) != set(meter.dimensions) or meter.aggregation == "constant":
             why = "unknown meter" if meter is None else f"expected the dimensions [{', '.join(meter.dimensions)}]"
             aside.append(SetAside(name, dimensions, why))
             continue
-        quantity = measure(own, meter.aggregation, start, end)
+        if meter.property and any(event.value is None for event in own):
+            aside.append(SetAside(name, dimensions, f"expected the property {meter.property}"))
+        how = f"{meter.aggregation} of deltas" if meter.events == "deltas" else meter.aggregation
+        quantity = measure(own, how, start, end)
         if quantity is not None:
             used.append(Quantity(name, dimensions, quantity))
     return used, aside

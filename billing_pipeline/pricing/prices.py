@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
-from billing_pipeline.postgres.locks import lock_price_books
+from billing_pipeline.postgres.locks import lock_price_books, lock_usage
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.rules.price_book import PriceBook, price_rows
@@ -47,6 +47,8 @@ def build(warehouse: Warehouse, books: Sequence[PriceBook], source_text: str, lo
     checksum = sha256(source_text.encode()).hexdigest()
     currencies = [book.currency for book in books]
     with warehouse.transaction() as connection:
+        if any(meter.events == "deltas" for book in books for meter in book.meters.values()):
+            lock_usage(connection)  # no event comes in while the levels of those before it are added up
         lock_price_books(connection)
         _record(connection, source_text, checksum, loading)
         added = retired = 0
@@ -86,6 +88,7 @@ def build(warehouse: Warehouse, books: Sequence[PriceBook], source_text: str, lo
                 text(f"DELETE FROM billing.{table} WHERE NOT currency = ANY(:currencies)"),
                 {"currencies": currencies},
             )
+        connection.execute(text("SELECT billing.keep_delta_levels()"))
         in_use = connection.execute(text("SELECT count(*) FROM billing.prices WHERE retired_at IS NULL")).scalar_one()
     return LoadedPrices(int(in_use), added, retired)
 
@@ -130,6 +133,8 @@ def _load_book(connection: Connection, book: PriceBook, checksum: str, run_id: s
                 "aggregation": meter.aggregation,
                 "dimensions": sorted(meter.dimensions),
                 "unit": meter.unit,
+                "property": meter.property,
+                "events": meter.events,
             },
         )
 

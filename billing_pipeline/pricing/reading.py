@@ -29,7 +29,8 @@ def prices_loaded(warehouse: Warehouse, *, currency: str | None = None, customer
             currency=currency,
         ),
         meters=warehouse.rows(
-            "SELECT currency, meter, aggregation, dimensions AS dimension_names, unit FROM billing.meters"
+            "SELECT currency, meter, aggregation, dimensions AS dimension_names, unit, property, events"
+            " FROM billing.meters"
             " WHERE CAST(:currency AS text) IS NULL OR currency = :currency ORDER BY currency, meter",
             currency=currency,
         ),

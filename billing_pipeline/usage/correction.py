@@ -32,6 +32,7 @@ FROM billing.customers AS c WHERE c.customer_id = :customer_id
 _EVENT = """
 SELECT
     e.event_id, e.customer_id, e.meter, e.dimensions, e.quantity, e.occurred_at, c.event_id AS corrected_by,
+    coalesce(e.properties, '{}') AS properties,
     coalesce(c.removes, FALSE) AS removed, coalesce(o.removes, FALSE) AS removes
 FROM billing.usage_events AS e
 LEFT JOIN billing.usage_corrections AS c ON c.corrects_event_id = e.event_id
@@ -41,10 +42,10 @@ WHERE e.event_id = :event_id
 
 _INSERT_EVENT = """
 INSERT INTO billing.usage_events
-(event_id, customer_id, meter, dimensions, quantity, occurred_at, received_at)
+(event_id, customer_id, meter, dimensions, quantity, occurred_at, received_at, properties)
 VALUES (
     :event_id, :customer_id, :meter, CAST(:dimensions AS jsonb), trim_scale(CAST(:quantity AS numeric)), :occurred_at,
-    :received_at
+    :received_at, nullif(CAST(:properties AS jsonb), '{}')
 )
 ON CONFLICT (event_id) DO NOTHING
 """
@@ -75,6 +76,7 @@ class _Event:
     meter: str
     dimensions: str
     occurred_at: datetime
+    properties: str
 
 
 def correct_usage(
@@ -87,6 +89,7 @@ def correct_usage(
     meter: str | None = None,
     dimensions: Mapping[str, object] | None = None,
     occurred_at: datetime | None = None,
+    properties: Mapping[str, object] | None = None,
 ) -> str:
     """Replace the quantity of one event (`event_id`), or add an event that the platform never sent.
 
@@ -102,6 +105,7 @@ def correct_usage(
         meter: of the missing event.
         dimensions: of the missing event, none by default.
         occurred_at: of the missing event, with its offset.
+        properties: of the missing event, none by default; an event that is corrected keeps its own.
 
     Returns:
         The id of the correcting event.
@@ -110,8 +114,9 @@ def correct_usage(
         CorrectionRefused: an argument is wrong, or the event is unknown, or corrected already.
     """
     exact = _checked("quantity", str(quantity), import_rules.quantity)
-    missing = _missing_event(customer_id, meter, dimensions, occurred_at) if event_id is None else None
-    if event_id is not None and (customer_id, meter, dimensions, occurred_at) != (None, None, None, None):
+    of_missing = (customer_id, meter, dimensions, occurred_at, properties)
+    missing = _missing_event(*of_missing) if event_id is None else None
+    if event_id is not None and of_missing != (None,) * len(of_missing):
         raise CorrectionRefused(
             "expected either an event_id, or the customer_id, meter, dimensions and occurred_at of a missing event"
         )
@@ -147,7 +152,11 @@ def _checked(name: str, value: str, rule: Any) -> str:
 
 
 def _missing_event(
-    customer_id: str | None, meter: str | None, dimensions: Mapping[str, object] | None, occurred_at: datetime | None
+    customer_id: str | None,
+    meter: str | None,
+    dimensions: Mapping[str, object] | None,
+    occurred_at: datetime | None,
+    properties: Mapping[str, object] | None,
 ) -> _Event:
     if customer_id is None or meter is None or occurred_at is None:
         raise CorrectionRefused(
@@ -159,6 +168,7 @@ def _missing_event(
         _checked("meter", meter, import_rules.key),
         _checked("dimensions", json.dumps(dict(dimensions or {})), import_rules.dimensions),
         occurred_at,
+        _checked("properties", json.dumps(dict(properties or {})), import_rules.properties),
     )
 
 
@@ -194,7 +204,8 @@ def _stored_event(connection: Connection, event_id: str) -> tuple[_Event, Decima
         raise CorrectionRefused(
             f'event_id "{event_id}": already corrected by {found["corrected_by"]}, correct that one instead'
         )
-    event = _Event(found["customer_id"], found["meter"], json.dumps(found["dimensions"]), found["occurred_at"])
+    dimensions, properties = json.dumps(found["dimensions"]), json.dumps(found["properties"])
+    event = _Event(found["customer_id"], found["meter"], dimensions, found["occurred_at"], properties)
     return event, found["quantity"]
 
 
@@ -216,6 +227,7 @@ def _write(
         event.occurred_at.timestamp(),
         signature.reason,
         *(["removes"] if removes else []),
+        *([event.properties] if corrects is None and event.properties != "{}" else []),
     ]
     event_id = f"{'removal' if removes else 'correction'}:{uuid5(_NAMESPACE, json.dumps(content))}"
     received_at: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
@@ -227,6 +239,7 @@ def _write(
         "quantity": quantity,
         "occurred_at": event.occurred_at,
         "received_at": received_at,
+        "properties": event.properties,
     }
     if connection.execute(text(_INSERT_EVENT), row).rowcount == 0:
         raise CorrectionRefused(f"this event was added already, as {event_id}; a second one needs a reason of its own")

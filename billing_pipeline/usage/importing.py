@@ -24,15 +24,16 @@ ANALYZE_FROM_ROWS = 10_000
 STAGE = """
 CREATE TEMP TABLE staged_usage (
     line bigint NOT NULL, event_id text NOT NULL, customer_id text NOT NULL, meter text NOT NULL,
-    dimensions jsonb NOT NULL, quantity numeric NOT NULL, occurred_at timestamptz NOT NULL
+    dimensions jsonb NOT NULL, quantity numeric NOT NULL, occurred_at timestamptz NOT NULL, properties jsonb NOT NULL
 ) ON COMMIT DROP
 """
 
 # The scale of a quantity is spelling: 1.50 and 1.5 are stored alike whatever the format.
 INSERT = """
 INSERT INTO billing.usage_events
-(event_id, customer_id, meter, dimensions, quantity, occurred_at, received_at)
-SELECT event_id, customer_id, meter, dimensions, trim_scale(quantity), occurred_at, :received_at
+(event_id, customer_id, meter, dimensions, quantity, occurred_at, received_at, properties)
+SELECT
+    event_id, customer_id, meter, dimensions, trim_scale(quantity), occurred_at, :received_at, nullif(properties, '{}')
 FROM pg_temp.staged_usage
 ORDER BY line
 ON CONFLICT (event_id) DO NOTHING
@@ -45,7 +46,7 @@ WHERE e.received_at = :received_at
 """
 
 
-_COMPARED = ("customer_id", "meter", "dimensions", "quantity", "occurred_at")
+_COMPARED = ("customer_id", "meter", "dimensions", "quantity", "occurred_at", "properties")
 
 _RECORD = """
 INSERT INTO billing.usage_imports

@@ -61,7 +61,7 @@ def test_rows_keep_their_leading_zeros_and_know_their_lines(csv_file: Path) -> N
     assert [row["line"] for row in rows] == [2, 3, 4, 5, 6, 7, 8]
     assert rows[6] == {
         "line": 8, "event_id": "e6", "customer_id": "0042", "meter": "users", "dimensions": "{}", "quantity": "6",
-        "occurred_at": "2026-10-01T00:00:00Z",
+        "occurred_at": "2026-10-01T00:00:00Z", "properties": "{}",
     }  # fmt: skip
 
 
@@ -129,9 +129,9 @@ def test_the_first_20_problems_are_told_in_order_and_the_rest_counted(csv_file: 
 @pytest.mark.parametrize(
     ("header", "line"),
     [
-        ("event_id,customer_id,meter,quantity\n", "usage.csv:1: expected a column occurred_at among event_id, customer_id, meter, dimensions, quantity, occurred_at"),
+        ("event_id,customer_id,meter,quantity\n", "usage.csv:1: expected a column occurred_at among event_id, customer_id, meter, dimensions, quantity, occurred_at, properties"),
         ("event_id,event_id,customer_id,meter,quantity,occurred_at\n", 'usage.csv:1: column "event_id": expected each column once'),
-        ("event_id,customer,meter,quantity,occurred_at\n", 'usage.csv:1: column "customer": expected only the columns event_id, customer_id, meter, dimensions, quantity, occurred_at'),
+        ("event_id,customer,meter,quantity,occurred_at\n", 'usage.csv:1: column "customer": expected only the columns event_id, customer_id, meter, dimensions, quantity, occurred_at, properties'),
         ("", "usage.csv: expected a header line, found an empty file"),
         ("\n\n", "usage.csv: expected a header line, found an empty file"),
         (HEADER.encode("utf-16"), "usage.csv:1: expected UTF-8 text"),
@@ -222,7 +222,7 @@ def test_json_numbers_are_read_to_the_last_digit(jsonl_file: Path) -> None:
         (record(dimensions={"tier": 1.50}), f'dimensions "{{"tier": 1.5}}": expected {import_rules.DIMENSIONS}'),
         (record(dimensions=["tier"]), f'dimensions "["tier"]": expected {import_rules.DIMENSIONS}'),
         (record(occurred_at=1793491199), 'occurred_at "1793491199": expected text in quotes'),
-        (record(extra="x"), 'name "extra": expected only event_id, customer_id, meter, dimensions, quantity, occurred_at'),
+        (record(extra="x"), 'name "extra": expected only event_id, customer_id, meter, dimensions, quantity, occurred_at, properties'),
         ('{"event_id": "e"}\n', "customer_id: expected a value, found none"),
         ('{"event_id": "e", "event_id": "f"}\n', "expected a JSON object with each name once"),
         ("[]\n", "expected a JSON object on one line"),
@@ -299,7 +299,7 @@ def test_parquet_integers_and_small_decimals_are_read(parquet_file: Path) -> Non
         ({"customer_id": pa.array([42, 43])}, 'customer_id "int64": expected a text column: numbers lose leading zeros'),
         ({"occurred_at": pa.array([datetime(2026, 10, 1)] * 2)}, 'occurred_at "timestamp[us]": expected a timestamp column with a time zone, or text'),
         ({"dimensions": pa.array([["a"], ["b"]])}, 'dimensions "list<element: string>": expected a text column with JSON, or a struct or map of texts'),
-        ({"meter": None}, "expected a column meter among event_id, customer_id, meter, dimensions, quantity, occurred_at"),
+        ({"meter": None}, "expected a column meter among event_id, customer_id, meter, dimensions, quantity, occurred_at, properties"),
     ],
 )  # fmt: skip
 def test_parquet_columns_that_lose_something_are_refused_in_one_line(

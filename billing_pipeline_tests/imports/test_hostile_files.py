@@ -44,6 +44,7 @@ def _columns(rows: int = 4) -> dict[str, Any]:
     values |= {
         "event_id": [f"e{number}" for number in range(rows)],
         "dimensions": ['{"tier": "a"}'] * rows,
+        "properties": ['{"user": "u"}'] * rows,
         "quantity": ["1.5"] * rows,
         "occurred_at": ["2026-10-01T00:00:00Z"] * rows,
     }

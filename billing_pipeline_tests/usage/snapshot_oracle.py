@@ -37,6 +37,8 @@ def counting(events: Sequence[Event], as_of: datetime) -> list[Event]:
 
 def measure(events: Sequence[Event], aggregation: str, start: datetime, end: datetime) -> Measured | None:
     """The snapshot of one series whose `counting` events are given; None if there is no row."""
+    if aggregation == "unique":  # what does not have the property is set aside
+        events = [event for event in events if "user" in (event.properties or {})]
     own = [event for event in events if start <= event.occurred_at < end]
     basis = "corrected" if any(event.corrects or event.adds for event in own) else "measured"
     quantity = _quantity(events, own, aggregation, start, end)
@@ -52,6 +54,10 @@ def _quantity(
         return _decimal(sum((Fraction(Decimal(e.quantity)) for e in own), Fraction(0))) if own else None
     if aggregation == "count":
         return Decimal(len(own)) if own else None
+    if aggregation == "unique":
+        return Decimal(len({(event.properties or {})["user"] for event in own})) if own else None
+    if aggregation.endswith(" of deltas"):
+        return _of_deltas(events, own, aggregation, start, end)
     if aggregation == "last":
         until_end = [event for event in events if event.occurred_at < end]
         return Decimal(until_end[-1].quantity) if until_end else None
@@ -67,6 +73,26 @@ def _quantity(
     if aggregation == "max":
         return max(level for _, level in held)
     integral = sum((Fraction(length // _TICK) * Fraction(level) for length, level in held), Fraction(0))
+    return _decimal(_half_away(integral / ((end - start) // _TICK)))
+
+
+def _of_deltas(
+    events: Sequence[Event], own: Sequence[Event], aggregation: str, start: datetime, end: datetime
+) -> Decimal:
+    """A level that is 0 before the first event; at each instant the sum of all changes until then."""
+    instants = sorted({start, *(event.occurred_at for event in own)})
+    levels = [
+        sum((Fraction(Decimal(e.quantity)) for e in events if e.occurred_at <= instant), Fraction(0))
+        for instant in instants
+    ]
+    if aggregation.startswith("last"):
+        return _decimal(levels[-1])
+    if aggregation.startswith("max"):
+        return _decimal(max(levels))
+    lengths = [until - since for since, until in zip(instants, [*instants[1:], end], strict=True)]
+    integral = sum(
+        (Fraction(length // _TICK) * level for length, level in zip(lengths, levels, strict=True)), Fraction(0)
+    )
     return _decimal(_half_away(integral / ((end - start) // _TICK)))
 
 

@@ -60,4 +60,8 @@ GROUP BY s.series_id
 HAVING s.dimension_names IS DISTINCT FROM coalesce(
         array_agg(k.name ORDER BY k.name COLLATE "C") FILTER (WHERE k.name IS NOT NULL), '{}'
     )
+UNION ALL
+SELECT 'usage series ' || l.series_id || ', ' || to_char(l.month, 'YYYY-MM'), 'its level is not what usage_events gives'
+FROM billing.usage_delta_levels AS l
+WHERE l.level <> billing.delta_level(l.series_id, (l.month + interval '1 month') AT TIME ZONE 'UTC', 'infinity')
 ORDER BY place, problem

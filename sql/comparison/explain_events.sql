@@ -8,6 +8,7 @@ SELECT
     e.occurred_at,
     e.received_at,
     e.corrects_event_id,
-    e.corrected_by
+    e.corrected_by,
+    e.value
 FROM billing.billed_events(cast(:ids AS uuid[])) AS e
 ORDER BY e.invoice_id, e.place

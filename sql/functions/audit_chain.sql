@@ -7,6 +7,7 @@ VALUES
 ('audit_entries', 'the chain itself: each seal is over the one before'),
 ('usage_events', 'noted import by import, when the chain is sealed'),
 ('usage_series', 'computed again from usage_events'),
+('usage_delta_levels', 'computed again from usage_events'),
 ('usage_snapshots', 'sealed with their invoice; built again until then'),
 ('invoice_line_items', 'sealed with their invoice; built again until then'),
 ('invoice_adjustments', 'sealed with their invoice; built again until then'),
@@ -141,7 +142,7 @@ FROM (
         left(e.series_id::text, 4) AS bucket,
         sha256(string_agg(sha256(convert_to(jsonb_build_array(
             e.event_id, e.customer_id, e.meter, e.dimensions, e.quantity, e.occurred_at, e.series_id
-        )::text, 'UTF8')), '' ORDER BY e.event_id COLLATE "C")) AS digest
+        )::text || coalesce(e.properties::text, ''), 'UTF8')), '' ORDER BY e.event_id COLLATE "C")) AS digest
     FROM billing.usage_events AS e WHERE e.received_at >= first_received
     GROUP BY e.received_at, left(e.series_id::text, 4)
 ) AS b

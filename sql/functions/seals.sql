@@ -58,7 +58,8 @@ snapshot_texts AS (
 ),
 event_texts AS (
     SELECT e.invoice_id, string_agg(jsonb_build_array(
-        e.meter, e.dimensions, e.event_id, e.quantity, e.occurred_at, e.received_at, e.corrects_event_id, e.corrected_by
+        e.meter, e.dimensions, e.event_id, e.quantity, e.occurred_at, e.received_at, e.corrects_event_id, e.corrected_by,
+        e.value
     )::text, chr(10) ORDER BY e.meter COLLATE "C", e.dimensions, e.event_id COLLATE "C") AS content
     FROM billing.billed_events(ids) AS e GROUP BY e.invoice_id
 )

@@ -106,15 +106,16 @@ COMMENT ON FUNCTION billing.counts_as_of IS 'Whether an event that was received 
 CREATE OR REPLACE FUNCTION billing.billed_events(ids uuid[])
 RETURNS TABLE (
     invoice_id uuid, meter text, dimensions jsonb, place bigint, event_id text, quantity numeric, occurred_at timestamptz,
-    received_at timestamptz, corrects_event_id text, corrected_by text
+    received_at timestamptz, corrects_event_id text, corrected_by text, value text
 )
 LANGUAGE sql STABLE AS $$
 WITH series AS MATERIALIZED (
-    SELECT b.*, md5(b.customer_id || chr(31) || b.meter || chr(31) || b.dimensions::text)::uuid AS series_id
+    SELECT b.*, md5(b.customer_id || chr(31) || b.meter || chr(31) || b.dimensions::text)::uuid AS series_id,
+        substring(b.aggregation FROM '^unique of (.+)$') AS property
     FROM billing.billed_snapshots(ids) AS b
 ),
 events AS (
-    SELECT s.invoice_id, s.meter, s.dimensions, s.as_of, u.event_id, u.quantity, u.occurred_at, u.received_at
+    SELECT s.invoice_id, s.meter, s.dimensions, s.as_of, s.property, u.event_id, u.quantity, u.occurred_at, u.received_at
     FROM series AS s
     CROSS JOIN LATERAL (
         SELECT e.event_id, e.quantity, e.occurred_at, e.received_at FROM billing.usage_events AS e
@@ -123,7 +124,7 @@ events AS (
     ) AS u
     WHERE u.received_at <= s.as_of
     UNION ALL
-    SELECT s.invoice_id, s.meter, s.dimensions, s.as_of, u.event_id, u.quantity, u.occurred_at, u.received_at
+    SELECT s.invoice_id, s.meter, s.dimensions, s.as_of, s.property, u.event_id, u.quantity, u.occurred_at, u.received_at
     FROM series AS s
     CROSS JOIN LATERAL (
         SELECT l.event_id, l.quantity, l.occurred_at, l.received_at FROM billing.usage_events AS l
@@ -153,10 +154,17 @@ SELECT e.invoice_id, e.meter, e.dimensions,
     e.event_id, e.quantity, e.occurred_at, e.received_at, x.corrects_event_id, CASE WHEN x.removes THEN e.event_id ELSE (
         SELECT c.event_id FROM billing.usage_corrections AS c JOIN billing.usage_events AS ce USING (event_id)
         WHERE c.corrects_event_id = e.event_id AND ce.received_at <= e.as_of
-    ) END
-FROM events AS e LEFT JOIN billing.usage_corrections AS x ON x.event_id = e.event_id;
+    ) END, v.value
+FROM events AS e
+LEFT JOIN billing.usage_corrections AS x ON x.event_id = e.event_id
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN e.property IS NOT NULL THEN (
+        SELECT p.properties ->> e.property FROM billing.usage_events AS p WHERE p.event_id = e.event_id
+    ) END AS value
+) AS v
+WHERE e.property IS NULL OR v.value IS NOT NULL;
 $$;
-COMMENT ON FUNCTION billing.billed_events IS 'One row an event behind a billed snapshot: those of the period known at its cut-off, corrected ones too, and the level in force before the period, in the order in which they count. A removal is corrected by itself';
+COMMENT ON FUNCTION billing.billed_events IS 'One row an event behind a billed snapshot: those of the period known at its cut-off, corrected ones too, and the level in force before the period, in the order in which they count; of unique also the value that they are counted by, and none without it. A removal is corrected by itself';
 
 CREATE OR REPLACE FUNCTION billing.keep_voided_snapshots() RETURNS trigger
 LANGUAGE plpgsql AS $$

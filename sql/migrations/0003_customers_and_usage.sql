@@ -154,6 +154,7 @@ CREATE TABLE billing.usage_events (
     quantity billing.exact_decimal NOT NULL,
     occurred_at timestamptz NOT NULL CHECK (isfinite(occurred_at)),
     received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    properties jsonb CHECK (jsonb_typeof(properties) = 'object'),
     series_id uuid NOT NULL GENERATED ALWAYS AS (
         md5(customer_id::text || chr(31) || meter::text || chr(31) || dimensions::text)::uuid
     ) STORED
@@ -167,13 +168,17 @@ COMMENT ON COLUMN billing.usage_events.event_id IS 'The platform''s key: the sam
 COMMENT ON COLUMN billing.usage_events.customer_id IS 'Who used it; not a foreign key, because usage of unknown customers is kept and quarantined';
 COMMENT ON COLUMN billing.usage_events.meter IS 'Which meter of the price book counts it';
 COMMENT ON COLUMN billing.usage_events.dimensions IS 'The meter''s dimensions, name to value';
-COMMENT ON COLUMN billing.usage_events.quantity IS 'Amount used, or the new level, in the meter''s unit';
+COMMENT ON COLUMN billing.usage_events.quantity IS 'Amount used, or the new level, or by how much it changes, in the meter''s unit';
 COMMENT ON COLUMN billing.usage_events.occurred_at IS 'When it was used or the level changed';
 COMMENT ON COLUMN billing.usage_events.received_at IS 'When it reached us; snapshots cut off here';
+COMMENT ON COLUMN billing.usage_events.properties IS 'What the event says beside its dimensions, name to value: nothing is priced by it, and a meter may count the distinct values of one; null: nothing';
 COMMENT ON COLUMN billing.usage_events.series_id IS 'Customer, meter and dimensions in one key';
 CREATE TRIGGER usage_events_register_series
 AFTER INSERT ON billing.usage_events REFERENCING NEW TABLE AS new_rows
 FOR EACH STATEMENT EXECUTE FUNCTION billing.register_usage_series();
+CREATE TRIGGER usage_events_then_move_levels
+AFTER INSERT ON billing.usage_events REFERENCING NEW TABLE AS new_rows
+FOR EACH STATEMENT EXECUTE FUNCTION billing.move_levels_by_events();
 CREATE TRIGGER usage_events_append_only
 BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.usage_events
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('usage is append-only, write a correcting event');
@@ -205,6 +210,17 @@ CREATE TRIGGER usage_series_keep
 BEFORE DELETE OR TRUNCATE ON billing.usage_series
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('a series without a row would drop its usage');
 
+CREATE TABLE billing.usage_delta_levels (
+    series_id uuid NOT NULL,
+    month billing.month_start NOT NULL,
+    level numeric NOT NULL,
+    PRIMARY KEY (series_id, month)
+);
+COMMENT ON TABLE billing.usage_delta_levels IS 'One row a series of changes of a level and UTC month in which it has events: what they add up to, so that no measurement reads history. Kept by triggers, for meters with events: deltas alone';
+COMMENT ON COLUMN billing.usage_delta_levels.series_id IS 'The series';
+COMMENT ON COLUMN billing.usage_delta_levels.month IS 'First day of the month, in UTC';
+COMMENT ON COLUMN billing.usage_delta_levels.level IS 'Sum of all its events until the month''s end that count now';
+
 CREATE TABLE billing.usage_corrections (
     event_id billing.platform_key PRIMARY KEY REFERENCES billing.usage_events (event_id),
     corrects_event_id billing.platform_key UNIQUE REFERENCES billing.usage_events (event_id),
@@ -235,3 +251,6 @@ FOR EACH STATEMENT EXECUTE FUNCTION billing.check_correction();
 CREATE TRIGGER usage_corrections_append_only
 BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.usage_corrections
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('corrections are append-only, correct the correction');
+CREATE TRIGGER usage_corrections_move_levels
+AFTER INSERT ON billing.usage_corrections REFERENCING NEW TABLE AS new_rows
+FOR EACH STATEMENT EXECUTE FUNCTION billing.move_levels_by_corrections();

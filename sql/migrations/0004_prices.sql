@@ -40,17 +40,24 @@ COMMENT ON COLUMN billing.price_books.run_id IS 'Dagster run that loaded it; nul
 CREATE TABLE billing.meters (
     currency billing.currency_code NOT NULL REFERENCES billing.price_books (currency),
     meter billing.platform_key NOT NULL,
-    aggregation text NOT NULL CHECK (aggregation IN ('constant', 'sum', 'count', 'last', 'max', 'time_weighted')),
+    aggregation text NOT NULL
+    CHECK (aggregation IN ('constant', 'sum', 'count', 'unique', 'last', 'max', 'time_weighted')),
     dimensions text[] NOT NULL,
     unit text,
-    PRIMARY KEY (currency, meter)
+    property text CHECK (property ~ '\S'),
+    events text NOT NULL DEFAULT 'levels' CHECK (events IN ('levels', 'deltas')),
+    PRIMARY KEY (currency, meter),
+    CHECK ((aggregation = 'unique') = (property IS NOT NULL)),
+    CHECK (events = 'levels' OR aggregation IN ('last', 'max', 'time_weighted'))
 );
 COMMENT ON TABLE billing.meters IS 'One row a meter of a price book: how its events become a quantity';
 COMMENT ON COLUMN billing.meters.currency IS 'The book';
 COMMENT ON COLUMN billing.meters.meter IS 'Name, as in usage_events';
-COMMENT ON COLUMN billing.meters.aggregation IS 'constant, sum, count, last, max or time_weighted';
+COMMENT ON COLUMN billing.meters.aggregation IS 'constant, sum, count, unique, last, max or time_weighted';
 COMMENT ON COLUMN billing.meters.dimensions IS 'Names that every event of the meter must carry, no more and no less; sorted';
 COMMENT ON COLUMN billing.meters.unit IS 'What one of it is called';
+COMMENT ON COLUMN billing.meters.property IS 'Property of the events whose distinct values unique counts; null for the other aggregations';
+COMMENT ON COLUMN billing.meters.events IS 'What an event of a level says: the new level, or by how much it changes; levels for what is no level';
 
 CREATE TABLE billing.price_versions (
     currency billing.currency_code NOT NULL REFERENCES billing.price_books (currency),

@@ -100,7 +100,9 @@ CREATE TABLE billing.usage_snapshots (
     as_of timestamptz NOT NULL,
     basis text NOT NULL CHECK (basis IN ('measured', 'carried_forward', 'corrected')),
     run_id text NOT NULL,
-    aggregation text CHECK (aggregation IN ('constant', 'sum', 'count', 'last', 'max', 'time_weighted')),
+    aggregation text CHECK (
+        aggregation ~ '^(constant|sum|count|unique of \S+|(last|max|time_weighted)( of deltas)?)$'
+    ),
     PRIMARY KEY (period_id, meter, dimensions),
     FOREIGN KEY (period_id, customer_id, billing_month, currency)
     REFERENCES billing.billing_periods (period_id, customer_id, billing_month, currency)
@@ -118,7 +120,7 @@ COMMENT ON COLUMN billing.usage_snapshots.event_count IS 'Events of the period t
 COMMENT ON COLUMN billing.usage_snapshots.as_of IS 'Cut-off: events received until then were counted';
 COMMENT ON COLUMN billing.usage_snapshots.basis IS 'measured; carried_forward: the feed was incomplete and an operator released last period''s quantity; corrected: a correcting event is in it';
 COMMENT ON COLUMN billing.usage_snapshots.run_id IS 'Run that wrote the row';
-COMMENT ON COLUMN billing.usage_snapshots.aggregation IS 'How the meter counted then, so that the quantity can be reproduced whatever the price book says later';
+COMMENT ON COLUMN billing.usage_snapshots.aggregation IS 'How the meter counted then (of unique the property, of levels whether events are deltas), so that the quantity can be reproduced whatever the price book says later';
 CREATE TRIGGER usage_snapshots_inserted AFTER INSERT ON billing.usage_snapshots
 REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION billing.bump_months_of_snapshots();
 CREATE TRIGGER usage_snapshots_deleted AFTER DELETE ON billing.usage_snapshots
@@ -194,7 +196,9 @@ CREATE TABLE billing.restated_snapshots (
     event_count bigint NOT NULL CHECK (event_count >= 0),
     as_of timestamptz NOT NULL,
     basis text NOT NULL CHECK (basis IN ('measured', 'carried_forward', 'corrected')),
-    aggregation text CHECK (aggregation IN ('constant', 'sum', 'count', 'last', 'max', 'time_weighted')),
+    aggregation text CHECK (
+        aggregation ~ '^(constant|sum|count|unique of \S+|(last|max|time_weighted)( of deltas)?)$'
+    ),
     run_id text NOT NULL,
     PRIMARY KEY (period_id, snapshot_version, meter, dimensions),
     FOREIGN KEY (period_id, snapshot_version) REFERENCES billing.snapshot_versions (period_id, snapshot_version)

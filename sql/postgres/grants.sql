@@ -64,7 +64,7 @@ BEGIN
         ('invoice_line_items', '', TRUE),
         ('invoice_numbering', 'last_number', FALSE),
         ('invoices', 'credits_minor, finalised_at, finalised_by, finalised_through, invoice_number, status', TRUE),
-        ('meters', 'aggregation, dimensions, unit', TRUE),
+        ('meters', 'aggregation, dimensions, events, property, unit', TRUE),
         (
             'month_books',
             'audit_seal, audit_seal_no, closed_at, closed_by, invoice_count, invoices_sha256, payment_count, '
@@ -108,6 +108,7 @@ BEGIN
         ('stripe_subscriptions', '*', FALSE),
         ('terms', 'loaded_at, retired_at, until_on', FALSE),
         ('unbilled_periods', 'lifted_at, lifted_by', FALSE),
+        ('usage_delta_levels', 'level', TRUE),
         ('usage_quarantine', 'worth_minor', TRUE),
         ('usage_series', 'first_occurred_at', FALSE),
         ('usage_snapshots', '', TRUE),

@@ -10,16 +10,21 @@ expected AS (
         coalesce(e.meter, f.meter) AS meter,
         coalesce(e.dimensions, f.dimensions) AS dimensions,
         coalesce(e.quantity, f.quantity) AS quantity,
-        coalesce(e.occurred_at, f.occurred_at) AS occurred_at
+        coalesce(e.occurred_at, f.occurred_at) AS occurred_at,
+        CASE WHEN e.event_id IS NULL THEN f.properties ELSE coalesce(e.properties, '{}') END AS properties
     FROM firsts AS f LEFT JOIN billing.usage_events AS e USING (event_id)
 )
 
 SELECT
     s.line, s.event_id, x.line AS first_line, count(*) OVER () AS total,
-    ARRAY[s.customer_id, s.meter, s.dimensions::text, trim_scale(s.quantity)::text, s.occurred_at::text] AS found,
-    ARRAY[x.customer_id, x.meter, x.dimensions::text, trim_scale(x.quantity)::text, x.occurred_at::text] AS expected
+    ARRAY[
+        s.customer_id, s.meter, s.dimensions::text, trim_scale(s.quantity)::text, s.occurred_at::text, s.properties::text
+    ] AS found,
+    ARRAY[
+        x.customer_id, x.meter, x.dimensions::text, trim_scale(x.quantity)::text, x.occurred_at::text, x.properties::text
+    ] AS expected
 FROM pg_temp.staged_usage AS s INNER JOIN expected AS x USING (event_id)
-WHERE (s.customer_id, s.meter, s.dimensions, s.quantity, s.occurred_at)
-    IS DISTINCT FROM (x.customer_id, x.meter, x.dimensions, x.quantity, x.occurred_at)
+WHERE (s.customer_id, s.meter, s.dimensions, s.quantity, s.occurred_at, s.properties)
+    IS DISTINCT FROM (x.customer_id, x.meter, x.dimensions, x.quantity, x.occurred_at, x.properties)
 ORDER BY s.line
 LIMIT :shown

@@ -25,6 +25,7 @@ suspects AS MATERIALIZED (
         c.timezone,
         c.cycle_anchor,
         coalesce(m.aggregation IN ('last', 'max', 'time_weighted'), FALSE) AS keeps_level,
+        m.property,
         CASE
             WHEN c.customer_id IS NULL THEN 'unknown customer'
             WHEN b.currency IS NULL THEN format('no price book in %s', c.currency)
@@ -39,7 +40,7 @@ suspects AS MATERIALIZED (
     LEFT JOIN covered AS v USING (customer_id)
     LEFT JOIN billing.meters AS m ON m.currency = c.currency AND m.meter = s.meter
     WHERE c.customer_id IS NULL OR c.status = 'inactive' OR m.meter IS NULL OR m.dimensions <> s.dimension_names
-        OR c.cycle_anchor IS NOT NULL OR v.customer_id IS NULL
+        OR c.cycle_anchor IS NOT NULL OR v.customer_id IS NULL OR m.property IS NOT NULL
 ),
 
 placed AS (
@@ -55,6 +56,9 @@ placed AS (
                 ) THEN 'the customer is inactive'
             WHEN s.reason IS NOT NULL THEN s.reason
             WHEN p.period_id IS NULL AND NOT s.stranger THEN o.reason
+            WHEN s.property IS NOT NULL AND NOT EXISTS (
+                    SELECT FROM billing.usage_events AS u WHERE u.event_id = e.event_id AND u.properties ? s.property
+                ) THEN format('expected the property %s', s.property)
         END AS reason
     FROM suspects AS s
     INNER JOIN billing.usage_events AS e USING (series_id)

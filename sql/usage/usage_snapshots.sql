@@ -1,6 +1,6 @@
 -- Grain: one row a period, meter and dimensions, for the periods in pg_temp.measured_periods by pg_temp.measured_meters.
 -- Cost: the events of the month, and one index probe for each series of a level; not the length of history.
--- with the level in force at the end (last), or at the start (max, time_weighted)
+-- with the level in force at the end (last), or at the start (max, time_weighted), where events are levels
 WITH series AS MATERIALIZED (
     SELECT
         k.*,
@@ -15,7 +15,9 @@ WITH series AS MATERIALIZED (
             s.series_id,
             s.meter,
             s.dimensions,
-            m.aggregation
+            m.aggregation,
+            m.property,
+            m.events
         FROM pg_temp.measured_periods AS p
         INNER JOIN billing.usage_series AS s USING (customer_id)
         INNER JOIN pg_temp.measured_meters AS m
@@ -31,7 +33,7 @@ WITH series AS MATERIALIZED (
             AND u.occurred_at = (
                 SELECT i.occurred_at
                 FROM billing.usage_events AS i
-                WHERE k.aggregation IN ('last', 'max', 'time_weighted')
+                WHERE k.aggregation IN ('last', 'max', 'time_weighted') AND k.events = 'levels'
                     AND i.series_id = k.series_id
                     AND i.occurred_at < CASE k.aggregation WHEN 'last' THEN k.period_end ELSE k.period_start END
                     AND i.received_at <= :as_of
@@ -65,7 +67,13 @@ events AS MATERIALIZED (
         s.period_id,
         s.series_id,
         s.aggregation,
+        s.events,
         s.period_end,
+        CASE
+            WHEN s.aggregation = 'unique' THEN (
+                SELECT u.properties ->> s.property FROM billing.usage_events AS u WHERE u.event_id = e.event_id
+            )
+        END AS value,
         e.event_id,
         coalesce(k.place_event_id, e.event_id) AS place_event_id,
         e.quantity,
@@ -92,7 +100,73 @@ counted AS (
         bool_or(corrects) AS corrected,
         sum(quantity) AS total
     FROM events
+    WHERE aggregation <> 'unique' OR value IS NOT NULL -- without the property it is set aside
     GROUP BY period_id, series_id
+),
+
+-- by itself: distinct values are sorted, which nothing else needs
+distinct_values AS (
+    SELECT
+        period_id,
+        series_id,
+        count(DISTINCT value) AS different
+    FROM events
+    WHERE aggregation = 'unique'
+    GROUP BY period_id, series_id
+),
+
+-- what came in since the cut-off, or was corrected since then, is in usage_delta_levels and did not count
+since AS MATERIALIZED (
+    SELECT
+        e.series_id,
+        e.occurred_at,
+        -e.quantity AS quantity
+    FROM billing.usage_events AS e
+    WHERE EXISTS (SELECT FROM pg_temp.measured_meters AS m WHERE m.events = 'deltas')
+        AND e.received_at > :as_of
+        AND NOT EXISTS (SELECT FROM billing.corrected_events AS c WHERE c.event_id = e.event_id)
+    UNION ALL
+    SELECT
+        o.series_id,
+        o.occurred_at,
+        o.quantity
+    FROM billing.usage_events AS e
+    INNER JOIN billing.usage_corrections AS c ON e.event_id = c.event_id
+    INNER JOIN billing.usage_events AS o ON c.corrects_event_id = o.event_id
+    WHERE EXISTS (SELECT FROM pg_temp.measured_meters AS m WHERE m.events = 'deltas')
+        AND e.received_at > :as_of AND o.received_at <= :as_of
+),
+
+-- of changes the level at the period's start: what they came to until its month, and those of the month before it
+openings AS MATERIALIZED (
+    SELECT
+        d.period_id,
+        d.series_id,
+        coalesce((
+            SELECT l.level FROM billing.usage_delta_levels AS l
+            WHERE l.series_id = d.series_id AND l.month < d.month_start AT TIME ZONE 'UTC'
+            ORDER BY l.month DESC
+            LIMIT 1
+        ), 0) + coalesce((
+            SELECT sum(n.quantity) FROM since AS n WHERE n.series_id = d.series_id AND n.occurred_at < d.month_start
+        ), 0) + coalesce((
+            SELECT sum(e.quantity)
+            FROM billing.usage_events AS e
+            WHERE e.series_id = d.series_id AND e.occurred_at >= d.month_start AND e.occurred_at < d.period_start
+                AND e.received_at <= :as_of
+                AND coalesce((
+                    SELECT min(c.corrected_at) FROM billing.corrected_events AS c WHERE c.event_id = e.event_id
+                ) > :as_of, TRUE)
+        ), 0) AS level
+    FROM (
+        SELECT
+            s.period_id,
+            s.series_id,
+            s.period_start,
+            date_trunc('month', s.period_start AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS month_start
+        FROM series AS s
+        WHERE s.events = 'deltas'
+    ) AS d
 ),
 
 steps AS (
@@ -100,18 +174,15 @@ steps AS (
         period_id,
         series_id,
         aggregation,
-        quantity,
+        CASE WHEN events = 'deltas' THEN sum(quantity) OVER in_order ELSE quantity END AS quantity,
         occurred_at AS since,
-        lead(occurred_at, 1, period_end) OVER (
-            PARTITION BY period_id, series_id
-            ORDER BY
-                occurred_at, place_received_at, place_event_id COLLATE "C", received_at, event_id COLLATE "C"
-        ) AS until
+        lead(occurred_at, 1, period_end) OVER in_order AS until
     FROM (
         SELECT
             period_id,
             series_id,
             aggregation,
+            events,
             period_end,
             quantity,
             occurred_at,
@@ -122,10 +193,21 @@ steps AS (
         FROM events
         WHERE aggregation IN ('max', 'time_weighted')
         UNION ALL
-        SELECT period_id, series_id, aggregation, period_end, level, period_start, '-infinity', '', '-infinity', ''
+        SELECT period_id, series_id, aggregation, events, period_end, level, period_start, '-infinity', '', '-infinity', ''
         FROM series
         WHERE aggregation IN ('max', 'time_weighted') AND level IS NOT NULL
+        UNION ALL
+        SELECT
+            s.period_id, s.series_id, s.aggregation, s.events, s.period_end, o.level, s.period_start, '-infinity', '',
+            '-infinity', ''
+        FROM series AS s INNER JOIN openings AS o USING (period_id, series_id)
+        WHERE s.aggregation IN ('max', 'time_weighted')
     ) AS changes
+    WINDOW in_order AS (
+        PARTITION BY period_id, series_id
+        ORDER BY occurred_at, place_received_at, place_event_id COLLATE "C", received_at, event_id COLLATE "C"
+        ROWS UNBOUNDED PRECEDING
+    )
 ),
 
 -- a level replaced at the same instant was never in force
@@ -150,7 +232,8 @@ measured AS (
         CASE s.aggregation
             WHEN 'sum' THEN c.total
             WHEN 'count' THEN c.event_count
-            WHEN 'last' THEN s.level
+            WHEN 'unique' THEN nullif(v.different, 0)
+            WHEN 'last' THEN CASE WHEN s.events = 'deltas' THEN o.level + coalesce(c.total, 0) ELSE s.level END
             WHEN 'max' THEN h.highest
             -- numeric's / stops after some 16 digits: div() is exact, and rounds half away from zero with the halves added
             ELSE sign(h.unit_seconds) * 0.000000000001 * div(
@@ -160,9 +243,11 @@ measured AS (
         END AS quantity,
         coalesce(c.event_count, 0) AS event_count,
         CASE WHEN c.corrected THEN 'corrected' ELSE 'measured' END AS basis,
-        s.aggregation
+        concat_ws(' of ', s.aggregation, s.property, CASE WHEN s.events = 'deltas' THEN 'deltas' END) AS aggregation
     FROM series AS s
     LEFT JOIN counted AS c USING (period_id, series_id)
+    LEFT JOIN distinct_values AS v USING (period_id, series_id)
+    LEFT JOIN openings AS o USING (period_id, series_id)
     LEFT JOIN held AS h USING (period_id, series_id)
     WHERE s.aggregation <> 'constant'
     UNION ALL

@@ -30,6 +30,7 @@ DECIMAL = f"a decimal number with at most {PLACES_MAX} places"
 LARGE_DECIMAL = f"a decimal number with at most {WHOLE_DIGITS_MAX} digits before the point"
 INSTANT = "an instant such as 2026-10-31T23:59:59Z: ISO 8601 with an offset, at most 6 digits of a second"
 DIMENSIONS = f'a JSON object of texts such as {{"tier": "basic"}}, each at most {KEY_LENGTH_MAX} characters'
+PROPERTIES = f'a JSON object of texts such as {{"user": "u-17"}}, each at most {KEY_LENGTH_MAX} characters'
 
 PLAIN_DECIMAL = r"^-?[0-9]{1,18}(\.[0-9]{1,12})?$"
 _SHORT_DECIMAL = re.compile(PLAIN_DECIMAL)
@@ -95,14 +96,23 @@ def instant(text: str) -> str:
 
 def dimensions(text: str) -> str:
     """A JSON object with text values, compact and sorted by name; blank is an object without names."""
+    return _texts(text, DIMENSIONS)
+
+
+def properties(text: str) -> str:
+    """As `dimensions`."""
+    return _texts(text, PROPERTIES)
+
+
+def _texts(text: str, expected: str) -> str:
     if not text.strip():
         return "{}"
     try:
         value = json.loads(text, object_pairs_hook=unique_pairs)
     except (ValueError, RecursionError):
-        raise ValueError(DIMENSIONS) from None
+        raise ValueError(expected) from None
     if not isinstance(value, dict) or not all(map(_is_dimension, value, value.values())):
-        raise ValueError(DIMENSIONS)
+        raise ValueError(expected)
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 

@@ -5,10 +5,13 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal, get_args
 
-Aggregation = Literal["constant", "sum", "count", "last", "max", "time_weighted"]
+Aggregation = Literal["constant", "sum", "count", "unique", "last", "max", "time_weighted"]
 Model = Literal["flat", "per_unit", "graduated", "volume", "package"]
 
 AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
+LEVELS: tuple[Aggregation, ...] = ("last", "max", "time_weighted")
+Events = Literal["levels", "deltas"]
+EVENTS: tuple[Events, ...] = get_args(Events)
 Prorate = Literal["days", "none"]
 PRORATE: tuple[Prorate, ...] = get_args(Prorate)
 Lines = Literal["merged"]
@@ -21,12 +24,18 @@ TermKind = Literal["commitment", "discount"]
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """Something measured: how its events become a quantity, and its usage's dimensions, in order."""
+    """Something measured: how its events become a quantity, and its usage's dimensions, in order.
+
+    `property`: of `unique`, whose distinct values it counts. `events` "deltas": of a level, an event says by how much
+    it changes.
+    """
 
     name: str
     aggregation: Aggregation
     dimensions: tuple[str, ...] = ()
     unit: str | None = None
+    property: str | None = None
+    events: Events = "levels"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,16 @@ from decimal import Decimal
 
 from billing_pipeline.core.money import is_currency
 from billing_pipeline.pricing.rules.price_book_fields import FieldReader, found
-from billing_pipeline.pricing.rules.price_book_model import AGGREGATIONS, Meter, Price, PriceBook, Retired, Version
+from billing_pipeline.pricing.rules.price_book_model import (
+    AGGREGATIONS,
+    EVENTS,
+    LEVELS,
+    Meter,
+    Price,
+    PriceBook,
+    Retired,
+    Version,
+)
 from billing_pipeline.pricing.rules.price_book_yaml import Node, PriceBookError, Problems, join, read_documents
 from billing_pipeline.pricing.rules.price_reader import PriceReader
 from billing_pipeline.pricing.rules.term_reader import TERM_SECTIONS, TermReader
@@ -77,7 +86,9 @@ class _Reader(FieldReader):
     def _meter(self, name: str, node: Node, path: str) -> Meter:
         if not _METER.fullmatch(name):
             self.problems.add(path, "a meter's name has letters, digits and any of _ . : / - after the first")
-        fields = self.mapping(node, path, required=("aggregation",), optional=("dimensions", "unit"))
+        fields = self.mapping(
+            node, path, required=("aggregation",), optional=("dimensions", "unit", "property", "events")
+        )
         aggregation = self.choice(fields, "aggregation", path, AGGREGATIONS)
         dimensions = self.entries(fields, "dimensions", path, "dimension", self._dimension, empty_ok=True)
         for i, dimension in enumerate(dimensions):
@@ -85,7 +96,13 @@ class _Reader(FieldReader):
                 self.problems.add(f"{path}.dimensions[{i}]", f"{dimension!r} is listed already")
         if aggregation == "constant" and dimensions:
             self.problems.add(f"{path}.dimensions", "a constant meter has no usage, hence no dimensions")
-        return Meter(name, aggregation or "sum", tuple(dimensions), self.text(fields, "unit", path))
+        unit, events = self.text(fields, "unit", path), self.choice(fields, "events", path, EVENTS)
+        if events == "deltas" and aggregation not in LEVELS:
+            self.problems.add(f"{path}.events", f"only levels change: {', '.join(LEVELS)}")
+        counted = self._dimension(fields["property"], f"{path}.property") if "property" in fields else None
+        if (aggregation == "unique") != (counted is not None):
+            self.problems.add(f"{path}.property", "expected with the aggregation unique, and with no other one")
+        return Meter(name, aggregation or "sum", tuple(dimensions), unit, counted or None, events or "levels")
 
     def _dimension(self, node: Node, path: str) -> str:
         if isinstance(node, str) and _DIMENSION.fullmatch(node):

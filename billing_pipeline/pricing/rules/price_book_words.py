@@ -22,6 +22,7 @@ COUNTS = {
     "constant": "charged in every period, whatever is used",
     "sum": "the sum of a period's events",
     "count": "how many events a period has",
+    "unique": "how many different values of a property a period's events have",
     "last": "the last level of a period",
     "max": "the highest level of a period",
     "time_weighted": "the mean level of a period, weighted by time",
@@ -43,6 +44,10 @@ def words_of(book: PriceBook) -> Iterator[str]:
 
 def _counts(meter: Meter) -> str:
     what = COUNTS.get(meter.aggregation, meter.aggregation)
+    if meter.property:
+        what = f"how many different values of {meter.property} a period's events have"
+    if meter.events == "deltas":
+        what += ", which an event changes by its quantity"
     by = f", for each {' and '.join(meter.dimensions)}" if meter.dimensions else ""
     return f"{what}{by}" + (f" (unit: {meter.unit})" if meter.unit else "")
 

@@ -9,6 +9,7 @@ from billing_pipeline.imports.rules.fields import (
     dimensions,
     instant,
     key,
+    properties,
     quantity,
 )
 
@@ -19,5 +20,6 @@ USAGE_FIELDS = (
     Field("dimensions", dimensions, kind="object", required=False),
     Field("quantity", quantity, kind="number", plain=PLAIN_DECIMAL),
     Field("occurred_at", instant, kind="instant", plain=PLAIN_INSTANT),
+    Field("properties", properties, kind="object", required=False),
 )
-"""The usage file. Only `dimensions` may be absent or blank."""
+"""The usage file. Only `dimensions` and `properties` may be absent or blank."""

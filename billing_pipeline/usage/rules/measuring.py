@@ -11,21 +11,30 @@ from fractions import Fraction
 
 _PLACE = Fraction(1, 10**12)
 _TICK = timedelta(microseconds=1)
+_KNOWN = ("constant", "sum", "count", "unique", "last", "max", "time_weighted")
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """An event that counts: received until the cut-off, and not corrected until then."""
+    """An event that counts: received until the cut-off, and not corrected until then.
+
+    `value`: of the property that `unique` counts; None where the event has none, and counts nothing.
+    """
 
     quantity: Decimal
     occurred_at: datetime
+    value: str | None = None
 
 
-def measure(events: Sequence[Counted], aggregation: str, start: datetime, end: datetime) -> Decimal | None:
+def measure(
+    events: Sequence[Counted], aggregation: str, start: datetime, end: datetime, opening: Decimal | None = None
+) -> Decimal | None:
     """The quantity of the half-open period `[start, end)`; None if there is nothing to measure.
 
     `events` are those of the period and, for levels, at least the last one before it, in order of effect: where several
     have the same instant, the last one counts. A mean over time is rounded to 12 places, half away from zero.
+    `aggregation` as a snapshot records it: `unique of PROPERTY`, and `last of deltas` where an event says by how much
+    the level changes; `opening` is the level at the start then, or None if the events are all that there ever were.
 
     Raises:
         ValueError: an aggregation that does not exist.
@@ -38,11 +47,17 @@ def measure(events: Sequence[Counted], aggregation: str, start: datetime, end: d
         return _decimal(sum((Fraction(event.quantity) for event in own), Fraction(0))) if own else None
     if aggregation == "count":
         return Decimal(len(own)) if own else None
+    if aggregation.startswith("unique"):
+        named = {event.value for event in own if event.value is not None}
+        return Decimal(len(named)) if named else None
+    aggregation, _, deltas = aggregation.partition(" of ")
+    if deltas:
+        before, own = _levels(before, own, start, opening)
     if aggregation == "last":
         known = [*before, *own]
         return known[-1].quantity if known else None
     if aggregation not in ("max", "time_weighted"):
-        raise ValueError(f"aggregation {aggregation!r} is none of constant, sum, count, last, max, time_weighted")
+        raise ValueError(f"aggregation {aggregation!r} is none of {', '.join(_KNOWN)}")
     changes = [(start, before[-1].quantity)] if before else []
     changes += [(event.occurred_at, event.quantity) for event in own]
     if not changes:
@@ -61,6 +76,19 @@ def measure(events: Sequence[Counted], aggregation: str, start: datetime, end: d
     steps, rest = divmod(abs(mean), _PLACE)
     rounded = (steps + (2 * rest >= _PLACE)) * _PLACE
     return _decimal(rounded if mean >= 0 else -rounded)
+
+
+def _levels(
+    before: Sequence[Counted], own: Sequence[Counted], start: datetime, opening: Decimal | None
+) -> tuple[list[Counted], list[Counted]]:
+    """Changes as the levels that they lead to: that at the start, and those of the period."""
+    level = Fraction(opening) if opening is not None else sum((Fraction(e.quantity) for e in before), Fraction(0))
+    first = Counted(_decimal(level), start - _TICK)
+    levels = []
+    for event in own:
+        level += Fraction(event.quantity)
+        levels.append(Counted(_decimal(level), event.occurred_at))
+    return [first], levels
 
 
 def _elapsed(since: datetime, until: datetime) -> timedelta:

@@ -37,6 +37,12 @@ BEFORE = START - timedelta(days=40)
         ("max", _events((BEFORE, "5"), (HALF, "7"), (HALF, "3")), "5"),
         ("max", _events((BEFORE, "9"), (START, "3")), "3"),
         ("max", _events(), None),
+        ("unique of user", [Counted(Decimal(1), HALF, name) for name in ("a", "b", "a", None)], "2"),
+        ("unique of user", _events((HALF, "1")), None),
+        ("last of deltas", _events((BEFORE, "5"), (HALF, "7"), (HALF, "-3"), (END, "9")), "9"),
+        ("max of deltas", _events((BEFORE, "5"), (HALF, "7"), (HALF, "-3")), "9"),
+        ("max of deltas", _events((HALF, "-3")), "0"),
+        ("time_weighted of deltas", _events((BEFORE, "5"), (HALF, "7")), "8.5"),
         ("time_weighted", _events(), None),
         ("time_weighted", _events((HALF, "3")), "1.5"),
         ("time_weighted", _events((BEFORE, "1"), (HALF, "2")), "1.5"),
@@ -66,3 +72,7 @@ def test_a_mean_over_the_night_of_a_clock_change_counts_hours_that_passed_not_ho
     events = [Counted(Decimal(0), start), Counted(Decimal(25), noon)]
     # the night of 1 November has 25 hours there: 13 of them before noon
     assert measure(events, "time_weighted", start, end) == Decimal(12)
+
+
+def test_of_changes_the_level_at_the_start_may_be_given_instead_of_what_came_before() -> None:
+    assert measure(_events((HALF, "7")), "last of deltas", START, END, Decimal(5)) == Decimal(12)

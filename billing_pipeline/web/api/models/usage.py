@@ -37,6 +37,7 @@ UsageEvent = shown(
     dimensions=(dict[str, str], "The dimension values, where the meter has some.", {"region": "eu"}),
     quantity=(str, "Exact: a number, or a text of one.", "12.5"),
     occurred_at=(str, "When, with an offset.", "2026-10-20T12:00:00Z"),
+    properties=(dict[str, str], "What a meter may count the distinct values of.", {"user": "u-17"}),
 )
 IngestedEvent = shown(
     "IngestedEvent",
@@ -73,6 +74,9 @@ class UsageCorrection(Reasoned):
     meter: str | None = Field(None, max_length=255, description="Of a missing event.", examples=["api_calls"])
     dimensions: dict[str, str] | None = Field(
         None, description="Of a missing event.", examples=[{"region": "eu"}], max_length=50
+    )
+    properties: dict[str, str] | None = Field(
+        None, description="Of a missing event.", examples=[{"user": "u-17"}], max_length=50
     )
     occurred_at: datetime | None = Field(
         None, description="Of a missing event, with an offset.", examples=["2026-10-20T12:00:00Z"]

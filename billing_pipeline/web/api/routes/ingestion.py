@@ -56,9 +56,9 @@ async def ingest(
 def correct(request: Request, warehouse: Books, caller: MAY, body: UsageCorrection) -> Response:
     """Replace an event's quantity, take an event away, or add one that was never sent."""
     signature = signed(caller, body.reason)
-    missing = (body.customer, body.meter, body.dimensions, body.occurred_at)
+    missing = (body.customer, body.meter, body.dimensions, body.occurred_at, body.properties)
     if body.remove:
-        if body.event_id is None or (body.quantity, *missing) != (None, None, None, None, None):
+        if body.event_id is None or any(given is not None for given in (body.quantity, *missing)):
             raise HTTPException(422, "remove: expected an event_id and nothing else")
         return answer(request, {"event_id": remove_usage(warehouse, signature, event_id=body.event_id)})
     if body.quantity is None:
@@ -74,5 +74,6 @@ def correct(request: Request, warehouse: Books, caller: MAY, body: UsageCorrecti
         meter=body.meter,
         dimensions=body.dimensions,
         occurred_at=body.occurred_at,
+        properties=body.properties,
     )
     return answer(request, {"event_id": written})
