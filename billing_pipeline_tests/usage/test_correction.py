@@ -171,3 +171,12 @@ def test_an_added_event_is_of_a_meter_of_the_customers_price_book(imported: Ware
 )  # fmt: skip
 def test_a_wrong_correction_is_refused_in_one_line(imported: Warehouse, given: dict[str, Any], said: str) -> None:
     assert refusal(imported, **given).startswith(said)
+
+
+def test_a_correction_keeps_the_properties_and_a_missing_event_may_have_some(imported: Warehouse) -> None:
+    users = "SELECT properties FROM billing.usage_events WHERE event_id = :event_id"
+    missing = {"customer_id": "0042", "meter": "users", "occurred_at": AT, "properties": {"user": "u1"}}
+    added = correct_usage(imported, **BY, quantity=1, **missing)
+    corrected = correct_usage(imported, **BY, event_id=added, quantity=2)
+    assert [imported.scalar(users, event_id=one) for one in (added, corrected)] == [{"user": "u1"}] * 2
+    assert "either an event_id" in refusal(imported, event_id="wrong", quantity=3, properties={"user": "u1"})

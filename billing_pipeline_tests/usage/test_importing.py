@@ -356,3 +356,21 @@ def test_a_pooled_connection_carries_nothing_over_from_a_refused_import(warehous
         if attempt < 2:
             refusal(warehouse, file)
     assert import_usage(warehouse, file).new_events == 2
+
+
+def test_properties_are_kept_and_are_part_of_what_an_event_says(warehouse: Warehouse, tmp_path: Path) -> None:
+    header = "event_id,customer_id,meter,quantity,occurred_at,properties\n"
+    row = 'a,0042,active,1,{at},"{{""user"": ""{user}""}}"\n'
+    path = tmp_path / "usage.csv"
+    path.write_text(header + row.format(at=MIDNIGHT, user="u1") + f"b,0042,active,1,{MIDNIGHT},\n")
+    assert import_usage(warehouse, path).new_events == 2
+    assert import_usage(warehouse, path).known_events == 2
+    kept = warehouse.rows("SELECT event_id, properties FROM billing.usage_events ORDER BY event_id")
+    assert [tuple(row.values()) for row in kept] == [("a", {"user": "u1"}), ("b", None)]
+    path.write_text(header + row.format(at=MIDNIGHT, user="u2"))
+    with pytest.raises(ImportRefused) as refused:
+        import_usage(warehouse, path)
+    assert 'the stored event: properties {"user": "u1"}, found {"user": "u2"}' in str(refused.value)
+    path.write_text(header + f'c,0042,active,1,{MIDNIGHT},"[1]"\n')
+    with pytest.raises(ImportRefused, match=r"properties .*: expected a JSON object of texts"):
+        import_usage(warehouse, path)
