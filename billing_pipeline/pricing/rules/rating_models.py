@@ -79,8 +79,9 @@ def _per_unit(placed: Placed, table: PriceTable) -> list[Parts]:
 
 def _package(placed: Placed, table: PriceTable) -> list[Parts]:
     size = take(table.columns["package_size"], table.set_rows[table.set_first[placed.price_set]])
-    end = pc.cast(pc.add(placed.start, placed.billed), DECIMAL)
-    packages = pc.subtract(_begun(end, size, placed.snapshot), _begun(placed.start, size, placed.snapshot))
+    packages = _begun(placed.end(), size, placed.snapshot)
+    if placed.total is not placed.billed:
+        packages = pc.subtract(packages, _begun(placed.start, size, placed.snapshot))
     return [_lines(placed, table, placed.covered, pc.cast(packages, DECIMAL))]
 
 
@@ -122,7 +123,7 @@ def _volume(placed: Placed, table: PriceTable) -> list[Parts]:
 def _graduated(placed: Placed, table: PriceTable) -> list[Parts]:
     tiers = _tiers(placed, table)
     of = tiers.of
-    end = pc.cast(pc.add(of.start, of.billed), DECIMAL)
+    end = of.end()
     top = pc.if_else(pc.greater(end, tiers.upper), tiers.upper, end)
     bottom = pc.if_else(pc.greater(of.start, tiers.lower), of.start, tiers.lower)
     within = pc.greater(top, bottom)

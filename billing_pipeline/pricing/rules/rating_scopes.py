@@ -39,8 +39,16 @@ class Placed:
 
     def at(self, rows: Codes) -> "Placed":
         """Those of these rows."""
-        columns = (self.usage, self.covered, self.billed, self.start, self.total)
-        return Placed(self.snapshot[rows], self.price_set[rows], *(take(column, rows) for column in columns))
+        usage, covered, billed = (take(column, rows) for column in (self.usage, self.covered, self.billed))
+        if self.total is self.billed:  # nothing is counted together
+            start, total = pa.repeat(ZERO, len(rows)), billed
+        else:
+            start, total = take(self.start, rows), take(self.total, rows)
+        return Placed(self.snapshot[rows], self.price_set[rows], usage, covered, billed, start, total)
+
+    def end(self) -> Array:
+        """What was billed with it of what is counted together."""
+        return self.billed if self.total is self.billed else pc.cast(pc.add(self.start, self.billed), DECIMAL)
 
 
 def place_in_scope(
