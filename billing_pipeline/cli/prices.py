@@ -139,7 +139,7 @@ def _book(book: "PriceBook") -> dict[str, Any]:
                 "dimension_names": m.dimensions,
                 "unit": m.unit,
                 "property": m.property,
-                "events": m.events,
+                "events": m.events or "levels",
             }
             for m in book.meters.values()
         ],

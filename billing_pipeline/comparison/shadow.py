@@ -152,7 +152,7 @@ def _write_meters(connection: Connection, books: Sequence[PriceBook]) -> None:
             "aggregation": meter.aggregation,
             "dimensions": sorted(meter.dimensions),
             "property": meter.property,
-            "events": meter.events,
+            "events": meter.events or "levels",
         }
         for book in books
         for meter in book.meters.values()

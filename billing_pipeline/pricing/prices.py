@@ -134,7 +134,7 @@ def _load_book(connection: Connection, book: PriceBook, checksum: str, run_id: s
                 "dimensions": sorted(meter.dimensions),
                 "unit": meter.unit,
                 "property": meter.property,
-                "events": meter.events,
+                "events": meter.events or "levels",
             },
         )
 

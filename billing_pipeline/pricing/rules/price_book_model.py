@@ -27,7 +27,7 @@ class Meter:
     """Something measured: how its events become a quantity, and its usage's dimensions, in order.
 
     `property`: of `unique`, whose distinct values it counts. `events` "deltas": of a level, an event says by how much
-    it changes.
+    it changes; None or "levels": the new level.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Meter:
     dimensions: tuple[str, ...] = ()
     unit: str | None = None
     property: str | None = None
-    events: Events = "levels"
+    events: Events | None = None
 
 
 @dataclass(frozen=True, slots=True)

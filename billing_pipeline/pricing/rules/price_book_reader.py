@@ -102,7 +102,7 @@ class _Reader(FieldReader):
         counted = self._dimension(fields["property"], f"{path}.property") if "property" in fields else None
         if (aggregation == "unique") != (counted is not None):
             self.problems.add(f"{path}.property", "expected with the aggregation unique, and with no other one")
-        return Meter(name, aggregation or "sum", tuple(dimensions), unit, counted or None, events or "levels")
+        return Meter(name, aggregation or "sum", tuple(dimensions), unit, counted or None, events)
 
     def _dimension(self, node: Node, path: str) -> str:
         if isinstance(node, str) and _DIMENSION.fullmatch(node):

@@ -40,9 +40,9 @@ class Placed:
     def at(self, rows: Codes) -> "Placed":
         """Those of these rows."""
         usage, covered, billed = (take(column, rows) for column in (self.usage, self.covered, self.billed))
-        if self.total is self.billed:  # nothing is counted together
-            start, total = pa.repeat(ZERO, len(rows)), billed
-        else:
+        start: Array = pa.repeat(ZERO, len(rows))
+        total = billed
+        if self.total is not self.billed:  # else nothing is counted together
             start, total = take(self.start, rows), take(self.total, rows)
         return Placed(self.snapshot[rows], self.price_set[rows], usage, covered, billed, start, total)
 
