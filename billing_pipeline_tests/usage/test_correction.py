@@ -175,7 +175,7 @@ def test_a_wrong_correction_is_refused_in_one_line(imported: Warehouse, given: d
 
 def test_a_correction_keeps_the_properties_and_a_missing_event_may_have_some(imported: Warehouse) -> None:
     users = "SELECT properties FROM billing.usage_events WHERE event_id = :event_id"
-    missing = {"customer_id": "0042", "meter": "users", "occurred_at": AT, "properties": {"user": "u1"}}
+    missing: dict[str, Any] = {"customer_id": "0042", "meter": "users", "occurred_at": AT, "properties": {"user": "u1"}}
     added = correct_usage(imported, **BY, quantity=1, **missing)
     corrected = correct_usage(imported, **BY, event_id=added, quantity=2)
     assert [imported.scalar(users, event_id=one) for one in (added, corrected)] == [{"user": "u1"}] * 2
