@@ -46,6 +46,11 @@ SELECT md5(string_agg(part, ' ' ORDER BY part)) FROM (
     FROM pg_database WHERE datname = current_database()
 ) AS parts
 """
+# a copy has none of the rights to the database as a whole
+_SAME_RIGHTS: LiteralString = """
+UPDATE pg_database AS d SET datacl = t.datacl FROM pg_database AS t
+WHERE t.datname = %s AND d.datname = %s AND t.datacl IS NOT NULL
+"""
 _OTHERS: LiteralString = """
 SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
@@ -91,6 +96,7 @@ class DatabasePool:
                     sql.Identifier(name), sql.Identifier(self._template)
                 )
             )
+            connection.execute(_SAME_RIGHTS, [self._template, name])
         return name
 
     def give_back(self, name: str) -> None:
