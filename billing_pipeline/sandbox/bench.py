@@ -187,7 +187,7 @@ def _rounded(ratios: Sequence[float]) -> float:
 def _subject(url: str, customer_count: int, history_months: int) -> Iterator[Subject]:
     """A database with this many customers, months of billed and settled history, and one more month of usage."""
     warehouse = connect(url)
-    migrate(warehouse)
+    migrate(warehouse, roles=True)
     bench_data.generate(warehouse, customer_count)
     _say(f"{customer_count:,} customers: {history_months} months of history")
     run = steps()

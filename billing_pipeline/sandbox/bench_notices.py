@@ -33,7 +33,7 @@ def measure_notices(url: str, count: int = NOTICES) -> dict[str, Any]:
     `progress` is how often a run says how far it is.
     """
     warehouse = connect(url)
-    migrate(warehouse)
+    migrate(warehouse, roles=True)
     with warehouse.transaction() as connection:
         connection.execute(text(_CUSTOMERS), {"count": CUSTOMERS})
         connection.execute(text(_NOTICES), {"count": count, "customers": CUSTOMERS, "facts": json.dumps(SAMPLE)})

@@ -20,6 +20,7 @@ from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres import embedded_postgres
 from billing_pipeline.postgres.connections import raw
 from billing_pipeline.postgres.migrations import migrate
+from billing_pipeline.postgres.roles import as_login
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox import bench_data
@@ -55,7 +56,7 @@ def run_bench_pages(*, customer_count: int) -> int:
     """Seed, measure, print a table and one JSON object as the last line; exit status 0."""
     with own_server() as server:
         warehouse = connect(embedded_postgres.database_url(server, "pages").render_as_string(hide_password=False))
-        migrate(warehouse)
+        migrate(warehouse, roles=True)
         began = time.perf_counter()
         seed(warehouse, customer_count)
         click.echo(f"{customer_count:,} customers seeded in {time.perf_counter() - began:.0f} s")
@@ -71,12 +72,15 @@ def run_bench_pages(*, customer_count: int) -> int:
 def seed(warehouse: Warehouse, customer_count: int) -> None:
     """So many customers with a charged month, the drafts of the next, and ten times as many rows beside them."""
     bench_data.generate(warehouse, customer_count)
-    with warehouse.engine.begin() as connection:
+    with warehouse.transaction() as connection:
+        as_login(connection)
         cursor = raw(connection)
         cursor.execute("SELECT set_config('bench.customers', %s, TRUE)", [str(customer_count)])
         cursor.execute(load_sql("sandbox/bench_pages.sql").encode())
     with warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("SET ROLE NONE")
         connection.exec_driver_sql("VACUUM ANALYZE")
+        connection.invalidate()  # the next one works as the pipeline
 
 
 def _measured(warehouse: Warehouse) -> dict[str, float]:
