@@ -65,7 +65,7 @@ def migrate(warehouse: Warehouse, migrations: list[Migration] | None = None, *, 
     """Apply what is missing, each file in a transaction of its own, and return the names applied.
 
     Two processes may migrate at once: each file is applied under a lock, by one of them. `roles` makes the roles of
-    docs/security.md as well; where the database has them everything is billing_owner's.
+    docs/security.md as well, which the embedded server always has; where there are roles everything is billing_owner's.
 
     Raises:
         MigrationError: an applied file was edited, or the database is ahead of this checkout.
@@ -73,9 +73,10 @@ def migrate(warehouse: Warehouse, migrations: list[Migration] | None = None, *, 
     """
     own = migrations is None
     wanted = read_migrations() if migrations is None else migrations
-    if own and not roles and _is_current(warehouse, wanted):
+    embedded = warehouse.keep_alive is not None
+    if own and not roles and _is_current(warehouse, wanted, with_roles=embedded):
         return []
-    if own and roles:
+    if own and (roles or embedded):
         make_roles(warehouse)
     with warehouse.transaction() as connection:
         as_owner(connection)
@@ -96,7 +97,7 @@ def migrate(warehouse: Warehouse, migrations: list[Migration] | None = None, *, 
     return applied
 
 
-def _is_current(warehouse: Warehouse, wanted: list[Migration]) -> bool:
+def _is_current(warehouse: Warehouse, wanted: list[Migration], *, with_roles: bool) -> bool:
     """Whether nothing is to do: every command asks, so it is one query, and no lock that a command would wait for."""
     try:
         rows = warehouse.rows(_STATE)
@@ -108,6 +109,8 @@ def _is_current(warehouse: Warehouse, wanted: list[Migration]) -> bool:
     want = {("migration", migration.name): migration.checksum for migration in wanted}
     want |= {("function", file.name): file.checksum for file in read_functions()}
     want |= {("views", ""): _views_checksum(_read_views())}
+    if with_roles:
+        want |= {("owner", "billing_owner"): ""}
     return want.items() <= have.items() and sum(kind == "migration" for kind, _ in have) == len(wanted)
 
 
@@ -176,6 +179,8 @@ UNION ALL
 SELECT 'function', name, checksum FROM billing_migrations.functions
 UNION ALL
 SELECT 'views', '', checksum FROM billing_migrations.views
+UNION ALL
+SELECT 'owner', pg_get_userbyid(nspowner), '' FROM pg_namespace WHERE nspname = 'billing'
 """
 
 _HISTORY = """

@@ -1,11 +1,11 @@
 """The roles of the database, which docs/security.md describes: an owner, and those who work under it.
 
-They are used where `billing migrate --roles` made them. A login that may do more, such as a superuser or an
-administrator, works as billing_pipeline all the same: session.py sees to it.
+The embedded server has them, and one's own where `billing migrate --roles` made them. A login that may do more, such
+as a superuser or an administrator, works as billing_pipeline all the same: session.py sees to it.
 """
 
 import psycopg
-from sqlalchemy import Connection, text
+from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import ProgrammingError
 
 from billing_pipeline.core.errors import UserError
@@ -60,6 +60,22 @@ def as_owner(connection: Connection) -> bool:
 def as_login(connection: Connection) -> None:
     """Go on with all that the login may do, until the end of the transaction."""
     connection.execute(text("SET LOCAL ROLE NONE"))
+
+
+def url_of_login(warehouse: Warehouse, role: str) -> URL:
+    """The database as a member of this role alone reaches it; elsewhere than on the embedded server as everybody does.
+
+    There the login is made if it is missing: its socket is its owner's, so that it needs no password.
+    """
+    if warehouse.keep_alive is None:
+        return warehouse.engine.url
+    name = f"{role}_login"
+    with warehouse.transaction() as connection:
+        as_login(connection)
+        lock_migrations(connection)
+        if not connection.execute(text("SELECT FROM pg_roles WHERE rolname = :name"), {"name": name}).all():
+            connection.execute(text(f"CREATE ROLE {name} LOGIN IN ROLE {role}"))
+    return warehouse.engine.url.set(username=name)
 
 
 def grant(connection: Connection) -> None:

@@ -27,6 +27,7 @@ from billing_pipeline.invoicing.first_month import keep_first_month
 from billing_pipeline.postgres.connections import libpq_url
 from billing_pipeline.postgres.engine import open_warehouse
 from billing_pipeline.postgres.migrations import migrate
+from billing_pipeline.postgres.roles import url_of_login
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.demo import needs_demo, require_emulator, run_demo
 from billing_pipeline.sandbox.webhooks import register_endpoint
@@ -140,7 +141,7 @@ def _start_receiver(
     port = _free_port_from(settings.receiver_port)
     url = f"http://{HOST}:{port}{PATHS[0]}"
     own = {
-        "BILLING_RECEIVER_DATABASE_URL": libpq_url(warehouse.engine.url),
+        "BILLING_RECEIVER_DATABASE_URL": libpq_url(url_of_login(warehouse, "billing_receiver")),
         **environment,
         "STRIPE_WEBHOOK_SECRET": register_endpoint(environment["STRIPE_API_BASE"], url, settings.state_dir),
     }
@@ -154,7 +155,8 @@ def _start_api(children: list[Child], environment: dict[str, str], settings: Set
     port = _free_port_from(settings.api.port)
     url = f"http://{HOST}:{port}"
     # the way back from Stripe's pages
-    own = {"BILLING_PUBLIC_URL": url, "BILLING_DATABASE_URL": libpq_url(warehouse.engine.url), **environment}
+    database_url = libpq_url(url_of_login(warehouse, "billing_api"))
+    own = {"BILLING_PUBLIC_URL": url, "BILLING_DATABASE_URL": database_url, **environment}
     children.append(_start("api", ["-m", "billing_pipeline.cli", "api", "--port", str(port)], own, settings))
     return url
 

@@ -171,7 +171,13 @@ def test_two_processes_that_migrate_at_once_end_with_one_whole_schema(empty: War
         assert process.returncode == 0
         names += out.split()
     assert sorted(names) == [migration.name for migration in read_migrations()]
+    # neither knew that the server is the embedded one, whose database has an owner with the next command
+    assert empty.scalar(_OWNER) == "postgres"
     assert migrate(empty) == []
+    assert empty.scalar(_OWNER) == "billing_owner"
+
+
+_OWNER = "SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'billing'"
 
 
 def test_the_projects_own_files_apply_to_an_empty_database_and_a_second_time_not(empty: Warehouse):

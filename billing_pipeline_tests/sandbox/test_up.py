@@ -120,6 +120,9 @@ def test_the_ui_shows_the_asset_graph_events_arrive_and_ctrl_c_leaves_no_process
         assert emulator is not None
         make_customer(int(emulator[1]))
         assert eventually_stored(state) == ["customer.created"]
+        with opened(state) as warehouse:
+            logins = {row["usename"] for row in warehouse.rows("SELECT usename FROM pg_stat_activity")}
+        assert {"billing_api_login", "billing_receiver_login"} <= logins
         children = descendants(process.pid)
         assert len(children) >= 3
         process.send_signal(signal.SIGINT)
