@@ -16,6 +16,7 @@ from billing_pipeline.events.writer import EventWriter
 from billing_pipeline.postgres.connections import libpq_url
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings, SettingsError, load_receiver_settings
+from billing_pipeline.settings.logs import requests_are_traced
 from billing_pipeline.stripe_gateway.opening import open_stripe
 from billing_pipeline.web.api.documentation import router as documentation
 from billing_pipeline.web.api.gate import PREFIX, Gate
@@ -44,6 +45,7 @@ from billing_pipeline.web.api.routes import (
     tokens,
     usage,
 )
+from billing_pipeline.web.api.tracing import Tracing, exporting_provider
 from billing_pipeline.web.pages.app import OpenStripe, page_routes
 from billing_pipeline.web.receiver.app import Receiver
 
@@ -109,7 +111,8 @@ def create_app(settings: Settings, warehouse: Warehouse, stripe: OpenStripe = op
     app.router.lifespan_context = lifespan
     once = Once(app, warehouse, lambda path: path in IDEMPOTENT_PATHS)
     provider = IdentityProvider(settings.api.oidc) if settings.api.oidc else None
-    return Gate(once, warehouse, RateLimits(settings.api.requests_per_minute), app.state.metrics, provider)
+    gate = Gate(once, warehouse, RateLimits(settings.api.requests_per_minute), app.state.metrics, provider)
+    return Tracing(gate, exporting_provider()) if requests_are_traced() else gate
 
 
 def _receiver(warehouse: Warehouse) -> Receiver | None:

@@ -82,17 +82,17 @@ class Gate:
                 raise  # all that is left is to break off
         finally:
             took_ns = time.perf_counter_ns() - started_ns
-            self._metrics.add(scope["method"], _route(scope), answer.status or 0, took_ns)
+            self._metrics.add(scope["method"], route_of(scope), answer.status or 0, took_ns)
             caller: Caller | None = state.get("caller")
-            _log.info(
-                "%s %s %s %s %d ms %s",
-                state["request_id"],
-                scope["method"],
-                _route(scope),
-                answer.status,
-                took_ns // 10**6,
-                caller.token_id if caller else "-",
-            )
+            said = {
+                "request_id": state["request_id"],
+                "method": scope["method"],
+                "route": route_of(scope),
+                "status": answer.status,
+                "took_ms": took_ns // 10**6,
+                "token_id": caller.token_id if caller else None,
+            }
+            _log.info("%s %s %s %s %d ms %s", *said.values(), extra={"fields": said})
 
     async def _refusal(self, scope: Scope, headers: Headers, answer: "_Answer") -> ASGIApp | None:
         path = scope["path"]
@@ -149,7 +149,7 @@ def _unreadable(scope: Scope, headers: Headers) -> ASGIApp | None:
     return None
 
 
-def _route(scope: Scope) -> str:
+def route_of(scope: Scope) -> str:
     """The path as its route is written: an id in it may be somebody's name."""
     path = getattr(scope.get("route"), "path", None)
     if path is None:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import compile_path
 
 from billing_pipeline.charging.exclusive import InvoiceBusy
 from billing_pipeline.core.errors import NotFound, UserError
@@ -107,10 +108,8 @@ def handle_problems(app: FastAPI) -> None:
 def problem_of(request: Request, error: Exception) -> Response:
     """What an error means for who asked."""
     match error:
-        case HTTPException(status_code=400):
-            return problem(request, 422, "body: expected JSON in UTF-8")  # how FastAPI says that it cannot read it
         case HTTPException():
-            return problem(request, error.status_code, str(error.detail), headers=error.headers)
+            return _of_framework(request, error)
         case RequestValidationError():
             return _invalid(request, error)
         case NotFound():
@@ -133,6 +132,27 @@ def problem_of(request: Request, error: Exception) -> Response:
             return _of_database(request, error)
         case _:
             return problem(request, 500, "this is a fault of ours; the log has it under request_id")
+
+
+def _of_framework(request: Request, error: HTTPException) -> Response:
+    if error.status_code == 400:
+        return problem(request, 422, "body: expected JSON in UTF-8")  # how FastAPI says that it cannot read it
+    headers = error.headers
+    if error.status_code == 405:
+        headers = _allowed(request) or headers
+    return problem(request, error.status_code, str(error.detail), headers=headers)
+
+
+def _allowed(request: Request) -> dict[str, str] | None:
+    """All methods of the path: the framework names those of the first route that has it. None: no path of ours."""
+    paths: Mapping[str, Mapping[str, object]] = request.app.openapi()["paths"]
+    methods = {
+        method.upper()
+        for path, operations in paths.items()
+        if compile_path(path)[0].match(request.url.path)
+        for method in operations
+    }
+    return {"Allow": ", ".join(sorted(methods))} if methods else None
 
 
 def _invalid(request: Request, error: RequestValidationError) -> Response:

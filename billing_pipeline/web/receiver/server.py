@@ -4,7 +4,6 @@ import asyncio
 import logging
 import resource
 import socket
-import sys
 from typing import Any
 
 import uvicorn
@@ -12,6 +11,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.web.receiver.logs import write_logs
 
 HEAD_WITHIN_S = 10.0
 HEAD_MAX_BYTES = 64 * 1024
@@ -107,9 +107,7 @@ def serve(app: ASGIApp, host: str, port: int) -> None:
     Raises:
         UserError: the address cannot be listened on.
     """
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    for name in ("billing", "uvicorn"):
-        logging.getLogger(name).setLevel(logging.INFO)
+    write_logs()
     _allow_files(FILES)
     with _listener(host, port) as listener:
         _Server(configured(app, host=host, port=port)).run(sockets=[listener])

@@ -41,7 +41,9 @@ def test_what_is_not_there_or_not_meant_so_is_a_problem(api: Serving) -> None:
     told(api.stranger.send("GET", "//nothing"), 404, "not-found")
     answer = admin.send("DELETE", "/invoices")
     told(answer, 405, "method-not-allowed")
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == "GET, POST"
+    one = admin.send("OPTIONS", "/invoices/INV-00000001")
+    assert (told(one, 405, "method-not-allowed")["status"], one.headers["allow"]) == (405, "GET, PATCH")
     invalid = told(admin.send("GET", "/invoices?limit=201&month=2026-13"), 422, "invalid")
     assert [each["field"] for each in invalid["errors"]] == ["query.month", "query.limit"]
     for cursor in ("x", "e30", "WzFd", "W10", "%00"):
