@@ -1,13 +1,16 @@
 """The commands of corrections: what they say when it works, and one clear line when it does not."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from billing_pipeline.invoicing.finalisation import finalise_month
+from billing_pipeline.invoicing.finalisation_policy import set_finalisation_policy
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline_tests.charging.world import Bill, insert_drafts, invoice_id_of, pass_gates
+from billing_pipeline_tests.charging.world import MONTH, Bill, insert_drafts, invoice_id_of, pass_gates
 from billing_pipeline_tests.commands import billing, said
 from billing_pipeline_tests.dagster_home import dagster_home
 from billing_pipeline_tests.month_rows import add_customer, load_book
@@ -49,6 +52,9 @@ def platform(
         (["adjust", "c1", "--amount", "ten", *WHO], '--amount "ten": expected an amount in USD'),
         (["adjust", "yen", "--amount", "1.5", *WHO], "finer than the smallest step of JPY"),
         (["adjust", "c1", "--amount", "0", *WHO], "another amount than 0"),
+        (["invoices", "create", "c1", "--amount", "25", *WHO], "no final invoice in USD yet: `billing adjust`"),
+        (["invoices", "create", "c1", "--amount", "-25", *WHO], "an invoice is over more than 0"),
+        (["charges", "write-off", invoice_id_of("c1"), *WHO], "is not final"),
         (["hold", "place", *WHO], "expected one of --customer, --invoice and --month"),
         (["hold", "place", "--customer", "c1", "--month", "2026-10", *WHO], "expected one of"),
         (["release", "--customer", "c1", *WHO], "customer c1 is not on hold"),
@@ -69,6 +75,20 @@ def test_what_cannot_be_done_is_one_line_and_changes_nothing(arguments, says):
     assert result.stderr.strip().startswith("Error: ")
     assert len(result.stderr.strip().splitlines()) == 1
     assert says in result.stderr
+
+
+def test_an_amount_is_billed_at_once(platform):
+    policy: dict[str, Any] = {"require_approval": False, "review_hours": 0, "charge_as_approved": True}
+    set_finalisation_policy(platform, author="ops", **policy)
+    said("approve", "--month", "2026-10", "--author", "bob")
+    assert finalise_month(platform, MONTH, "run").count == 1
+    told = said("invoices", "create", "c1", "--amount", "25", "--description", "Set-up", *WHO)
+    assert "over 25.00 USD" in told
+    assert "`billing run --month 2026-10` finalises and charges it" in told
+    made = json.loads(said("invoices", "create", "c1", "--amount", "7", *WHO, "--json"))
+    assert (made["month"], made["amount"]["amount_minor"], made["description"]) == ("2026-10", 700, "because")
+    refused = billing("charges", "write-off", "INV-00000001", *WHO)
+    assert "Stripe has no open invoice of it: `billing void INV-00000001`" in refused.stderr
 
 
 def test_holds_adjustments_and_policies_are_made_shown_and_logged(platform):
