@@ -61,6 +61,7 @@ def test_a_listed_invoice_has_a_stable_shape(charged: EventWorld) -> None:
         "period_to": "2026-10-31",
         "timezone": "UTC",
         "revision": 0,
+        "supplement_no": 0,
         "supersedes_invoice_id": None,
         "total": _amount(4000, "40.00 USD"),
         "credited": _amount(0, "0.00 USD"),

@@ -133,6 +133,8 @@ CREATE TABLE billing.invoices (
 CREATE UNIQUE INDEX invoices_one_live ON billing.invoices (period_id, supplement_no) WHERE status <> 'void';
 -- in the order in which people list them
 CREATE INDEX invoices_month ON billing.invoices (billing_month DESC, invoice_number, customer_id, revision);
+-- in the order in which programs page through them, which no draft that becomes final changes
+CREATE INDEX invoices_pages ON billing.invoices (billing_month DESC, customer_id, supplement_no, revision);
 CREATE INDEX invoices_not_paid ON billing.invoices (status, billing_month DESC, invoice_number)
 WHERE status IN ('open', 'void', 'uncollectible');
 CREATE INDEX invoices_drafts ON billing.invoices (billing_month) WHERE status = 'draft';

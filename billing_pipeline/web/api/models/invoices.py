@@ -24,6 +24,9 @@ class Invoice(Shown):
     period_from: Day
     period_to: Annotated[str, Field(description="Its last day.", examples=["2026-10-31"])]
     timezone: Annotated[str, Field(description="The customer's zone.", examples=["Europe/Berlin"])]
+    supplement_no: Annotated[
+        int, Field(description="0: the period's own; n: its n-th supplementary one.", examples=[0])
+    ]
     revision: Annotated[int, Field(description="0: the first bill of the period.", examples=[0])]
     supersedes_invoice_id: Annotated[
         str | None, Field(description="The void invoice that it takes the place of.", examples=[None])

@@ -48,10 +48,10 @@ def list_(
         status=status,
         currency=currency,
         final_only=caller.customer_id is not None,
-        after=read_cursor(cursor, date.fromisoformat, str, int) if cursor else None,
+        after=read_cursor(cursor, date.fromisoformat, str, int, int) if cursor else None,
         limit=limit + 1,
     )
-    found = page(without_personal(caller, rows), limit, "billing_month", "customer_id", "revision")
+    found = page(without_personal(caller, rows), limit, *("billing_month", "customer_id", "supplement_no", "revision"))
     return answer(request, found.named("invoices"))
 
 

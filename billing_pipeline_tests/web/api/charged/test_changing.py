@@ -28,6 +28,10 @@ def test_a_one_off_invoice_is_drafted_and_what_is_owed_is_given_up(api: Serving,
     made = operator.post("/invoices", body)["result"]
     assert (made["month"], made["amount"]["display"]) == ("2026-10", "25.00 USD")
     assert operator.get(f"/invoices/{made['invoice_id']}")["status"] == "draft"
+    first = operator.get("/invoices?customer=ann&limit=1")
+    second = operator.get(f"/invoices?customer=ann&limit=1&cursor={first['next_cursor']}")
+    listed = [row["invoice_id"] for row in (*first["invoices"], *second["invoices"])]
+    assert (len(listed), listed[1], second["next_cursor"]) == (2, made["invoice_id"], None)
     assert "was made already" in operator.post("/invoices", body, status=409)["detail"]
     operator.post("/invoices", {**body, "amount_minor": -1}, status=409)
     path, given_up = f"/invoices/{month.number_of('bob')}", {"action": "mark_uncollectible", "reason": "insolvent"}
