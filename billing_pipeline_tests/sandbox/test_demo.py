@@ -5,7 +5,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -49,12 +49,44 @@ def invoices(state: Path) -> dict[str, dict[str, int]]:
     return counts
 
 
+METERED = [
+    ("usage", "sign_ins", 3),
+    ("usage", "active_students", 75),
+    ("usage", "traffic_gb", 8_000),
+    ("usage", "traffic_gb", 2_000),
+    ("usage", "traffic_gb", 2_000),
+    ("fee", "traffic_gb", 500),
+    ("maximum", "traffic_gb", -2_500),
+    ("usage", "translations", 1_000),
+    ("usage", "translations", 160),
+    ("usage", "translations", 2_000),
+    ("usage", "translations", 300),
+    ("usage", "library_loans", 2),
+    ("usage", "voice_minutes", 0),
+    ("usage", "text_messages", 600),
+]
+
+
+def lines(state: Path, customer_id: str, month: date) -> list[tuple[str, int | None, bool]]:
+    """Of a customer's lines the first words, the days that they are for, and whether they are a trial's."""
+    with opened(state) as warehouse:
+        rows = warehouse.rows(
+            "SELECT l.description, l.billed_days FROM billing.invoice_line_items AS l"
+            " JOIN billing.billing_periods AS p USING (period_id)"
+            " WHERE l.customer_id = :customer AND l.billing_month = :month ORDER BY p.period_start, l.line_no",
+            customer=customer_id,
+            month=month,
+        )
+    return [(row["description"].split(" (")[0], row["billed_days"], "trial" in row["description"]) for row in rows]
+
+
 def test_a_second_demo_changes_nothing_and_the_next_month_is_billed_once_it_has_ended(state):
     now = datetime.now(UTC)
     this_month = last_finished_month(now)
     last_month = month_before(this_month)
 
     # as it would have been a month ago
+    month_days = (this_month - last_month).days
     earlier = datetime(this_month.year, this_month.month, 1, 12, tzinfo=UTC) + timedelta(days=3)
     status, output, said = recorded_demo(state, earlier)
     assert status == 0, output
@@ -77,6 +109,23 @@ def test_a_second_demo_changes_nothing_and_the_next_month_is_billed_once_it_has_
     assert set(first[str(month_before(last_month))]) == {"draft"}
     assert str(this_month) not in first
 
+    licences = ("basic license", None, False)
+    joined = [("Starter plan", 5, False), licences, ("Campus plan", month_days - 24, False), licences]
+    assert lines(state, "00117", last_month) == joined
+    assert lines(state, "00118", last_month) == [("Starter plan", 10, False)]
+    tried = [("Tryout plan", 14, True), licences, ("Tryout plan", month_days - 18, False), licences]
+    assert lines(state, "00119", last_month) == tried
+    paused = [("Starter plan", 9, False), ("Starter plan", month_days - 20, False)]
+    assert lines(state, "00120", last_month) == paused
+    with opened(state) as warehouse:
+        kinds = warehouse.rows("SELECT DISTINCT kind FROM billing.invoice_line_items")
+        metered = warehouse.rows(
+            "SELECT kind, meter, amount_minor FROM billing.invoice_line_items WHERE customer_id = '00121'"
+            " AND billing_month = :month AND meter <> 'platform_fee' ORDER BY line_no",
+            month=last_month,
+        )
+    assert {row["kind"] for row in kinds} == {"usage", "fee", "minimum", "maximum", "commitment", "discount"}
+    assert [tuple(row.values()) for row in metered if row["meter"] != "course_seats"] == METERED
     rows, stripe = tables(state), at_stripe(state)
     status, output = demo(state, earlier)
     assert status == 0, output

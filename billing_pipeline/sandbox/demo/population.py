@@ -79,6 +79,10 @@ EXAMPLES = (
 UNKNOWN_METER, MISSING_DIMENSION, UNPRICED_TIER = "00107", "00108", "00109"
 CHARITY, PILOT, PARTNER = "00110", "00111", "00112"
 COMMITTED, COUPON, PREPAID, GIFTED = "00113", "00114", "00115", "00116"
+JOINED, LEFT, TRIED, PAUSED = "00117", "00118", "00119", "00120"
+SIGNED = frozenset({JOINED, LEFT, TRIED, PAUSED})
+"""Whose contracts are agreed by hand (`signed`): the customers file says nothing of when they start."""
+METERED, CLAMPED = "00121", "00122"
 STRANGER = "00999"
 """Has usage, and no row in the customers file."""
 
@@ -114,6 +118,15 @@ STORIES = (
     DemoCustomer(COUPON, "Coupon College", "usd", "UTC", "small"),
     DemoCustomer(PREPAID, "Prepaid Academy", "usd", "UTC", "small"),
     DemoCustomer(GIFTED, "Welcome Library", "usd", "UTC", "small"),
+    DemoCustomer(JOINED, "Joined Academy", "usd", "Europe/Berlin", "small"),
+    DemoCustomer(LEFT, "Leaving Library", "usd", "UTC", "small"),
+    DemoCustomer(TRIED, "Trying School", "usd", "America/Bogota", "small"),
+    DemoCustomer(PAUSED, "Pausing Observatory", "usd", "UTC", "small"),
+    DemoCustomer(METERED, "Metered Faculty", "usd", "UTC", "small"),
+    DemoCustomer(
+        CLAMPED, "Month's End Institute", "usd", "UTC", "small",
+        billing_cycle="monthly", cycle_anchor=date(2024, 1, 31),
+    ),
 )  # fmt: skip
 
 
@@ -162,7 +175,7 @@ def customers_file(stripe_ids: Mapping[str, str]) -> str:
                 customer.billing_cycle if customer.cycle_anchor else "",
                 customer.cycle_anchor or "",
                 stripe_ids.get(customer.customer_id, ""),
-                customer.cycle_anchor or STARTS_ON,
+                "" if customer.customer_id in SIGNED else customer.cycle_anchor or STARTS_ON,
             ]
         )
     return text.getvalue()

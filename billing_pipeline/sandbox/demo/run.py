@@ -29,6 +29,7 @@ from billing_pipeline.sandbox.demo.population import customers_file, population
 from billing_pipeline.sandbox.demo.price_book import demo_book
 from billing_pipeline.sandbox.demo.progress import Steps
 from billing_pipeline.sandbox.demo.report import print_checks, print_month
+from billing_pipeline.sandbox.demo.signed import sign_contracts
 from billing_pipeline.sandbox.demo.usage import usage_file
 from billing_pipeline.sandbox.demo.webhooks import check_webhooks, follow_events, receiving
 from billing_pipeline.sandbox.stripe_emulator import running_emulator
@@ -234,6 +235,7 @@ def _import(
         write_whole(customers, customers_file(known_stripe_ids))
         imported = import_customers(warehouse, customers)
         say(f"{imported.rows} customers ({imported.inserted} new)")
+        sign_contracts(warehouse, billed[-1])
         grant_everything(warehouse)
         history = months_to(billed[-1], RUN_UP + len(billed))
         new = rows = 0

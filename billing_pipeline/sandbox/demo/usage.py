@@ -8,7 +8,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
@@ -18,16 +18,22 @@ from billing_pipeline.core.timezones import start_of_day
 from billing_pipeline.sandbox.demo.population import (
     BASIC,
     CHARITY,
+    CLAMPED,
     COMMITTED,
     COUPON,
     ENTERPRISE,
     GIFTED,
+    JOINED,
+    LEFT,
+    METERED,
     MISSING_DIMENSION,
     PARTNER,
+    PAUSED,
     PILOT,
     PREPAID,
     PROFESSIONAL,
     STRANGER,
+    TRIED,
     UNKNOWN_METER,
     UNPRICED_TIER,
     DemoCustomer,
@@ -44,10 +50,15 @@ class Use:
     dimensions: dict[str, str]
     quantity: str
     at: float
+    properties: dict[str, str] = field(default_factory=dict)
 
 
 def _use(meter: str, quantity: int | str, at: float = 0.0, /, **dimensions: str) -> Use:
     return Use(meter, dimensions, str(quantity), at)
+
+
+def _active(student: str, at: float) -> Use:
+    return Use("active_students", {}, "1", at, {"student": student})
 
 
 WRITTEN_OUT: dict[str, tuple[Use, ...]] = {
@@ -78,6 +89,26 @@ WRITTEN_OUT: dict[str, tuple[Use, ...]] = {
     COUPON: (_use("licenses", 4, tier="basic"),),
     PREPAID: (_use("licenses", 4, tier="basic"),),
     GIFTED: (_use("licenses", 4, tier="basic"),),
+    JOINED: (_use("licenses", 2, tier="basic"),),
+    LEFT: (),
+    TRIED: (_use("licenses", 1, tier="basic"),),
+    PAUSED: (),
+    CLAMPED: (_use("licenses", 1, tier="basic"),),
+    # whatever a book can count by: distinct values, changes of a level that end where they began, shared allowances
+    METERED: (
+        *(_use("sign_ins", 1, at) for at in (0.1, 0.2, 0.3)),
+        *(_active(student, at) for student, at in (("ada", 0.1), ("bob", 0.2), ("ada", 0.4), ("cyd", 0.6))),
+        _use("course_seats", 10),
+        _use("course_seats", -4, 0.5),
+        _use("course_seats", -6, 0.999),
+        _use("traffic_gb", 80, 0.2, region="eu"),
+        _use("traffic_gb", 60, 0.3, region="us"),
+        _use("translations", 120, 0.4, language="german"),
+        _use("translations", 120, 0.4, language="welsh"),
+        *(_use("library_loans", 1, 0.5, branch=branch) for branch in ("north", "south", "east", "west")),
+        _use("voice_minutes", 80, 0.6),
+        _use("text_messages", 50, 0.6),
+    ),
     STRANGER: (_use("licenses", 3, 0.5, tier="basic"),),
 }
 
@@ -102,7 +133,7 @@ def usage_file(month: date) -> str:
     """The month's events as CSV; months are those of each customer's own time zone."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["event_id", "customer_id", "meter", "dimensions", "quantity", "occurred_at"])
+    writer.writerow(["event_id", "customer_id", "meter", "dimensions", "quantity", "occurred_at", "properties"])
     for customer in population():
         writer.writerows(_events(customer.customer_id, customer.timezone, _uses(customer, month), month))
     writer.writerows(_events(STRANGER, "UTC", WRITTEN_OUT[STRANGER], month))
@@ -120,6 +151,7 @@ def _events(customer_id: str, timezone: str, uses: tuple[Use, ...], month: date)
             json.dumps(use.dimensions) if use.dimensions else "",
             use.quantity,
             _local(at, timezone),
+            json.dumps(use.properties) if use.properties else "",
         ]
 
 
