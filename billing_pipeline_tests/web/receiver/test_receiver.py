@@ -357,6 +357,7 @@ def test_a_database_that_does_not_answer_in_time_is_503_and_the_event_may_be_sto
 ):
     monkeypatch.setattr(module, "STORED_WITHIN_S", 0.3)
     with receiver.warehouse.transaction() as holding:
+        as_login(holding)
         holding.exec_driver_sql("LOCK TABLE billing.stripe_events")
         assert receiver.send(event_body()) == (503, "the database did not answer in time")
     monkeypatch.setattr(module, "STORED_WITHIN_S", 9.0)
