@@ -1,5 +1,6 @@
 """Opens the configured PostgreSQL, or the embedded one, and says in one line why it cannot."""
 
+import logging
 import time
 from collections import deque
 from contextlib import suppress
@@ -20,6 +21,9 @@ from billing_pipeline.settings.postgres import CONNECTIONS, CONNECTIONS_MIN
 FREE_WITHIN_S = 60.0
 """So long a connection is waited for: that another thread gives it back, or the server has room for one more."""
 ASK_AGAIN_S = 0.5
+
+# what it leaves behind when a connection broke is no second line beside the error that says so
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 def open_warehouse(settings: Settings) -> Warehouse:

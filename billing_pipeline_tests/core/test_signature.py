@@ -31,3 +31,14 @@ def test_a_signature_without_author_or_reason_is_refused_in_one_line(author: str
 def test_an_author_alone_is_not_blank_either() -> None:
     with pytest.raises(UserError, match='author "": expected a text, for the audit log'):
         required_author(" ")
+
+
+def test_lines_of_a_form_are_lines_of_the_log() -> None:
+    assert Signature("ann", "billed twice\r\nby us").reason == "billed twice\nby us"
+
+
+@pytest.mark.parametrize("text", ["\u200b", "\u3164 \u00a0", "\u0301"])
+def test_an_author_or_reason_of_which_nothing_can_be_seen_is_refused(text: str) -> None:
+    for author, reason in (("ann", text), (text, "billed twice")):
+        with pytest.raises(UserError, match="expected a text, for the audit log"):
+            Signature(author, reason)
