@@ -27,6 +27,8 @@ def _direct(listed: list[str]) -> list[str]:
 
 def test_the_page_names_each_direct_dependency_and_no_other():
     assert sorted(_named("At run time")) == _direct(PROJECT["project"]["dependencies"])
+    for extra, listed in PROJECT["project"]["optional-dependencies"].items():
+        assert sorted(_named(f"With the extra `{extra}`")) == _direct(listed)
     assert sorted(_named("To develop it")) == _direct(PROJECT["dependency-groups"]["dev"])
 
 
