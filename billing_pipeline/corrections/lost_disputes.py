@@ -120,7 +120,7 @@ def _decide(warehouse: Warehouse, dispute_id: str, signature: Signature, decisio
     try:
         with warehouse.transaction() as connection:
             if decision == COLLECT_AGAIN:
-                connection.execute(text(load_sql("corrections/adjustment_make.sql")), values)
+                connection.execute(text(load_sql("corrections/adjustment_make.sql")), {**values, "period_id": None})
             connection.execute(text(load_sql("corrections/dispute_decide.sql")), values)
     except DBAPIError as error:
         if sqlstate(error) == UNIQUE:
