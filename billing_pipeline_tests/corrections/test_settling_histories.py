@@ -136,7 +136,6 @@ steps = st.one_of(
 )
 @settings(
     max_examples=int(os.environ.get("SETTLING_EXAMPLES", "3")),
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_in_the_end_everybody_is_billed_what_the_final_truth_rates_to(

@@ -57,7 +57,6 @@ def test_quantity_that_would_be_rounded_or_guessed_is_refused(text: str, expecte
         rules.quantity(text)
 
 
-@settings(deadline=None)
 @given(st.integers(-(10**33), 10**33), st.integers(-20, 20))
 def test_quantity_is_exact_or_refused(coefficient: int, exponent: int) -> None:
     number = Decimal((int(coefficient < 0), tuple(map(int, str(abs(coefficient)))), exponent))
@@ -153,7 +152,7 @@ def test_key_has_1_to_255_characters_and_no_control_character(text: str) -> None
         rules.key(text)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(
     field=st.sampled_from(PLAIN_FIELDS),
     text=st.one_of(

@@ -72,7 +72,7 @@ def test_a_meter_with_one_line_keeps_its_description_when_others_are_merged() ->
     assert [line["description"] for line in sent] == ["Platform fee", "users: 300 lines"]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(-1000, 10**9)), max_size=600))
 def test_the_total_survives_and_the_lines_fit(parts: list[tuple[int, int]]) -> None:
     lines = [BilledLine(n, f"meter {meter}", "x" * meter, amount) for n, (meter, amount) in enumerate(parts, 1)]

@@ -108,7 +108,7 @@ def test_a_day_starts_at_its_first_instant(zone, day, start):
 @example("Pacific/Apia", date(2011, 12, 30))
 @example("America/St_Johns", date(2006, 10, 29))
 @example("America/Toronto", date(1919, 3, 31))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_no_earlier_instant_belongs_to_the_day(zone, day):
     start = start_of_day(day, zone)
     assert start.astimezone(ZoneInfo(zone)).date() >= day
@@ -139,7 +139,7 @@ def test_every_day_from_1980_to_2030_starts_at_its_first_instant(zone):
 @example("Pacific/Kiritimati", date(1994, 11, 1), 30, date(1994, 12, 2))
 @example("Pacific/Kiritimati", date(1994, 11, 1), None, date(1994, 12, 31))
 @example("America/St_Johns", date(2006, 9, 1), 1, date(2006, 1, 1))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_the_periods_of_consecutive_months_tile_time(zone, first, days, anchor):
     cycle = Cycle(days, anchor)
     periods = [p for month in months(first, 14) for p in periods_billed_in(month, zone, cycle)]
@@ -165,7 +165,7 @@ def test_the_periods_of_consecutive_months_tile_time(zone, first, days, anchor):
     anchor=st.dates(date(1975, 1, 1), date(2080, 1, 1)),
     offset_s=st.integers(0, 300 * 86400),
 )
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_every_instant_after_the_anchor_belongs_to_exactly_one_period(zone, days, anchor, offset_s):
     instant = start_of_day(anchor, zone) + timedelta(seconds=offset_s)
     month = instant.date().replace(day=1) - timedelta(days=31)
@@ -181,7 +181,7 @@ def test_every_instant_after_the_anchor_belongs_to_exactly_one_period(zone, days
 )
 @example("Pacific/Apia", 1, date(2011, 10, 30))
 @example("Africa/Cairo", 12, date(2016, 2, 29))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_months_from_an_anchor_tile_time_and_are_clamped_from_the_anchor(zone, months_each, anchor):
     cycle = Cycle(months=months_each, anchor=anchor)
     found = [p for m in months(anchor.replace(day=1), 130) for p in periods_billed_in(m, zone, cycle)]

@@ -87,7 +87,7 @@ def _halves(draw_from: int) -> st.SearchStrategy[Decimal]:
 
 
 @given(amount=st.one_of(st.decimals(-(10**12), 10**12, places=24), _halves(9)))
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_database_rounds_as_the_program_does_in_every_currency(db: Connection, amount: Decimal):
     currencies = sorted(money.CURRENCIES)
     rows = db.execute(

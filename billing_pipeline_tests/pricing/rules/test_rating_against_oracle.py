@@ -172,7 +172,7 @@ COLUMNS = [
 @example(seed=31238).via("the same, with quantities")
 @example(seed=114199).via("minimums of the plan's and of the customer's price on one invoice")
 @example(seed=522021).via("a minimum that does not fit, of which the lines lack less than that")
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_vectorised_rating_is_the_plain_loop(seed):
     case = Case(seed)
     snapshots, priced = case.snapshots, case.books

@@ -100,7 +100,7 @@ TERMS = st.one_of(
     st.lists(TERMS, max_size=5),
     st.none() | st.integers(8, 31),
 )
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault of the rules
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault of the rules
 def test_any_terms_come_to_what_plain_arithmetic_gives(
     lines: list[tuple[str, int]], terms: list[Term], full_days: int | None
 ) -> None:
