@@ -47,11 +47,10 @@ def postgres_server() -> Iterator["PostgresServer"]:
 
 @pytest.fixture(scope="session")
 def template_database(postgres_server: "PostgresServer") -> Iterator[str]:
-    """A migrated database that the others are copied from; with TESTS_UNDER_ROLES=1 everything works under its roles."""
+    """A migrated database that the others are copied from."""
     name = "migrated"
     warehouse = open_database(postgres_server, name)
-    under_roles = os.environ.get("TESTS_UNDER_ROLES") == "1"
-    migrate(warehouse if under_roles else Warehouse(warehouse.engine, warehouse.dagster_url))
+    migrate(warehouse)
     without_review(warehouse)
     warehouse.engine.dispose()
     with template_of_many(postgres_server, name):

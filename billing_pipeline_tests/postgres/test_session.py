@@ -121,7 +121,7 @@ def test_a_database_of_another_encoding_is_refused_in_one_line(warehouse):
 def five(warehouse: Warehouse) -> Iterator[URL]:
     """The database for a role that may have five connections to it."""
     role = f"five_{uuid4().hex[:8]}"
-    execute(warehouse, f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 5")
+    execute(warehouse, f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 5 IN ROLE billing_pipeline")
     yield warehouse.engine.url.set(username=role)
     execute(warehouse, f"DROP ROLE {role}")
 
