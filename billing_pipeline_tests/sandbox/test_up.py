@@ -20,6 +20,7 @@ from sqlalchemy import text
 
 from billing_pipeline.cli import main
 from billing_pipeline.postgres.migrations import migrate
+from billing_pipeline.sandbox import children as children_of_up
 from billing_pipeline.sandbox import up
 from billing_pipeline.settings import EMULATOR_KEY, ROOT, load_settings
 from billing_pipeline_tests.sandbox.demo_process import environment, opened, stop_database
@@ -164,17 +165,17 @@ def test_a_child_that_ends_by_itself_is_named_and_the_others_are_ended(tmp_path,
         "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']).pid, flush=True);"
         "time.sleep(600)"
     )
-    monkeypatch.setattr(up, "STOP_WITHIN_S", 1.0)
-    monkeypatch.setattr(up, "RESTARTS_MAX", 0)
-    with up._children() as children:
-        children.append(up._start("stubborn", ["-c", stubborn], dict(os.environ), settings))
+    monkeypatch.setattr(children_of_up, "STOP_WITHIN_S", 1.0)
+    monkeypatch.setattr(children_of_up, "RESTARTS_MAX", 0)
+    with children_of_up.running() as children:
+        children.append(children_of_up.start("stubborn", ["-c", stubborn], dict(os.environ), settings))
         while not (printed := children[0].log.read_text()).endswith("\n"):
             time.sleep(0.05)
         failing = ["-c", "print('no such table'); raise SystemExit(3)"]
-        children.append(up._start("failing", failing, dict(os.environ), settings))
-        ended = up._wait(children, threading.Event(), settings)
+        children.append(children_of_up.start("failing", failing, dict(os.environ), settings))
+        ended = children_of_up.keep_running(children, threading.Event(), settings)
     assert ended is children[1]
-    up._explain(ended)
+    children_of_up.explain(ended)
     said = capsys.readouterr().err
     assert "the failing ended with status 3" in said
     assert "no such table" in said

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from billing_pipeline.sandbox import up
+from billing_pipeline.sandbox import children as children_of_up
 from billing_pipeline.settings import Settings, load_settings
 
 FOREVER = ["-c", "import time; time.sleep(600)"]
@@ -22,15 +22,15 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 @pytest.fixture
-def children() -> Iterator[list[up.Child]]:
-    with up._children() as started:
+def children() -> Iterator[list[children_of_up.Child]]:
+    with children_of_up.running() as started:
         yield started
 
 
 def test_a_killed_daemon_is_started_again_and_the_rest_goes_on(
-    settings: Settings, children: list[up.Child], capsys: pytest.CaptureFixture[str]
+    settings: Settings, children: list[children_of_up.Child], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    children += [up._start(name, FOREVER, os.environ, settings) for name in ("webserver", "daemon")]
+    children += [children_of_up.start(name, FOREVER, os.environ, settings) for name in ("webserver", "daemon")]
     webserver, daemon = children
     stop = threading.Event()
     killed = threading.Timer(0.2, os.kill, [daemon.process.pid, signal.SIGKILL])
@@ -44,7 +44,7 @@ def test_a_killed_daemon_is_started_again_and_the_rest_goes_on(
 
     watcher = threading.Thread(target=stop_once_it_is_back)
     watcher.start()
-    assert up._wait(children, stop, settings) is None
+    assert children_of_up.keep_running(children, stop, settings) is None
     watcher.join()
     assert children[0] is webserver
     assert webserver.process.poll() is None
@@ -53,11 +53,11 @@ def test_a_killed_daemon_is_started_again_and_the_rest_goes_on(
 
 
 def test_a_child_that_ends_again_and_again_ends_everything(
-    settings: Settings, children: list[up.Child], monkeypatch: pytest.MonkeyPatch
+    settings: Settings, children: list[children_of_up.Child], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(up, "RESTARTS_MAX", 2)
-    monkeypatch.setattr(up, "POLL_S", 0.05)
-    children.append(up._start("daemon", ["-c", "raise SystemExit(3)"], os.environ, settings))
-    ended = up._wait(children, threading.Event(), settings)
+    monkeypatch.setattr(children_of_up, "RESTARTS_MAX", 2)
+    monkeypatch.setattr(children_of_up, "POLL_S", 0.05)
+    children.append(children_of_up.start("daemon", ["-c", "raise SystemExit(3)"], os.environ, settings))
+    ended = children_of_up.keep_running(children, threading.Event(), settings)
     assert ended is not None
     assert (ended.name, ended.process.returncode) == ("daemon", 3)
