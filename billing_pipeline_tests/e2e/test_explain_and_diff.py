@@ -150,10 +150,11 @@ def test_other_code_is_tested_in_ci_by_the_differences_that_were_agreed(tmp_path
     assert (same.exit_code, same.stderr) == (0, "")
     assert f"Code: {tmp_path / 'checkout'}, {code_version()}." in same.stdout
     assert "0 differences, 0 unexplained" in same.stdout
-    rule = tmp_path / "checkout/billing_pipeline/pricing/rules/rating_models.py"
+    rule = tmp_path / "checkout/billing_pipeline/pricing/rules/rating_scopes.py"
     text = rule.read_text()
-    assert "if_else(exceeded, over," in text
-    rule.write_text(text.replace("if_else(exceeded, over,", "if_else(exceeded, usage,"))
+    less_the_allowance = "pc.cast(pc.subtract(usage, covered), DECIMAL)"
+    assert less_the_allowance in text
+    rule.write_text(text.replace(less_the_allowance, "usage"))
     other = billing(*shadow, "--csv", str(tmp_path / "agreed.csv"))
     assert other.exit_code == 1
     assert "calls: 3.00 USD -> 3.15 USD  (price +0.15 USD)" in other.stdout

@@ -23,6 +23,6 @@ def test_nothing_is_lost_and_every_double_is_counted():
 
 @pytest.mark.parametrize("mutant", ["late_edge", "early_sent"])
 def test_a_defence_that_is_removed_is_noticed(mutant):
-    status, figures = kills("--kills", "9", "--mutant", mutant)
+    status, figures = kills("--kills", "18", "--mutant", mutant)
     assert status == 1
     assert figures["lost"] if mutant == "early_sent" else figures["wrong"]
