@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,9 @@ from billing_pipeline_tests.databases import (
 
 # before the code location is imported: its months are those of no developer's own database
 os.environ["BILLING_FIRST_MONTH"] = "2020-01"
+
+# a shell starts what runs in the background with SIGINT ignored; Dagster would give SIGTERM the same, for all our children
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # a busy machine makes no rule untrue
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

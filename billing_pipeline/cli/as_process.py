@@ -19,22 +19,24 @@ def orderly() -> Iterator[None]:
     The exit status is 128 and the signal's number, as a shell reports it. Whoever ignored a signal, as `nohup` does,
     goes on to ignore it; servers that handle it themselves do.
     """
+    ended = threading.Event()
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        # once is enough: what is being ended is not to be cut off, nor is the server that stops when the process exits
+        ended.set()
+        for each in ENDING:
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
     mask = os.umask(PRIVATE)
     is_main = threading.current_thread() is threading.main_thread()
     handled = [number for number in ENDING if is_main and signal.getsignal(number) is signal.SIG_DFL]
     for number in handled:
-        signal.signal(number, _end)
+        signal.signal(number, end)
     try:
         yield
     finally:
         os.umask(mask)
-        for number in handled:
-            if signal.getsignal(number) is _end:
-                signal.signal(number, signal.SIG_DFL)
-
-
-def _end(number: int, _frame: FrameType | None) -> None:
-    # once is enough: what is being ended is not to be cut off, nor is the server that stops when the process exits
-    for each in ENDING:
-        signal.signal(each, signal.SIG_IGN)
-    raise SystemExit(128 + number)
+        # Dagster, too, sets SIGTERM's, and leaves it: to be ignored where SIGINT is
+        for number in handled if not ended.is_set() else ():
+            signal.signal(number, signal.SIG_DFL)

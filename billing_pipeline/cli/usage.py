@@ -54,6 +54,18 @@ def import_usage_command(file: Path, complete_through: datetime | None) -> None:
         )
 
 
+def _object(_context: click.Context, _option: click.Parameter, text: str | None) -> dict[str, object] | None:
+    import json
+
+    try:
+        found = json.loads(text) if text else None
+    except json.JSONDecodeError:
+        found = text
+    if found is not None and not isinstance(found, dict):
+        raise click.BadParameter(f"{text!r}: expected a JSON object")
+    return found
+
+
 @click.group(cls=Group)
 def correct() -> None:
     """Correct what the platform sent, by adding to it."""
@@ -63,8 +75,12 @@ def correct() -> None:
 @click.option("--event-id", help="The event that was wrong.")
 @click.option("--customer", help="Whose usage, when an event was missing.")
 @click.option("--meter", help="Which meter, when an event was missing.")
-@click.option("--dimensions", help="A JSON object, when an event was missing.")
-@click.option("--properties", help="A JSON object, when an event was missing whose meter counts distinct values.")
+@click.option("--dimensions", callback=_object, help="A JSON object, when an event was missing.")
+@click.option(
+    "--properties",
+    callback=_object,
+    help="A JSON object, when an event was missing whose meter counts distinct values.",
+)
 @click.option("--occurred-at", type=Instant(), help="When, when an event was missing.")
 @click.option("--quantity", help="The right quantity.")
 @click.option(
@@ -75,8 +91,8 @@ def correct_usage_command(
     event_id: str | None,
     customer: str | None,
     meter: str | None,
-    dimensions: str | None,
-    properties: str | None,
+    dimensions: dict[str, object] | None,
+    properties: dict[str, object] | None,
     occurred_at: datetime | None,
     quantity: str | None,
     remove: bool,
@@ -102,20 +118,8 @@ def correct_usage_command(
         quantity=quantity,
         customer_id=customer,
         meter=meter,
-        dimensions=_object(dimensions, "--dimensions"),
-        properties=_object(properties, "--properties"),
+        dimensions=dimensions,
+        properties=properties,
         occurred_at=occurred_at,
     )
     click.echo(f"correcting event {written} written; run the month again to bill it")
-
-
-def _object(text: str | None, option: str) -> dict[str, object] | None:
-    import json
-
-    try:
-        found = json.loads(text) if text else None
-    except json.JSONDecodeError:
-        found = text
-    if found is not None and not isinstance(found, dict):
-        raise click.BadParameter(f"{text!r}: expected a JSON object", param_hint=option)
-    return found
