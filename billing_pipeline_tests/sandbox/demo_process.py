@@ -20,6 +20,8 @@ from billing_pipeline_tests.contract.traffic import Exchange, recorded
 
 TIMEOUT_S = 300
 
+RECONCILED = "Every number reconciles."
+
 
 def environment(state: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The tests' environment without the developer's settings."""
