@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import text
 
+from billing_pipeline.postgres.roles import as_login
 from billing_pipeline_tests.databases import copied_database, digests, filled_database
 from billing_pipeline_tests.month_rows import add_customer, load_book
 
@@ -27,6 +28,7 @@ def test_rows_that_a_test_wrote_changed_or_deleted_and_its_sequences_are_those_o
         fresh, first = digests(used), _oid(used)
         add_customer(used, "bob")
         with used.transaction() as connection:
+            as_login(connection)
             connection.execute(text("SET LOCAL session_replication_role = replica"))
             connection.execute(text("DELETE FROM billing.prices"))
             connection.execute(text("UPDATE billing.customers SET name = 'x'"))
@@ -53,7 +55,7 @@ def test_a_database_of_another_shape_is_not_used_again(postgres_server, template
     with copied_database(postgres_server, template_database) as used:
         first = _oid(used)
         with used.transaction() as connection:
-            connection.execute(text("SET LOCAL ROLE NONE"))
+            as_login(connection)
             connection.execute(text(change))
     with copied_database(postgres_server, template_database) as other:
         assert _oid(other) != first

@@ -17,6 +17,7 @@ from billing_pipeline.charging.steps import ChargingPass
 from billing_pipeline.charging.store import listing_start
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.postgres.roles import as_login
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline_tests.charging.world import KEY, MONTH, Bill, World, invoice_id_of
 from billing_pipeline_tests.month_rows import move_charges
@@ -157,6 +158,7 @@ def test_a_database_that_cannot_be_asked_for_permission_parks_nobody(world: Worl
         def create_invoice(self, *arguments: Any, **options: Any) -> Any:
             created = super().create_invoice(*arguments, **options)
             with world.warehouse.transaction() as connection:
+                as_login(connection)
                 connection.execute(text("ALTER FUNCTION billing.database_incarnation() RENAME TO gone"))
             return created
 

@@ -47,7 +47,7 @@ def _after_each_insert(warehouse: Warehouse, table: str, statement: str) -> None
         as_login(connection)
         connection.execute(
             text(
-                "CREATE OR REPLACE FUNCTION billing.fail() RETURNS trigger LANGUAGE plpgsql AS"
+                "CREATE OR REPLACE FUNCTION billing.fail() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS"
                 f" $$ BEGIN {statement}; RETURN NULL; END $$"
             )
         )
