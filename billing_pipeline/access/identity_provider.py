@@ -27,6 +27,8 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 KEYS_HOLD_S = 3600
 ASKED_AGAIN_AFTER_S = 60
 """A token that names an unknown key makes the provider be asked, but no stranger can make it be asked without end."""
+AWAY_S = 5
+"""So long a provider that told no keys is left alone: each request would wait for it, one after the other."""
 LEEWAY_S = 30
 TIMEOUT_S = 5
 ANSWER_MAX_BYTES = 1024 * 1024
@@ -79,10 +81,11 @@ class IdentityProvider:
 
     def _key(self, key_id: str) -> jwt.PyJWK | None:
         with self._lock:
-            age_s = None if self._asked_at is None else self._clock() - self._asked_at
-            outdated = age_s is None or age_s > KEYS_HOLD_S
-            if outdated or (key_id not in self._keys and age_s is not None and age_s > ASKED_AGAIN_AFTER_S):
+            holds_s = KEYS_HOLD_S if key_id in self._keys else ASKED_AGAIN_AFTER_S if self._keys else AWAY_S
+            if self._asked_at is None or self._clock() - self._asked_at > holds_s:
                 self._ask()
+            if not self._keys:
+                raise ProviderAway("the identity provider does not answer")
             return self._keys.get(key_id)
 
     def _ask(self) -> None:
@@ -95,8 +98,6 @@ class IdentityProvider:
             self._keys = {key.key_id: key for key in keys if key.key_id and key.public_key_use in (None, "sig")}
         except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, jwt.PyJWTError) as error:
             _log.error("the identity provider %s tells no keys: %s", self._settings.issuer, error)
-            if not self._keys:
-                raise ProviderAway("the identity provider does not answer") from None
         self._asked_at = self._clock()
 
 

@@ -26,6 +26,7 @@ from billing_pipeline.comparison.explained import (
     StoredLine,
     StoredSnapshot,
 )
+from billing_pipeline.comparison.rules.month_diff import RATED
 from billing_pipeline.invoicing.invoice_reference import find_final_invoice
 from billing_pipeline.invoicing.rules.charge_request import BilledInvoice, BilledLine, frozen_request
 from billing_pipeline.postgres.sql_files import load_sql
@@ -35,8 +36,6 @@ from billing_pipeline.pricing.rules.rating_frames import LINE_SCHEMA, SNAPSHOT_S
 from billing_pipeline.usage.rules.measuring import Counted, measure
 
 BATCH = 2_000
-RATED = ("usage", "fee", "minimum", "maximum")
-"""Kinds of lines that rating makes; others have no snapshot and no price to be computed from."""
 RatedLine = Mapping[str, Any]
 """A line that rating gives, by the columns of LINE_SCHEMA."""
 

@@ -33,13 +33,12 @@ def read_book_file(path: Path) -> BookFile:
         BookFileError: it cannot be read, or is no price book.
     """
     try:
-        return read_book_text(read_small_text(path, 4 * TEXT_MAX), path.name)
-    except BookFileError:
-        raise
+        source = read_small_text(path, 4 * TEXT_MAX)
     except OSError as error:
         raise BookFileError((f"{path}: {error.strerror or error}",)) from None
     except UserError as error:
         raise BookFileError((f"{path}: {error}",)) from None
+    return read_book_text(source, path.name)
 
 
 def read_book_text(source: str, name: str) -> BookFile:

@@ -62,7 +62,7 @@ def run_bench_api(*, customer_count: int) -> int:
     with own_server() as server:
         url = embedded_postgres.database_url(server, "api").render_as_string(hide_password=False)
         warehouse = connect(url)
-        migrate(warehouse)
+        migrate(warehouse, roles=True)
         seed(warehouse, customer_count)
         figures: dict[str, Any] = {"customers": customer_count, **_reads(warehouse)}
         figures["estimate_cpu_ms"] = _estimate_cpu_ms(warehouse, server)

@@ -160,8 +160,12 @@ def test_keys_are_changed_without_a_restart_and_hold_while_the_provider_is_away(
     provider.issuer, provider.now_s = "http://127.0.0.1:1", 9_000  # it calls itself something else now
     try:
         assert reader.caller_of(token)
-        with pytest.raises(ProviderAway):
-            IdentityProvider(provider.settings(issuer=issuer)).caller_of(token)
+        asked = provider.asked
+        stranger = IdentityProvider(provider.settings(issuer=issuer), lambda: provider.now_s)
+        for _ in range(3):
+            with pytest.raises(ProviderAway):
+                stranger.caller_of(token)
+        assert provider.asked == asked + 1  # nobody waits for it once a request
     finally:
         provider.issuer = issuer
 

@@ -13,7 +13,7 @@ SELECT
     s.run_id,
     CASE
         WHEN s.aggregation LIKE '% of deltas' THEN billing.delta_level(
-                md5(s.customer_id || chr(31) || s.meter || chr(31) || s.dimensions::text)::uuid, s.period_start, s.as_of
+                billing.series_id(s.customer_id, s.meter, s.dimensions), s.period_start, s.as_of
             )
     END AS opening_level,
     s.period_start,

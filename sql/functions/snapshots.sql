@@ -110,7 +110,7 @@ RETURNS TABLE (
 )
 LANGUAGE sql STABLE AS $$
 WITH series AS MATERIALIZED (
-    SELECT b.*, md5(b.customer_id || chr(31) || b.meter || chr(31) || b.dimensions::text)::uuid AS series_id,
+    SELECT b.*, billing.series_id(b.customer_id, b.meter, b.dimensions) AS series_id,
         substring(b.aggregation FROM '^unique of (.+)$') AS property
     FROM billing.billed_snapshots(ids) AS b
 ),

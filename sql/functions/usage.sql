@@ -48,6 +48,11 @@ END;
 $$;
 COMMENT ON FUNCTION billing.check_correction IS 'Trigger: corrections form chains, never a ring; one writer at a time';
 
+CREATE OR REPLACE FUNCTION billing.series_id(customer_id text, meter text, dimensions jsonb) RETURNS uuid
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN md5(customer_id || chr(31) || meter || chr(31) || dimensions::text)::uuid;
+COMMENT ON FUNCTION billing.series_id IS 'The key of a series, as usage_events and usage_series have it';
+
 CREATE OR REPLACE FUNCTION billing.is_delta_meter(name text) RETURNS boolean
 LANGUAGE sql STABLE AS $$
 SELECT EXISTS (SELECT FROM billing.meters AS m WHERE m.meter = name AND m.events = 'deltas');

@@ -152,7 +152,7 @@ usage_changes AS MATERIALIZED (
             coalesce(k.billed_as_of, '-infinity') AS billed_as_of,
             k.as_of,
             coalesce(b.basis = 'carried_forward' AND n.basis IS DISTINCT FROM 'carried_forward', FALSE) AS was_carried,
-            md5(k.customer_id::text || chr(31) || meter::text || chr(31) || dimensions::text)::uuid AS series_id
+            billing.series_id(k.customer_id, meter, dimensions) AS series_id
         FROM billed_usage AS b
         FULL JOIN (
             SELECT s.period_id, s.meter, s.dimensions, s.quantity, s.basis

@@ -122,7 +122,7 @@ since AS MATERIALIZED (
         e.occurred_at,
         -e.quantity AS quantity
     FROM billing.usage_events AS e
-    WHERE EXISTS (SELECT FROM pg_temp.measured_meters AS m WHERE m.events = 'deltas')
+    WHERE e.meter IN (SELECT m.meter FROM pg_temp.measured_meters AS m WHERE m.events = 'deltas')
         AND e.received_at > :as_of
         AND NOT EXISTS (SELECT FROM billing.corrected_events AS c WHERE c.event_id = e.event_id)
     UNION ALL
@@ -133,7 +133,7 @@ since AS MATERIALIZED (
     FROM billing.usage_events AS e
     INNER JOIN billing.usage_corrections AS c ON e.event_id = c.event_id
     INNER JOIN billing.usage_events AS o ON c.corrects_event_id = o.event_id
-    WHERE EXISTS (SELECT FROM pg_temp.measured_meters AS m WHERE m.events = 'deltas')
+    WHERE o.meter IN (SELECT m.meter FROM pg_temp.measured_meters AS m WHERE m.events = 'deltas')
         AND e.received_at > :as_of AND o.received_at <= :as_of
 ),
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 RATED = ("usage", "fee", "minimum", "maximum")
+"""Kinds of lines that rating makes; others have no snapshot and no price to be computed from."""
 COMPUTED = (*RATED, "commitment", "discount")
 """Kinds of lines that a month built anew has; others were made by a person."""
 CAUSES = ("price", "volume", "new", "lost", "other")

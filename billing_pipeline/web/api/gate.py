@@ -92,7 +92,8 @@ class Gate:
                 "took_ms": took_ns // 10**6,
                 "token_id": caller.token_id if caller else None,
             }
-            _log.info("%s %s %s %s %d ms %s", *said.values(), extra={"fields": said})
+            words = ("-" if value is None else value for value in said.values())
+            _log.info("%s %s %s %s %d ms %s", *words, extra={"fields": said})
 
     async def _refusal(self, scope: Scope, headers: Headers, answer: "_Answer") -> ASGIApp | None:
         path = scope["path"]
