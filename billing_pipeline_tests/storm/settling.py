@@ -11,7 +11,8 @@ from multiprocessing import get_context
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import make_url
+import psycopg
+from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.events.cipher import EventCipher
@@ -99,20 +100,27 @@ def settled(database_url: str, base_url: str) -> Settled:
     deadline = time.monotonic() + WITHIN_S
     interruptions = 0
     while True:
-        engine = open_engine(url)
         try:
-            warehouse = Warehouse(engine, url)
-            settle(warehouse, gateway(base_url))
-            return Settled(digest(warehouse), interruptions)
-        except DBAPIError as error:
-            if "does not exist" in str(error.orig):  # the storm is over, and its databases are gone
+            with _opened(url) as engine:
+                warehouse = Warehouse(engine, url)
+                settle(warehouse, gateway(base_url))
+                return Settled(digest(warehouse), interruptions)
+        except (DBAPIError, psycopg.OperationalError) as error:  # the second: it is away when it is to be opened
+            if "does not exist" in str(error):  # the storm is over, and its databases are gone
                 raise
             if time.monotonic() > deadline:
-                raise TimeoutError(f"the database went away {interruptions} times, and again: {error.orig}") from None
+                raise TimeoutError(f"the database went away {interruptions} times, and again: {error}") from None
             interruptions += 1
             time.sleep(0.2)
-        finally:
-            engine.dispose()
+
+
+@contextmanager
+def _opened(url: URL) -> Iterator[Engine]:
+    engine = open_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 class Settler:

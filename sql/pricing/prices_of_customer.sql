@@ -23,7 +23,11 @@ SELECT
     trim_scale(tier_from) AS tier_from,
     trim_scale(tier_up_to) AS tier_up_to,
     trim_scale(unit_amount) AS unit_amount,
+    trim_scale(flat_amount) AS flat_amount,
     trim_scale(included) AS included,
+    pool,
+    trim_scale(minimum) AS minimum,
+    trim_scale(maximum) AS maximum,
     description
 FROM meant
 WHERE nearness = 1

@@ -11,6 +11,7 @@ from billing_pipeline.invoicing.credits import grant_credits
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.web.pages.words import LANGUAGES, language_for, words_of
 from billing_pipeline_tests.corrections.world import CorrectingWorld
+from billing_pipeline_tests.month_rows import BOOK, load_book
 from billing_pipeline_tests.web.pages.conftest import MAKER, Site, csrf_of
 
 
@@ -26,6 +27,15 @@ def test_an_invoice_is_read_line_by_line(site: Site, month: CorrectingWorld) -> 
     shown = site.portal("ann").get(f"/portal/invoices/{month.number_of('ann')}").text
     for text in ("line 1", "line 2", "$40.00", "$10.00", "$50.00", "paid"):
         assert text in shown
+
+
+def test_the_price_list_says_all_that_a_price_takes(site: Site, month: CorrectingWorld) -> None:
+    peak = '{meter: peak, model: per_unit, unit_amount: "3"}'
+    tiers = '{meter: peak, model: graduated, maximum: "90", tiers: [{up_to: null, unit_amount: "3", flat_amount: "7"}]}'
+    load_book(month.warehouse, BOOK.replace(peak, tiers).replace("included: 10,", "included: 10, pool: talk,"))
+    shown = site.portal("ann").get("/portal/plan").text
+    for text in ("at least $5.00 a period", "at most $90.00 a period", "and $7.00 once", "shared: talk"):
+        assert shown.count(text) == 1, text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
