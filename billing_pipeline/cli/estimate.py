@@ -13,6 +13,7 @@ from billing_pipeline.core.money import format_minor
 
 if TYPE_CHECKING:
     from billing_pipeline.comparison.estimated import Estimate
+    from billing_pipeline.comparison.rules.allowances import Allowance
 
 
 @click.command()
@@ -56,6 +57,11 @@ def _row(one: "Estimate") -> dict[str, Any]:
     }
 
 
+def _allowance(one: "Allowance") -> dict[str, Any]:
+    what = f"shared: {one.pool}" if one.pool else one.description
+    return {"included in": what, "included": one.included, "used": one.used, "left": one.left}
+
+
 def _show(one: "Estimate") -> None:
     def shown(amount_minor: int) -> str:
         return format_minor(amount_minor, one.currency)
@@ -81,6 +87,9 @@ def _show(one: "Estimate") -> None:
             for line in bill.lines
         ]
         table(lines, f"{title}: no lines")
+    if one.accrued.allowances:
+        click.echo()
+        table([_allowance(each) for each in one.accrued.allowances], "")
     if one.set_aside:
         click.echo()
         table([asdict(each) | {"currency": one.currency} for each in one.set_aside], "")

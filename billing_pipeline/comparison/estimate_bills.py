@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 from sqlalchemy import Connection
 
@@ -14,6 +15,7 @@ from billing_pipeline.comparison.estimate_measuring import SetAsides
 from billing_pipeline.comparison.estimate_variants import ACCRUED, Variant, fill_periods
 from billing_pipeline.comparison.estimated import EstimatedBill, EstimatedLine, SetAside
 from billing_pipeline.comparison.open_periods import OpenPeriod
+from billing_pipeline.comparison.rules.allowances import allowances
 from billing_pipeline.invoicing.draft_adjustments import waiting_adjustments
 from billing_pipeline.invoicing.period_terms import MEASURED, terms_of_periods
 from billing_pipeline.invoicing.rated_lines import rated_lines
@@ -32,6 +34,7 @@ def bills_of(
     prices = read_prices(connection, own, {"customers": customers})
     unpriced: list[pa.Table] = []
     lines: dict[str, list[EstimatedLine]] = defaultdict(list)
+    metered: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     in_force = terms_in_use(connection, prices)
     for together in _sets(rated, apart=any(in_force.granted_to(customer) for customer in customers)):
         fill_periods(connection, together, apart=True)
@@ -40,13 +43,19 @@ def bills_of(
         with closing(rated_lines(connection, snapshots, {}, prices, unpriced, terms)) as tables:
             for row in (row for table in tables for row in table.to_pylist()):
                 lines[row["period_id"]].append(_line(row))
+                metered[row["period_id"]].append(row)
     for row in (row for table in unpriced for row in table.to_pylist()):
         set_aside[row["period_id"]].append(
             SetAside(row["meter"], row["dimensions"], row["quantity"], row["event_count"], row["reason"])
         )
     _place_adjustments(connection, periods, rated, lines)
-    ids = [variant.variant_id for variant in rated]
-    return {each: EstimatedBill(sum(line.amount_minor for line in lines[each]), lines[each]) for each in ids}
+    including = _including(prices)
+    bills = {}
+    for variant in rated:
+        drawn_up = lines[variant.variant_id]
+        included = [] if variant.of.in_trial else allowances(metered[variant.variant_id], including)
+        bills[variant.variant_id] = EstimatedBill(sum(line.amount_minor for line in drawn_up), drawn_up, included)
+    return bills
 
 
 def _sets(rated: Sequence[Variant], *, apart: bool) -> list[list[Variant]]:
@@ -55,6 +64,12 @@ def _sets(rated: Sequence[Variant], *, apart: bool) -> list[list[Variant]]:
     for variant in rated:
         sets[(variant.use, variant.number, variant.day) if apart else ("", 0, None)].append(variant)
     return list(sets.values())
+
+
+def _including(prices: pd.DataFrame) -> dict[str, Mapping[str, Any]]:
+    """By id the prices that include something."""
+    rows = pa.Table.from_pandas(prices[prices["included"] > 0], preserve_index=False).to_pylist()
+    return {row["price_id"]: row for row in rows}
 
 
 def _line(row: Mapping[str, Any]) -> EstimatedLine:

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
+from billing_pipeline.comparison.rules.allowances import Allowance
+
 
 @dataclass(frozen=True, slots=True)
 class EstimatedLine:
@@ -22,10 +24,14 @@ class EstimatedLine:
 
 @dataclass(frozen=True, slots=True)
 class EstimatedBill:
-    """An invoice that is not one: `total_minor` is the sum of its lines."""
+    """An invoice that is not one: `total_minor` is the sum of its lines.
+
+    `allowances`: what its prices include, and how much of that is used; none in a trial, which includes everything.
+    """
 
     total_minor: int
     lines: list[EstimatedLine]
+    allowances: list[Allowance] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,9 @@ def test_a_running_month_accrues_and_is_projected(billed: Warehouse):
         "storage": (50, 500),
     }
     assert found.accrued.total_minor == 333 + 240 + 8000 + 1200 + 500
+    assert [(each.meters, each.included, each.used, each.left) for each in found.accrued.allowances] == [
+        (["calls"], 10, 170, 0)
+    ]
     projected = {
         line.meter: (line.quantity, line.amount_minor) for line in found.projected.lines if line.kind == "usage"
     }

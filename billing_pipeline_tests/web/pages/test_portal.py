@@ -1,6 +1,7 @@
 """A customer reads an invoice line by line, in their language and zone."""
 
 import re
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -11,7 +12,7 @@ from billing_pipeline.invoicing.credits import grant_credits
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.web.pages.words import LANGUAGES, language_for, words_of
 from billing_pipeline_tests.corrections.world import CorrectingWorld
-from billing_pipeline_tests.month_rows import BOOK, load_book
+from billing_pipeline_tests.month_rows import BOOK, Event, add_usage, load_book
 from billing_pipeline_tests.web.pages.conftest import MAKER, Site, csrf_of
 
 
@@ -36,6 +37,16 @@ def test_the_price_list_says_all_that_a_price_takes(site: Site, month: Correctin
     shown = site.portal("ann").get("/portal/plan").text
     for text in ("at least $5.00 a period", "at most $90.00 a period", "and $7.00 once", "shared: talk"):
         assert shown.count(text) == 1, text
+
+
+def test_the_overview_says_what_is_included_and_what_is_left(site: Site, month: CorrectingWorld) -> None:
+    load_book(month.warehouse, BOOK)
+    add_usage(month.warehouse, [Event("c", "bob", "calls", 7, datetime.now(UTC))])
+    shown = site.portal("bob").get("/portal/").text
+    assert "7 of 10 used" in shown
+    assert "3 left" in shown
+    add_usage(month.warehouse, [Event("d", "bob", "calls", 8, datetime.now(UTC))])
+    assert "5 above what is included" in site.portal("bob").get("/portal/").text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
