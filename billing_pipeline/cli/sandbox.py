@@ -49,14 +49,14 @@ def bench(
 ) -> None:
     """Measure rows per second of each asset against COPY of the same rows."""
     if only_api:
-        from billing_pipeline.sandbox.bench_api import run_bench_api
+        from billing_pipeline.sandbox.bench.api import run_bench_api
 
         sys.exit(run_bench_api(customer_count=customers))
     if only_pages:
-        from billing_pipeline.sandbox.bench_pages import run_bench_pages
+        from billing_pipeline.sandbox.bench.pages import run_bench_pages
 
         sys.exit(run_bench_pages(customer_count=customers))
-    from billing_pipeline.sandbox.bench import run_bench
+    from billing_pipeline.sandbox.bench.run import run_bench
 
     sys.exit(
         run_bench(

@@ -5,6 +5,7 @@ Public: `run_demo`, and for `billing up` whether it has to run first. The custom
 No rule of billing belongs here.
 """
 
-from .run import last_finished_month, needs_demo, require_emulator, run_demo
+from .playground import needs_demo, require_emulator
+from .run import last_finished_month, run_demo
 
 __all__ = ["last_finished_month", "needs_demo", "require_emulator", "run_demo"]

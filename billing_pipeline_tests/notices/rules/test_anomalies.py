@@ -3,7 +3,7 @@
 import pytest
 
 from billing_pipeline.notices.rules.anomalies import NEIGHBOURS, Hour, unusual
-from billing_pipeline.sandbox.bench_anomalies import measure_anomalies
+from billing_pipeline.sandbox.bench.anomalies import measure_anomalies
 
 
 def weeks(*quantities: float, events: int = 100) -> list[list[Hour]]:

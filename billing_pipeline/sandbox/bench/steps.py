@@ -10,7 +10,7 @@ from typing import Any
 
 from billing_pipeline.postgres.engine import open_warehouse
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.sandbox import bench_data
+from billing_pipeline.sandbox.bench import data
 from billing_pipeline.settings import load_settings
 from billing_pipeline.settings.postgres import PostgresSettings
 
@@ -83,7 +83,7 @@ def steps() -> dict[str, Callable[[Warehouse, date], tuple[int, int]]]:
     from billing_pipeline.usage import usage_snapshots
 
     def periods(warehouse: Warehouse, month: date) -> tuple[int, int]:
-        laid = billing_periods.build(warehouse, month, RUN_ID, bench_data.long_after(month))
+        laid = billing_periods.build(warehouse, month, RUN_ID, data.long_after(month))
         return laid.row_count, laid.inserted + laid.deleted
 
     def build(module: Any) -> Callable[[Warehouse, date], tuple[int, int]]:

@@ -21,7 +21,7 @@ from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.processing import process_events
 from billing_pipeline.events.sweep import sweep_events
 from billing_pipeline.invoicing.finalisation import finalise_month
-from billing_pipeline.sandbox.bench_steps import Subject
+from billing_pipeline.sandbox.bench.steps import Subject
 from billing_pipeline.sandbox.stripe_emulator.config import EmulatorConfig
 from billing_pipeline.sandbox.stripe_emulator.server import running_emulator
 from billing_pipeline.settings import EMULATOR_KEY, EventKey

@@ -30,7 +30,7 @@ SENDERS = 16
 READY_WITHIN_S = 60.0
 _SECRET = "whsec_" + "b" * 32
 _EMPTY = (
-    "import sys, uvicorn; from billing_pipeline.sandbox.bench_receiver import empty;"
+    "import sys, uvicorn; from billing_pipeline.sandbox.bench.receiver import empty;"
     "from billing_pipeline.web.receiver.server import configured;"
     "config = configured(empty, host='127.0.0.1', port=int(sys.argv[1]));"
     "config.lifespan = 'off'; uvicorn.Server(config).run()"

@@ -5,7 +5,7 @@ from statistics import median
 
 from sqlalchemy import text
 
-from billing_pipeline.sandbox.bench_steps import Subject
+from billing_pipeline.sandbox.bench.steps import Subject
 
 SHARE = 10
 """One customer of so many has a term."""

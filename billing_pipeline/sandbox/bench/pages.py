@@ -23,8 +23,8 @@ from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.postgres.roles import as_login
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.sandbox import bench_data
-from billing_pipeline.sandbox.bench_steps import connect
+from billing_pipeline.sandbox.bench import data
+from billing_pipeline.sandbox.bench.steps import connect
 from billing_pipeline.sandbox.own_server import own_server
 from billing_pipeline.settings.pages import PagesSettings
 from billing_pipeline.stripe_gateway.opening import open_stripe
@@ -71,7 +71,7 @@ def run_bench_pages(*, customer_count: int) -> int:
 
 def seed(warehouse: Warehouse, customer_count: int) -> None:
     """So many customers with a charged month, the drafts of the next, and ten times as many rows beside them."""
-    bench_data.generate(warehouse, customer_count)
+    data.generate(warehouse, customer_count)
     with warehouse.transaction() as connection:
         as_login(connection)
         cursor = raw(connection)

@@ -18,13 +18,13 @@ from billing_pipeline.notices.smtp import SmtpSender
 from billing_pipeline.notices.trying import SAMPLE
 from billing_pipeline.notices.wording import Wording
 from billing_pipeline.postgres.migrations import migrate
-from billing_pipeline.sandbox.bench_steps import connect
+from billing_pipeline.sandbox.bench.steps import connect
 from billing_pipeline.sandbox.lean_http import HOST, free_port
 from billing_pipeline.settings.notices import SmtpServer
 
 NOTICES = 10_000
 CUSTOMERS = 1_000
-_SERVE = "import sys; from billing_pipeline.sandbox.bench_notices import serve; serve(int(sys.argv[1]))"
+_SERVE = "import sys; from billing_pipeline.sandbox.bench.notices import serve; serve(int(sys.argv[1]))"
 
 
 def measure_notices(url: str, count: int = NOTICES) -> dict[str, Any]:

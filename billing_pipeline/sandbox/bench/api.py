@@ -32,9 +32,9 @@ from billing_pipeline.invoicing.reading import page_of_invoices
 from billing_pipeline.postgres import embedded_postgres
 from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.sandbox.bench_pages import CUSTOMER, WHO, get, seed
-from billing_pipeline.sandbox.bench_receiver import in_a_process
-from billing_pipeline.sandbox.bench_steps import connect
+from billing_pipeline.sandbox.bench.pages import CUSTOMER, WHO, get, seed
+from billing_pipeline.sandbox.bench.receiver import in_a_process
+from billing_pipeline.sandbox.bench.steps import connect
 from billing_pipeline.sandbox.lean_http import Connection, free_port
 from billing_pipeline.sandbox.own_server import own_server
 from billing_pipeline.settings import load_settings
