@@ -19,6 +19,11 @@ from billing_pipeline.postgres.errors import violated
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
+
+class NotedAlready(UserError):  # noqa: N818 - reads as what happened
+    """Nothing is mailed to the address since an earlier note."""
+
+
 _KEY = re.compile(r"notice-(\d{1,18})-[0-9a-f]{16}")
 
 
@@ -109,9 +114,11 @@ def note_bounce(warehouse: Warehouse, email: str, signature: Signature) -> None:
     """Mails to this address come back, or it complained: nothing is mailed to it any more, and what is due fails.
 
     Raises:
-        UserError: it is noted already.
+        NotedAlready: it is noted already.
+        UserError: it is no address.
     """
-    _do(warehouse, _BOUNCE, f"{email}: noted already", signature, email=_email(email))
+    if not _do(warehouse, _BOUNCE, "", signature, email=_email(email)):
+        raise NotedAlready(f"{email}: noted already")
 
 
 def forget_bounce(warehouse: Warehouse, email: str, signature: Signature) -> None:
@@ -188,6 +195,7 @@ SELECT billing.log_action(
 _BOUNCE = """
 WITH done AS (
     INSERT INTO billing.bounced_addresses (email, author, reason) VALUES (:email, :author, :reason)
+    ON CONFLICT (lower(email)) WHERE released_at IS NULL DO NOTHING
     RETURNING *
 )
 SELECT billing.log_action(author, 'notice.bounce', 'notice', email, reason) FROM done

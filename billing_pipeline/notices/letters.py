@@ -13,7 +13,6 @@ from hashlib import sha256
 from typing import Any
 
 
-
 class AddressUnusable(ValueError):  # noqa: N818 - reads as what happened
     """A mail address that no mail can be sent to; the text says why."""
 
@@ -99,7 +98,7 @@ def _body(words: Words, boundary: str) -> bytes:
     Written here, because Python's library takes four times as long for it as all else that makes a mail.
     """
     parts = [
-        f"MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary=\"{boundary}\"\r\n\r\n".encode("ascii"),
+        f'MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'.encode("ascii"),
         _part("plain", words.text),
         _part("html", words.html),
     ]

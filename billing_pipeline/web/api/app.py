@@ -36,6 +36,7 @@ from billing_pipeline.web.api.routes import (
     invoices,
     log,
     months,
+    notices,
     operating,
     paying,
     prices,
@@ -55,7 +56,7 @@ THREADS = 16
 """Requests that work at once, if the pool has that many connections; the others wait their turn."""
 ROUTERS = (
     *(each.router for each in (invoices, customers, usage, ingestion, months, prices, charging, stripe, log, tokens)),
-    *(each.router for each in (corrections, alerts)),
+    *(each.router for each in (corrections, alerts, notices)),
     *(changing.router, paying.router, runs.router, standing.router, *changes.ROUTERS),
 )
 IDEMPOTENT_PATHS = frozenset({f"{PREFIX}/usage/events"})

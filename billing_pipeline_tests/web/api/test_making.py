@@ -101,3 +101,20 @@ def test_a_price_book_is_loaded_once_its_difference_was_looked_at(api: Serving) 
     assert api.warehouse.rows("SELECT author, file_name FROM billing.price_loads") == [
         {"author": "admin-owner", "file_name": "prices.yaml"}
     ]
+
+
+def test_a_mail_provider_notes_an_address_and_may_repeat_itself(api: Serving) -> None:
+    platform = api.as_("platform")
+    bounce = {"address": "Old@example.com", "kind": "bounce", "reason": "550 no such user"}
+    for said in (bounce, bounce, {**bounce, "address": "old@example.com", "kind": "complaint"}):
+        assert "any more" in platform.post("/bounces", said)["done"]
+    platform.post("/bounces", {"address": "loud@example.com", "kind": "complaint", "reason": "abuse"})
+    kept = api.warehouse.rows("SELECT email, author, reason FROM billing.bounced_addresses ORDER BY bounce_id")
+    assert [tuple(row.values()) for row in kept] == [
+        ("Old@example.com", "platform-owner", "550 no such user"),
+        ("loud@example.com", "platform-owner", "complaint: abuse"),
+    ]
+    assert api.warehouse.scalar("SELECT count(*) FROM billing.automation_log WHERE action = 'notice.bounce'") == 2
+    platform.post("/bounces", {**bounce, "kind": "late"}, status=422)
+    assert "expected a mail address" in platform.post("/bounces", {**bounce, "address": "a b@c"}, status=409)["detail"]
+    api.as_("analyst").post("/bounces", bounce, status=403)

@@ -40,6 +40,18 @@ class Reasoned(Asked):
     reason: Reason
 
 
+class BounceAsked(Reasoned):
+    """What a mail provider says of an address."""
+
+    address: str = Field(
+        min_length=3, max_length=254, description="The mail address that was mailed.", examples=["old@example.com"]
+    )
+    kind: Literal["bounce", "complaint"] = Field(
+        description="bounce: it takes no mail, for good; complaint: whoever reads it called a mail unwanted.",
+        examples=["bounce"],
+    )
+
+
 class InvoiceChange(Reasoned):
     """What is done to an invoice."""
 
