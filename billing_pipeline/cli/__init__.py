@@ -43,6 +43,7 @@ SECTIONS = {
         "settle": "settle:settle",
         "events": "events:events",
         "notices": "notices:notices",
+        "budgets": "budgets:budgets",
         "dunning": "dunning:dunning",
         "webhooks": "webhooks:webhooks",
     },

@@ -176,6 +176,7 @@ CHANGED = {
     "text": "{c} || 'x'",
     "timestamptz": "{c} + interval '1 s'",
     "uuid": "gen_random_uuid()",
+    "_int4": "{c} || 7",
     "_text": "{c} || 'x'::text",
 }
 

@@ -74,3 +74,16 @@ def test_an_endpoint_gets_a_secret_that_is_printed_alone(world):  # noqa: ARG001
     )
     said("webhooks", "disable", endpoint["endpoint_id"], *SIGNED)
     assert "found none" in refused("webhooks", "disable", endpoint["endpoint_id"], *SIGNED)
+
+
+def test_budgets_are_set_listed_and_ended(world):
+    world.bill(Bill("ann"))
+    assert said("budgets", "list") == "there are no budgets"
+    assert said("budgets", "set", "ann", "--limit", "100", *SIGNED) == "customer ann: the amount is watched"
+    assert "was watched so already" in said("budgets", "set", "ann", "--limit", "100.00", *SIGNED)
+    [row] = json.loads(said("budgets", "list", "--customer", "ann", "--json"))["budgets"]
+    assert (row["limit"]["display"], row["thresholds_percent"]) == ("100.00 USD", [50, 80, 100])
+    assert 'meter "x": expected one of' in refused("budgets", "set", "ann", "--meter", "x", "--limit", "1", *SIGNED)
+    assert "--limit" in refused("budgets", "set", "ann", "--limit", "much", *SIGNED)
+    said("budgets", "end", "ann", *SIGNED)
+    assert "found none" in refused("budgets", "end", "ann", *SIGNED)

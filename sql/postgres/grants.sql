@@ -30,6 +30,11 @@ BEGIN
         ('billing_drift', '', TRUE),
         ('billing_periods', 'follows_end, previous_end', TRUE),
         (
+            'budgets',
+            'author, changed_at, currency, ended_at, limit_minor, limit_quantity, reason, thresholds_percent',
+            FALSE
+        ),
+        (
             'charge_brakes',
             'changed_by, charges_enabled, consecutive_failures, incarnation, needs_reconciliation, probe_at, '
             || 'reason',

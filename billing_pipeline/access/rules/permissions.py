@@ -22,6 +22,7 @@ class Scope(StrEnum):
     CHANGE_CUSTOMERS = "customers:write"
     SUBSCRIBE = "subscriptions:write"
     PAY = "payments:write"
+    CHANGE_BUDGETS = "budgets:write"
     READ_MONTHS = "months:read"
     CHANGE_MONTHS = "months:write"
     READ_PRICES = "prices:read"
@@ -73,6 +74,7 @@ RIGHTS: Mapping[Role, Rights] = {
                 Scope.READ_CUSTOMERS,
                 Scope.CHANGE_CUSTOMERS,
                 Scope.SUBSCRIBE,
+                Scope.CHANGE_BUDGETS,
                 Scope.READ_PRICES,
                 Scope.PERSONAL,
             }
@@ -87,6 +89,7 @@ RIGHTS: Mapping[Role, Rights] = {
                 Scope.READ_CUSTOMERS,
                 Scope.SUBSCRIBE,
                 Scope.PAY,
+                Scope.CHANGE_BUDGETS,
                 Scope.PERSONAL,
             }
         )

@@ -12,6 +12,7 @@ from billing_pipeline.corrections.one_off_invoices import bill_at_once
 from billing_pipeline.corrections.relink_customer import relink_customer
 from billing_pipeline.invoicing.credits import grant_credits, void_credits
 from billing_pipeline.pricing.discounts import end_discount, grant_coupon
+from billing_pipeline.web.actions.budgets import BUDGETS
 from billing_pipeline.web.actions.contracts import CONTRACTS, customer_in_words
 from billing_pipeline.web.actions.desk import (
     AMOUNT,
@@ -105,6 +106,7 @@ def _relink(desk: Desk, customer_id: str, signature: Signature, fields: Fields) 
 
 CUSTOMERS = {
     **CONTRACTS,
+    **BUDGETS,
     "hold": Action(
         "Hold", lambda desk, key: f"Keeps all invoices of {customer_in_words(desk, key)} back.", place(of_customer)
     ),

@@ -27,6 +27,7 @@ from billing_pipeline.web.api.problems import handle_problems
 from billing_pipeline.web.api.rates import RateLimits
 from billing_pipeline.web.api.routes import (
     alerts,
+    budgets,
     changes,
     changing,
     charging,
@@ -56,7 +57,7 @@ THREADS = 16
 """Requests that work at once, if the pool has that many connections; the others wait their turn."""
 ROUTERS = (
     *(each.router for each in (invoices, customers, usage, ingestion, months, prices, charging, stripe, log, tokens)),
-    *(each.router for each in (corrections, alerts, notices)),
+    *(each.router for each in (corrections, alerts, budgets, notices)),
     *(changing.router, paying.router, runs.router, standing.router, *changes.ROUTERS),
 )
 IDEMPOTENT_PATHS = frozenset({f"{PREFIX}/usage/events"})

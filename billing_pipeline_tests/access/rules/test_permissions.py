@@ -19,7 +19,7 @@ def test_an_analyst_changes_nothing_and_sees_who_somebody_is_only_where_that_was
 
 
 def test_a_scope_that_a_role_cannot_have_is_refused_with_those_that_it_can() -> None:
-    with pytest.raises(UserError, match='scope "tokens": expected one that customer may have: customers:read, '):
+    with pytest.raises(UserError, match='scope "tokens": expected one that customer may have: budgets:write, '):
         granted(Role.CUSTOMER, ("tokens",))
     with pytest.raises(UserError, match='scope "everything"'):
         granted(Role.ADMIN, ("everything",))

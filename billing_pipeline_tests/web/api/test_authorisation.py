@@ -32,6 +32,11 @@ OWN: dict[str, tuple[tuple[str, Any], tuple[str, Any]]] = {
     "GET /customers/{customer}": (("/customers/a", None), ("/customers/b", None)),
     "GET /usage": (("/usage?month=2026-10&customer=a", None), ("/usage?month=2026-10&customer=b", None)),
     "GET /customers/{customer}/credits": (("/customers/a/credits", None), ("/customers/b/credits", None)),
+    "GET /customers/{customer}/budgets": (("/customers/a/budgets", None), ("/customers/b/budgets", None)),
+    "POST /customers/{customer}/budgets": (
+        ("/customers/a/budgets", {"amount_minor": 1}), ("/customers/b/budgets", {"amount_minor": 1})
+    ),
+    "DELETE /customers/{customer}/budgets": (("/customers/a/budgets", None), ("/customers/b/budgets", None)),
     "GET /process-monthly": (("/process-monthly?customer=a", None), ("/process-monthly?customer=b", None)),
     "POST /process-payment": (
         ("/process-payment", {"invoice": "INV-00000001"}), ("/process-payment", {"invoice": "INV-00000002"})

@@ -118,3 +118,22 @@ def test_a_mail_provider_notes_an_address_and_may_repeat_itself(api: Serving) ->
     platform.post("/bounces", {**bounce, "kind": "late"}, status=422)
     assert "expected a mail address" in platform.post("/bounces", {**bounce, "address": "a b@c"}, status=409)["detail"]
     api.as_("analyst").post("/bounces", bounce, status=403)
+
+
+def test_a_customer_sets_its_own_budgets(api: Serving) -> None:
+    api.as_("platform").post("/customers", NEW)
+    customer = api.as_("customer", "c1")
+    made = customer.post("/customers/c1/budgets", {"amount_minor": 10000})
+    assert made["done"] == "The amount is watched."
+    customer.post("/customers/c1/budgets", {"amount_minor": 5000, "thresholds_percent": [90, 75]})
+    [budget] = customer.get("/customers/c1/budgets")["budgets"]
+    assert (budget["limit"]["display"], budget["thresholds_percent"]) == ("50.00 USD", [75, 90])
+    assert budget["author"] == "customer-owner"
+    for body, words in (
+        ({}, "amount: expected"), ({"meter": "x"}, "quantity: expected one of x"),
+        ({"amount_minor": 1, "thresholds_percent": [-5]}, 'thresholds_percent "-5": expected whole numbers'),
+        ({"meter": "x", "quantity": "1"}, 'meter "x": expected one of a price book'),
+    ):  # fmt: skip
+        assert words in customer.post("/customers/c1/budgets", body, status=409)["detail"]
+    customer.send("DELETE", "/customers/c1/budgets")
+    assert customer.get("/customers/c1/budgets") == {"budgets": []}

@@ -151,6 +151,28 @@ class CouponEnd(Reasoned):
     on: On
 
 
+class BudgetAsked(Asked):
+    """Of how much of a running period the customer wants to be told."""
+
+    meter: str | None = Field(
+        None,
+        min_length=1,
+        max_length=255,
+        description="The meter whose quantity is watched; left out: what the invoice comes to so far.",
+        examples=["calls"],
+    )
+    amount_minor: MinorAmount | None = Field(
+        None, description="The amount that is 100 percent; of a budget without a meter.", examples=[10000]
+    )
+    quantity: str | None = Field(
+        None, max_length=64, description="The quantity that is 100 percent; of a meter.", examples=["10000"]
+    )
+    thresholds_percent: list[int] = Field(
+        [50, 80, 100], max_length=100, description="Shares that are told, each once a period.", examples=[[50, 80, 100]]
+    )
+    reason: Reason = "asked for over the API"
+
+
 class RelinkAsked(Reasoned):
     """Another customer at Stripe."""
 

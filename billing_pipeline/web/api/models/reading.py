@@ -213,3 +213,20 @@ Explanation = shown(
     "An invoice computed again, as `billing explain --json` has it.",
     explanation=(Json, "The invoice, its lines, snapshots, events, and what does not fit.", {"problems": []}),
 )
+
+Budget = shown(
+    "Budget",
+    "Of how much of each running period a customer wants to be told.",
+    budget_id=(int, "Its number.", 1),
+    customer_id=(str, "Whose.", "cust_focus"),
+    meter=(str | None, "The meter whose quantity is watched; null: what the invoice comes to so far.", None),
+    unit=(str | None, "The meter's unit.", None),
+    limit=(Amount | None, "The amount that is 100 percent; null: a meter is watched.", None),
+    currency=(str | None, "Of the amount.", "usd"),
+    limit_quantity=(str | None, "The quantity that is 100 percent; null: the amount is watched.", None),
+    thresholds_percent=(list[int], "Shares that are told, each once a period.", [50, 80, 100]),
+    author=(str, "Who changed it last.", "ann"),
+    reason=(str, "Why.", "as they asked"),
+    changed_at=(str, "When.", TIME),
+)
+Budgets = shown("Budgets", "The budgets of a customer.", budgets=(many(Budget), "In the order of their making.", []))

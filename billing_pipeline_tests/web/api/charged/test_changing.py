@@ -3,6 +3,7 @@
 from sqlalchemy import text
 
 from billing_pipeline.web.actions import ACTIONS
+from billing_pipeline.web.actions.budgets import BUDGETS
 from billing_pipeline.web.actions.contracts import CONTRACTS
 from billing_pipeline.web.api.routes import changing
 from billing_pipeline_tests.corrections.world import CorrectingWorld
@@ -111,8 +112,9 @@ def test_every_action_of_the_table_has_a_route() -> None:
     from billing_pipeline.web.api.routes.changes import ROUTERS
 
     routed = {route.name for router in ROUTERS for route in router.routes if hasattr(route, "name")}
-    by_body = {f"customers_{name}" for name in (*CONTRACTS, *changing.OF_METHODS.values())}
-    by_body |= {"invoices_" + name.replace("-", "_") for name in ("hold", "release", *changing.OF_INVOICES.values())}
+    by_body = {f"customers_{name}" for name in (*CONTRACTS, *BUDGETS, *changing.OF_METHODS.values())}
+    by_body |= {f"invoices_{name}" for name in ("hold", "release", *changing.OF_INVOICES.values())}
+    by_body = {name.replace("-", "_") for name in by_body}
     expected = {f"{kind}_{name}".replace("-", "_") for kind, names in ACTIONS.items() for name in names}
     assert expected - routed - by_body == set()
 
