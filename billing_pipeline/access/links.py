@@ -65,6 +65,17 @@ def portal_link(warehouse: Warehouse, signature: Signature, customer_id: str, la
     return _make(warehouse, signature, "portal", str(customer["name"]), "customer", customer_id, lasts)
 
 
+def owner_of_link(warehouse: Warehouse, door: Door, link: str) -> str | None:
+    """Whom the link would let in; None if it is not one that works now. Looking does not use it up."""
+    owner: str | None = warehouse.scalar(
+        "SELECT owner FROM billing.access_links"
+        " WHERE link_digest = :link AND door = :door AND used_at IS NULL AND expires_at > clock_timestamp()",
+        link=_digest(link),
+        door=door,
+    )
+    return owner
+
+
 def sign_in(warehouse: Warehouse, door: Door, link: str) -> str | None:
     """Use the link up and give the secret of the session that it opens; None if it is not one that works now."""
     session = secrets.token_urlsafe(32)

@@ -114,7 +114,9 @@ def _signed_in(
         if door == "console"
         else portal_link(warehouse, signature, customer)
     )
-    context.new_page().goto(f"{base}/{door}/enter/{link}")
+    page = context.new_page()
+    page.goto(f"{base}/{door}/enter/{link}")
+    page.get_by_role("button").click()
     yield context
     context.close()
 

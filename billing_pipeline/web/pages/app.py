@@ -17,6 +17,7 @@ from billing_pipeline.web.actions.desk import Desk
 from billing_pipeline.web.pages.changing import Changes
 from billing_pipeline.web.pages.console import Console
 from billing_pipeline.web.pages.console_months import Months
+from billing_pipeline.web.pages.entering import Entering
 from billing_pipeline.web.pages.portal import Portal
 from billing_pipeline.web.pages.portal_account import Account
 from billing_pipeline.web.pages.portal_paying import Paying
@@ -113,8 +114,10 @@ def _unsubscribing(shown: Unsubscribing) -> list[BaseRoute]:
 
 
 def _entry(door: DoorOfPages) -> list[BaseRoute]:
+    entering = Entering(door)
     return [
-        Route(f"{door.root}/enter/{{link}}", door.enter, methods=["GET"]),
+        Route(f"{door.root}/enter/{{link}}", entering.look, methods=["GET"]),
+        Route(f"{door.root}/enter/{{link}}", entering.enter, methods=["POST"]),
         Route(f"{door.root}/leave", door.leave, methods=["POST"]),
         Route(door.root, lambda _: RedirectResponse(f"{door.root}/", 308), methods=["GET"]),
     ]

@@ -11,12 +11,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from billing_pipeline.access.links import Door, Session, session_of, sign_in, sign_out
+from billing_pipeline.access.links import Door, Session, session_of, sign_out
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.web.pages.rendering import Reader, page
 from billing_pipeline.web.pages.words import language_for
 
 FORM_MAX_BYTES = 64 * 1024
+NOT_KEPT = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+"""Of answers whose address or content holds a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ Change: TypeAlias = Callable[[Request, Visitor, Fields], Response]
 
 @dataclass(frozen=True, slots=True)
 class DoorOfPages:
-    """One of the two sets of pages: where it is, and how browsers enter and leave it.
+    """One of the two sets of pages: where it is, and what lets a browser in and out.
 
     `secure`: whether its address is https, so that the cookie travels by nothing else. `frame_ancestors`: which sites
     may show it in a frame; a cookie in a frame of another site needs SameSite=None.
@@ -55,16 +57,9 @@ class DoorOfPages:
         """The cookie's name."""
         return f"billing_{self.door}"
 
-    def enter(self, request: Request) -> Response:
-        """Use a link up: it opens a session of its own, whoever was signed in before."""
-        if request.method == "HEAD":  # a program that looks whether the address exists must not use it up
-            return Response(status_code=405, headers={"Allow": "GET"})
-        secret = sign_in(self.warehouse, self.door, request.path_params["link"])
-        if secret is None:
-            return self.closed(request, "link_used")
-        response = RedirectResponse(
-            f"{self.root}/", 303, {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
-        )
+    def let_in(self, secret: str) -> Response:
+        """To the first page, with the cookie of a session that was opened just now."""
+        response = RedirectResponse(f"{self.root}/", 303, NOT_KEPT)
         framed = self.secure and self.frame_ancestors != "'none'"
         response.set_cookie(
             self.cookie, secret, httponly=True, secure=self.secure, samesite="none" if framed else "lax", path=self.root
@@ -81,8 +76,11 @@ class DoorOfPages:
 
     def closed(self, request: Request, why: str, status: int = 401) -> Response:
         """The page for those who are not signed in; of the portal in the language that they read it in."""
-        reader = Reader() if self.door == "console" else reader_of(request, None, "UTC")
-        return page("closed.html", reader, status=status, frame_ancestors=self.frame_ancestors, why=why)
+        return page("closed.html", self.stranger(request), status=status, frame_ancestors=self.frame_ancestors, why=why)
+
+    def stranger(self, request: Request) -> Reader:
+        """Whom a page is for that nobody is signed in to."""
+        return Reader() if self.door == "console" else reader_of(request, None, "UTC")
 
     def visitor(self, request: Request) -> Visitor | None:
         """Who asks; None if nobody is signed in."""
@@ -116,10 +114,21 @@ class DoorOfPages:
         return guarded
 
 
+def is_own(request: Request) -> bool:
+    """Whether a form was not sent by another site's page, as far as the browser says where it comes from."""
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+
+
 async def read_form(request: Request, csrf: str) -> dict[str, str] | None:
     """The form's fields; None if it does not come from our own page."""
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    fields = await read_fields(request)
+    return fields if fields is not None and hmac.compare_digest(fields.pop("csrf", ""), csrf) else None
+
+
+async def read_fields(request: Request) -> dict[str, str] | None:
+    """The fields of a form that needs no session; None if it does not come from our own page, or is none."""
+    if not is_own(request):
         return None
     body = bytearray()
     async for chunk in request.stream():
@@ -127,10 +136,9 @@ async def read_form(request: Request, csrf: str) -> dict[str, str] | None:
         if len(body) > FORM_MAX_BYTES:
             return None
     try:
-        fields = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=50))
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=50))
     except ValueError:
         return None
-    return fields if hmac.compare_digest(fields.pop("csrf", ""), csrf) else None
 
 
 def reader_of(request: Request, language: str | None, timezone: str) -> Reader:

@@ -46,7 +46,7 @@ class Site:
 
     def _entered(self, link: str) -> httpx.Client:
         client = self.browser()
-        assert client.get(link).status_code == 200
+        assert client.post(link).status_code == 200
         return client
 
 

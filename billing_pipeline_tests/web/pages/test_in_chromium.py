@@ -43,11 +43,19 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
     opened.close()
 
 
+def enter(page: Page, link: str) -> None:
+    """Open a link and press its button."""
+    page.goto(link)
+    assert barriers(page) == []
+    page.get_by_role("button").click()
+    page.wait_for_url("**/")
+
+
 @pytest.fixture
 def operator(context: BrowserContext, site: Site) -> Page:
     """A browser in the console."""
     page = context.new_page()
-    page.goto(f"{site.address}/console/enter/{console_link(site.warehouse, MAKER, 'otto', 'operator')}")
+    enter(page, f"{site.address}/console/enter/{console_link(site.warehouse, MAKER, 'otto', 'operator')}")
     return page
 
 
@@ -55,7 +63,7 @@ def operator(context: BrowserContext, site: Site) -> Page:
 def customer(context: BrowserContext, site: Site) -> Page:
     """A browser in bob's portal."""
     page = context.new_page()
-    page.goto(f"{site.address}/portal/enter/{portal_link(site.warehouse, MAKER, 'bob')}")
+    enter(page, f"{site.address}/portal/enter/{portal_link(site.warehouse, MAKER, 'bob')}")
     return page
 
 

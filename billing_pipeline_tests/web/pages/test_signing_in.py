@@ -11,29 +11,48 @@ from billing_pipeline_tests.corrections.world import CorrectingWorld
 from billing_pipeline_tests.web.pages.conftest import MAKER, Site
 
 
-def test_a_link_works_once(site: Site, warehouse: Warehouse) -> None:
+@pytest.mark.parametrize("door", ["console", "portal"])
+def test_a_link_works_once_and_no_look_uses_it_up(site: Site, warehouse: Warehouse, door: str) -> None:
+    secret = (
+        console_link(warehouse, MAKER, "otto", "operator")
+        if door == "console"
+        else portal_link(warehouse, MAKER, "ann")
+    )
+    link = f"/{door}/enter/{secret}"
+    browser = site.browser()
+    for _ in range(2):
+        assert browser.head(link).status_code == 200
+        looked = browser.get(link)
+        assert (looked.status_code, dict(browser.cookies)) == (200, {})
+        assert ("otto" if door == "console" else "Customer ann") in looked.text
+    entered = browser.post(link)
+    assert (entered.status_code, list(browser.cookies)) == (200, [f"billing_{door}"])
+    for again in (site.browser().get(link), site.browser().post(link)):
+        assert again.status_code == 401
+        assert "once" in again.text
+
+
+def test_no_other_site_can_use_a_link_up(site: Site, warehouse: Warehouse) -> None:
     link = f"/console/enter/{console_link(warehouse, MAKER, 'otto', 'operator')}"
-    assert site.browser().head(link).status_code == 405
-    assert site.browser().get(link).status_code == 200
-    again = site.browser().get(link)
-    assert again.status_code == 401
-    assert "once" in again.text
+    assert site.browser().post(link, headers={"Origin": "https://evil.example"}).status_code == 403
+    assert site.browser().post(link).status_code == 200
 
 
 def test_a_link_that_expired_opens_nothing(site: Site, warehouse: Warehouse) -> None:
     link = console_link(warehouse, MAKER, "otto", "operator", timedelta(microseconds=1))
     assert site.browser().get(f"/console/enter/{link}").status_code == 401
+    assert site.browser().post(f"/console/enter/{link}").status_code == 401
 
 
 def test_a_link_opens_its_own_door_alone(site: Site, warehouse: Warehouse) -> None:
-    assert site.browser().get(f"/console/enter/{portal_link(warehouse, MAKER, 'ann')}").status_code == 401
-    assert site.browser().get(f"/portal/enter/{console_link(warehouse, MAKER, 'otto', 'admin')}").status_code == 401
+    assert site.browser().post(f"/console/enter/{portal_link(warehouse, MAKER, 'ann')}").status_code == 401
+    assert site.browser().post(f"/portal/enter/{console_link(warehouse, MAKER, 'otto', 'admin')}").status_code == 401
 
 
 def test_secrets_of_links_and_sessions_are_stored_nowhere(site: Site, warehouse: Warehouse) -> None:
     link = console_link(warehouse, MAKER, "otto", "operator")
     client = site.browser()
-    client.get(f"/console/enter/{link}")
+    client.post(f"/console/enter/{link}")
     stored = str(warehouse.rows("SELECT * FROM billing.access_links, billing.access_sessions, billing.automation_log"))
     assert link not in stored
     assert client.cookies["billing_console"] not in stored
