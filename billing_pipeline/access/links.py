@@ -6,7 +6,7 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Literal
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from billing_pipeline.access.rules.permissions import RIGHTS, Role, Scope
 from billing_pipeline.core.errors import UserError
@@ -52,7 +52,8 @@ def console_link(
         raise UserError(f'role "{role}": expected one of {", ".join(CONSOLE_ROLES)}')
     if not owner.strip():
         raise UserError("owner: expected a name, found none")
-    return _make(warehouse, signature, "console", owner, role, None, lasts)
+    with warehouse.transaction() as connection:
+        return make_link(connection, signature, "console", owner, role, None, lasts)
 
 
 def portal_link(warehouse: Warehouse, signature: Signature, customer_id: str, lasts: timedelta = LINK_LASTS) -> str:
@@ -62,7 +63,8 @@ def portal_link(warehouse: Warehouse, signature: Signature, customer_id: str, la
         UserError: there is no such customer.
     """
     customer = read_customer(warehouse, customer_id)
-    return _make(warehouse, signature, "portal", str(customer["name"]), "customer", customer_id, lasts)
+    with warehouse.transaction() as connection:
+        return make_link(connection, signature, "portal", str(customer["name"]), "customer", customer_id, lasts)
 
 
 def owner_of_link(warehouse: Warehouse, door: Door, link: str) -> str | None:
@@ -109,8 +111,8 @@ def sign_out(warehouse: Warehouse, secret: str) -> None:
         )
 
 
-def _make(
-    warehouse: Warehouse,
+def make_link(
+    connection: Connection,
     signature: Signature,
     door: Door,
     owner: str,
@@ -118,21 +120,21 @@ def _make(
     customer_id: str | None,
     lasts: timedelta,
 ) -> str:
+    """The secret of a new link, in the transaction of who makes it."""
     link = secrets.token_urlsafe(32)
-    with warehouse.transaction() as connection:
-        connection.execute(
-            text(_MAKE),
-            {
-                "digest": _digest(link),
-                "door": door,
-                "owner": owner,
-                "role": role,
-                "customer_id": customer_id,
-                "lasts": lasts,
-                "author": signature.author,
-                "reason": signature.reason,
-            },
-        )
+    connection.execute(
+        text(_MAKE),
+        {
+            "digest": _digest(link),
+            "door": door,
+            "owner": owner,
+            "role": role,
+            "customer_id": customer_id,
+            "lasts": lasts,
+            "author": signature.author,
+            "reason": signature.reason,
+        },
+    )
     return link
 
 

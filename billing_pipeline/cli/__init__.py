@@ -56,6 +56,7 @@ SECTIONS = {
         "api": "api:api",
         "tokens": "tokens:tokens",
         "links": "links:links",
+        "operators": "operators:operators",
     },
     "Without a Stripe account": {
         "demo": "sandbox:demo",

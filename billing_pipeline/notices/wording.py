@@ -7,7 +7,7 @@ its words come before the package's, kind by kind. Money and days are written by
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +46,10 @@ _ROWS = {
     "granted": ("granted_minor", "money"),
     "expires_on": ("expires_on", "day"),
 }
+
+
+_PARTS = {"direction", "labels", "greeting", "footer", "action", "reasons", "states", "sign_in", "kinds"}
+"""What a file of words has."""
 
 
 class WordsWrong(UserError):  # noqa: N818 - reads as what happened
@@ -112,6 +116,37 @@ class Wording:
         }
         return Words(language, page["subject"], *self._laid_out(page))
 
+    def sign_in(self, language: str | None, name: str, link: str, lasts: timedelta) -> Words:
+        """A link that lets somebody in, once and for so long.
+
+        Raises:
+            WordsWrong: the words or the layout cannot be used.
+        """
+        written = self._language_of(language)
+        spoken = self._spoken[written]
+        said = spoken["sign_in"]
+        minutes = int(lasts.total_seconds() // 60)
+        values = {"company": _line(self.company), "customer": {"name": _line(name)}, "minutes": minutes}
+
+        def write(text: str) -> str:
+            return self._plain.from_string(text).render(values).strip()
+
+        try:
+            page = {
+                "language": written,
+                "direction": spoken["direction"],
+                "company": values["company"],
+                **{part: write(said[part]) for part in ("subject", "title", "action")},
+                "greeting": write(spoken["greeting"]),
+                "body": [write(text) for text in said["body"]],
+                "rows": [],
+                "link": link,
+                "footer": "",
+            }
+        except (TemplateError, KeyError, TypeError) as error:
+            raise WordsWrong(f"{written}.yaml, sign_in: {error}") from None
+        return Words(written, page["subject"], *self._laid_out(page))
+
     def framed(self, title: str, paragraphs: Sequence[str]) -> tuple[str, str]:
         """Text and HTML of what is written in English already, such as an alert."""
         written = [_line(paragraph) for paragraph in paragraphs]
@@ -167,7 +202,7 @@ class Wording:
             if path is None or not path.is_file():
                 continue
             merged = _merged(merged, _yaml(path))
-        if not {"direction", "labels", "greeting", "footer", "action", "reasons", "states", "kinds"} <= merged.keys():
+        if not merged.keys() >= _PARTS:
             # a language of the company's own may leave out what English has
             merged = _merged(_yaml(_OWN / "words" / "en.yaml"), merged)
         try:

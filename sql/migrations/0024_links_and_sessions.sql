@@ -14,6 +14,7 @@ CREATE TABLE billing.access_links (
     CHECK ((door = 'portal') = (role = 'customer')),
     CHECK ((role = 'customer') = (customer_id IS NOT NULL))
 );
+CREATE INDEX access_links_newest ON billing.access_links (made_at);
 COMMENT ON TABLE billing.access_links IS 'One row a link into the console or portal: it works once, until it expires';
 COMMENT ON COLUMN billing.access_links.link_digest IS 'SHA-256 of the secret in the link; the secret is stored nowhere';
 COMMENT ON COLUMN billing.access_links.door IS 'console or portal';
@@ -46,3 +47,33 @@ COMMENT ON COLUMN billing.access_sessions.customer_id IS 'The only customer that
 COMMENT ON COLUMN billing.access_sessions.started_at IS 'When the link was used';
 COMMENT ON COLUMN billing.access_sessions.expires_at IS 'When it ends by itself';
 COMMENT ON COLUMN billing.access_sessions.ended_at IS 'When the person signed out; null until then';
+
+CREATE TABLE billing.operators (
+    operator_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    email text NOT NULL CHECK (email ~ '^\S+@\S+$'),
+    owner text NOT NULL CHECK (owner ~ '\S'),
+    role text NOT NULL CHECK (role IN ('admin', 'operator', 'analyst')),
+    author text NOT NULL CHECK (author ~ '\S'),
+    reason text NOT NULL CHECK (reason ~ '\S'),
+    added_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    released_at timestamptz,
+    released_by text CHECK (released_by ~ '\S'),
+    release_reason text CHECK (release_reason ~ '\S'),
+    CHECK (num_nulls(released_at, released_by, release_reason) IN (0, 3))
+);
+CREATE UNIQUE INDEX operators_one_active ON billing.operators (lower(email)) WHERE released_at IS NULL;
+COMMENT ON TABLE billing.operators IS 'One row an address that may ask for links into the console by mail';
+COMMENT ON COLUMN billing.operators.operator_id IS 'Order of adding';
+COMMENT ON COLUMN billing.operators.email IS 'Where links are mailed';
+COMMENT ON COLUMN billing.operators.owner IS 'The author of all that is changed in the sessions';
+COMMENT ON COLUMN billing.operators.role IS 'admin, operator or analyst';
+COMMENT ON COLUMN billing.operators.author IS 'Who added it';
+COMMENT ON COLUMN billing.operators.reason IS 'Why';
+COMMENT ON COLUMN billing.operators.added_at IS 'When';
+COMMENT ON COLUMN billing.operators.released_at IS 'When it was removed; null while it may ask';
+COMMENT ON COLUMN billing.operators.released_by IS 'Who removed it';
+COMMENT ON COLUMN billing.operators.release_reason IS 'Why';
+CREATE TRIGGER operators_change BEFORE UPDATE ON billing.operators
+FOR EACH ROW EXECUTE FUNCTION billing.check_notice_choice();
+CREATE TRIGGER operators_keep BEFORE DELETE OR TRUNCATE ON billing.operators
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('operators are removed by a date, not deleted');

@@ -80,6 +80,7 @@ BEGIN
         ('notice_holds', 'release_reason, released_at, released_by', FALSE),
         ('notices_off', 'release_reason, released_at, released_by', FALSE),
         ('notice_sendings', 'attempts, claimed_until, doubts, due_at, last_error, sent_at, state', FALSE),
+        ('operators', 'release_reason, released_at, released_by', FALSE),
         ('plan_trials', '', TRUE),
         ('price_books', 'content_sha256, loaded_at, name, run_id', TRUE),
         ('price_versions', '', TRUE),

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 from anyio import to_thread
@@ -11,6 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from billing_pipeline.access.identity_provider import IdentityProvider
+from billing_pipeline.access.mailed_links import mail_links
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.writer import EventWriter
 from billing_pipeline.postgres.connections import libpq_url
@@ -24,7 +26,6 @@ from billing_pipeline.web.api.metrics import Metrics
 from billing_pipeline.web.api.once import Once
 from billing_pipeline.web.api.openapi import DESCRIPTION, PROBLEMS, VERSION, complete
 from billing_pipeline.web.api.problems import handle_problems
-from billing_pipeline.web.api.rates import RateLimits
 from billing_pipeline.web.api.routes import (
     alerts,
     budgets,
@@ -49,6 +50,7 @@ from billing_pipeline.web.api.routes import (
 )
 from billing_pipeline.web.api.tracing import Tracing, exporting_provider
 from billing_pipeline.web.pages.app import OpenStripe, page_routes
+from billing_pipeline.web.rates import RateLimits
 from billing_pipeline.web.receiver.app import Receiver
 
 _log = logging.getLogger("billing.api")
@@ -97,7 +99,8 @@ def create_app(settings: Settings, warehouse: Warehouse, stripe: OpenStripe = op
     app = create_api()
     app.state.settings = settings
     app.state.open_stripe = stripe
-    app.router.routes.extend(page_routes(warehouse, stripe, settings.pages))
+    mail = partial(mail_links, warehouse, settings)
+    app.router.routes.extend(page_routes(warehouse, stripe, settings.pages, mail=mail))
 
     receiver = _receiver(warehouse)
     if receiver is not None:

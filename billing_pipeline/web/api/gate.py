@@ -23,7 +23,7 @@ from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.web.api.event_bodies import BODY_MAX_BYTES as EVENTS_MAX_BYTES
 from billing_pipeline.web.api.metrics import Metrics
 from billing_pipeline.web.api.problems import LATER, problem, problem_of
-from billing_pipeline.web.api.rates import RateLimits
+from billing_pipeline.web.rates import RateLimits
 
 PREFIX = "/api/billing"
 OPEN_PATHS = frozenset({f"{PREFIX}/openapi.json", f"{PREFIX}/docs", f"{PREFIX}/docs.css", f"{PREFIX}/stripe-webhook"})

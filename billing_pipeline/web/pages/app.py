@@ -9,11 +9,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from billing_pipeline.access.links import Door
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings.pages import PagesSettings
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline.web.actions.desk import Desk
+from billing_pipeline.web.pages.asking import Asking, MailLinks
 from billing_pipeline.web.pages.changing import Changes
 from billing_pipeline.web.pages.console import Console
 from billing_pipeline.web.pages.console_months import Months
@@ -35,14 +37,20 @@ OpenStripe = Callable[[], AbstractContextManager[StripeGateway]]
 
 
 def page_routes(
-    warehouse: Warehouse, stripe: OpenStripe, settings: PagesSettings, clock: Callable[[], datetime] = utc_now
+    warehouse: Warehouse,
+    stripe: OpenStripe,
+    settings: PagesSettings,
+    clock: Callable[[], datetime] = utc_now,
+    mail: MailLinks | None = None,
 ) -> list[BaseRoute]:
-    """Console, portal and their files."""
+    """Console, portal and their files. `mail` None: nobody can ask for a link."""
     desk = Desk(warehouse, stripe)
-    door = DoorOfPages(warehouse, "portal", settings.is_secure, settings.frame_ancestors)
+    console = DoorOfPages(warehouse, "console", settings.is_secure, ways=_ways("console", mail))
+    door = DoorOfPages(warehouse, "portal", settings.is_secure, settings.frame_ancestors, _ways("portal", mail))
     portal = (door, desk, clock, settings.public_url, settings.portal_edits_details)
     return [
-        *_console(DoorOfPages(warehouse, "console", settings.is_secure), desk, clock, settings.dagster_url),
+        *(route for each in (console, door) if mail is not None for route in _asking(each, Asking(each, mail))),
+        *_console(console, desk, clock, settings.dagster_url),
         *_portal(door, Portal(*portal), Paying(*portal), Account(*portal)),
         *_unsubscribing(Unsubscribing(warehouse)),
         Mount("/pages", StaticFiles(packages=[("billing_pipeline.web.pages", "static")])),
@@ -111,6 +119,15 @@ def _unsubscribing(shown: Unsubscribing) -> list[BaseRoute]:
         Route("/unsubscribe/{key}", shown.show, methods=["GET"]),
         Route("/unsubscribe/{key}", shown.end, methods=["POST"]),
     ]
+
+
+def _ways(door: Door, mail: MailLinks | None) -> tuple[tuple[str, str], ...]:
+    return ((f"/{door}/sign-in", "ask_for_link"),) if mail is not None else ()
+
+
+def _asking(door: DoorOfPages, asking: Asking) -> list[BaseRoute]:
+    path = f"{door.root}/sign-in"
+    return [Route(path, asking.form, methods=["GET"]), Route(path, asking.ask, methods=["POST"])]
 
 
 def _entry(door: DoorOfPages) -> list[BaseRoute]:

@@ -39,13 +39,15 @@ class DoorOfPages:
     """One of the two sets of pages: where it is, and what lets a browser in and out.
 
     `secure`: whether its address is https, so that the cookie travels by nothing else. `frame_ancestors`: which sites
-    may show it in a frame; a cookie in a frame of another site needs SameSite=None.
+    may show it in a frame; a cookie in a frame of another site needs SameSite=None. `ways`: addresses where people can
+    let themselves in, each with the key of its words.
     """
 
     warehouse: Warehouse
     door: Door
     secure: bool
     frame_ancestors: str = "'none'"
+    ways: tuple[tuple[str, str], ...] = ()
 
     @property
     def root(self) -> str:
@@ -76,7 +78,14 @@ class DoorOfPages:
 
     def closed(self, request: Request, why: str, status: int = 401) -> Response:
         """The page for those who are not signed in; of the portal in the language that they read it in."""
-        return page("closed.html", self.stranger(request), status=status, frame_ancestors=self.frame_ancestors, why=why)
+        return page(
+            "closed.html",
+            self.stranger(request),
+            status=status,
+            frame_ancestors=self.frame_ancestors,
+            why=why,
+            ways=self.ways,
+        )
 
     def stranger(self, request: Request) -> Reader:
         """Whom a page is for that nobody is signed in to."""

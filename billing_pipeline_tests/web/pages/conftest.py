@@ -5,7 +5,9 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,8 +15,10 @@ import uvicorn
 from starlette.applications import Starlette
 
 from billing_pipeline.access.links import console_link, portal_link
+from billing_pipeline.access.mailed_links import mail_links
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.settings import load_settings
 from billing_pipeline.settings.pages import PagesSettings
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline.web.pages.app import page_routes
@@ -66,8 +70,8 @@ def site(month: CorrectingWorld) -> Iterator[Site]:
 
 
 @contextmanager
-def serving(world: CorrectingWorld) -> Iterator[Site]:
-    """Console and portal over a world, on a port of their own."""
+def serving(world: CorrectingWorld, state_dir: Path | None = None) -> Iterator[Site]:
+    """Console and portal over a world, on a port of their own; links are mailed into `state_dir`, if there is one."""
 
     @contextmanager
     def stripe() -> Iterator[StripeGateway]:
@@ -76,7 +80,11 @@ def serving(world: CorrectingWorld) -> Iterator[Site]:
     with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as opened:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
         settings = PagesSettings(address, "'none'", portal_edits_details=True)
-        with _served(Starlette(routes=page_routes(world.warehouse, stripe, settings)), listening):
+        mail = None
+        if state_dir is not None:
+            own = replace(load_settings(), state_dir=state_dir, pages=settings)
+            mail = partial(mail_links, world.warehouse, own)
+        with _served(Starlette(routes=page_routes(world.warehouse, stripe, settings, mail=mail)), listening):
             yield Site(address, world.warehouse, opened)
 
 
