@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from billing_pipeline.access.links import Door
 from billing_pipeline.web.pages.rendering import page
-from billing_pipeline.web.pages.sessions import NOT_KEPT, DoorOfPages, read_fields
+from billing_pipeline.web.pages.sessions import DoorOfPages, read_fields
 from billing_pipeline.web.rates import RateLimits
 
 MailLinks = Callable[[Door, str], None]
@@ -46,7 +46,6 @@ class Asking:
             self._door.stranger(request),
             status=status,
             frame_ancestors=self._door.frame_ancestors,
-            more_headers=NOT_KEPT,
             says=says,
             door=self._door.door,
         )

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from billing_pipeline.access.links import owner_of_link, sign_in
 from billing_pipeline.web.pages.rendering import page
-from billing_pipeline.web.pages.sessions import NOT_KEPT, DoorOfPages, is_own
+from billing_pipeline.web.pages.sessions import DoorOfPages, is_own
 
 
 class Entering:
@@ -26,7 +26,6 @@ class Entering:
             "enter.html",
             self._door.stranger(request),
             frame_ancestors=self._door.frame_ancestors,
-            more_headers=NOT_KEPT,
             owner=owner,
         )
 

@@ -48,7 +48,7 @@ def enter(page: Page, link: str) -> None:
     page.goto(link)
     assert barriers(page) == []
     page.get_by_role("button").click()
-    page.wait_for_url("**/")
+    page.wait_for_url(lambda url: "/enter/" not in url)
 
 
 @pytest.fixture
