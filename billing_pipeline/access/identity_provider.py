@@ -5,17 +5,15 @@ OpenID Connect Discovery 1.0 (where the keys are), RFC 7517 (how they are writte
 """
 
 import http.client
-import json
 import logging
-import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import jwt
 
+from billing_pipeline.access import provider_http
 from billing_pipeline.access.rules.identity_claims import ClaimNames, caller_by_claims
 from billing_pipeline.access.rules.permissions import Role
 from billing_pipeline.access.rules.tokens import Caller
@@ -30,8 +28,6 @@ ASKED_AGAIN_AFTER_S = 60
 AWAY_S = 5
 """So long a provider that told no keys is left alone: each request would wait for it, one after the other."""
 LEEWAY_S = 30
-TIMEOUT_S = 5
-ANSWER_MAX_BYTES = 1024 * 1024
 _log = logging.getLogger("billing.api")
 
 
@@ -53,10 +49,24 @@ class IdentityProvider:
         self._clock = clock
         self._lock = threading.Lock()
         self._keys: dict[str, jwt.PyJWK] = {}
+        self._addresses: dict[str, Any] = {}
         self._asked_at: float | None = None
 
     def caller_of(self, token: str) -> Caller | None:
         """Whose token this is; None: it is none of the provider's that holds, or its claims name nobody here.
+
+        Raises:
+            ProviderAway: its keys are not known, and it does not answer.
+        """
+        claims = self.claims(token, self._settings.audience)
+        return None if claims is None else self.caller_by(claims)
+
+    def caller_by(self, claims: Mapping[str, Any]) -> Caller | None:
+        """Whom claims that were believed name; None: nobody here."""
+        return caller_by_claims(claims, self._names)
+
+    def claims(self, token: str, audience: str) -> Mapping[str, Any] | None:
+        """What a token says; None: it is none of the provider's that holds, or is not for this audience.
 
         Raises:
             ProviderAway: its keys are not known, and it does not answer.
@@ -66,58 +76,50 @@ class IdentityProvider:
             key = self._key(key_id) if isinstance(key_id, str) else None
             if key is None:
                 return None
-            claims = jwt.decode(
+            return jwt.decode(
                 token,
                 key,
                 algorithms=list(ALGORITHMS),
-                audience=self._settings.audience,
+                audience=audience,
                 issuer=self._settings.issuer,
                 leeway=LEEWAY_S,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
         except jwt.PyJWTError:
             return None
-        return caller_by_claims(claims, self._names)
+
+    def address(self, name: str) -> str:
+        """Where the provider has something, by its name in OpenID Connect Discovery.
+
+        Raises:
+            ProviderAway: it does not say so.
+        """
+        with self._lock:
+            self._ask_again(KEYS_HOLD_S if self._addresses else AWAY_S)
+            found = self._addresses.get(name)
+        if not isinstance(found, str):
+            raise ProviderAway("the identity provider does not answer")
+        return found
 
     def _key(self, key_id: str) -> jwt.PyJWK | None:
         with self._lock:
             holds_s = KEYS_HOLD_S if key_id in self._keys else ASKED_AGAIN_AFTER_S if self._keys else AWAY_S
-            if self._asked_at is None or self._clock() - self._asked_at > holds_s:
-                self._ask()
+            self._ask_again(holds_s)
             if not self._keys:
                 raise ProviderAway("the identity provider does not answer")
             return self._keys.get(key_id)
 
-    def _ask(self) -> None:
-        """Read the keys anew; those that are known hold on while the provider is away."""
+    def _ask_again(self, holds_s: float) -> None:
+        """Read the keys anew if they are older; those that are known hold on while the provider is away."""
+        if self._asked_at is not None and self._clock() - self._asked_at <= holds_s:
+            return
         try:
-            found = _get(f"{self._settings.issuer.rstrip('/')}/.well-known/openid-configuration")
+            found = provider_http.get(f"{self._settings.issuer.rstrip('/')}/.well-known/openid-configuration")
             if found["issuer"] != self._settings.issuer:
                 raise ValueError(f"it calls itself {found['issuer']}")
-            keys = jwt.PyJWKSet.from_dict(_get(found["jwks_uri"])).keys
+            keys = jwt.PyJWKSet.from_dict(provider_http.get(found["jwks_uri"])).keys
+            self._addresses = dict(found)
             self._keys = {key.key_id: key for key in keys if key.key_id and key.public_key_use in (None, "sig")}
         except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, jwt.PyJWTError) as error:
             _log.error("the identity provider %s tells no keys: %s", self._settings.issuer, error)
         self._asked_at = self._clock()
-
-
-def _get(url: str) -> Any:
-    parts = urlsplit(url)
-    if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
-        raise ValueError(f"{url}: expected https")
-    host = parts.hostname or ""
-    connection = (
-        http.client.HTTPSConnection(host, parts.port, timeout=TIMEOUT_S, context=ssl.create_default_context())
-        if parts.scheme == "https"
-        else http.client.HTTPConnection(host, parts.port, timeout=TIMEOUT_S)
-    )
-    try:
-        path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-        connection.request("GET", path, headers={"Accept": "application/json"})
-        answer = connection.getresponse()
-        content = answer.read(ANSWER_MAX_BYTES + 1)
-    finally:
-        connection.close()
-    if answer.status != 200 or len(content) > ANSWER_MAX_BYTES:
-        raise ValueError(f"{parts.netloc} answered {answer.status} with {len(content)} bytes")
-    return json.loads(content)

@@ -88,6 +88,15 @@ def sign_in(warehouse: Warehouse, door: Door, link: str) -> str | None:
     return session if opened else None
 
 
+def open_session(warehouse: Warehouse, owner: str, role: str) -> str:
+    """The secret of a session in the console for somebody whom the identity provider vouches for; logged."""
+    session = secrets.token_urlsafe(32)
+    values = {"session": _digest(session), "owner": owner, "role": role, "lasts": SESSION_LASTS}
+    with warehouse.transaction() as connection:
+        connection.execute(text(_OPEN), values)
+    return session
+
+
 def session_of(warehouse: Warehouse, door: Door, secret: str) -> Session | None:
     """The session with this secret, unless it has ended."""
     rows = warehouse.rows(
@@ -160,4 +169,14 @@ WITH used AS (
 )
 INSERT INTO billing.access_sessions (session_digest, door, owner, role, customer_id, expires_at)
 SELECT :session, door, owner, role, customer_id, clock_timestamp() + CAST(:lasts AS interval) FROM used
+"""
+_OPEN = """
+WITH opened AS (
+    INSERT INTO billing.access_sessions (session_digest, door, owner, role, expires_at)
+    VALUES (:session, 'console', :owner, :role, clock_timestamp() + CAST(:lasts AS interval))
+    RETURNING *
+)
+SELECT billing.log_action(
+    owner, 'sign_in', door, owner, 'by the identity provider', NULL, jsonb_build_object('role', role)
+) FROM opened
 """

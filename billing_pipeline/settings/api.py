@@ -1,6 +1,6 @@
 """What the API needs beside the settings that the commands read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -23,6 +23,10 @@ class OidcSettings:
     """BILLING_OIDC_ROLES, such as billing-admins=admin,finance=operator: what values of the role claim mean."""
     customer_claim: str | None
     """BILLING_OIDC_CUSTOMER_CLAIM: the customer of a token of role customer; None: nobody has that role."""
+    client_id: str | None = None
+    """BILLING_OIDC_CLIENT_ID: what the console is called at the provider; None: nobody signs in to it there."""
+    client_secret: str | None = field(default=None, repr=False)
+    """BILLING_OIDC_CLIENT_SECRET: what the provider gave the console to prove that; None: it has none (PKCE alone)."""
 
     @classmethod
     def load(cls) -> Self | None:
@@ -46,6 +50,8 @@ class OidcSettings:
             text_or_none("BILLING_OIDC_ROLE_CLAIM") or "billing_role",
             _roles(text_or_none("BILLING_OIDC_ROLES") or ""),
             text_or_none("BILLING_OIDC_CUSTOMER_CLAIM"),
+            text_or_none("BILLING_OIDC_CLIENT_ID"),
+            text_or_none("BILLING_OIDC_CLIENT_SECRET"),
         )
 
 

@@ -1,11 +1,9 @@
 """Tokens of a company's own provider, a small one that runs here: who is believed, and who is not."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -17,75 +15,14 @@ from billing_pipeline.access.identity_provider import IdentityProvider, Provider
 from billing_pipeline.access.rules.permissions import Role, Scope
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import SettingsError, load_settings
-from billing_pipeline.settings.api import OidcSettings
+from billing_pipeline_tests.identity_provider import Provider, running_provider
 from billing_pipeline_tests.web.api.serving import Client, serving
-
-
-@dataclass
-class Provider:
-    """Publishes its keys, signs tokens, and counts who asks."""
-
-    issuer: str = ""
-    keys: dict[str, ec.EllipticCurvePrivateKey] = field(default_factory=dict)
-    asked: int = 0
-    now_s: float = 0.0
-
-    def rotate(self, key_id: str) -> None:
-        self.keys = {key_id: ec.generate_private_key(ec.SECP256R1())}
-
-    def token(self, *, headers: dict[str, Any] | None = None, **claims: Any) -> str:
-        [(key_id, key)] = self.keys.items()
-        now = int(time.time())
-        said = {
-            "iss": self.issuer,
-            "aud": "billing",
-            "sub": "u-1",
-            "exp": now + 60,
-            "billing_role": "operator",
-            **claims,
-        }
-        said = {name: value for name, value in said.items() if value is not None}
-        return jwt.encode(said, key, "ES256", headers or {"kid": key_id})
-
-    def settings(self, **over: Any) -> OidcSettings:
-        return replace(OidcSettings(self.issuer, "billing", "sub", "billing_role", (), None), **over)
-
-    def reader(self, **over: Any) -> IdentityProvider:
-        return IdentityProvider(self.settings(**over), clock=lambda: self.now_s)
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Provider]:
-    provider = Provider()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            provider.asked += 1
-            if self.path == "/.well-known/openid-configuration":
-                document: Any = {"issuer": provider.issuer, "jwks_uri": f"{provider.issuer}/keys"}
-            else:
-                algorithm = jwt.algorithms.ECAlgorithm(jwt.algorithms.ECAlgorithm.SHA256)
-                public = {
-                    key_id: algorithm.to_jwk(key.public_key(), as_dict=True) for key_id, key in provider.keys.items()
-                }
-                document = {"keys": [{**key, "kid": key_id, "use": "sig"} for key_id, key in public.items()]}
-            content = json.dumps(document).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    provider.issuer = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield provider
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with running_provider() as provider:
+        yield provider
 
 
 @pytest.fixture

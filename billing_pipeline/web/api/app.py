@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from billing_pipeline.access.identity_provider import IdentityProvider
 from billing_pipeline.access.mailed_links import mail_links
+from billing_pipeline.access.provider_sign_in import ProviderSignIn
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.writer import EventWriter
 from billing_pipeline.postgres.connections import libpq_url
@@ -50,6 +51,7 @@ from billing_pipeline.web.api.routes import (
 )
 from billing_pipeline.web.api.tracing import Tracing, exporting_provider
 from billing_pipeline.web.pages.app import OpenStripe, page_routes
+from billing_pipeline.web.pages.provider_entering import PATH
 from billing_pipeline.web.rates import RateLimits
 from billing_pipeline.web.receiver.app import Receiver
 
@@ -99,8 +101,9 @@ def create_app(settings: Settings, warehouse: Warehouse, stripe: OpenStripe = op
     app = create_api()
     app.state.settings = settings
     app.state.open_stripe = stripe
-    mail = partial(mail_links, warehouse, settings)
-    app.router.routes.extend(page_routes(warehouse, stripe, settings.pages, mail=mail))
+    provider = IdentityProvider(settings.api.oidc) if settings.api.oidc else None
+    mail, sign_in = partial(mail_links, warehouse, settings), _sign_in(settings, provider)
+    app.router.routes.extend(page_routes(warehouse, stripe, settings.pages, mail=mail, sign_in=sign_in))
 
     receiver = _receiver(warehouse)
     if receiver is not None:
@@ -115,9 +118,16 @@ def create_app(settings: Settings, warehouse: Warehouse, stripe: OpenStripe = op
 
     app.router.lifespan_context = lifespan
     once = Once(app, warehouse, lambda path: path in IDEMPOTENT_PATHS)
-    provider = IdentityProvider(settings.api.oidc) if settings.api.oidc else None
     gate = Gate(once, warehouse, RateLimits(settings.api.requests_per_minute), app.state.metrics, provider)
     return Tracing(gate, exporting_provider()) if requests_are_traced() else gate
+
+
+def _sign_in(settings: Settings, provider: IdentityProvider | None) -> ProviderSignIn | None:
+    """How people sign in to the console at the provider; None: it does not know the console."""
+    oidc = settings.api.oidc
+    if provider is None or oidc is None or oidc.client_id is None:
+        return None
+    return ProviderSignIn(provider, oidc, oidc.client_id, f"{settings.pages.public_url}{PATH}/callback")
 
 
 def _receiver(warehouse: Warehouse) -> Receiver | None:

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from billing_pipeline.access.links import Door
+from billing_pipeline.access.provider_sign_in import ProviderSignIn
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings.pages import PagesSettings
@@ -23,6 +24,7 @@ from billing_pipeline.web.pages.entering import Entering
 from billing_pipeline.web.pages.portal import Portal
 from billing_pipeline.web.pages.portal_account import Account
 from billing_pipeline.web.pages.portal_paying import Paying
+from billing_pipeline.web.pages.provider_entering import PATH, ProviderEntering
 from billing_pipeline.web.pages.rendering import Reader, page
 from billing_pipeline.web.pages.sessions import Change, DoorOfPages, Page, Visitor
 from billing_pipeline.web.pages.unsubscribing import Unsubscribing
@@ -42,14 +44,20 @@ def page_routes(
     settings: PagesSettings,
     clock: Callable[[], datetime] = utc_now,
     mail: MailLinks | None = None,
+    sign_in: ProviderSignIn | None = None,
 ) -> list[BaseRoute]:
-    """Console, portal and their files. `mail` None: nobody can ask for a link."""
+    """Console, portal and their files.
+
+    `mail` None: nobody can ask for a link. `sign_in` None: nobody signs in at an identity provider.
+    """
     desk = Desk(warehouse, stripe)
-    console = DoorOfPages(warehouse, "console", settings.is_secure, ways=_ways("console", mail))
+    by_provider = ((PATH, "sign_in_provider"),) if sign_in is not None else ()
+    console = DoorOfPages(warehouse, "console", settings.is_secure, ways=(*by_provider, *_ways("console", mail)))
     door = DoorOfPages(warehouse, "portal", settings.is_secure, settings.frame_ancestors, _ways("portal", mail))
     portal = (door, desk, clock, settings.public_url, settings.portal_edits_details)
     return [
         *(route for each in (console, door) if mail is not None for route in _asking(each, Asking(each, mail))),
+        *(_by_provider(ProviderEntering(console, sign_in)) if sign_in is not None else ()),
         *_console(console, desk, clock, settings.dagster_url),
         *_portal(door, Portal(*portal), Paying(*portal), Account(*portal)),
         *_unsubscribing(Unsubscribing(warehouse)),
@@ -128,6 +136,13 @@ def _ways(door: Door, mail: MailLinks | None) -> tuple[tuple[str, str], ...]:
 def _asking(door: DoorOfPages, asking: Asking) -> list[BaseRoute]:
     path = f"{door.root}/sign-in"
     return [Route(path, asking.form, methods=["GET"]), Route(path, asking.ask, methods=["POST"])]
+
+
+def _by_provider(entering: ProviderEntering) -> list[BaseRoute]:
+    return [
+        Route(PATH, entering.begin, methods=["GET"]),
+        Route(f"{PATH}/callback", entering.end, methods=["GET"]),
+    ]
 
 
 def _entry(door: DoorOfPages) -> list[BaseRoute]:

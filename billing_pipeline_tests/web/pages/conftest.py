@@ -14,14 +14,18 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
+from billing_pipeline.access.identity_provider import IdentityProvider
 from billing_pipeline.access.links import console_link, portal_link
 from billing_pipeline.access.mailed_links import mail_links
+from billing_pipeline.access.provider_sign_in import ProviderSignIn
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import load_settings
+from billing_pipeline.settings.api import OidcSettings
 from billing_pipeline.settings.pages import PagesSettings
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline.web.pages.app import page_routes
+from billing_pipeline.web.pages.provider_entering import PATH
 from billing_pipeline_tests.charging.world import Bill, Emulated
 from billing_pipeline_tests.corrections.world import CorrectingWorld
 
@@ -70,8 +74,11 @@ def site(month: CorrectingWorld) -> Iterator[Site]:
 
 
 @contextmanager
-def serving(world: CorrectingWorld, state_dir: Path | None = None) -> Iterator[Site]:
-    """Console and portal over a world, on a port of their own; links are mailed into `state_dir`, if there is one."""
+def serving(world: CorrectingWorld, state_dir: Path | None = None, oidc: OidcSettings | None = None) -> Iterator[Site]:
+    """Console and portal over a world, on a port of their own.
+
+    Links are mailed into `state_dir`, if there is one; people sign in at the provider of `oidc`, if there is one.
+    """
 
     @contextmanager
     def stripe() -> Iterator[StripeGateway]:
@@ -84,7 +91,11 @@ def serving(world: CorrectingWorld, state_dir: Path | None = None) -> Iterator[S
         if state_dir is not None:
             own = replace(load_settings(), state_dir=state_dir, pages=settings)
             mail = partial(mail_links, world.warehouse, own)
-        with _served(Starlette(routes=page_routes(world.warehouse, stripe, settings, mail=mail)), listening):
+        sign_in = None
+        if oidc is not None:
+            sign_in = ProviderSignIn(IdentityProvider(oidc), oidc, str(oidc.client_id), f"{address}{PATH}/callback")
+        routes = page_routes(world.warehouse, stripe, settings, mail=mail, sign_in=sign_in)
+        with _served(Starlette(routes=routes), listening):
             yield Site(address, world.warehouse, opened)
 
 

@@ -1,14 +1,18 @@
 """Links work once, sessions end, and nobody sees what is not theirs."""
 
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
+import httpx
 import pytest
 
 from billing_pipeline.access.links import console_link, portal_link
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.corrections.world import CorrectingWorld
-from billing_pipeline_tests.web.pages.conftest import MAKER, Site
+from billing_pipeline_tests.identity_provider import Provider, running_provider
+from billing_pipeline_tests.web.pages.conftest import MAKER, Site, serving
 
 
 @pytest.mark.parametrize("door", ["console", "portal"])
@@ -107,3 +111,48 @@ def test_who_is_not_signed_in_is_told_so_in_their_language(site: Site) -> None:
     shown = browser.get("/portal/", headers={"Accept-Language": "ar"})
     assert (shown.status_code, '<html lang="ar" dir="rtl">' in shown.text) == (401, True)
     assert '<html lang="en"' in browser.get("/console/", headers={"Accept-Language": "ar"}).text
+
+
+@pytest.fixture
+def provided(month: CorrectingWorld) -> Iterator[tuple[Site, Provider]]:
+    """Pages that an identity provider lets people into."""
+    with running_provider() as provider:
+        provider.rotate("k1")
+        settings = provider.settings(client_id="console", client_secret="s3cret")
+        with serving(month, oidc=settings) as site:
+            yield site, provider
+
+
+def test_somebody_signs_in_at_the_identity_provider_in_the_role_of_a_claim(provided: tuple[Site, Provider]) -> None:
+    site, provider = provided
+    browser = site.browser()
+    assert 'href="/console/oidc"' in browser.get("/console/").text
+    entered = browser.get("/console/oidc")
+    assert "u-1, operator" in entered.text
+    assert list(browser.cookies) == ["billing_console"]
+    [entry] = site.warehouse.rows("SELECT actor, action FROM billing.automation_log WHERE action = 'sign_in'")
+    assert entry["actor"] == "u-1"
+    assert provider.codes == {}
+
+
+@pytest.mark.parametrize(
+    "person", [{"billing_role": "customer"}, {"billing_role": None}, {"nonce": "other"}, {"aud": "x"}]
+)
+def test_whom_the_provider_does_not_vouch_for_is_not_let_in(provided: tuple[Site, Provider], person: Any) -> None:
+    site, provider = provided
+    provider.person = person
+    browser = site.browser()
+    refused = browser.get("/console/oidc")
+    assert (refused.status_code, dict(browser.cookies)) == (403, {})
+
+
+def test_nobody_comes_back_with_what_another_browser_began(provided: tuple[Site, Provider]) -> None:
+    site, _ = provided
+    theirs, ours = site.browser(), site.browser()
+    began = theirs.get("/console/oidc", follow_redirects=False).headers["location"]
+    came_back = httpx.get(began).headers["location"]
+    ours.get("/console/oidc", follow_redirects=False)
+    assert ours.get(came_back).status_code == 403
+    assert site.browser().get(came_back).status_code == 403
+    assert theirs.get(f"{came_back}&state=other").status_code == 403
+    assert site.warehouse.rows("SELECT * FROM billing.access_sessions") == []
