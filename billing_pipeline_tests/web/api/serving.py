@@ -19,6 +19,7 @@ from billing_pipeline.stripe_gateway.opening import open_stripe
 from billing_pipeline.web.api.app import create_app
 from billing_pipeline.web.pages.app import OpenStripe
 from billing_pipeline.web.receiver.server import configured
+from billing_pipeline_tests.plain_http import WITHOUT_TLS
 
 PREFIX = "/api/billing"
 
@@ -34,7 +35,8 @@ class Client:
         """The answer to a request below /api/billing, or at another path that begins with //."""
         own = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         where = path.removeprefix("/") if path.startswith("//") else PREFIX + path
-        return httpx.request(method, self.base_url + where, headers={**own, **(headers or {})}, timeout=60, **options)
+        said = {**own, **(headers or {})}
+        return httpx.request(method, self.base_url + where, headers=said, timeout=60, verify=WITHOUT_TLS, **options)
 
     def get(self, path: str, *, status: int = 200, **options: Any) -> Any:
         """What a read answers."""

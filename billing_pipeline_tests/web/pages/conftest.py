@@ -28,6 +28,7 @@ from billing_pipeline.web.pages.app import page_routes
 from billing_pipeline.web.pages.provider_entering import PATH
 from billing_pipeline_tests.charging.world import Bill, Emulated
 from billing_pipeline_tests.corrections.world import CorrectingWorld
+from billing_pipeline_tests.plain_http import WITHOUT_TLS
 
 MAKER = Signature("test", "to look")
 
@@ -42,7 +43,9 @@ class Site:
 
     def browser(self, cookies: dict[str, str] | None = None) -> httpx.Client:
         """Somebody who is not signed in, with these cookies."""
-        return self.opened.enter_context(httpx.Client(base_url=self.address, cookies=cookies, follow_redirects=True))
+        return self.opened.enter_context(
+            httpx.Client(base_url=self.address, cookies=cookies, follow_redirects=True, verify=WITHOUT_TLS)
+        )
 
     def console(self, role: str = "operator", owner: str = "otto") -> httpx.Client:
         """Somebody who is signed in to the console."""
