@@ -33,6 +33,11 @@ class EstimatedBill:
     lines: list[EstimatedLine]
     allowances: list[Allowance] = field(default_factory=list)
 
+    def used(self, meter: str) -> Decimal:
+        """A meter's quantity, of all its dimensions together."""
+        own = (line.quantity for line in self.lines if line.meter == meter and line.kind == "usage")
+        return sum(own, Decimal(0))
+
 
 @dataclass(frozen=True, slots=True)
 class SetAside:

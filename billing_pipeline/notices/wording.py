@@ -116,6 +116,11 @@ class Wording:
         }
         return Words(language, page["subject"], *self._laid_out(page))
 
+    def titles(self, language: str) -> dict[str, str]:
+        """What each kind of notice is called."""
+        kinds: Mapping[str, Mapping[str, str]] = self._spoken[self._language_of(language)]["kinds"]
+        return {kind: said["title"] for kind, said in kinds.items()}
+
     def sign_in(self, language: str | None, name: str, link: str, lasts: timedelta) -> Words:
         """A link that lets somebody in, once and for so long.
 

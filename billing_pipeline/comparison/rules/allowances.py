@@ -47,13 +47,18 @@ def allowances(lines: Iterable[Mapping[str, Any]], prices: Mapping[str, Mapping[
     found: dict[Shared, Allowance] = {}
     for line in lines:
         price = prices.get(line["price_id"]) if line["kind"] == "usage" else None
-        if price is None:
+        if price is None or _is_one_of_many(price):
             continue
         shared = _shared(line, price)
         known = found.get(shared) or Allowance([], price["pool"], line["description"], price["included"], Decimal(0))
         meters = known.meters if line["meter"] in known.meters else [*known.meters, line["meter"]]
         found[shared] = replace(known, meters=meters, used=known.used + line["usage_quantity"])
     return list(found.values())
+
+
+def _is_one_of_many(price: Mapping[str, Any]) -> bool:
+    """Whether a line stands for combinations that have an allowance each: it does not say how much of which is used."""
+    return price["lines"] == "merged" and price["scope"] != "meter" and price["pool"] is None
 
 
 def _shared(line: Mapping[str, Any], price: Mapping[str, Any]) -> Shared:

@@ -23,6 +23,7 @@ from billing_pipeline.web.pages.console_months import Months
 from billing_pipeline.web.pages.entering import Entering
 from billing_pipeline.web.pages.portal import Portal
 from billing_pipeline.web.pages.portal_account import Account
+from billing_pipeline.web.pages.portal_alerts import Alerts
 from billing_pipeline.web.pages.portal_paying import Paying
 from billing_pipeline.web.pages.provider_entering import PATH, ProviderEntering
 from billing_pipeline.web.pages.rendering import Reader, page
@@ -59,7 +60,7 @@ def page_routes(
         *(route for each in (console, door) if mail is not None for route in _asking(each, Asking(each, mail))),
         *(_by_provider(ProviderEntering(console, sign_in)) if sign_in is not None else ()),
         *_console(console, desk, clock, settings.dagster_url),
-        *_portal(door, Portal(*portal), Paying(*portal), Account(*portal)),
+        *_portal(door, Portal(*portal), Paying(*portal), Account(*portal), Alerts(*portal)),
         *_unsubscribing(Unsubscribing(warehouse)),
         Mount("/pages", StaticFiles(packages=[("billing_pipeline.web.pages", "static")])),
     ]
@@ -97,7 +98,7 @@ def _console(door: DoorOfPages, desk: Desk, clock: Callable[[], datetime], dagst
     ]
 
 
-def _portal(door: DoorOfPages, shown: Portal, paying: Paying, account: Account) -> list[BaseRoute]:
+def _portal(door: DoorOfPages, shown: Portal, paying: Paying, account: Account, alerts: Alerts) -> list[BaseRoute]:
     pages: dict[str, Page] = {
         "/": shown.overview,
         "/invoices": shown.invoices,
@@ -108,12 +109,16 @@ def _portal(door: DoorOfPages, shown: Portal, paying: Paying, account: Account) 
         "/credits": shown.credits,
         "/plan": shown.plan,
         "/account": account.details,
+        "/alerts": alerts.alerts,
     }
     changes: dict[str, Change] = {
         "/invoices/{number}/retry": paying.retry,
         "/payment-methods": paying.change_method,
         "/account": account.change,
         "/account/language": account.language,
+        "/alerts/budgets": alerts.set_budget,
+        "/alerts/budgets/end": alerts.end_budget,
+        "/alerts/mails": alerts.mails,
     }
     return [
         *_entry(door),

@@ -18,6 +18,7 @@ from billing_pipeline.customers.contracts import contracts_of
 from billing_pipeline.customers.reading import read_customer
 from billing_pipeline.invoicing.credits import credit_balances, credit_entries, list_grants
 from billing_pipeline.invoicing.reading import list_invoices
+from billing_pipeline.notices.budgets import list_budgets
 from billing_pipeline.pricing.reading import prices_of_customer, terms_of_customer
 from billing_pipeline.web.pages.portal_pages import PortalPages
 from billing_pipeline.web.pages.sessions import Visitor
@@ -39,6 +40,7 @@ class Portal(PortalPages):
             due=open_invoices_of(self.door.warehouse, customer_id),
             running=estimate(self.door.warehouse, [customer_id], now=self.clock(), by_day=True),
             one_day=timedelta(days=1),
+            budgets=list_budgets(self.door.warehouse, customer_id=customer_id),
             rows=self._invoices(visitor, 5),
         )
 

@@ -6,10 +6,10 @@ from typing import Any
 from billing_pipeline.comparison.rules.allowances import allowances
 
 
-def price(included: int, scope: str | None = None, pool: str | None = None) -> dict[str, Any]:
+def price(included: int, scope: str | None = None, pool: str | None = None, lines: str | None = None) -> dict[str, Any]:
     """What a price includes."""
     owner = {"version_id": "2025", "customer_id": None, "plan": None}
-    return {**owner, "scope": scope, "pool": pool, "included": Decimal(included)}
+    return {**owner, "scope": scope, "pool": pool, "lines": lines, "included": Decimal(included)}
 
 
 def line(price_id: str, meter: str, used: int, dimensions: str = "{}", kind: str = "usage") -> dict[str, Any]:
@@ -42,3 +42,9 @@ def test_prices_share_the_one_of_their_pool_and_tiers_that_of_their_price() -> N
 
 def test_what_is_no_usage_draws_on_none() -> None:
     assert shown([line("c", "calls", 30, kind="minimum")], {"c": price(100)}) == []
+
+
+def test_a_line_for_many_combinations_does_not_tell_how_much_of_which_is_used() -> None:
+    lines = [line("gb", "storage", 145)]
+    assert shown(lines, {"gb": price(100, lines="merged")}) == []
+    assert shown(lines, {"gb": price(100, "meter", lines="merged")}) == [(["storage"], 100, 145, 0, 45)]

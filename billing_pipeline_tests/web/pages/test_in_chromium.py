@@ -21,7 +21,7 @@ CONSOLE = (
     "/console/analytics", "/console/health", "/console/search?q=bob", "/console/do/customers/hold/bob",
 )  # fmt: skip
 PORTAL = (
-    "/portal/", "/portal/invoices", "/portal/payment-methods", "/portal/credits", "/portal/plan", "/portal/account",
+    "/portal/", "/portal/invoices", "/portal/payment-methods", "/portal/credits", "/portal/plan", "/portal/account", "/portal/alerts",
     "/portal/?lang=ar", "/portal/account", "/portal/invoices?lang=de",
 )  # fmt: skip
 

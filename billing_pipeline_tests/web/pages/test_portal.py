@@ -9,6 +9,8 @@ import pytest
 from billing_pipeline.charging.customer_payments import TRIES_MAX_A_DAY
 from billing_pipeline.customers.details import read_details
 from billing_pipeline.invoicing.credits import grant_credits
+from billing_pipeline.notices.budgets import list_budgets
+from billing_pipeline.notices.choices import list_choices
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.web.pages.words import LANGUAGES, language_for, words_of
 from billing_pipeline_tests.corrections.world import CorrectingWorld
@@ -54,7 +56,7 @@ def test_each_page_answers_in_each_language_and_keeps_it(site: Site, month: Corr
     client = site.portal("bob")
     client.get(f"/portal/?lang={language}")
     for path in ("/portal/", "/portal/invoices", f"/portal/invoices/{month.number_of('bob')}", "/portal/plan",
-                 "/portal/payment-methods", "/portal/credits", "/portal/account"):  # fmt: skip
+                 "/portal/payment-methods", "/portal/credits", "/portal/account", "/portal/alerts"):  # fmt: skip
         shown = client.get(path)
         assert shown.status_code == 200
         assert f'<html lang="{language}" dir="{"rtl" if language == "ar" else "ltr"}">' in shown.text
@@ -202,3 +204,42 @@ def test_credits_are_shown_with_what_used_them_up(site: Site, warehouse: Warehou
     shown = site.portal("ann").get("/portal/credits").text
     for text in ("$100.00 left", "Prepaid 2026", "granted", "<svg"):
         assert text in shown
+
+
+def test_a_customer_sets_and_ends_budgets_and_sees_how_far_they_are_reached(site: Site, month: CorrectingWorld) -> None:
+    load_book(month.warehouse, BOOK)
+    add_usage(month.warehouse, [Event("c", "bob", "calls", 7, datetime.now(UTC))])
+    client = site.portal("bob")
+    assert "no budget yet" in client.get("/portal/alerts").text
+    page, to = "/portal/alerts", "/portal/alerts/budgets"
+    assert "Saved." in send(client, page, to, meter="calls", limit="20", thresholds_percent="90, 50").text
+    assert "Saved." in send(client, page, to, meter="", limit="60.50").text
+    rows = list_budgets(month.warehouse, customer_id="bob")
+    assert [(row["meter"], row["limit_quantity"], row["limit_minor"], row["thresholds_percent"]) for row in rows] == [
+        ("calls", 20, None, [50, 90]), (None, None, 6050, [50, 80, 100])
+    ]  # fmt: skip
+    assert {row["author"] for row in rows} == {"customer bob"}
+    overview = client.get("/portal/").text
+    assert "7 of 20 used" in overview
+    assert "35 %" in overview
+    assert "of $60.50 used" in overview
+    wrong = send(client, page, to, meter="calls", limit="-3")
+    assert (wrong.status_code, 'value="-3"' in wrong.text) == (409, True)
+    send(client, page, f"{to}/end", meter="calls")
+    assert [row["meter"] for row in list_budgets(month.warehouse, customer_id="bob")] == [None]
+    assert list_budgets(month.warehouse, customer_id="ann") == []
+
+
+def test_a_customer_switches_kinds_of_mails_off_and_on_but_none_that_are_due(
+    site: Site, month: CorrectingWorld
+) -> None:
+    client, page = site.portal("bob"), "/portal/alerts"
+    assert "Payment received" in client.get(page).text
+    assert "Zahlung erhalten" in client.get(f"{page}?lang=de").text
+    send(client, page, f"{page}/mails", kind="payment_succeeded", wanted="no")
+    [off] = list_choices(month.warehouse, "bob")
+    assert (off["kinds"], off["author"], off["email"]) == ("payment_succeeded", "customer bob", None)
+    assert 'name="wanted" value="yes"' in client.get(page).text
+    send(client, page, f"{page}/mails", kind="payment_succeeded", wanted="yes")
+    assert send(client, page, f"{page}/mails", kind="invoice_issued", wanted="no").status_code == 409
+    assert list_choices(month.warehouse, "bob") == []
