@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from billing_pipeline.postgres.roles import as_login
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.databases import copied_database, filled_database
 from billing_pipeline_tests.month_rows import (
@@ -157,3 +158,38 @@ def test_collection_counts_final_invoices_that_had_something_to_pay(months: Ware
         (1, 1600, 0),
         (3, 12300, 0),
     ]
+
+
+def test_the_forecast_is_the_newest_month_moved_by_the_median_of_three_changes(months: Warehouse) -> None:
+    # 18.33, 34.33, 24.33, 31.33: times 1.872727, 0.708738, 1.287671
+    [row] = months.rows("SELECT * FROM billing.revenue_forecast")
+    assert row == {
+        "billing_month": date(2026, 1, 1), "currency": "usd", "before_minor": Decimal("3133.33"), "changes": 3,
+        "change_percent": Decimal("28.8"), "forecast_minor": 4035, "low_minor": 2221, "high_minor": 5868,
+    }  # fmt: skip
+
+
+def test_a_month_with_drafts_is_not_forecast_from(months: Warehouse) -> None:
+    with months.transaction() as connection:
+        as_login(connection)
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        connection.exec_driver_sql(
+            "UPDATE billing.invoices SET status = 'draft', invoice_number = NULL, finalised_at = NULL,"
+            " finalised_by = NULL, finalised_through = NULL WHERE billing_month = '2025-12-01' AND customer_id = 'bob'"
+        )
+    [row] = months.rows("SELECT billing_month, before_minor FROM billing.revenue_forecast")
+    assert row == {"billing_month": DECEMBER, "before_minor": Decimal("2433.33")}
+
+
+def test_net_revenue_by_month_plan_and_country_are_sums_of_the_one_definition(months: Warehouse) -> None:
+    net = months.rows(
+        "SELECT billing_month, customers, billed_minor, revenue_minor FROM billing.net_revenue ORDER BY 1"
+    )
+    assert [tuple(row.values()) for row in net] == [
+        (SEPTEMBER, 1, 1000, 1000), (OCTOBER, 2, 2600, 2600), (NOVEMBER, 1, 1600, 1600), (DECEMBER, 3, 12300, 12300)
+    ]  # fmt: skip
+    for view in ("revenue_by_plan", "revenue_by_country", "revenue_by_customer", "monthly_revenue"):
+        total = months.rows(
+            f"SELECT billing_month, sum(revenue_minor) AS minor FROM billing.{view} GROUP BY 1 ORDER BY 1"
+        )
+        assert [row["minor"] for row in total] == [1000, 2600, 1600, 12300]

@@ -19,6 +19,7 @@ from billing_pipeline.web.actions.desk import Desk
 from billing_pipeline.web.pages.asking import Asking, MailLinks
 from billing_pipeline.web.pages.changing import Changes
 from billing_pipeline.web.pages.console import Console
+from billing_pipeline.web.pages.console_analytics import Analytics
 from billing_pipeline.web.pages.console_months import Months
 from billing_pipeline.web.pages.entering import Entering
 from billing_pipeline.web.pages.portal import Portal
@@ -69,6 +70,7 @@ def page_routes(
 def _console(door: DoorOfPages, desk: Desk, clock: Callable[[], datetime], dagster_url: str) -> list[BaseRoute]:
     shown = Console(door.warehouse, clock, dagster_url)
     months = Months(door.warehouse, clock, dagster_url)
+    analytics = Analytics(door.warehouse, clock, dagster_url)
     changes = Changes(door, desk).answer
     pages: dict[str, Page] = {
         "/": months.home,
@@ -86,8 +88,9 @@ def _console(door: DoorOfPages, desk: Desk, clock: Callable[[], datetime], dagst
         "/books": shown.books,
         "/prices": shown.prices,
         "/log": shown.log,
-        "/analytics": shown.analytics,
-        "/analytics/{report}": shown.analytics,
+        "/analytics": analytics.shown,
+        "/analytics/{report}.csv": analytics.downloaded,
+        "/analytics/{report}": analytics.shown,
         "/health": shown.health,
         "/search": shown.search,
     }

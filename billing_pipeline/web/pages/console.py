@@ -8,7 +8,6 @@ from starlette.responses import Response
 from billing_pipeline.books.automation_log import LogFilter, read_log
 from billing_pipeline.books.customer_timeline import KINDS, customer_timeline
 from billing_pipeline.books.invoice_story import invoice_story
-from billing_pipeline.books.measures import MEASURES, read_measure
 from billing_pipeline.books.months import month_states
 from billing_pipeline.books.reading import health, month_books, newest_differences, search
 from billing_pipeline.books.receivables import due_of
@@ -33,7 +32,7 @@ PERSONAL = ("customer", "audit")
 
 @dataclass(frozen=True, slots=True)
 class Console(ConsolePages):
-    """All but the month, which is in `console_months`."""
+    """All but the month and analytics, which are in `console_months` and `console_analytics`."""
 
     def invoices(self, request: Request, visitor: Visitor) -> Response:
         """Invoices, drafts too."""
@@ -138,12 +137,6 @@ class Console(ConsolePages):
         )
         rows = read_log(self.warehouse, wanted, after=before, limit=ROWS + 1)
         return self.page("console/log.html", visitor, rows=rows[:ROWS], more=len(rows) > ROWS, asked=asked)
-
-    def analytics(self, request: Request, visitor: Visitor) -> Response:
-        """A measure as a table and, where it has months, a chart."""
-        name = request.path_params.get("report", "revenue_summary")
-        rows = read_measure(self.warehouse, name, personal=visitor.session.sees_personal)
-        return self.page("console/analytics.html", visitor, reports=MEASURES, report=name, rows=rows)
 
     def health(self, _: Request, visitor: Visitor) -> Response:
         """What somebody on call looks at first."""

@@ -157,3 +157,21 @@ def seen_in(form: str) -> str:
     """The version of the rows that a form carries."""
     [rows] = re.findall(r'name="rows" value="([^"]+)"', form)
     return str(rows)
+
+
+def test_measures_are_shown_and_downloaded_for_a_range_of_months(site: Site, warehouse: Warehouse) -> None:
+    client = site.console()
+    shown = client.get("/console/analytics/net_revenue?from=2026-10&to=2026-10").text
+    assert "$90.00" in shown
+    assert "<svg" in shown
+    assert "there are none" in client.get("/console/analytics/net_revenue?from=2026-11").text
+    assert client.get("/console/analytics/net_revenue?from=2026-11&to=2026-10").status_code == 404
+    with warehouse.transaction() as connection:
+        connection.exec_driver_sql("UPDATE billing.customers SET name = '=1+1' WHERE customer_id = 'ann'")
+    file = client.get("/console/analytics/revenue_by_customer.csv?from=2026-10&to=")
+    assert (file.status_code, file.headers["content-type"]) == (200, "text/csv; charset=utf-8")
+    lines = file.text.splitlines()
+    assert lines[0].startswith("billing_month,currency,customer_id,customer_name,country,plan,billed_minor")
+    assert "2026-10-01,usd,ann,'=1+1,,,5000,0,5000" in lines
+    assert "1+1" not in site.console("analyst").get("/console/analytics/revenue_by_customer.csv").text
+    assert client.get("/console/analytics/secrets.csv").status_code == 404

@@ -18,7 +18,7 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 CONSOLE = (
     "/console/months/2026-10", "/console/invoices", "/console/customers", "/console/customers/bob", "/console/charges",
     "/console/corrections", "/console/events", "/console/books", "/console/prices", "/console/log",
-    "/console/analytics", "/console/health", "/console/search?q=bob", "/console/do/customers/hold/bob",
+    "/console/analytics", "/console/analytics/revenue_forecast", "/console/health", "/console/search?q=bob", "/console/do/customers/hold/bob",
 )  # fmt: skip
 PORTAL = (
     "/portal/", "/portal/invoices", "/portal/payment-methods", "/portal/credits", "/portal/plan", "/portal/account", "/portal/alerts",

@@ -1,0 +1,52 @@
+"""The console's measures of revenue and usage: pictures, a table, a file for a spreadsheet, of a range of months."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from billing_pipeline.books.measures import MEASURES, Range, measure_csv, measure_of, read_measure
+from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.months import parse_month
+from billing_pipeline.web.pages.console_pages import ConsolePages
+from billing_pipeline.web.pages.sessions import Visitor
+
+
+@dataclass(frozen=True, slots=True)
+class Analytics(ConsolePages):
+    """Each is a view that analysts query, too."""
+
+    def shown(self, request: Request, visitor: Visitor) -> Response:
+        """A measure as pictures and a table."""
+        name = request.path_params.get("report", "revenue_summary")
+        measure, within, personal = measure_of(name), _within(request), visitor.session.sees_personal
+        rows = read_measure(self.warehouse, name, personal=personal, within=within)
+        before = (
+            read_measure(self.warehouse, "revenue_summary", personal=personal) if name == "revenue_forecast" else []
+        )
+        return self.page(
+            "console/analytics.html",
+            visitor,
+            measures=MEASURES,
+            report=name,
+            measure=measure,
+            asked=request.query_params,
+            rows=rows,
+            pictures=measure.pictures(rows),
+            before=before,
+        )
+
+    def downloaded(self, request: Request, visitor: Visitor) -> Response:
+        """The same rows, and those that the page leaves out."""
+        name = request.path_params["report"]
+        lines = measure_csv(self.warehouse, name, personal=visitor.session.sees_personal, within=_within(request))
+        named = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"}
+        return StreamingResponse(lines, media_type="text/csv", headers=named)
+
+
+def _within(request: Request) -> Range:
+    first, last = (request.query_params.get(name) for name in ("from", "to"))
+    within = Range(parse_month(first) if first else None, parse_month(last) if last else None)
+    if within.first and within.last and within.first > within.last:
+        raise UserError(f"from {first}: expected a month that is not behind {last}")
+    return within
