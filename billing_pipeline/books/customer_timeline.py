@@ -11,6 +11,8 @@ from billing_pipeline.postgres.warehouse import Warehouse
 KINDS = ("customer", "period", "invoice", "payment", "correction", "hold", "audit")
 """What an entry can be about. `audit`: the audit log, which tells of most others once more, with who and why."""
 
+TIMELINE_COLUMNS = ("occurred_at", "kind", "what", "invoice", "amount_minor", "currency", "actor", "reason")
+
 
 @dataclass(frozen=True, slots=True)
 class Timeline:

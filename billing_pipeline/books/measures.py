@@ -1,18 +1,14 @@
 """The measures of revenue and usage that analysts query, for those who look: each is a view, of one definition."""
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
 from billing_pipeline.books.rules.measure_pictures import Picture, pictures
 from billing_pipeline.core.errors import NotFound
 from billing_pipeline.core.months import month_after
-from billing_pipeline.core.shapes import plain
-from billing_pipeline.core.texts import spreadsheet_text
+from billing_pipeline.core.spreadsheets import csv_lines
 from billing_pipeline.postgres.warehouse import Warehouse
 
 Row = dict[str, Any]
@@ -94,7 +90,7 @@ def measure_csv(warehouse: Warehouse, name: str, *, personal: bool, within: Rang
         NotFound: there is no such measure.
     """
     rows = read_measure(warehouse, name, personal=personal, within=within, limit=CSV_ROWS_MAX)
-    return _lines(rows)
+    return csv_lines(list(rows[0]) if rows else [], rows)
 
 
 def measure_of(name: str) -> Measure:
@@ -106,21 +102,3 @@ def measure_of(name: str) -> Measure:
     if name not in MEASURES:
         raise NotFound(f'report "{name}": expected one of {", ".join(MEASURES)}')
     return MEASURES[name]
-
-
-def _lines(rows: list[Row]) -> Iterator[str]:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    if rows:
-        writer.writerow(rows[0])
-    for row in rows:
-        writer.writerow([_cell(value) for value in row.values()])
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, str):
-        return spreadsheet_text(value)
-    return plain(value) if isinstance(value, Decimal) else value

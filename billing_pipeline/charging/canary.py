@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from threading import Event
+from typing import Any
 
 from sqlalchemy import text
 
@@ -116,6 +117,20 @@ def release_month(warehouse: Warehouse, month: date, signature: Signature) -> in
     return len(waiting)
 
 
+def unreleased_months(warehouse: Warehouse) -> list[dict[str, Any]]:
+    """Months with charges that nothing was begun of and that are not released: `billing_month`, `charges`."""
+    return warehouse.rows(_UNRELEASED)
+
+
+_UNRELEASED = """
+SELECT c.billing_month, count(*) AS charges
+FROM billing.stripe_charges AS c JOIN billing.invoices AS i USING (invoice_id)
+WHERE c.state = 'intended' AND i.invoice_number > coalesce((
+    SELECT max(r.through_number) FROM billing.charge_releases AS r WHERE r.billing_month = c.billing_month
+), 0)
+GROUP BY c.billing_month
+ORDER BY c.billing_month
+"""
 _EXPECTED = {"paid": ("paid",), "refused": ("open", "paid"), "finalized": ("open", "paid")}
 """State of a charge -> states of Stripe's invoice: one that is refused, or waits for a bank, may be paid meanwhile."""
 

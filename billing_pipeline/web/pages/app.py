@@ -20,6 +20,7 @@ from billing_pipeline.web.pages.asking import Asking, MailLinks
 from billing_pipeline.web.pages.changing import Changes
 from billing_pipeline.web.pages.console import Console
 from billing_pipeline.web.pages.console_analytics import Analytics
+from billing_pipeline.web.pages.console_customers import Customers
 from billing_pipeline.web.pages.console_months import Months
 from billing_pipeline.web.pages.entering import Entering
 from billing_pipeline.web.pages.portal import Portal
@@ -70,6 +71,7 @@ def page_routes(
 def _console(door: DoorOfPages, desk: Desk, clock: Callable[[], datetime], dagster_url: str) -> list[BaseRoute]:
     shown = Console(door.warehouse, clock, dagster_url)
     months = Months(door.warehouse, clock, dagster_url)
+    customers = Customers(door.warehouse, clock, dagster_url)
     analytics = Analytics(door.warehouse, clock, dagster_url)
     changes = Changes(door, desk).answer
     pages: dict[str, Page] = {
@@ -80,14 +82,17 @@ def _console(door: DoorOfPages, desk: Desk, clock: Callable[[], datetime], dagst
         "/invoices": shown.invoices,
         "/invoices/{invoice}": shown.invoice,
         "/invoices/{invoice}/explain": shown.explained,
-        "/customers": shown.customers,
-        "/customers/{customer:path}": shown.customer,
+        "/customers": customers.customers,
+        "/customers/{customer:path}": customers.customer,
+        "/running/{customer:path}": customers.running,
+        "/timelines/{customer:path}": customers.timeline,
         "/charges": shown.charges,
         "/corrections": shown.corrections,
         "/events": shown.events,
         "/books": shown.books,
         "/prices": shown.prices,
         "/log": shown.log,
+        "/log.csv": shown.whole_log,
         "/analytics": analytics.shown,
         "/analytics/{report}.csv": analytics.downloaded,
         "/analytics/{report}": analytics.shown,

@@ -5,34 +5,32 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from billing_pipeline.books.automation_log import LogFilter, read_log
-from billing_pipeline.books.customer_timeline import KINDS, customer_timeline
+from billing_pipeline.books.automation_log import LOG_COLUMNS, LogFilter, read_log, whole_log
 from billing_pipeline.books.invoice_story import invoice_story
 from billing_pipeline.books.months import month_states
 from billing_pipeline.books.reading import health, month_books, newest_differences, search
-from billing_pipeline.books.receivables import due_of
 from billing_pipeline.charging.brakes import read_brakes
+from billing_pipeline.charging.canary import unreleased_months
 from billing_pipeline.charging.reading import count_charges, list_charges
 from billing_pipeline.comparison.explain import explain_invoice
+from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.months import parse_month
+from billing_pipeline.core.spreadsheets import csv_lines
+from billing_pipeline.corrections.failed_refunds import failed_refunds
 from billing_pipeline.corrections.holds import active_holds
+from billing_pipeline.corrections.lost_disputes import list_disputes
 from billing_pipeline.corrections.reading import list_credit_notes, list_settlements, waiting_adjustments
-from billing_pipeline.customers.contracts import contracts_of
-from billing_pipeline.customers.reading import list_customers
 from billing_pipeline.events.queue import EventFilter, count_by_state, listed
 from billing_pipeline.invoicing.reading import STATUSES, list_invoices
+from billing_pipeline.notices.alerts import list_alerts
 from billing_pipeline.pricing.reading import prices_loaded
-from billing_pipeline.web.pages.console_pages import ConsolePages
+from billing_pipeline.web.pages.console_pages import ROWS, ConsolePages, download
 from billing_pipeline.web.pages.sessions import Visitor
-
-ROWS = 100
-PERSONAL = ("customer", "audit")
-"""Entries of a time line that may tell names and addresses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Console(ConsolePages):
-    """All but the month and analytics, which are in `console_months` and `console_analytics`."""
+    """All but months, customers and analytics, which have modules of their own."""
 
     def invoices(self, request: Request, visitor: Visitor) -> Response:
         """Invoices, drafts too."""
@@ -56,29 +54,6 @@ class Console(ConsolePages):
         explained = explain_invoice(self.warehouse, request.path_params["invoice"])
         return self.page("console/explained.html", visitor, explained=explained, invoice=explained.invoice)
 
-    def customers(self, request: Request, visitor: Visitor) -> Response:
-        """Customers; with htmx only the table, while somebody types."""
-        search = request.query_params.get("q", "").strip()
-        rows = list_customers(self.warehouse, search=search or None, limit=ROWS + 1)
-        part = "console/customer_rows.html" if request.headers.get("hx-request") else "console/customers.html"
-        return self.page(part, visitor, rows=rows[:ROWS], more=len(rows) > ROWS, search=search)
-
-    def customer(self, request: Request, visitor: Visitor) -> Response:
-        """One customer: what they owe, the time line."""
-        customer_id = request.path_params["customer"]
-        kinds = KINDS if visitor.session.sees_personal else [kind for kind in KINDS if kind not in PERSONAL]
-        timeline = customer_timeline(self.warehouse, customer_id, kinds)
-        return self.page(
-            "console/customer.html",
-            visitor,
-            customer=timeline.customer,
-            entries=timeline.entries[::-1][:200],
-            due=due_of(self.warehouse, customer_id),
-            contracts=contracts_of(self.warehouse, customer_id),
-            invoices=list_invoices(self.warehouse, customer_id=customer_id, limit=24),
-            timezone=timeline.customer["timezone"],
-        )
-
     def charges(self, request: Request, visitor: Visitor) -> Response:
         """Charges by state and reason, and the brakes."""
         state = request.query_params.get("state")
@@ -86,6 +61,7 @@ class Console(ConsolePages):
             "console/charges.html",
             visitor,
             brakes=read_brakes(self.warehouse),
+            unreleased=unreleased_months(self.warehouse),
             counts=count_charges(self.warehouse),
             state=state,
             rows=list_charges(self.warehouse, (state,) if state else ("refused", "parked"), limit=ROWS),
@@ -98,6 +74,8 @@ class Console(ConsolePages):
             visitor,
             holds=active_holds(self.warehouse),
             adjustments=waiting_adjustments(self.warehouse),
+            disputes=list_disputes(self.warehouse),
+            refunds=failed_refunds(self.warehouse),
             notes=list_credit_notes(self.warehouse, limit=ROWS),
             settlements=list_settlements(self.warehouse),
         )
@@ -130,13 +108,14 @@ class Console(ConsolePages):
         """The audit log, the newest first."""
         asked = request.query_params
         before = int(asked["before"]) if asked.get("before", "").isdigit() else None
-        wanted = LogFilter(
-            actor=asked.get("actor") or None,
-            action=asked.get("action") or None,
-            object_id=asked.get("object") or None,
-        )
-        rows = read_log(self.warehouse, wanted, after=before, limit=ROWS + 1)
+        rows = read_log(self.warehouse, _wanted(request), after=before, limit=ROWS + 1)
         return self.page("console/log.html", visitor, rows=rows[:ROWS], more=len(rows) > ROWS, asked=asked)
+
+    def whole_log(self, request: Request, visitor: Visitor) -> Response:
+        """All of the log that is wanted, for a spreadsheet."""
+        if not visitor.session.sees_personal:
+            raise UserError("the log as a file: expected a role that sees who customers are")
+        return download("log", csv_lines(LOG_COLUMNS, whole_log(self.warehouse, _wanted(request))))
 
     def health(self, _: Request, visitor: Visitor) -> Response:
         """What somebody on call looks at first."""
@@ -146,9 +125,17 @@ class Console(ConsolePages):
             brakes=read_brakes(self.warehouse),
             months=month_states(self.warehouse, self.clock()),
             facts=health(self.warehouse),
+            alerts=list_alerts(self.warehouse),
         )
 
     def search(self, request: Request, visitor: Visitor) -> Response:
         """Why is this not billed? A customer, event, invoice, month or meter, and where its way stopped."""
         wanted = request.query_params.get("q", "").strip()
         return self.page("console/search.html", visitor, wanted=wanted, found=search(self.warehouse, wanted))
+
+
+def _wanted(request: Request) -> LogFilter:
+    asked = request.query_params
+    return LogFilter(
+        actor=asked.get("actor") or None, action=asked.get("action") or None, object_id=asked.get("object") or None
+    )

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from billing_pipeline.books.measures import MEASURES, Range, measure_csv, measure_of, read_measure
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.months import parse_month
-from billing_pipeline.web.pages.console_pages import ConsolePages
+from billing_pipeline.web.pages.console_pages import ConsolePages, download
 from billing_pipeline.web.pages.sessions import Visitor
 
 
@@ -40,8 +40,7 @@ class Analytics(ConsolePages):
         """The same rows, and those that the page leaves out."""
         name = request.path_params["report"]
         lines = measure_csv(self.warehouse, name, personal=visitor.session.sees_personal, within=_within(request))
-        named = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"}
-        return StreamingResponse(lines, media_type="text/csv", headers=named)
+        return download(name, lines)
 
 
 def _within(request: Request) -> Range:

@@ -86,5 +86,7 @@ class Months(ConsolePages):
         month = parse_month(request.path_params["month"])
         template = f"console/month_{name}.html"
         if not request.headers.get("hx-request"):
-            values["part"], template = template, "console/month_part.html"
+            of = f"/console/months/{month:%Y-%m}"
+            values |= {"part": template, "heading": f"{month:%B %Y}", "of": of}
+            template = "console/part.html"
         return self.page(template, visitor, billing_month=month, **values)

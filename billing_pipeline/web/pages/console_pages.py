@@ -1,15 +1,24 @@
 """What every page of the console has: who looks at it, and the frame around."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.web.pages.rendering import Reader, page
 from billing_pipeline.web.pages.sessions import Visitor
+
+ROWS = 100
+"""How many rows a list shows."""
+
+
+def download(name: str, lines: Iterator[str]) -> Response:
+    """A file for a spreadsheet, sent as it is read."""
+    named = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"}
+    return StreamingResponse(lines, media_type="text/csv", headers=named)
 
 
 @dataclass(frozen=True, slots=True)

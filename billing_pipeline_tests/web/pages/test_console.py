@@ -14,7 +14,7 @@ from billing_pipeline_tests.web.pages.conftest import Site, csrf_of
 PAGES = (
     "/console/", "/console/months/2026-10", "/console/months/2026-09", "/console/invoices",
     "/console/invoices?month=2026-10&status=paid&customer=ann", "/console/customers", "/console/customers?q=ANN",
-    "/console/customers/ann", "/console/charges", "/console/charges?state=paid", "/console/corrections",
+    "/console/customers/ann", "/console/running/ann", "/console/charges", "/console/charges?state=paid", "/console/corrections",
     "/console/events", "/console/books", "/console/prices", "/console/log", "/console/log?actor=stripe-charger",
     "/console/health", "/console/search?q=bob", *(f"/console/analytics/{report}" for report in MEASURES),
 )  # fmt: skip
@@ -48,6 +48,11 @@ def test_an_invoice_is_shown_with_its_lines_and_its_story(site: Site, month: Cor
     shown = site.console().get(f"/console/invoices/{number}").text
     for text in (number, "Customer ann", "line 1", "$40.00", "$10.00", "$50.00", "stripe.invoice.pay"):
         assert text in shown
+
+
+def test_the_largest_changes_of_a_month_name_the_meter_that_moved_most(site: Site) -> None:
+    shown = site.console().get("/console/months/2026-10/comparison").text
+    assert re.search(r"Customer ann.*users <span class=\"small\">\+\$40\.00", shown)
 
 
 def test_the_month_says_what_waits(site: Site) -> None:
@@ -175,3 +180,76 @@ def test_measures_are_shown_and_downloaded_for_a_range_of_months(site: Site, war
     assert "2026-10-01,usd,ann,'=1+1,,,5000,0,5000" in lines
     assert "1+1" not in site.console("analyst").get("/console/analytics/revenue_by_customer.csv").text
     assert client.get("/console/analytics/secrets.csv").status_code == 404
+
+
+def test_a_customer_s_contract_credits_and_budgets_are_changed_from_their_page(
+    site: Site, warehouse: Warehouse
+) -> None:
+    client = site.console()
+    shown = client.get("/console/customers/ann").text
+    for name in (
+        "pause",
+        "resume",
+        "end",
+        "plan",
+        "trial",
+        "start",
+        "withdraw",
+        "relink",
+        "grant-credits",
+        "set-budget",
+    ):
+        assert f"/console/do/customers/{name}/ann" in shown
+    act(client, "/console/do/customers/grant-credits/ann", amount="25", kind="paid", description="Prepaid")
+    act(client, "/console/do/customers/set-budget/ann", amount="60")
+    act(client, "/console/do/customers/end/ann", on="2027-01-31")
+    [grant] = re.findall(r"/console/do/credits/void/[^\"]+", client.get("/console/customers/ann").text)
+    assert (
+        "31 Jan 2027" in client.get("/console/customers/ann").text
+        or "Jan 31, 2027" in client.get("/console/customers/ann").text
+    )
+    act(client, grant)
+    assert warehouse.scalar("SELECT sum(balance_minor) FROM billing.credit_grants") == 0
+    assert "/console/do/" not in site.console("analyst").get("/console/customers/ann").text
+
+
+def test_a_refused_charge_is_tried_again_and_an_adjustment_revoked_where_they_are_listed(
+    site: Site, month: CorrectingWorld
+) -> None:
+    client = site.console()
+    assert f"/console/do/invoices/retry/{month.number_of('bob')}" in client.get("/console/charges").text
+    act(client, "/console/do/customers/adjust/ann", amount="-3", description="Sorry")
+    act(client, "/console/do/customers/hold/ann")
+    shown = client.get("/console/corrections").text
+    [revoke] = re.findall(r"/console/do/adjustments/revoke/[^\"]+", shown)
+    assert "No invoice takes it" in act(client, revoke)
+    assert "released" in act(client, re.findall(r"/console/do/customers/release/[^\"]+", shown)[0])
+
+
+def test_the_log_and_a_time_line_are_downloaded_by_those_who_may_see_names(site: Site) -> None:
+    client, analyst = site.console(), site.console("analyst")
+    act(client, "/console/do/customers/hold/ann", reason="=1+1")
+    log = client.get("/console/log.csv?actor=otto")
+    assert log.headers["content-disposition"] == 'attachment; filename="log.csv"'
+    assert log.text.count("'=1+1") == 1
+    assert log.text.splitlines()[0].startswith("log_id,logged_at,actor")
+    line = client.get("/console/timelines/ann").text
+    assert line.splitlines()[0] == "occurred_at,kind,what,invoice,amount_minor,currency,actor,reason"
+    assert ",invoice," in line
+    for path in ("/console/log.csv", "/console/timelines/ann"):
+        assert analyst.get(path).status_code == 404
+        assert path not in analyst.get("/console/customers/ann").text
+
+
+def test_alerts_are_taken_on_where_health_shows_them(site: Site, warehouse: Warehouse) -> None:
+    with warehouse.transaction() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO billing.alerts (severity, rule, subject, summary, row_count, opened_at, seen_at, told_at, told_count)"
+            " VALUES ('critical', 'disk_full', 'disk', 'The disk is nearly full', 1, now(), now(), now(), 1)"
+        )
+    client = site.console()
+    shown = client.get("/console/health").text
+    assert "The disk is nearly full" in shown
+    [take_on] = re.findall(r"/console/do/alerts/acknowledge/[^\"]+", shown)
+    act(client, take_on, reason="I make room")
+    assert "otto" in client.get("/console/health").text

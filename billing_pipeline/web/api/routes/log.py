@@ -1,37 +1,28 @@
 """The automation log: who did what, as JSON pages, CSV or NDJSON."""
 
-import csv
-import io
 import json
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.access.rules.tokens import Caller
-from billing_pipeline.books.automation_log import LogFilter, read_log
+from billing_pipeline.books.automation_log import LOG_COLUMNS, LogFilter, read_log, whole_log
 from billing_pipeline.core.shapes import shaped
-from billing_pipeline.core.texts import spreadsheet_text
-from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.core.spreadsheets import csv_lines
 from billing_pipeline.web.api.answers import answer
 from billing_pipeline.web.api.models.reading import LogPage
 from billing_pipeline.web.api.paging import Cursor, Limit, page, read_cursor
 from billing_pipeline.web.api.parameters import MonthQuery, first_day_or_none, instant_or_none
 from billing_pipeline.web.api.permission import Books, allowed
 
-AT_ONCE = 1000
 Word = Annotated[str | None, Query(max_length=255, description="Only these.", examples=["invoice"])]
 When = Annotated[str | None, Query(max_length=40, description="An instant.", examples=["2026-11-01T00:00:00Z"])]
 Format = Annotated[
     Literal["json", "csv", "ndjson"],
     Query(description="csv and ndjson are the whole of what is chosen, without pages.", examples=["json"]),
 ]
-_COLUMNS = (
-    *("log_id", "logged_at", "actor", "run_id", "action", "object_type", "object_id", "reason"),
-    *("state_before", "state_after"),
-)
 _TEXTS = {"text/csv": {"schema": {"type": "string"}}, "application/x-ndjson": {"schema": {"type": "string"}}}
 router = APIRouter(tags=["log"])
 
@@ -65,36 +56,10 @@ def read(
         instant_or_none("until", until),
     )
     if format == "csv":
-        return StreamingResponse(_csv(warehouse, wanted), media_type="text/csv")
+        return StreamingResponse(csv_lines(LOG_COLUMNS, whole_log(warehouse, wanted)), media_type="text/csv")
     if format == "ndjson":
-        lines = (json.dumps(shaped(row), ensure_ascii=False) + "\n" for row in _all(warehouse, wanted))
+        lines = (json.dumps(shaped(row), ensure_ascii=False) + "\n" for row in whole_log(warehouse, wanted))
         return StreamingResponse(lines, media_type="application/x-ndjson")
     (after,) = read_cursor(cursor, int)
     rows = read_log(warehouse, wanted, after=after, limit=limit + 1)
     return answer(request, page(rows, limit, "log_id").named("log"))
-
-
-def _all(warehouse: Warehouse, wanted: LogFilter) -> Iterator[dict[str, Any]]:
-    after: int | None = None
-    while rows := read_log(warehouse, wanted, after=after, limit=AT_ONCE):
-        yield from rows
-        after = rows[-1]["log_id"]
-
-
-def _csv(warehouse: Warehouse, wanted: LogFilter) -> Iterator[str]:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(_COLUMNS)
-    for row in _all(warehouse, wanted):
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-        document = shaped(row)
-        writer.writerow([_cell(document[name]) for name in _COLUMNS])
-    yield buffer.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False)
-    return spreadsheet_text(value) if isinstance(value, str) else value
