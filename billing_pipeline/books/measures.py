@@ -6,9 +6,9 @@ from datetime import date
 from typing import Any
 
 from billing_pipeline.books.rules.measure_pictures import Picture, pictures
+from billing_pipeline.books.spreadsheets import csv_lines
 from billing_pipeline.core.errors import NotFound
 from billing_pipeline.core.months import month_after
-from billing_pipeline.core.spreadsheets import csv_lines
 from billing_pipeline.postgres.warehouse import Warehouse
 
 Row = dict[str, Any]

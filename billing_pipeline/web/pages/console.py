@@ -9,13 +9,13 @@ from billing_pipeline.books.automation_log import LOG_COLUMNS, LogFilter, read_l
 from billing_pipeline.books.invoice_story import invoice_story
 from billing_pipeline.books.months import month_states
 from billing_pipeline.books.reading import health, month_books, newest_differences, search
+from billing_pipeline.books.spreadsheets import csv_lines
 from billing_pipeline.charging.brakes import read_brakes
 from billing_pipeline.charging.canary import unreleased_months
 from billing_pipeline.charging.reading import count_charges, list_charges
 from billing_pipeline.comparison.explain import explain_invoice
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.months import parse_month
-from billing_pipeline.core.spreadsheets import csv_lines
 from billing_pipeline.corrections.failed_refunds import failed_refunds
 from billing_pipeline.corrections.holds import active_holds
 from billing_pipeline.corrections.lost_disputes import list_disputes

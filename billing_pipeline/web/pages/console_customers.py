@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from billing_pipeline.books.customer_timeline import KINDS, TIMELINE_COLUMNS, customer_timeline
 from billing_pipeline.books.receivables import due_of
+from billing_pipeline.books.spreadsheets import csv_lines
 from billing_pipeline.comparison.estimate import estimate
 from billing_pipeline.core.errors import UserError
-from billing_pipeline.core.spreadsheets import csv_lines
 from billing_pipeline.customers.contracts import contracts_of
 from billing_pipeline.customers.reading import list_customers
 from billing_pipeline.invoicing.credits import list_grants

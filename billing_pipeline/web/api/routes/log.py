@@ -9,8 +9,8 @@ from starlette.responses import Response, StreamingResponse
 from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.access.rules.tokens import Caller
 from billing_pipeline.books.automation_log import LOG_COLUMNS, LogFilter, read_log, whole_log
+from billing_pipeline.books.spreadsheets import csv_lines
 from billing_pipeline.core.shapes import shaped
-from billing_pipeline.core.spreadsheets import csv_lines
 from billing_pipeline.web.api.answers import answer
 from billing_pipeline.web.api.models.reading import LogPage
 from billing_pipeline.web.api.paging import Cursor, Limit, page, read_cursor
