@@ -1,6 +1,6 @@
 """Where a customer pays an invoice and changes the payment method: pages of Stripe's, asked for when they are wanted.
 
-Nothing is stored of them: their addresses let whoever has them in, and Stripe gives new ones at any time.
+They are asked for each time, since they end. Mails link an invoice's as Stripe named it first (billing.invoice_pages).
 """
 
 from sqlalchemy import text

@@ -94,7 +94,7 @@ def retry_charge(
                 "charge.retry", resumed_state(charge, at_stripe), attempt=charge.attempt + 1, note=signature.reason
             )
             if at_stripe is not None and has_our_total(charge, at_stripe):
-                change = change.with_total_of(at_stripe)
+                change = change.showing(at_stripe)
             store.change(charge, change)
     return _go_on(warehouse, api, stored, limits, log)
 

@@ -106,7 +106,7 @@ class Steps:
                 self._record(ChargeChange("stripe.invoice.adopt", "drafted", stripe_invoice_id=stripe_invoice_id))
             case Move(state, reason_code, reason):
                 change = ChargeChange(self._action(), state, reason_code=reason_code, reason=reason)
-                self._record(self._with_total_seen(change))
+                self._record(self._showing(change))
                 self._record_payments()
             case RaiseAttempt():
                 attempt, note = self._charge.attempt + 1, f"key of {self._seen.burnt}"
@@ -214,11 +214,11 @@ class Steps:
         change = ChargeChange(
             action or self._action(), state, reason_code=reason_code, reason=reason, bank_payment_id=bank_payment_id
         )
-        self._record(self._with_total_seen(change), evidence)
+        self._record(self._showing(change), evidence)
         return Result(state, reason_code)
 
-    def _with_total_seen(self, change: ChargeChange) -> ChargeChange:
-        return change.with_total_of(self._seen.invoice) if self._seen.invoice is not None else change
+    def _showing(self, change: ChargeChange) -> ChargeChange:
+        return change.showing(self._seen.invoice) if self._seen.invoice is not None else change
 
     def _record(self, change: ChargeChange, evidence: Evidence | None = None) -> None:
         """Write it; the evidence is the answer that is given, or the invoice as it was seen."""

@@ -131,7 +131,7 @@ class ChargeStore:
 
 _WRITTEN_AS_GIVEN = (
     "reason_code", "reason", "stripe_customer_id", "stripe_invoice_id", "stripe_total_minor", "stripe_currency",
-    "outcome_unknown", "bank_payment_id", "action", "note",
+    "outcome_unknown", "bank_payment_id", "page_url", "pdf_url", "action", "note",
 )  # fmt: skip
 
 

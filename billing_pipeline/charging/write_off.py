@@ -81,7 +81,7 @@ def write_off(
             reason_code=WRITTEN_OFF,
             reason=signature.reason,
             evidence=evidence_of(at_stripe),
-        ).with_total_of(at_stripe)
+        ).showing(at_stripe)
         try:
             store.change(charge, change)
         except ChargeMoved:  # Stripe's event of it was faster

@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from billing_pipeline.notices.http_post import Unreachable, post
 from billing_pipeline.notices.letters import Letter, Notice, Words, write_letter
 from billing_pipeline.notices.rules import alert_messages
 from billing_pipeline.notices.senders import NobodyThere, NotTaken, Sender
-from billing_pipeline.notices.sending import Channel, mail_sender, send_notices, utc_now, wording_of
+from billing_pipeline.notices.sending import NO_WAIT, Channel, mail_sender, send_notices, utc_now, wording_of
 from billing_pipeline.notices.wording import Wording
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
@@ -29,6 +29,7 @@ class AlertMail:
     mail_from: str
     name: ClassVar[str] = "alert_mail"
     is_for_operators: ClassVar[bool] = True
+    page_wait: ClassVar[timedelta] = NO_WAIT
 
     def letter(self, notice: Notice, now: datetime) -> Letter:
         """The mail."""
@@ -47,6 +48,7 @@ class Posted:
     content: Callable[[Notice], bytes]
     timeout_s: float = TIMEOUT_S
     is_for_operators: ClassVar[bool] = True
+    page_wait: ClassVar[timedelta] = NO_WAIT
 
     @property
     def sender(self) -> Sender:

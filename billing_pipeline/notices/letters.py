@@ -1,7 +1,7 @@
 """A letter: a notice in the customer's words, as a mail. The same notice has the same Message-ID for ever."""
 
 from binascii import b2a_qp
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.base64mime import body_encode
 from email.errors import HeaderParseError
@@ -35,6 +35,9 @@ class Notice:
     invoice_status: str | None = None
     bounced: str | None = None
     """What came back when the recipient was mailed before; None: nothing did."""
+    page_url: str | None = field(default=None, repr=False)
+    pdf_url: str | None = field(default=None, repr=False)
+    """Where the customer finds the invoice at Stripe; None: nowhere yet. Whoever has an address is let in."""
 
     @property
     def key(self) -> str:

@@ -13,6 +13,8 @@ from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
 BATCH = 20
+PAGE_WAIT = timedelta(minutes=30)
+"""So long the mail of an invoice waits for Stripe's page of it, then it goes out without."""
 LEASE = timedelta(minutes=15)
 """What a run that died had claimed is free again after so long: longer than a batch of letters takes at its slowest."""
 
@@ -37,13 +39,25 @@ class Claim:
 
 def due_count(warehouse: Warehouse, now: datetime) -> int:
     """How many could be sent now, over all channels."""
-    return int(warehouse.scalar(_DUE, now=now))
+    return int(warehouse.scalar(_DUE, now=now, page_wait=PAGE_WAIT))
 
 
-def claim(warehouse: Warehouse, now: datetime, channel: str = "mail", batch: int = BATCH) -> list[Claim]:
+def claim(
+    warehouse: Warehouse,
+    now: datetime,
+    channel: str = "mail",
+    batch: int = BATCH,
+    page_wait: timedelta = timedelta(0),
+) -> list[Claim]:
     """Take the next ones; nobody else takes them before the lease ends."""
     until = now + LEASE
-    parameters = {"now": now, "claimed_until": until, "channel": channel, "batch_size": batch}
+    parameters = {
+        "now": now,
+        "claimed_until": until,
+        "channel": channel,
+        "batch_size": batch,
+        "page_wait": page_wait,
+    }
     with warehouse.transaction() as connection:
         rows = connection.execute(text(load_sql("notices/claim_notices.sql")), parameters).mappings().all()
     return [
@@ -147,6 +161,7 @@ SELECT count(*) FROM billing.notice_sendings AS s JOIN billing.notices AS n USIN
 WHERE s.state IN ('pending', 'claimed', 'handing_over') AND s.due_at <= :now
     AND (s.claimed_until IS NULL OR s.claimed_until < :now)
     AND billing.held_notice(n.notice_id, n.customer_id, n.kind) IS NULL
+    AND NOT billing.awaits_page(n.kind, n.channel, n.invoice_id, least(n.written_at, s.due_at), :now, :page_wait)
 """
 _BEGIN = """
 UPDATE billing.notice_sendings AS s

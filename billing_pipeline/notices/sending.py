@@ -28,6 +28,7 @@ from billing_pipeline.settings import Settings
 
 AGAIN_AFTER = timedelta(minutes=2)
 """When nobody could be told anything, it is tried again after so long."""
+NO_WAIT = timedelta(0)
 PROGRESS_EVERY = 500
 
 
@@ -54,6 +55,10 @@ class Channel(Protocol):
     def is_for_operators(self) -> bool:
         """Whether operators hear of it: they do also while customers are told nothing."""
 
+    @property
+    def page_wait(self) -> timedelta:
+        """How long the mail of an invoice waits for Stripe's page of it."""
+
     def letter(self, notice: Notice, now: datetime) -> Letter:
         """The notice, ready to be handed over. Raises AddressUnusable, WordsWrong."""
 
@@ -67,6 +72,7 @@ class Post:
     mail_from: str
     unsubscribe_at: str | None = None
     """Address to which a notice's key is put; None: there is no page that recipients can reach."""
+    page_wait: timedelta = NO_WAIT
     name: ClassVar[str] = "mail"
     is_for_operators: ClassVar[bool] = False
 
@@ -86,7 +92,7 @@ def open_post(settings: Settings) -> Post:
     """As the environment says: over SMTP, or into files."""
     pages = settings.pages
     unsubscribe_at = f"{pages.public_url}/unsubscribe/" if pages.is_secure else None
-    return Post(mail_sender(settings), wording_of(settings), settings.notices.sender, unsubscribe_at)
+    return Post(mail_sender(settings), wording_of(settings), settings.notices.sender, unsubscribe_at, queue.PAGE_WAIT)
 
 
 def mail_sender(settings: Settings) -> Sender:
@@ -97,9 +103,10 @@ def mail_sender(settings: Settings) -> Sender:
 
 def wording_of(settings: Settings) -> Wording:
     """As the environment says."""
-    own = settings.notices
+    own, pages = settings.notices, settings.pages
     name, address = parseaddr(own.sender)
-    return Wording(own.templates, own.language, name or address, own.portal_url)
+    portal = f"{pages.public_url}/portal/" if pages.is_secure else None
+    return Wording(own.templates, own.language, name or address, own.portal_url or portal)
 
 
 def utc_now() -> datetime:
@@ -129,7 +136,7 @@ def send_notices(
         return SendReport(outcomes, "the database was restored: what it has not sent may have been sent before")
     began, stopped = clock(), None
     while stopped is None and (longest_s is None or (clock() - began).total_seconds() < longest_s):
-        claims = queue.claim(warehouse, clock(), post.name)
+        claims = queue.claim(warehouse, clock(), post.name, page_wait=post.page_wait)
         if not claims:
             break
         for number, claim in enumerate(claims):

@@ -42,7 +42,7 @@ SAMPLE: dict[str, Any] = {
 """Facts of every kind, for a notice that there is not."""
 _NOBODY = Notice(
     0, KINDS[0], f"{KINDS[0]}:sample", "ann@example.com", SAMPLE, datetime(2026, 11, 1, tzinfo=UTC), "0042", "Ann & Co",
-    None, "UTC",
+    None, "UTC", page_url="https://invoice.stripe.com/i/sample", pdf_url="https://pay.stripe.com/invoice/sample/pdf",
 )  # fmt: skip
 
 
@@ -54,6 +54,7 @@ def preview(warehouse: Warehouse, wording: Wording, kind: str, customer_id: str)
     """
     customer = read_customer(warehouse, customer_id)
     known = list_notices(warehouse, customer_id=customer_id, kind=kind, limit=1)
+    pages = warehouse.rows(_PAGES, notice_id=known[0]["notice_id"])[0] if known else {}
     language = warehouse.scalar("SELECT language FROM billing.customers WHERE customer_id = :id", id=customer_id)
     notice = replace(
         _NOBODY,
@@ -62,6 +63,7 @@ def preview(warehouse: Warehouse, wording: Wording, kind: str, customer_id: str)
         customer_id=customer_id,
         customer_name=customer["name"],
         language=language,
+        **pages,
     )
     return wording.words(notice)
 
@@ -69,13 +71,21 @@ def preview(warehouse: Warehouse, wording: Wording, kind: str, customer_id: str)
 def check_words(wording: Wording) -> tuple[int, list[str]]:
     """Render every kind in every language, with all facts and with the fewest; how many, and what is wrong."""
     rendered, problems = 0, []
-    fewest = {name: value for name, value in SAMPLE.items() if name not in ("due_on", "replaces", "suspends_on")}
+    few = {name: value for name, value in SAMPLE.items() if name not in ("due_on", "replaces", "suspends_on")}
     for language in wording.languages:
         for kind in KINDS:
-            for facts in (SAMPLE, fewest | ({"due_on": SAMPLE["due_on"]} if kind == "payment_due_soon" else {})):
+            fewest = few | ({"due_on": SAMPLE["due_on"]} if kind == "payment_due_soon" else {})
+            for notice in (_NOBODY, replace(_NOBODY, facts=fewest, page_url=None, pdf_url=None)):
                 try:
-                    wording.words(replace(_NOBODY, kind=kind, language=language, facts=facts))
+                    wording.words(replace(notice, kind=kind, language=language))
                     rendered += 1
                 except WordsWrong as error:
                     problems.append(str(error))
     return rendered, list(dict.fromkeys(problems))
+
+
+_PAGES = """
+SELECT p.page_url, p.pdf_url
+FROM billing.notices AS n LEFT JOIN billing.invoice_pages AS p USING (invoice_id)
+WHERE n.notice_id = :notice_id
+"""

@@ -16,6 +16,7 @@ from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.notices.http_post import Unreachable, post
 from billing_pipeline.notices.letters import Letter, Notice
 from billing_pipeline.notices.senders import AnswerLost, NobodyThere, NotTaken
+from billing_pipeline.notices.sending import NO_WAIT
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
 
@@ -28,6 +29,7 @@ class WebhookChannel:
 
     name = "webhook"
     is_for_operators = False
+    page_wait = NO_WAIT
 
     def __init__(
         self, warehouse: Warehouse, cipher: Callable[[], EventCipher], *, timeout_s: float = TIMEOUT_S

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,21 @@ from babel.dates import format_date, format_interval
 from babel.numbers import format_currency
 from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, StrictUndefined, Template, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
+from markupsafe import Markup, escape
 from mjml import mjml2html
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.money import WHOLE_UNITS_AS_CENTS, exponent
 from billing_pipeline.core.plain_yaml import YamlWrong, read_yaml
 from billing_pipeline.notices.letters import Notice, Words
+from billing_pipeline.notices.rules.kinds import SHOWS_INVOICE
 
 _OWN = Path(__file__).parent
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+")
 """What must not stand in a line: control characters, and those that turn the direction of the text around them."""
+_DOCUMENT = re.compile(r"[A-Z]{2,}-\d+")
+"""A number such as INV-00000042, which a line must not break in the middle."""
+_LETTERS_AND_SIGN = re.compile(r"([A-Z]\$)")
 _NAMES = ("number", "replaces", "credit_note", "plan", "plan_before")
 """Facts that are names of things, in whatever script."""
 _ROWS = {
@@ -48,8 +53,8 @@ _ROWS = {
 }
 
 
-_PARTS = {"direction", "labels", "greeting", "footer", "action", "reasons", "states", "sign_in", "kinds"}
-"""What a file of words has."""
+_NOTHING: Mapping[str, Any] = {"greeting": "", "rows": [], "pages": [], "action": "", "link": None, "footer": ""}
+"""What a mail may have and need not."""
 
 
 class WordsWrong(UserError):  # noqa: N818 - reads as what happened
@@ -111,7 +116,8 @@ class Wording:
             "body": [written for text in said["body"] if (written := write(text))],
             "rows": [row for name in said["rows"] if (row := _row(name, values, spoken["labels"]))],
             "action": write(spoken["action"]),
-            "link": self.link if said.get("action") else None,
+            "link": (self.link or notice.page_url) if said.get("action") else None,
+            "pages": self._pages(notice, spoken["labels"]),
             "footer": write(spoken["footer"]),
         }
         return Words(language, page["subject"], *self._laid_out(page))
@@ -144,24 +150,29 @@ class Wording:
                 **{part: write(said[part]) for part in ("subject", "title", "action")},
                 "greeting": write(spoken["greeting"]),
                 "body": [write(text) for text in said["body"]],
-                "rows": [],
                 "link": link,
-                "footer": "",
             }
         except (TemplateError, KeyError, TypeError) as error:
             raise WordsWrong(f"{written}.yaml, sign_in: {error}") from None
         return Words(written, page["subject"], *self._laid_out(page))
 
+    def _pages(self, notice: Notice, labels: Mapping[str, str]) -> list[tuple[str, str]]:
+        """What a mail links beside the action: a label and an address each, and none that is not there."""
+        if notice.kind not in SHOWS_INVOICE:
+            return []
+        found = (("invoice_page", notice.page_url), ("invoice_pdf", notice.pdf_url))
+        return [(labels[name], url) for name, url in found if url is not None]
+
     def framed(self, title: str, paragraphs: Sequence[str]) -> tuple[str, str]:
         """Text and HTML of what is written in English already, such as an alert."""
         written = [_line(paragraph) for paragraph in paragraphs]
         page = {"language": "en", "direction": "ltr", "company": _line(self.company), "subject": title, "title": title}
-        rest = {"greeting": "", "body": written, "rows": [], "action": "", "link": None, "footer": "billing_pipeline"}
-        return self._laid_out({**page, **rest})
+        return self._laid_out({**page, "body": written, "footer": "billing_pipeline"})
 
-    def _laid_out(self, page: Mapping[str, Any]) -> tuple[str, str]:
+    def _laid_out(self, said: Mapping[str, Any]) -> tuple[str, str]:
+        page = {**_NOTHING, **said}
         text = self._plain.get_template("layout.txt.j2").render(page).strip() + "\n"
-        html = mjml2html(self._escaping.get_template("layout.mjml.j2").render(page), disable_comments=False)
+        html = mjml2html(self._escaping.get_template("layout.mjml.j2").render(page), disable_comments=False, fonts={})
         return text, html
 
     def _values(self, notice: Notice, language: str, spoken: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,20 +212,17 @@ class Wording:
         return {language: self._read(language) for language in self.languages}
 
     def _read(self, language: str) -> dict[str, Any]:
-        merged: dict[str, Any] = {}
-        for folder in (_OWN / "words", self.folder):
-            path = folder / f"{language}.yaml" if folder else None
-            if path is None or not path.is_file():
-                continue
-            merged = _merged(merged, _yaml(path))
-        if not merged.keys() >= _PARTS:
-            # a language of the company's own may leave out what English has
-            merged = _merged(_yaml(_OWN / "words" / "en.yaml"), merged)
+        shipped = _OWN / "words" / f"{language}.yaml"
+        # a language of the company's own may leave out what English has
+        words = _packaged(shipped if shipped.is_file() else _OWN / "words" / "en.yaml")
+        own = self.folder / f"{language}.yaml" if self.folder else None
+        if own is not None and own.is_file():
+            words = _merged(words, _yaml(own))
         try:
             Locale.parse(language.replace("-", "_"))
         except (UnknownLocaleError, ValueError):
             raise WordsWrong(f"{language}.yaml: expected the name of a language, such as fr") from None
-        return merged
+        return words
 
     @cached_property
     def _compiled(self) -> dict[str, Template]:
@@ -233,13 +241,15 @@ class Wording:
         loaders = [PackageLoader("billing_pipeline.notices", "templates")]
         if self.folder is not None:
             loaders.insert(0, FileSystemLoader(self.folder))  # type: ignore[arg-type] # both are loaders
-        return SandboxedEnvironment(
+        environment = SandboxedEnvironment(
             loader=ChoiceLoader(loaders),
             autoescape=escaping,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        environment.filters["unbroken"] = _unbroken
+        return environment
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -252,6 +262,12 @@ def _yaml(path: Path) -> dict[str, Any]:
     if not isinstance(read, dict):
         raise WordsWrong(f"{path.name}: expected labels, reasons and kinds, as words/en.yaml has them")
     return read
+
+
+@cache
+def _packaged(path: Path) -> dict[str, Any]:
+    """Read once: the package's files stay as they are while it runs."""
+    return _yaml(path)
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -278,7 +294,9 @@ def _money(amount_minor: int, currency: str, locale: Locale) -> str:
     if currency in WHOLE_UNITS_AS_CENTS:
         amount = amount.quantize(Decimal(1))
     # CLDR has a blank between letters and digits, which Babel leaves out
-    return re.sub(r"([A-Z]{3})(?=\d)", "\\1\xa0", format_currency(amount, currency.upper(), locale=locale))
+    written = re.sub(r"([A-Z]{3})(?=\d)", "\\1\xa0", format_currency(amount, currency.upper(), locale=locale))
+    # a sign behind letters stays behind them, also where all else goes from right to left: US$, not $US
+    return _LETTERS_AND_SIGN.sub("\\1\u200e", written) if locale.text_direction == "rtl" else written
 
 
 def _period(facts: Mapping[str, Any], locale: Locale) -> str | None:
@@ -286,6 +304,11 @@ def _period(facts: Mapping[str, Any], locale: Locale) -> str | None:
         return None
     first, last = (date.fromisoformat(facts[name]) for name in ("first_day", "last_day"))
     return format_interval(first, last, "yMMMd", locale=locale) if first != last else format_date(first, locale=locale)
+
+
+def _unbroken(text: str) -> Markup:
+    """For HTML: the text, in which no number of a document is broken at its hyphen."""
+    return Markup(_DOCUMENT.sub(r'<span style="white-space:nowrap">\g<0></span>', str(escape(text))))  # noqa: S704 - escaped
 
 
 def _line(text: str) -> str:

@@ -117,6 +117,8 @@ def _invoice(body: dict[str, Any]) -> StripeInvoice:
         payment_intent_id=payment.intent_id,
         payments=tuple(payment_of(one) for one in _payments(body)),
         revision_id=id_of(body["latest_revision"]) if body.get("latest_revision") else None,
+        page_url=body.get("hosted_invoice_url"),
+        pdf_url=body.get("invoice_pdf"),
     )
 
 

@@ -10,9 +10,10 @@ from sqlalchemy import text
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.notices import queue
 from billing_pipeline.notices.holding import Held, hold_notices, release_notices
 from billing_pipeline.notices.mail_files import MailFiles
-from billing_pipeline.notices.queue import LEASE
+from billing_pipeline.notices.queue import LEASE, PAGE_WAIT, due_count
 from billing_pipeline.notices.reading import list_notices
 from billing_pipeline.notices.resending import resend
 from billing_pipeline.notices.senders import SenderUnavailable
@@ -67,6 +68,41 @@ def test_each_notice_is_mailed_once_over_one_connection(charging, mail_server):
         assert "Guten Tag Büro Bob," in shown
         assert "40,00\xa0$" in shown
         assert "https://portal.example.com" in shown
+
+
+def test_the_mail_of_an_invoice_waits_for_its_page_at_stripe_and_not_for_long(charging, mail_server):
+    charging.bill(Bill("ann"), Bill("bob"))
+    warehouse = charging.warehouse
+    sender = SmtpSender(mail_server.settings(), timeout_s=5)
+    post = Post(sender, WORDING, SENDER, page_wait=PAGE_WAIT)
+    assert send_notices(warehouse, post, log=print).outcomes == {}
+    assert due_count(warehouse, datetime.now(UTC)) == 0
+    assert due_count(warehouse, datetime.now(UTC) + PAGE_WAIT) == 2
+    charging.charge()
+    assert send_notices(warehouse, post, log=print).outcomes == {"sent": 4}
+    sender.close()
+    [page] = warehouse.rows(
+        "SELECT p.page_url, p.pdf_url FROM billing.invoice_pages AS p JOIN billing.invoices USING (invoice_id)"
+        " WHERE customer_id = 'ann'"
+    )
+    for mail in mail_server.to("ann@example.com"):
+        shown = mail.get_body(("plain",)).get_content()
+        assert page["page_url"] in shown
+        assert page["pdf_url"] in shown
+    logged = warehouse.scalar("SELECT string_agg(CAST(l AS text), ' ') FROM billing.automation_log AS l")
+    assert page["page_url"] not in logged
+
+
+def test_what_is_handed_over_is_on_the_disk_and_so_is_what_was_sent_before_it(charging):
+    charging.bill(Bill("ann"), Bill("bob"))
+    warehouse = charging.warehouse
+    first, second = queue.claim(warehouse, datetime.now(UTC))
+    queue.begin_handing_over(warehouse, first)
+    queue.sent(warehouse, first, datetime.now(UTC))  # waits for no disk
+    written = warehouse.scalar("SELECT pg_current_wal_insert_lsn()")
+    queue.begin_handing_over(warehouse, second)
+    assert warehouse.scalar("SELECT pg_current_wal_flush_lsn() >= CAST(:written AS pg_lsn)", written=written)
+    assert [state for state, _, _ in sendings(warehouse)] == ["sent", "handing_over"]
 
 
 def test_two_passes_at_once_send_nothing_twice(charging, mail_server):

@@ -1,5 +1,6 @@
 """Words: every kind in every language, and a company's own before the package's."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ import yaml
 import billing_pipeline.notices
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.notices.letters import Notice, write_letter
-from billing_pipeline.notices.rules.kinds import KINDS
+from billing_pipeline.notices.rules.kinds import KINDS, SHOWS_INVOICE
 from billing_pipeline.notices.trying import SAMPLE, check_words, preview
 from billing_pipeline.notices.wording import Wording
 from billing_pipeline.settings import load_settings
@@ -70,6 +71,23 @@ def test_days_are_written_as_the_language_does():
     assert "2026年" not in said()
     assert "Oct\xa01" in said().replace("Oct 1", "Oct\xa01")
     assert "1. Dezember 2026" in said(kind="final_notice", language="de-CH")
+
+
+def test_a_mail_links_what_is_there_and_nothing_else():
+    page, pdf = "https://invoice.stripe.com/i/a?b=1&c=2", "https://pay.stripe.com/invoice/a/pdf"
+    for kind in KINDS:
+        words = wording().words(replace(NOTICE, kind=kind, page_url=page, pdf_url=pdf))
+        shows = kind in SHOWS_INVOICE
+        assert (page in words.text, page.replace("&", "&amp;") in words.html, pdf in words.html) == (shows,) * 3, kind
+        assert "stripe.com" not in wording().words(replace(NOTICE, kind=kind)).html
+    without_portal = Wording(None, "en", "Lyceum", None)
+    assert f"payment method: {page}" in without_portal.words(replace(NOTICE, page_url=page)).text
+    assert "http" not in without_portal.words(NOTICE).text
+
+
+def test_no_mail_asks_another_host_for_anything():
+    html = Wording(None, "en", "Lyceum", None).words(NOTICE).html
+    assert set(re.findall(r"https?://([^/\"]+)", html)) == {"www.w3.org"}
 
 
 def test_an_unknown_language_is_the_companys():

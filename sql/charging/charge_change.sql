@@ -1,4 +1,5 @@
--- Grain: one charge, only if it is still in :from_state and :from_attempt; its entry in the audit log with it.
+-- Grain: one charge, only if it is still in :from_state and :from_attempt; its entry in the audit log with it, and where
+-- its customer finds it at Stripe, once that is known.
 -- Not by billing.log_action(): every step of every charge comes here, and takes Postgres a seventh longer by it.
 WITH given AS (
     SELECT
@@ -37,6 +38,17 @@ changed AS (
     FROM given AS g
     WHERE c.invoice_id = g.invoice_id AND c.state = g.from_state AND c.attempt = g.from_attempt
     RETURNING g.*
+),
+
+pages AS (
+    INSERT INTO billing.invoice_pages (invoice_id, page_url, pdf_url)
+    SELECT
+        changed.invoice_id,
+        cast(:page_url AS text),
+        cast(:pdf_url AS text)
+    FROM changed
+    WHERE cast(:page_url AS text) IS NOT NULL
+    ON CONFLICT (invoice_id) DO NOTHING
 )
 
 INSERT INTO billing.automation_log (

@@ -225,6 +225,18 @@ WHERE g.balance_minor > 0
 $$;
 COMMENT ON FUNCTION billing.tell_of_expiring_credits IS 'Tells of grants with something left whose last day is so near, each once';
 
+CREATE OR REPLACE FUNCTION billing.awaits_page(
+    kind text, channel text, invoice uuid, since timestamptz, at timestamptz, wait interval
+) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+SELECT kind = 'invoice_issued' AND channel = 'mail' AND wait > interval '0' AND since > at - wait
+    AND EXISTS (
+        SELECT FROM billing.stripe_charges AS c
+        WHERE c.invoice_id = invoice AND c.state IN ('intended', 'drafted', 'lines_added')
+    )
+$$;
+COMMENT ON FUNCTION billing.awaits_page IS 'Whether the mail of an invoice waits a while for its page at Stripe, which comes when it is charged';
+
 CREATE OR REPLACE FUNCTION billing.held_notice(notice bigint, customer text, kind text) RETURNS text
 LANGUAGE sql STABLE AS $$
 SELECT h.reason FROM billing.notice_holds AS h

@@ -109,6 +109,20 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (
 CREATE TRIGGER stripe_charges_sealed AFTER INSERT ON billing.stripe_charges
 REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION billing.seal_invoices();
 
+CREATE TABLE billing.invoice_pages (
+    invoice_id uuid PRIMARY KEY REFERENCES billing.stripe_charges (invoice_id),
+    page_url text NOT NULL CHECK (page_url ~ '^https?://\S+$'),
+    pdf_url text CHECK (pdf_url ~ '^https?://\S+$'),
+    seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE billing.invoice_pages IS 'One row an invoice that Stripe has finalised: where its customer finds it there. Whoever has an address is let in, so analysts do not read it; append-only';
+COMMENT ON COLUMN billing.invoice_pages.invoice_id IS 'The invoice';
+COMMENT ON COLUMN billing.invoice_pages.page_url IS 'Stripe''s page, where it can be read and paid; it works for at least 30 days after it is due';
+COMMENT ON COLUMN billing.invoice_pages.pdf_url IS 'Stripe''s PDF; null: Stripe named none';
+COMMENT ON COLUMN billing.invoice_pages.seen_at IS 'When Stripe named them';
+CREATE TRIGGER invoice_pages_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.invoice_pages
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('where an invoice is at Stripe is kept');
+
 CREATE TABLE billing.charge_relinks (
     invoice_id uuid NOT NULL REFERENCES billing.stripe_charges (invoice_id),
     attempt integer NOT NULL CHECK (attempt > 1),

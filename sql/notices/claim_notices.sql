@@ -10,6 +10,7 @@ WITH due AS (
         AND (s.claimed_until IS NULL OR s.claimed_until < :now)
         AND n.channel = :channel
         AND billing.held_notice(n.notice_id, n.customer_id, n.kind) IS NULL
+        AND NOT billing.awaits_page(n.kind, n.channel, n.invoice_id, least(n.written_at, s.due_at), :now, :page_wait)
         -- an endpoint hears of a customer in order, and a pager of alerts: what is behind one that it has not taken waits
         AND (
             n.channel NOT IN ('webhook', 'pagerduty') OR NOT EXISTS (
@@ -50,6 +51,8 @@ SELECT
     coalesce(c.timezone, 'UTC') AS timezone,
     cast(n.invoice_id AS text) AS invoice_id,
     i.status AS invoice_status,
+    p.page_url,
+    p.pdf_url,
     (
         SELECT b.reason
         FROM billing.bounced_addresses AS b
@@ -60,4 +63,5 @@ FROM claimed
 INNER JOIN billing.notices AS n ON claimed.notice_id = n.notice_id
 LEFT JOIN billing.customers AS c ON n.customer_id = c.customer_id
 LEFT JOIN billing.invoices AS i ON n.invoice_id = i.invoice_id
+LEFT JOIN billing.invoice_pages AS p ON n.invoice_id = p.invoice_id
 ORDER BY n.notice_id

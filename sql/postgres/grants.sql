@@ -138,8 +138,8 @@ BEGIN
         WHERE c.relnamespace = 'billing'::regnamespace AND c.relkind IN ('v', 'r', 'p')
             AND a.attnum > 0 AND NOT a.attisdropped
             AND c.relname NOT IN (
-                'access_links', 'access_sessions', 'api_tokens', 'notices', 'stripe_event_conflicts', 'stripe_events',
-                'webhook_secrets'
+                'access_links', 'access_sessions', 'api_tokens', 'invoice_pages', 'notices', 'stripe_event_conflicts',
+                'stripe_events', 'webhook_secrets'
             )
             AND a.attname NOT IN (
                 'address_line1', 'address_line2', 'city', 'customer_name', 'email', 'name', 'postal_code', 'tax_id'

@@ -25,7 +25,8 @@ class ChargeChange:
 
     State, attempt and what is known of Stripe's invoice stay as they are where None is given; a reason belongs to the
     new state, so None clears it. `stripe_total_minor` is in minor units of `stripe_currency`. `outcome_unknown` None
-    leaves it as it is. `action`, `evidence` and `note` go to the audit log only.
+    leaves it as it is. `page_url` and `pdf_url` are kept for mails (billing.invoice_pages) and are in no log. `action`,
+    `evidence` and `note` go to the audit log only.
     """
 
     action: str
@@ -39,12 +40,20 @@ class ChargeChange:
     stripe_currency: str | None = None
     outcome_unknown: bool | None = False
     bank_payment_id: str | None = None
+    page_url: str | None = field(default=None, repr=False)
+    pdf_url: str | None = field(default=None, repr=False)
     evidence: Mapping[str, Any] = field(default_factory=dict)
     note: str | None = None
 
-    def with_total_of(self, invoice: StripeInvoice) -> Self:
-        """The same, with the total that Stripe's invoice shows."""
-        return replace(self, stripe_total_minor=invoice.total_minor, stripe_currency=invoice.currency)
+    def showing(self, invoice: StripeInvoice) -> Self:
+        """The same, with the total that Stripe's invoice shows, and where the customer finds it."""
+        return replace(
+            self,
+            stripe_total_minor=invoice.total_minor,
+            stripe_currency=invoice.currency,
+            page_url=invoice.page_url,
+            pdf_url=invoice.pdf_url,
+        )
 
     def applied_to(self, charge: Charge) -> Charge:
         """The charge after it."""
@@ -79,4 +88,4 @@ def change_by(meaning: Meaning, charge: Charge, invoice: StripeInvoice, action: 
             change = ChargeChange(action, "parked", reason_code=reason_code, reason=reason)
         case _:
             return None
-    return replace(change.with_total_of(invoice), evidence=evidence_of(invoice))
+    return replace(change.showing(invoice), evidence=evidence_of(invoice))

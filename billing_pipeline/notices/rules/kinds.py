@@ -44,6 +44,8 @@ ASKS_FOR_MONEY = frozenset(
     }
 )
 """Kinds that are wrong once their invoice is paid, void or written off."""
+SHOWS_INVOICE = ASKS_FOR_MONEY | {"invoice_issued", "payment_succeeded"}
+"""Kinds whose mails link the invoice at Stripe, where it is there."""
 
 
 def overtaken_by(kind: str, invoice_status: str | None) -> str | None:

@@ -4,7 +4,7 @@ No HTTP and no type of Stripe's SDK belongs here. stripe_gateway/gateway.py is t
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -60,7 +60,8 @@ class StripeInvoice:
     `refusal` (kind, code, decline code) its last refused attempt, kind `debit` where the answer takes days.
     `payments` are those that the answer held: the invoice may be paid in parts. `remaining_minor` is still to be paid,
     `paid_minor` was; `off_stripe_minor` is the part of that which never came through Stripe.
-    `revision_id` is the invoice that took its place, by a revision in Stripe's dashboard.
+    `revision_id` is the invoice that took its place, by a revision in Stripe's dashboard. `page_url` and `pdf_url` let
+    in whoever has them; None before it is finalised.
     """
 
     id: str
@@ -78,6 +79,8 @@ class StripeInvoice:
     revision_id: str | None = None
     payment_intent_id: str | None = None
     payments: tuple[Payment, ...] = ()
+    page_url: str | None = field(default=None, compare=False, repr=False)
+    pdf_url: str | None = field(default=None, compare=False, repr=False)
 
     @property
     def paid_intents(self) -> frozenset[str]:
