@@ -93,6 +93,20 @@ def usage(customer: str | None, limit: int, as_json: bool) -> None:
 
 
 @alerts.command()
+@CUSTOMER
+@LIMIT
+@JSON
+def revenue(customer: str | None, limit: int, as_json: bool) -> None:
+    """Show customers whose month comes to unusually much or little, the newest first."""
+    from billing_pipeline.notices.revenue_watch import list_unusual_revenue
+
+    rows = list_unusual_revenue(open_database(), customer_id=customer, limit=limit)
+    for row in rows:
+        row["spreads"] = round(row["spreads"], 1)
+    print_rows("months", rows, as_json=as_json, empty="nothing was unusual")
+
+
+@alerts.command()
 def run() -> None:
     """Look now, and tell what is new; Dagster's sensor does the same each minute. For a cron beside a daemon."""
     from billing_pipeline.notices.alerting import alert_operators

@@ -5,10 +5,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from billing_pipeline.notices import certificates
 from billing_pipeline.notices.alert_channels import send_alerts
 from billing_pipeline.notices.alert_policies import load_alert_policy
 from billing_pipeline.notices.alert_signals import LOOKED_AT, signals_now
 from billing_pipeline.notices.alerts import audience_of, record_signals
+from billing_pipeline.notices.revenue_watch import look_at_revenue
 from billing_pipeline.notices.rules.alert_rules import Signal
 from billing_pipeline.notices.sending import utc_now
 from billing_pipeline.notices.usage_watch import look_at_usage
@@ -57,13 +59,17 @@ def alert_operators(
     now = clock()
     if "usage_unusual" not in policy.off:
         look_at_usage(warehouse, now)
-    signals = [*signals_now(warehouse, settings, policy, now), *of_dagster]
+    if "revenue_unusual" not in policy.off:
+        look_at_revenue(warehouse, now)
+    ending = None if certificates.RULE in policy.off else certificates.certificate_signals(settings, policy, now)
+    known = looked_at if ending is None else {*looked_at, certificates.RULE}
+    signals = [*signals_now(warehouse, settings, policy, now), *of_dagster, *(ending or ())]
     recorded = record_signals(
         warehouse,
         policy,
         audience_of(settings, policy),
         [signal for signal in signals if signal.rule not in policy.off],
-        {*LOOKED_AT, *looked_at},
+        {*LOOKED_AT, *known},
         now,
     )
     messages, stopped = send_alerts(warehouse, settings, log=log, clock=clock, longest_s=longest_s)

@@ -126,6 +126,13 @@ RULES: Mapping[str, Rule] = {
         ("billing alerts usage", "billing estimate --customer CUSTOMER"),
         "/console/analytics",
     ),
+    "revenue_unusual": Rule(
+        "{count} customer(s) come to unusually much or little in {month}, most of all {example}",
+        "A price, a meter or a contract that is not meant so, or a month unlike those before. Explain the invoice"
+        " before it is charged; hold it while it is not understood.",
+        ("billing alerts revenue", "billing explain INVOICE", f"billing hold place --customer CUSTOMER {_SIGNED}"),
+        "/console/months/{month}",
+    ),
     "events_dead": Rule(
         "{count} event(s) of Stripe's were given up, such as {example}",
         "Read the error, remove the cause, then put the event back into the queue: applying it twice does no harm.",
@@ -188,6 +195,13 @@ RULES: Mapping[str, Rule] = {
         "{count} token(s) of the API expire soon, such as {example}",
         "Give its owner another one before that day: the old one holds a while beside it.",
         ("billing tokens list", f"billing tokens rotate TOKEN {_SIGNED}"),
+        "/console/health",
+    ),
+    "certificate_expires": Rule(
+        "The certificate of {subject} expires: {example}",
+        "Renew it where the server is. Browsers and mails turn away from one that has ended; the mail server's own is"
+        " renewed by whoever runs it.",
+        ("billing env", "billing alerts run"),
         "/console/health",
     ),
     "disk_full": Rule(

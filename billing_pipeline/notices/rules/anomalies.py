@@ -1,4 +1,4 @@
-"""Whether an hour's usage is unusual: against the median of the same hour of the same weekday, in spreads. Pure.
+"""Whether an hour's usage or a month's amount is unusual: against the median of those before, in spreads. Pure.
 
 Ratios are compared: a drop to a tenth weighs as much as ten times as much. Floats, because nothing is billed by it.
 """
@@ -23,6 +23,15 @@ EVENTS_MIN = 15
 """It is made of at least so many events more or less than usual."""
 LEAST = 0.02
 """Less than this share of the usual counts as this share: the logarithm of nothing has no end."""
+MONTHS = 8
+"""Months before the month that its amount is compared with; with fewer than MONTHS_MIN, nobody knows what is usual."""
+MONTHS_MIN = 4
+AMOUNT_SPREADS = 5.0
+"""From so many spreads on an amount is unusual."""
+AMOUNT_SPREAD_MIN = 0.15
+"""As SPREAD_MIN: where each month is like the other, 2.1 times as much is unusual, or 0.47 times."""
+AMOUNT_MIN_MINOR = 1000
+"""It is so much more or less than usual: nobody is called for a few cents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,28 @@ def unusual(hour: Hour, before: Sequence[Sequence[Hour]]) -> Unusual | None:
     )
     spreads = log(max(hour.quantity / usual, LEAST)) / spread
     return Unusual(usual, spreads) if abs(spreads) >= SPREADS else None
+
+
+def unusual_amount(amount_minor: int, days: int, before: Sequence[float]) -> Unusual | None:
+    """What is unusual about what a month comes to; None: nothing, or nobody knows. `usual` is for as many days.
+
+    Args:
+        amount_minor: the month's amount.
+        days: how many days it bills: a month in which a contract begins or ends is no drop.
+        before: what each month before came to a day, the newest first. Months before the first amount are left out.
+    """
+    months = list(before[:MONTHS])
+    while months and months[-1] <= 0:
+        months.pop()
+    if len(months) < MONTHS_MIN:
+        return None
+    usual = _median(months) * days
+    if usual <= 0 or abs(amount_minor - usual) < AMOUNT_MIN_MINOR:
+        return None
+    deviations = (abs(log(max(one * days / usual, LEAST))) for one in months)
+    spread = max(AS_STANDARD_DEVIATION * _median(deviations), AMOUNT_SPREAD_MIN)
+    spreads = log(max(amount_minor / usual, LEAST)) / spread
+    return Unusual(usual, spreads) if abs(spreads) >= AMOUNT_SPREADS else None
 
 
 def _deviations(hours: Sequence[Hour]) -> list[float]:

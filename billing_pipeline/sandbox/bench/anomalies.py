@@ -1,18 +1,23 @@
-"""Recall and false alarms of the detection of unusual usage, on seeded usage with injected spikes and drops.
+"""Recall and false alarms of the detection of unusual usage and amounts, on seeded ones with injected spikes and drops.
 
-Sixty series with days and weekends, growth, quiet nights and noise of different size, hour by hour for fourteen weeks;
-the last four are judged. What is injected is a single hour: three to ten times as much, or a tenth to nothing.
+Usage: sixty series with days and weekends, growth, quiet nights and noise of different size, hour by hour for fourteen
+weeks; the last four are judged. What is injected is a single hour: three to ten times as much, or a tenth to nothing.
+Amounts: five hundred customers with growth and noise of different size, month by month for two years; the last eight
+are judged. What is injected is a single month: three to ten times as much, or a fifth to nothing.
 """
 
+from collections import Counter
 from math import exp, pi, sin, sqrt
 from random import Random
 from typing import Any
 
-from billing_pipeline.notices.rules.anomalies import EVENTS_MIN, NEIGHBOURS, WEEKS, Hour, unusual
+from billing_pipeline.notices.rules.anomalies import EVENTS_MIN, NEIGHBOURS, WEEKS, Hour, unusual, unusual_amount
 
 SERIES, WEEKS_MADE, WEEKS_JUDGED = 60, 14, 4
+CUSTOMERS, MONTHS_MADE, MONTHS_JUDGED = 500, 24, 8
 INJECTED = 200
 WEEK_H = 7 * 24
+DAYS = 30
 
 
 def measure_anomalies(seed: int = 2026) -> dict[str, Any]:
@@ -29,25 +34,52 @@ def measure_anomalies(seed: int = 2026) -> dict[str, Any]:
         kinds[one, hour] = "spikes" if factor > 1 else "drops"
         old = series[one][hour]
         series[one][hour] = Hour(old.quantity * factor, round(old.events * factor))
-    found = {"spikes": 0, "drops": 0}
-    false_alarms = 0
+    alarms = []
     for one, hour in places:
         before = [[series[one][hour - week * WEEK_H + beside] for beside in NEIGHBOURS] for week in range(1, WEEKS + 1)]
-        if unusual(series[one][hour], before) is None:
-            continue
-        if (one, hour) in kinds:
-            found[kinds[one, hour]] += 1
-        else:
-            false_alarms += 1
+        if unusual(series[one][hour], before) is not None:
+            alarms.append((one, hour))
+    return _figures(kinds, alarms, "hours", len(places))
+
+
+def measure_amounts(seed: int = 2026) -> dict[str, Any]:
+    """The same of what months come to."""
+    dice = Random(seed)  # noqa: S311 - the same amounts each time
+    series = [_amounts(dice) for _ in range(CUSTOMERS)]
+    places = [(n, month) for n in range(CUSTOMERS) for month in range(MONTHS_MADE - MONTHS_JUDGED, MONTHS_MADE)]
+    kinds = {}
+    for number, (one, month) in enumerate(dice.sample(places, INJECTED)):
+        factor = dice.uniform(3, 10) if number % 2 else dice.uniform(0, 0.2)
+        kinds[one, month] = "spikes" if factor > 1 else "drops"
+        series[one][month] = round(series[one][month] * factor)
+    alarms = [
+        (one, month)
+        for one, month in places
+        if unusual_amount(series[one][month], DAYS, [amount / DAYS for amount in series[one][month - 1 :: -1]])
+    ]
+    return _figures(kinds, alarms, "months", len(places))
+
+
+def _figures(
+    kinds: dict[tuple[int, int], str], alarms: list[tuple[int, int]], what: str, judged: int
+) -> dict[str, Any]:
+    found = Counter(kinds[place] for place in alarms if place in kinds)
+    false_alarms = len(alarms) - found.total()
     return {
-        "judged_hours": len(places),
-        "injected": INJECTED,
-        "recall": round(sum(found.values()) / INJECTED, 3),
+        f"judged_{what}": judged,
+        "injected": len(kinds),
+        "recall": round(found.total() / len(kinds), 3),
         "spikes_found": found["spikes"],
         "drops_found": found["drops"],
         "false_alarms": false_alarms,
-        "false_alarms_per_10000_hours": round(10_000 * false_alarms / (len(places) - INJECTED), 2),
+        f"false_alarms_per_10000_{what}": round(10_000 * false_alarms / (judged - len(kinds)), 2),
     }
+
+
+def _amounts(dice: Random) -> list[int]:
+    """What one customer's months come to, in minor units."""
+    usual_minor, noise, growth = exp(dice.uniform(8, 14)), dice.uniform(0.02, 0.3), dice.uniform(-0.02, 0.05)
+    return [round(usual_minor * (1 + growth) ** month * exp(dice.gauss(0, noise))) for month in range(MONTHS_MADE)]
 
 
 def _usage(dice: Random) -> list[Hour]:

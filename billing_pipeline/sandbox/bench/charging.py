@@ -6,7 +6,7 @@ The emulator is a process of its own and counts what reaches it. What is measure
 import multiprocessing
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +21,7 @@ from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.processing import process_events
 from billing_pipeline.events.sweep import sweep_events
 from billing_pipeline.invoicing.finalisation import finalise_month
+from billing_pipeline.sandbox.bench.notices import mailing
 from billing_pipeline.sandbox.bench.steps import Subject
 from billing_pipeline.sandbox.stripe_emulator.config import EmulatorConfig
 from billing_pipeline.sandbox.stripe_emulator.server import running_emulator
@@ -69,16 +70,19 @@ def _apply_events(subject: Subject, gateway: StripeGateway) -> int:
     return report.outcomes["applied"]
 
 
-def measure_rates(subject: Subject, invoices_per_latency: int) -> dict[str, float]:
-    """By latency in milliseconds, the share of the allowed creations a second, from the first to the last creation."""
-    shares = {}
+def measure_rates(subject: Subject, invoices_per_latency: int) -> dict[str, Any]:
+    """By latency in milliseconds, the share of the allowed creations a second, from the first to the last creation.
+
+    Then once more at the shortest, while another process mails what customers are to be told of it; and how many mails.
+    """
+    shares = []
     with TemporaryDirectory(prefix="billing-bench-stripe-") as folder:
         with _emulator(Path(folder), NO_LIMITS) as stripe:
             gateway = StripeGateway(EMULATOR_KEY, str(stripe.base_url))
             ids = _make_ready(subject, gateway, stripe)
             _charge(subject, gateway, ids[:WARMING_UP], NO_CAPS)
         with _emulator(Path(folder), STRIPES_LIMITS) as stripe:
-            for number, latency_ms in enumerate(LATENCIES_MS):
+            for number, latency_ms in enumerate((*LATENCIES_MS, LATENCIES_MS[0])):
                 first = WARMING_UP + number * invoices_per_latency
                 fault = {"kind": "latency", "operation": "**", "latency_ms": latency_ms}
                 stripe.delete("/_emulator/faults").raise_for_status()
@@ -86,9 +90,14 @@ def measure_rates(subject: Subject, invoices_per_latency: int) -> dict[str, floa
                 _forget_calls(stripe)
                 limits = RateLimits(CALLS_PER_SECOND, CALLS_PER_SECOND_PER_ENDPOINT)
                 limited = StripeGateway(EMULATOR_KEY, str(stripe.base_url), limits=limits)
-                _charge(subject, limited, ids[first : first + invoices_per_latency], None)
-                shares[str(latency_ms)] = _share_of_allowed_rate(_calls(Path(folder)))
-    return shares
+                with mailing(subject.url) if number == len(LATENCIES_MS) else nullcontext():
+                    _charge(subject, limited, ids[first : first + invoices_per_latency], None)
+                shares.append(_share_of_allowed_rate(_calls(Path(folder))))
+    return {
+        "share_of_allowed_rate": dict(zip(map(str, LATENCIES_MS), shares, strict=False)),
+        "share_while_mailing": shares[-1],
+        "mails_meanwhile": subject.warehouse.scalar(_MAILED),
+    }
 
 
 def _charge(subject: Subject, gateway: StripeGateway, ids: list[str], limits: Limits | None) -> ChargeReport:
@@ -166,6 +175,7 @@ SELECT billing.log_action(
     state_after => jsonb_build_object('stripe_customer_id', stripe_customer_id)
 ) FROM linked
 """
+_MAILED = "SELECT count(*) FROM billing.notice_sendings WHERE state = 'sent'"
 _CHARGES = """
 SELECT c.invoice_id
 FROM billing.stripe_charges AS c JOIN billing.invoices AS i USING (invoice_id)

@@ -4,11 +4,13 @@ The server is a process of its own; each mail is rendered, claimed, handed over 
 """
 
 import json
+import multiprocessing
 import socketserver
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import text
@@ -37,22 +39,14 @@ def measure_notices(url: str, count: int = NOTICES) -> dict[str, Any]:
     with warehouse.transaction() as connection:
         connection.execute(text(_CUSTOMERS), {"count": CUSTOMERS})
         connection.execute(text(_NOTICES), {"count": count, "customers": CUSTOMERS, "facts": json.dumps(SAMPLE)})
-    port = free_port()
-    server = subprocess.Popen([sys.executable, "-c", _SERVE, str(port)], stdout=subprocess.PIPE)
     said: list[str] = []
-    try:
-        assert server.stdout is not None  # noqa: S101 - for mypy
-        server.stdout.readline()
-        sender = SmtpSender(SmtpServer("smtp+plain", HOST, port, None, None))
-        post = Post(sender, Wording(None, "en", "Lyceum", None), "billing@example.com")
+    with _mail_server() as server:
+        post = _post(server)
         began, worked = time.perf_counter(), time.process_time()
         outcomes = send_notices(warehouse, post, log=said.append).outcomes
         seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - worked
-        sender.close()
-    finally:
-        server.kill()
-        server.wait()
-        warehouse.engine.dispose()
+        post.sender.close()
+    warehouse.engine.dispose()
     return {
         "notices": outcomes["sent"],
         "seconds": round(seconds, 1),
@@ -60,6 +54,43 @@ def measure_notices(url: str, count: int = NOTICES) -> dict[str, Any]:
         "cpu_ms_a_mail": round(1000 * cpu_seconds / outcomes["sent"], 2),
         "progress": len(said),
     }
+
+
+@contextmanager
+def mailing(url: str) -> Iterator[None]:
+    """Meanwhile a process of its own sends whatever is due."""
+    with _mail_server() as server:
+        process = multiprocessing.get_context("spawn").Process(target=_send_on, args=(url, server), daemon=True)
+        process.start()
+        try:
+            yield
+        finally:
+            process.kill()
+            process.join()
+
+
+def _send_on(url: str, server: SmtpServer) -> None:
+    warehouse, post = connect(url), _post(server)
+    while True:
+        send_notices(warehouse, post, log=lambda _: None)
+        time.sleep(0.5)
+
+
+def _post(server: SmtpServer) -> Post:
+    return Post(SmtpSender(server), Wording(None, "en", "Lyceum", None), "billing@example.com")
+
+
+@contextmanager
+def _mail_server() -> Iterator[SmtpServer]:
+    port = free_port()
+    server = subprocess.Popen([sys.executable, "-c", _SERVE, str(port)], stdout=subprocess.PIPE)
+    try:
+        assert server.stdout is not None  # noqa: S101 - for mypy
+        server.stdout.readline()
+        yield SmtpServer("smtp+plain", HOST, port, None, None)
+    finally:
+        server.kill()
+        server.wait()
 
 
 class _Session(socketserver.StreamRequestHandler):

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from billing_pipeline.postgres import embedded_postgres
-from billing_pipeline.sandbox.bench.anomalies import measure_anomalies
+from billing_pipeline.sandbox.bench.anomalies import measure_amounts, measure_anomalies
 from billing_pipeline.sandbox.bench.charging import LATENCIES_MS, WARMING_UP, measure_calls, measure_rates
 from billing_pipeline.sandbox.bench.month import measure_month
 from billing_pipeline.sandbox.bench.notices import measure_notices
@@ -57,11 +57,11 @@ def _charging(calls_url: str, rates_url: str, charged_count: int) -> dict[str, A
     with drafted(calls_url, charged_count) as subject:
         say(f"charging {charged_count:,} customers at the emulator")
         calls = measure_calls(subject)
-    with drafted(rates_url, WARMING_UP + len(LATENCIES_MS) * RATED) as subject:
+    with drafted(rates_url, WARMING_UP + (len(LATENCIES_MS) + 1) * RATED) as subject:
         say(f"charging {RATED:,} invoices at each latency")
-        return calls | {"share_of_allowed_rate": measure_rates(subject, RATED)}
+        return calls | measure_rates(subject, RATED)
 
 
 def _notices(url: str) -> dict[str, Any]:
-    say("notices over one connection, and unusual usage")
-    return {"mails": measure_notices(url), "unusual_usage": measure_anomalies()}
+    say("notices over one connection, unusual usage and amounts")
+    return {"mails": measure_notices(url), "unusual_usage": measure_anomalies(), "unusual_amounts": measure_amounts()}

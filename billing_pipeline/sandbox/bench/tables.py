@@ -39,14 +39,19 @@ def charging_table(figures: dict[str, Any]) -> list[str]:
     return [
         f"charging {figures['invoices']:,} invoices: {calls} calls each, {of_events} for the events of each",
         f"of the allowed creations a second, by latency: {shares}",
+        f"at the shortest, while {figures['mails_meanwhile']:,} mails went out: {figures['share_while_mailing']:.1%}",
     ]
 
 
 def notices_table(figures: dict[str, Any]) -> list[str]:
     """Mails a second, and what was found of unusual usage."""
-    mails, found = figures["mails"], figures["unusual_usage"]
-    return [
-        f"mails: {mails['notices']:,} over one connection, {mails['per_s']}/s, {mails['cpu_ms_a_mail']} ms of CPU each",
-        f"unusual usage: {found['spikes_found']} spikes and {found['drops_found']} drops found of {found['injected']}",
-        f"its false alarms: {found['false_alarms']} in {found['judged_hours']:,} hours, recall {found['recall']}",
+    mails = figures["mails"]
+    lines = [
+        f"mails: {mails['notices']:,} over one connection, {mails['per_s']}/s, {mails['cpu_ms_a_mail']} ms of CPU each"
     ]
+    for what, unit in (("usage", "hours"), ("amounts", "months")):
+        found = figures[f"unusual_{what}"]
+        right = f"{found['spikes_found']} spikes and {found['drops_found']} drops found of {found['injected']}"
+        wrong = f"{found['false_alarms']} false alarms in {found[f'judged_{unit}']:,} {unit}"
+        lines.append(f"unusual {what}: {right}, recall {found['recall']}, {wrong}")
+    return lines

@@ -2,8 +2,8 @@
 
 import pytest
 
-from billing_pipeline.notices.rules.anomalies import NEIGHBOURS, Hour, unusual
-from billing_pipeline.sandbox.bench.anomalies import measure_anomalies
+from billing_pipeline.notices.rules.anomalies import NEIGHBOURS, Hour, unusual, unusual_amount
+from billing_pipeline.sandbox.bench.anomalies import measure_amounts, measure_anomalies
 
 
 def weeks(*quantities: float, events: int = 100) -> list[list[Hour]]:
@@ -62,3 +62,34 @@ def test_injected_spikes_and_drops_are_found_with_few_false_alarms():
     figures = measure_anomalies()
     assert figures["recall"] >= 0.9
     assert figures["false_alarms_per_10000_hours"] <= 5
+
+
+@pytest.mark.parametrize(
+    ("amount_minor", "days", "is_unusual"),
+    [
+        (31_000, 31, False),
+        (60_000, 31, False),
+        (70_000, 31, True),
+        (15_000, 31, False),
+        (14_000, 31, True),
+        (0, 31, True),
+        (10_000, 10, False),  # ten days at the usual price
+        (70_000, 62, False),
+    ],
+)
+def test_a_month_at_twice_or_half_of_what_is_usual_is_unusual(amount_minor, days, is_unusual):
+    before = [1000.0, 1020, 980, 1010, 990, 1000, 1005, 995]
+    assert (unusual_amount(amount_minor, days, before) is not None) == is_unusual
+
+
+def test_months_that_vary_or_are_few_or_cheap_are_not_unusual():
+    assert unusual_amount(150_000, 30, [200.0, 5000, 600, 3000, 1000, 9000, 400, 2500]) is None
+    assert unusual_amount(150_000, 30, [1000.0, 1000, 1000]) is None
+    assert unusual_amount(150_000, 30, [1000.0, 1000, 1000, 0, 0, 0, 0, 0]) is None  # began three months ago
+    assert unusual_amount(0, 30, [30.0] * 8) is None  # nine units of money less
+
+
+def test_injected_amounts_are_found_with_few_false_alarms():
+    figures = measure_amounts()
+    assert figures["recall"] >= 0.9
+    assert figures["false_alarms_per_10000_months"] <= 50
