@@ -269,6 +269,15 @@ def execute(warehouse: Warehouse, statement: str, /, **parameters: object) -> No
         connection.execute(text(statement), parameters)
 
 
+def replica(warehouse: Warehouse, *statements: str) -> None:
+    """Rows as they would be after days."""
+    with warehouse.transaction() as connection:
+        driver = connection.connection.driver_connection
+        driver.execute("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
+        for statement in statements:
+            driver.execute(statement)
+
+
 def change_book(warehouse: Warehouse, path: Path, book: str) -> None:
     """Write the file that BILLING_PRICE_BOOK names, and load it on purpose."""
     path.write_text(book, encoding="utf-8")

@@ -14,7 +14,7 @@ from billing_pipeline.notices.rules.alert_rules import Signal
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import load_settings
 from billing_pipeline_tests.charging.world import Bill
-from billing_pipeline_tests.month_rows import complete_feed, execute
+from billing_pipeline_tests.month_rows import complete_feed, execute, replica
 
 WHO = Signature("ann", "prices look wrong")
 NOW = datetime.now(UTC)
@@ -33,15 +33,6 @@ def seen(warehouse: Warehouse, after: timedelta = timedelta(0), **own: dict[str,
 def state_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("BILLING_STATE_DIR", str(tmp_path))
     return tmp_path
-
-
-def replica(warehouse: Warehouse, *statements: str) -> None:
-    """Rows as they would be after days."""
-    with warehouse.transaction() as connection:
-        driver = connection.connection.driver_connection
-        driver.execute("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica")
-        for statement in statements:
-            driver.execute(statement)
 
 
 def test_an_empty_database_has_nothing_wrong(warehouse):

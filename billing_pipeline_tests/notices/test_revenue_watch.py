@@ -6,8 +6,7 @@ from billing_pipeline.notices.alert_policies import load_alert_policy
 from billing_pipeline.notices.alert_signals import signals_now
 from billing_pipeline.notices.revenue_watch import list_unusual_revenue, look_at_revenue
 from billing_pipeline.settings import load_settings
-from billing_pipeline_tests.month_rows import add_customer
-from billing_pipeline_tests.notices.test_alert_signals import replica
+from billing_pipeline_tests.month_rows import add_customer, replica
 
 ENDED = datetime(2026, 11, 1, 13, tzinfo=UTC)
 
