@@ -70,6 +70,10 @@ def preview(warehouse: Warehouse, wording: Wording, kind: str, customer_id: str)
 
 def check_words(wording: Wording) -> tuple[int, list[str]]:
     """Render every kind in every language, with all facts and with the fewest; how many, and what is wrong."""
+    try:
+        wording.read()
+    except WordsWrong as error:
+        return 0, [str(error)]
     rendered, problems = 0, []
     few = {name: value for name, value in SAMPLE.items() if name not in ("due_on", "replaces", "suspends_on")}
     for language in wording.languages:

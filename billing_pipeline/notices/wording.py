@@ -199,6 +199,14 @@ class Wording:
             "period": _period(facts, locale),
         }
 
+    def read(self) -> None:
+        """Read the words of all languages now.
+
+        Raises:
+            WordsWrong: a file of them is wrong.
+        """
+        _ = self._spoken
+
     def _language_of(self, wanted: str | None) -> str:
         """The customer's language, the same without its region, the company's, English: the first that has words."""
         for tag in (wanted, self.language, "en"):
