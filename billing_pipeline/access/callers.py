@@ -14,15 +14,14 @@ def caller_of(warehouse: Warehouse, token_text: str) -> Caller | None:
     token = read_token(token_text)
     if token is None:
         return None
-    found = warehouse.rows(
+    row = warehouse.look_up(
         "SELECT owner, role, scopes, customer_id, digest, expires_at, revoked_at,"
         " last_used_at IS NULL OR last_used_at < now() - INTERVAL '1 minute' AS use_is_old"
-        " FROM billing.api_tokens WHERE token_id = :token_id",
+        " FROM billing.api_tokens WHERE token_id = %(token_id)s",
         token_id=token.token_id,
     )
-    if not found:
+    if row is None:
         return None
-    [row] = found
     caller = Caller(
         token.token_id,
         row["owner"],

@@ -62,7 +62,7 @@ def estimate(
         if month is not None:
             require_billable(month, now.date())
         make_tables(connection, on_commit="DROP")
-        connection.execute(text("CREATE TEMP TABLE measured_meters ON COMMIT DROP AS SELECT * FROM billing.meters"))
+        connection.execute(text(_METERS))
         periods = open_periods(connection, list(customers), now, month)
         connection.execute(text("SET TRANSACTION READ ONLY"))
         found = _estimates(connection, periods, now, as_of, by_day=by_day) if periods else []
@@ -133,3 +133,9 @@ def _days(
         )
         for day, ids in sorted(days.items())
     ]
+
+
+_METERS = """
+CREATE TEMP TABLE measured_meters ON COMMIT DROP AS SELECT * FROM billing.meters;
+ANALYZE measured_meters
+"""

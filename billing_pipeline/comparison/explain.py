@@ -11,7 +11,6 @@ from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
-import pandas as pd
 import pyarrow as pa
 from sqlalchemy import Connection, RowMapping, text
 
@@ -31,7 +30,7 @@ from billing_pipeline.invoicing.invoice_reference import find_final_invoice
 from billing_pipeline.invoicing.rules.charge_request import BilledInvoice, BilledLine, frozen_request
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.pricing.rules.rating import rate
+from billing_pipeline.pricing.rules.rating import rate_tables
 from billing_pipeline.pricing.rules.rating_frames import LINE_SCHEMA, SNAPSHOT_SCHEMA
 from billing_pipeline.usage.rules.measuring import Counted, measure
 
@@ -141,13 +140,13 @@ def _price_ids(found: Sequence[Explained]) -> set[str]:
     return {line.price_id for each in found for line in each.lines if line.price_id is not None}
 
 
-def _rate(found: Sequence[Explained], prices: pd.DataFrame) -> dict[str, list[RatedLine]]:
+def _rate(found: Sequence[Explained], prices: pa.Table) -> dict[str, list[RatedLine]]:
     rows = [snapshot for each in found for snapshot in each.snapshots]
-    frame = pa.Table.from_pylist(
+    table = pa.Table.from_pylist(
         [{name: getattr(row, name) for name in SNAPSHOT_SCHEMA.names} for row in rows], schema=SNAPSHOT_SCHEMA
-    ).to_pandas(types_mapper=pd.ArrowDtype)
+    )
     try:
-        lines = pa.Table.from_pandas(rate(frame, prices, any_plan=True).lines, preserve_index=False).to_pylist()
+        lines = rate_tables(table, prices, any_plan=True).lines.to_pylist()
     except ValueError:  # two rows for one price: the book changed between two invoices
         lines = []
     rated: dict[str, list[RatedLine]] = defaultdict(list)

@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from uuid import UUID
 
-import pandas as pd
 import pyarrow as pa
 from sqlalchemy import Connection
 
@@ -14,29 +13,27 @@ _ALIKE = [name for name in PRICE_SCHEMA.names if name not in ("price_id", "dimen
 _PLACE = ("currency", "version_id", "customer_id", "plan", "meter", "tier_no", "dimensions")
 
 
-def named_prices(connection: Connection, named: Collection[str]) -> pd.DataFrame:
+def named_prices(connection: Connection, named: Collection[str]) -> pa.Table:
     """The rows of these ids; of merged prices also all that differ from them in their dimensions alone."""
     ids = sorted({UUID(price_id) for price_id in named})
     return read_prices(connection, _NAMED, {"ids": ids})
 
 
-def prices_of_invoice(prices: pd.DataFrame, named: Collection[str]) -> pd.DataFrame:
+def prices_of_invoice(prices: pa.Table, named: Collection[str]) -> pa.Table:
     """Those of `named_prices` that priced an invoice whose lines name these ids.
 
     A row that a merged line may stand for did so only where no line names another one for its dimensions.
     """
-    is_own = prices["price_id"].isin(named)
-    rows = pa.Table.from_pandas(prices, preserve_index=False).to_pylist()
-    own = [row for row, is_named in zip(rows, is_own, strict=True) if is_named]
+    rows = prices.to_pylist()
+    own = [row for row in rows if row["price_id"] in named]
     merged = {tuple(row[name] for name in _ALIKE) for row in own if row["lines"] == "merged"}
-    if not merged:
-        return prices[is_own]
     taken = {tuple(row[name] for name in _PLACE) for row in own}
-    stands_for = [
-        tuple(row[name] for name in _ALIKE) in merged and tuple(row[name] for name in _PLACE) not in taken
+    stands_for = (
+        row["price_id"] in named
+        or (tuple(row[name] for name in _ALIKE) in merged and tuple(row[name] for name in _PLACE) not in taken)
         for row in rows
-    ]
-    return prices[is_own | pd.array(stands_for, dtype=bool)]
+    )
+    return prices.filter(pa.array(stands_for, pa.bool_()))
 
 
 _NAMED = """

@@ -23,7 +23,7 @@ from billing_pipeline.invoicing.rated_lines import rated_lines
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.pricing.rules.price_book import PriceBook, price_rows
-from billing_pipeline.pricing.rules.rating_frames import price_frame
+from billing_pipeline.pricing.rules.rating_frames import price_table
 from billing_pipeline.pricing.rules.terms import term_rows
 from billing_pipeline.pricing.rules.terms_in_force import TermsInForce
 from billing_pipeline.pricing.terms import read_terms, versions_of
@@ -102,7 +102,7 @@ def shadow_month(
         rows = [row for book in books for row in price_rows(book)]
         terms = {str(row.price_id): _terms({name: getattr(row, name) for name in row.__slots__}) for row in rows}
         snapshots = load_sql("comparison/shadow_input.sql")
-        prices = price_frame(rows)
+        prices = price_table(rows)
         granted = read_terms(connection, "version_id IS NULL AND retired_at IS NULL", {})
         of_books = [term for book in books for term in term_rows(book)]
         in_force = TermsInForce([*of_books, *granted], versions_of(prices))

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.pricing.prices_in_use import read_prices
 from billing_pipeline.pricing.rules.rating import rate
-from billing_pipeline.pricing.rules.rating_frames import PRICE_SCHEMA, SNAPSHOT_SCHEMA
+from billing_pipeline.pricing.rules.rating_frames import PRICE_SCHEMA, SNAPSHOT_SCHEMA, to_frame
 
 ANY_DAY = date(1900, 1, 1)
 
@@ -32,9 +32,7 @@ def value_quarantine(connection: Connection, month: date) -> None:
     rows = connection.execute(text(load_sql("invoicing/quarantine_worth.sql")), {"month": month}).mappings().all()
     if not rows:
         return
-    left = pa.Table.from_pylist([dict(row) for row in rows], schema=SNAPSHOT_SCHEMA).to_pandas(
-        types_mapper=pd.ArrowDtype
-    )
+    left = to_frame(pa.Table.from_pylist([dict(row) for row in rows], schema=SNAPSHOT_SCHEMA))
     found: dict[str, int] = {}
     for prices in _from_newest(connection, sorted({row["currency"] for row in rows})):
         rated = rate(left, prices, any_plan=True)
@@ -50,7 +48,7 @@ def value_quarantine(connection: Connection, month: date) -> None:
 
 def _from_newest(connection: Connection, currencies: list[str]) -> list[pd.DataFrame]:
     """The prices that each customer and meter had, newest first, as books of one version each."""
-    prices = read_prices(connection, "currency = ANY(:currencies)", {"currencies": currencies})
+    prices = to_frame(read_prices(connection, "currency = ANY(:currencies)", {"currencies": currencies}))
     retired = connection.execute(
         text("SELECT price_id::text, retired_at FROM billing.prices WHERE currency = ANY(:currencies)"),
         {"currencies": currencies},

@@ -4,7 +4,6 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 from sqlalchemy import Connection
@@ -12,7 +11,7 @@ from sqlalchemy import Connection
 from billing_pipeline.invoicing.period_terms import PeriodTerms
 from billing_pipeline.invoicing.rules.invoice_ids import invoice_ids
 from billing_pipeline.postgres.arrow_copy import copy_arrow_out
-from billing_pipeline.pricing.rules.rating import rate
+from billing_pipeline.pricing.rules.rating import rate_tables
 from billing_pipeline.pricing.rules.rating_frames import DECIMAL, LINE_SCHEMA
 
 pc: Any = pyarrow.compute
@@ -46,7 +45,7 @@ def rated_lines(
     reader: Connection,
     snapshots: str,
     parameters: Mapping[str, object],
-    prices: pd.DataFrame,
+    prices: pa.Table,
     unpriced: list[pa.Table],
     terms: PeriodTerms,
     block_bytes: int = BLOCK_BYTES,
@@ -58,10 +57,10 @@ def rated_lines(
     with closing(copy_arrow_out(reader, snapshots, parameters, SNAPSHOTS, block_bytes)) as blocks:
         for block in _whole_customers(blocks):
             block = block.append_column("invoice_id", _invoice_ids(block))
-            rated = rate(block.to_pandas(types_mapper=pd.ArrowDtype), prices)
-            yield terms.extend(_with_period(pa.Table.from_pandas(rated.lines, preserve_index=False), block))
+            rated = rate_tables(block, prices)
+            yield terms.extend(_with_period(rated.lines, block))
             if len(rated.unpriced):
-                unpriced.append(_with_period(pa.Table.from_pandas(rated.unpriced, preserve_index=False), block))
+                unpriced.append(_with_period(rated.unpriced, block))
     yield terms.rest()
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from contextlib import closing
 from datetime import date
 
-import pandas as pd
 import pyarrow as pa
 from sqlalchemy import Connection, text
 
@@ -44,7 +43,7 @@ def rate_parts(
     connection: Connection,
     scope: Mapping[str, object],
     month: date,
-    prices: pd.DataFrame,
+    prices: pa.Table,
     in_force: TermsInForce,
     unpriced: list[pa.Table],
 ) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-import pandas as pd
+import pyarrow as pa
 from sqlalchemy import Connection, text
 
 from billing_pipeline.postgres.sql_files import load_sql
@@ -25,7 +25,7 @@ def load_terms(connection: Connection, book: PriceBook) -> None:
         connection.execute(text(load_sql("pricing/load_terms.sql")), [_values(row) for row in rows])
 
 
-def terms_in_use(reader: Connection, prices: pd.DataFrame) -> TermsInForce:
+def terms_in_use(reader: Connection, prices: pa.Table) -> TermsInForce:
     """The terms that may hold for some period, in the versions of these prices."""
     return TermsInForce(read_terms(reader, "retired_at IS NULL", {}), versions_of(prices))
 
@@ -41,12 +41,12 @@ def read_terms(reader: Connection, condition: str, parameters: Mapping[str, obje
     return found
 
 
-def versions_of(prices: pd.DataFrame) -> Versions:
+def versions_of(prices: pa.Table) -> Versions:
     """By currency the versions that prices name; every version of a book has prices."""
-    named = prices[["currency", "version_id", "effective_from"]].drop_duplicates()
+    named = zip(*(prices[name].to_pylist() for name in ("currency", "version_id", "effective_from")), strict=True)
     versions: dict[str, list[Any]] = {}
-    for row in named.itertuples(index=False):
-        versions.setdefault(str(row.currency), []).append((row.version_id, row.effective_from))
+    for currency, version_id, effective_from in dict.fromkeys(named):
+        versions.setdefault(currency, []).append((version_id, effective_from))
     return versions
 
 

@@ -4,12 +4,14 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import text
 
 from billing_pipeline.comparison.estimate import estimate
 from billing_pipeline.comparison.estimated import Estimate
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.adjusting import adjust
+from billing_pipeline.postgres.roles import as_login
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.databases import digests
 from billing_pipeline_tests.month_rows import (
@@ -210,3 +212,46 @@ def test_an_estimate_counts_what_came_in_a_moment_ago_and_leaves_out_what_is_fin
     assert estimate(billed, ["ann"], now=LONG_AFTER, month=OCTOBER) == []
     with pytest.raises(UserError, match="2030-01 has not begun"):
         estimate(billed, ["ann"], now=LONG_AFTER, month=date(2030, 1, 1))
+
+
+def test_an_estimate_of_one_customer_reads_the_events_of_no_other(warehouse: Warehouse) -> None:
+    load_book(warehouse, BOOK)
+    add_customer(warehouse, "ann")
+    with warehouse.transaction() as connection:
+        connection.execute(text(_A_CROWD))
+    with warehouse.engine.connect() as connection:
+        as_login(connection)
+        connection.exec_driver_sql("ANALYZE billing.usage_events, billing.usage_series")
+        connection.commit()
+    before = _entries_read(warehouse)
+    [found] = estimate(warehouse, ["ann"], month=NOVEMBER, now=at("2025-11-20"), by_day=True)
+    assert {line.quantity for line in found.accrued.lines if line.meter == "calls"} == {Decimal(101)}
+    # her 300, in each stretch of time that is measured; all of the others' would be 30,000 more
+    read = _entries_read(warehouse) - before
+    assert 0 < read < 300 * 20
+
+
+def _entries_read(warehouse: Warehouse) -> int:
+    with warehouse.engine.connect() as connection:
+        connection.exec_driver_sql("SELECT pg_stat_force_next_flush()")
+        connection.commit()
+        return int(
+            connection.exec_driver_sql(
+                "SELECT sum(i.idx_tup_read) + max(t.seq_tup_read) FROM pg_stat_user_indexes AS i"
+                " JOIN pg_stat_user_tables AS t USING (relid) WHERE t.relname = 'usage_events'"
+            ).scalar_one()
+        )
+
+
+_A_CROWD = """
+INSERT INTO billing.usage_events (event_id, customer_id, meter, quantity, occurred_at, received_at)
+SELECT
+    format('%s-%s', c, n),
+    CASE WHEN c = 1 THEN 'ann' ELSE 'c' || c END,
+    CASE WHEN n % 3 = 0 THEN 'peak' ELSE 'calls' END,
+    1,
+    timestamptz '2025-10-20Z' + n * interval '3 hours' + c * interval '1 minute',
+    timestamptz '2025-10-20Z' + n * interval '3 hours' + c * interval '1 minute'
+FROM generate_series(1, 100) AS c, generate_series(1, 300) AS n
+ORDER BY n, c
+"""

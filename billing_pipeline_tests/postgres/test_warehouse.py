@@ -9,9 +9,10 @@ import psycopg
 import pyarrow as pa
 import pytest
 from sqlalchemy import make_url, text
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, DBAPIError
 
 from billing_pipeline.postgres.arrow_copy import copy_arrow_in, copy_arrow_out
+from billing_pipeline.postgres.connections import libpq_url
 from billing_pipeline.postgres.engine import open_warehouse
 from billing_pipeline.postgres.psql import psql_command
 from billing_pipeline.postgres.replace_rows import replace_rows
@@ -252,3 +253,21 @@ def test_psql_finds_the_billing_tables_in_utc_and_keeps_the_options_of_the_url(w
     )
     assert done.stdout == '"billing, public",UTC,7MB\n'
     assert done.stderr == ""
+
+
+def test_a_look_up_is_one_row_or_none_and_outlives_its_connection(warehouse: Warehouse) -> None:
+    statement = "SELECT CAST(%(number)s AS numeric) AS number, pg_backend_pid() AS pid WHERE %(number)s > 0"
+    found = warehouse.look_up(statement, number=Decimal("1.50"))
+    assert found is not None
+    assert found["number"] == Decimal("1.50")
+    assert warehouse.look_up(statement, number=Decimal(0)) is None
+    with warehouse.transaction() as connection:  # which the look-up had, and left as it was
+        assert not connection.connection.driver_connection.autocommit  # type: ignore[union-attr]
+    url = libpq_url(warehouse.engine.url)
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [found["pid"]])
+    again = warehouse.look_up(statement, number=Decimal(2))
+    assert again is not None
+    assert again["pid"] != found["pid"]
+    with pytest.raises(DBAPIError, match="nowhere"):
+        warehouse.look_up("SELECT * FROM nowhere")

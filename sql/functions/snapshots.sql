@@ -120,9 +120,8 @@ events AS (
     CROSS JOIN LATERAL (
         SELECT e.event_id, e.quantity, e.occurred_at, e.received_at FROM billing.usage_events AS e
         WHERE e.series_id = s.series_id AND e.occurred_at >= s.period_start AND e.occurred_at < s.period_end
-        OFFSET 0 -- with the cut-off inside, usage_events_level looks dear and all events of the time are read instead
+            AND e.received_at <= s.as_of
     ) AS u
-    WHERE u.received_at <= s.as_of
     UNION ALL
     SELECT s.invoice_id, s.meter, s.dimensions, s.as_of, s.property, u.event_id, u.quantity, u.occurred_at, u.received_at
     FROM series AS s

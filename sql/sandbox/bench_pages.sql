@@ -1,5 +1,6 @@
--- Rows of the bench of pages, for current_setting('bench.customers') customers that are there: October 2026 final and
--- charged, November as drafts. Past the triggers, which would take hours; constraints hold.
+-- Rows of the benches of pages and API, for current_setting('bench.customers') customers that are there: October 2026
+-- final and charged, November as drafts, and current_setting('bench.events') events a customer over both, of five
+-- meters. Past the triggers, which would take hours; constraints hold.
 SET LOCAL session_replication_role = replica;
 SET LOCAL work_mem = '256MB';
 
@@ -10,12 +11,15 @@ INSERT INTO billing.usage_events (event_id, customer_id, meter, dimensions, quan
 SELECT
     'e' || n || '-' || k,
     'c' || lpad(n::text, 8, '0'),
-    'users',
+    (ARRAY['users', 'api_calls', 'egress_gb', 'backup_gb', 'sessions'])[1 + k % 5],
     '{}',
     k + n % 50,
-    '2026-10-05Z'::timestamptz + k * interval '9 days' + n % 1000 * interval '1 minute',
-    '2026-10-05Z'::timestamptz + k * interval '9 days' + n % 1000 * interval '1 minute'
-FROM generate_series(1, current_setting('bench.customers')::integer) AS n, generate_series(1, 5) AS k;
+    '2026-10-05Z'::timestamptz + k * interval '45 days' / current_setting('bench.events')::integer
+    + n % 1000 * interval '1 minute',
+    '2026-10-05Z'::timestamptz + k * interval '45 days' / current_setting('bench.events')::integer
+    + n % 1000 * interval '1 minute'
+FROM generate_series(1, current_setting('bench.customers')::integer) AS n,
+    generate_series(1, current_setting('bench.events')::integer) AS k;
 
 INSERT INTO billing.usage_series (series_id, customer_id, meter, dimensions, dimension_names, first_occurred_at)
 SELECT e.series_id, e.customer_id, e.meter, e.dimensions, '{}', min(e.occurred_at)

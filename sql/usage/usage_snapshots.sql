@@ -105,7 +105,7 @@ counted AS (
 ),
 
 -- by itself: distinct values are sorted, which nothing else needs
-distinct_values AS (
+distinct_values AS MATERIALIZED (
     SELECT
         period_id,
         series_id,
@@ -211,7 +211,7 @@ steps AS (
 ),
 
 -- a level replaced at the same instant was never in force
-held AS (
+held AS MATERIALIZED ( -- once, however few rows the planner expects: of a few periods it would do it for each series
     SELECT
         period_id,
         series_id,

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from billing_pipeline.core.money_columns import Array
 from billing_pipeline.pricing.rules.rating_frames import (
     LINE_SCHEMA,
     PRICE_SCHEMA,
@@ -19,9 +20,10 @@ from billing_pipeline.pricing.rules.rating_frames import (
     encode,
     pc,
     price_frame,
-    read_frame,
+    read_columns,
     take,
     to_frame,
+    to_table,
 )
 from billing_pipeline.pricing.rules.rating_limits import ZERO, DoesNotFitError
 from billing_pipeline.pricing.rules.rating_lines import Lines
@@ -29,7 +31,7 @@ from billing_pipeline.pricing.rules.rating_models import in_trial, split
 from billing_pipeline.pricing.rules.rating_prices import index_prices, resolve
 from billing_pipeline.pricing.rules.rating_scopes import place_in_scope
 
-__all__ = ["Rated", "price_frame", "rate"]
+__all__ = ["Rated", "RatedTables", "price_frame", "rate", "rate_tables"]
 
 NEGATIVE = "negative quantity"
 
@@ -40,6 +42,14 @@ class Rated:
 
     lines: pd.DataFrame
     unpriced: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class RatedTables:
+    """The same as Arrow tables."""
+
+    lines: pa.Table
+    unpriced: pa.Table
 
 
 def rate(snapshots: pd.DataFrame, prices: pd.DataFrame, *, any_plan: bool = False) -> Rated:
@@ -60,8 +70,14 @@ def rate(snapshots: pd.DataFrame, prices: pd.DataFrame, *, any_plan: bool = Fals
 
     Raises ValueError for frames of other columns or types.
     """
-    columns = read_frame(snapshots, SNAPSHOT_SCHEMA, "snapshots")
-    table = index_prices(read_frame(prices, PRICE_SCHEMA, "prices"))
+    rated = rate_tables(to_table(snapshots, SNAPSHOT_SCHEMA), to_table(prices, PRICE_SCHEMA), any_plan=any_plan)
+    return Rated(to_frame(rated.lines), to_frame(rated.unpriced))
+
+
+def rate_tables(snapshots: pa.Table, prices: pa.Table, *, any_plan: bool = False) -> RatedTables:
+    """What `rate` does, of tables: for a few snapshots the way through frames costs more than the rating."""
+    columns = read_columns(snapshots, SNAPSHOT_SCHEMA, "snapshots")
+    table = index_prices(read_columns(prices, PRICE_SCHEMA, "prices"))
     resolution = resolve(columns, table, any_plan=any_plan)
     invoice, _ = encode(columns["invoice_id"])
 
@@ -82,7 +98,10 @@ def rate(snapshots: pd.DataFrame, prices: pd.DataFrame, *, any_plan: bool = Fals
     unbilled = np.flatnonzero(reason_code >= 0)
     unpriced = {name: take(column, unbilled) for name, column in columns.items()}
     unpriced["reason"] = take(pa.array(reasons, pa.string()), reason_code[unbilled])
-    return Rated(
-        lines=to_frame(lines, LINE_SCHEMA),
-        unpriced=to_frame(unpriced, SNAPSHOT_SCHEMA.append(pa.field("reason", pa.string()))),
+    return RatedTables(
+        _table(lines, LINE_SCHEMA), _table(unpriced, SNAPSHOT_SCHEMA.append(pa.field("reason", pa.string())))
     )
+
+
+def _table(columns: dict[str, Array], schema: pa.Schema) -> pa.Table:
+    return pa.table([columns[name] for name in schema.names], schema=schema)

@@ -106,18 +106,22 @@ LINE_SCHEMA = _schema(
 )
 
 
-def read_frame(frame: pd.DataFrame, schema: pa.Schema, what: str) -> dict[str, Array]:
-    """The frame's columns as Arrow arrays of the schema's types; further columns are ignored.
+def to_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    """Those of the schema's columns that the frame has, as they are."""
+    given = [name for name in schema.names if name in frame.columns]
+    return pa.Table.from_pandas(frame[given], preserve_index=False)
+
+
+def read_columns(table: pa.Table, schema: pa.Schema, what: str) -> dict[str, Array]:
+    """The table's columns as arrays of the schema's types; further columns are ignored.
 
     Raises ValueError naming the column for a missing one, nulls where none may be, floats where decimals
     belong (they have lost digits already), and values that do not fit the type.
     """
-    absent = [name for name in schema.names if name not in frame.columns]
+    absent = [name for name in schema.names if name not in table.column_names]
     missing = [name for name in absent if name not in OPTIONAL]
     if missing:
         raise ValueError(f"{what} lack the column(s) {', '.join(missing)}")
-    given = [name for name in schema.names if name not in absent]
-    table = pa.Table.from_pandas(frame[given], preserve_index=False)
     columns: dict[str, Array] = {}
     for field in schema:
         if field.name in absent:
@@ -131,7 +135,7 @@ def read_frame(frame: pd.DataFrame, schema: pa.Schema, what: str) -> dict[str, A
         try:
             if pa.types.is_decimal(field.type) and pa.types.is_integer(column.type):
                 column = column.cast(pa.decimal256(19, 0))  # Arrow casts no int64 to a decimal of 18 integer digits
-            chunks = column.cast(field.type).chunks
+            chunks = (column if column.type == field.type else column.cast(field.type)).chunks
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             text = f"{what}.{field.name}: expected {field.type}, found {column.type}: {error}"
             raise ValueError(text) from None
@@ -139,19 +143,22 @@ def read_frame(frame: pd.DataFrame, schema: pa.Schema, what: str) -> dict[str, A
     return columns
 
 
-def to_frame(columns: dict[str, Array], schema: pa.Schema) -> pd.DataFrame:
+def to_frame(table: pa.Table) -> pd.DataFrame:
     """A frame of ArrowDtype columns, without a copy."""
-    table = pa.table([columns[name] for name in schema.names], schema=schema)
     return table.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def price_table(rows: Sequence[PriceRow]) -> pa.Table:
+    """Price rows as `rate_tables` takes them."""
+    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in PRICE_SCHEMA.names}
+    columns["price_id"] = [str(price_id) for price_id in columns["price_id"]]
+    columns["dimensions"] = [dimensions_text(dimensions) for dimensions in columns["dimensions"]]
+    return pa.table([pa.array(columns[f.name], f.type) for f in PRICE_SCHEMA], schema=PRICE_SCHEMA)
 
 
 def price_frame(rows: Sequence[PriceRow]) -> pd.DataFrame:
     """Price rows as `rate` takes them."""
-    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in PRICE_SCHEMA.names}
-    columns["price_id"] = [str(price_id) for price_id in columns["price_id"]]
-    columns["dimensions"] = [dimensions_text(dimensions) for dimensions in columns["dimensions"]]
-    table = pa.table([pa.array(columns[f.name], f.type) for f in PRICE_SCHEMA], schema=PRICE_SCHEMA)
-    return table.to_pandas(types_mapper=pd.ArrowDtype)
+    return to_frame(price_table(rows))
 
 
 def encode(column: Array) -> tuple[Codes, Array]:

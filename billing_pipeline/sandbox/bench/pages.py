@@ -69,13 +69,18 @@ def run_bench_pages(*, customer_count: int) -> int:
     return 0
 
 
-def seed(warehouse: Warehouse, customer_count: int) -> None:
-    """So many customers with a charged month, the drafts of the next, and ten times as many rows beside them."""
+def seed(warehouse: Warehouse, customer_count: int, *, events_min: int = 0) -> None:
+    """So many customers with a charged month, the drafts of the next, and ten times as many rows beside them.
+
+    Each has five events of usage, or more, so that all together have `events_min`.
+    """
+    events = max(5, -(-events_min // customer_count))
     data.generate(warehouse, customer_count)
     with warehouse.transaction() as connection:
         as_login(connection)
         cursor = raw(connection)
-        cursor.execute("SELECT set_config('bench.customers', %s, TRUE)", [str(customer_count)])
+        for name, value in (("bench.customers", customer_count), ("bench.events", events)):
+            cursor.execute("SELECT set_config(%s, %s, TRUE)", [name, str(value)])
         cursor.execute(load_sql("sandbox/bench_pages.sql").encode())
     with warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("SET ROLE NONE")
