@@ -7,7 +7,6 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 from sqlalchemy import Connection
 
@@ -66,10 +65,9 @@ def _sets(rated: Sequence[Variant], *, apart: bool) -> list[list[Variant]]:
     return list(sets.values())
 
 
-def _including(prices: pd.DataFrame) -> dict[str, Mapping[str, Any]]:
+def _including(prices: pa.Table) -> dict[str, Mapping[str, Any]]:
     """By id the prices that include something."""
-    rows = pa.Table.from_pandas(prices[prices["included"] > 0], preserve_index=False).to_pylist()
-    return {row["price_id"]: row for row in rows}
+    return {row["price_id"]: row for row in prices.to_pylist() if row["included"] > 0}
 
 
 def _line(row: Mapping[str, Any]) -> EstimatedLine:
