@@ -27,11 +27,11 @@ WIDE: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 CONSOLE = (
     "month", "invoices", "invoice", "explained", "customers", "customer", "charges", "corrections", "events", "books",
-    "prices", "analytics", "log", "health", "search", "change",
+    "prices", "analytics", "forecast", "trends", "log", "health", "search", "change",
 )  # fmt: skip
 KEPT = ("console-month", "console-customer", "portal-overview", "portal-invoice")
 """Pictures that docs/ shows: of a screen's height, so that they stay small."""
-PORTAL = ("overview", "invoices", "invoice", "payment-methods", "credits", "plan", "account")
+PORTAL = ("overview", "invoices", "invoice", "payment-methods", "credits", "plan", "alerts", "account")
 
 
 @click.command()
@@ -87,6 +87,8 @@ def _addresses(warehouse: Warehouse, customer: str | None) -> dict[str, str]:
     number, who = row["number"], row["customer_id"]
     paths = {name: f"/console/{name}" for name in CONSOLE} | {
         "month": f"/console/months/{row['billing_month']:%Y-%m}",
+        "forecast": "/console/analytics/revenue_forecast",
+        "trends": "/console/analytics/usage_trends",
         "invoice": f"/console/invoices/{number}",
         "explained": f"/console/invoices/{number}/explain",
         "customer": f"/console/customers/{who}",

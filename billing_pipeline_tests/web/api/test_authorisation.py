@@ -36,6 +36,7 @@ OWN: dict[str, tuple[tuple[str, Any], tuple[str, Any]]] = {
     "POST /customers/{customer}/budgets": (
         ("/customers/a/budgets", {"amount_minor": 1}), ("/customers/b/budgets", {"amount_minor": 1})
     ),
+    "POST /customers/{customer}/portal-link": (("/customers/a/portal-link", {}), ("/customers/b/portal-link", {})),
     "DELETE /customers/{customer}/budgets": (("/customers/a/budgets", None), ("/customers/b/budgets", None)),
     "GET /process-monthly": (("/process-monthly?customer=a", None), ("/process-monthly?customer=b", None)),
     "POST /process-payment": (

@@ -137,3 +137,19 @@ def test_a_customer_sets_its_own_budgets(api: Serving) -> None:
         assert words in customer.post("/customers/c1/budgets", body, status=409)["detail"]
     customer.send("DELETE", "/customers/c1/budgets")
     assert customer.get("/customers/c1/budgets") == {"budgets": []}
+
+
+def test_a_platform_that_may_opens_a_customer_s_portal_once(api: Serving) -> None:
+    api.as_("platform").post("/customers", NEW)
+    platform = api.as_("platform", scopes=["invoices:read", "payments:write"])
+    opened = platform.post("/customers/c1/portal-link", {"minutes": 5}, headers={"Idempotency-Key": "k-1"})
+    again = platform.send("POST", "/customers/c1/portal-link", json={"minutes": 5}, headers={"Idempotency-Key": "k-1"})
+    assert (again.status_code, "secret" in again.json()["detail"]) == (409, True)
+    where = "/" + opened["url"].partition("/portal/")[1] + opened["url"].partition("/portal/")[2]
+    assert "Focus" in platform.send("GET", where).text
+    entered = platform.send("POST", where)
+    assert (entered.status_code, entered.headers["location"]) == (303, "/portal/")
+    assert platform.send("POST", where).status_code == 401
+    platform.post("/customers/nobody/portal-link", {}, status=404)
+    platform.post("/customers/c1/portal-link", {"minutes": 0}, status=422)
+    api.as_("platform", scopes=["payments:write"]).post("/customers/c1/portal-link", {}, status=403)

@@ -71,6 +71,24 @@ class PaymentAsked(Asked):
     )
 
 
+PortalLink = shown(
+    "PortalLink",
+    "A link into a customer's portal.",
+    customer_id=(str, "The customer.", "cust_focus"),
+    url=(str, "Where a browser enters; it works once.", "https://billing.example.com/portal/enter/0123456789"),
+    minutes=(int, "So long it can be used.", 60),
+)
+
+
+class PortalLinkAsked(Asked):
+    """A link into a customer's portal."""
+
+    minutes: int = Field(60, ge=1, le=60 * 24 * 7, description="So long it can be used.", examples=[5])
+    reason: str = Field(
+        "asked for over the API", min_length=1, max_length=2000, description="Why.", examples=["opened billing"]
+    )
+
+
 class SubscriptionAsked(Asked):
     """A contract to begin, a payment method to set, or both."""
 

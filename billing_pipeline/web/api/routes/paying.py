@@ -1,11 +1,12 @@
 """Paying and subscribing, as a customer or for one: by the operations that the portal has too."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import Response
 
+from billing_pipeline.access.links import portal_link
 from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.access.rules.tokens import Caller
 from billing_pipeline.charging.brakes import limits_of
@@ -19,8 +20,15 @@ from billing_pipeline.pricing.subscribing import subscribe, unsubscribe
 from billing_pipeline.settings import load_settings
 from billing_pipeline.web.api.answers import answer
 from billing_pipeline.web.api.models.changing import Reasoned
-from billing_pipeline.web.api.models.running import Payment, PaymentAsked, Subscription, SubscriptionAsked
-from billing_pipeline.web.api.parameters import CustomerQuery
+from billing_pipeline.web.api.models.running import (
+    Payment,
+    PaymentAsked,
+    PortalLink,
+    PortalLinkAsked,
+    Subscription,
+    SubscriptionAsked,
+)
+from billing_pipeline.web.api.parameters import CustomerPath, CustomerQuery
 from billing_pipeline.web.api.permission import Books, allowed, own_customer, signed
 from billing_pipeline.web.api.routes.acting import AtDesk, do
 from billing_pipeline.web.api.routes.invoices import visible_invoice
@@ -47,6 +55,24 @@ def pay(request: Request, desk: AtDesk, caller: MAY_PAY, body: PaymentAsked) -> 
         do(desk, caller, "invoices", reference, "retry", Reasoned(reason="asked for over the API"))
     state = state_of(desk.warehouse, reference) or invoice.status
     return answer(request, {"number": invoice.label, "state": state, "url": url})
+
+
+@router.post("/customers/{customer}/portal-link", summary="Open the portal", responses={200: {"model": PortalLink}})
+def open_portal(
+    request: Request,
+    warehouse: Books,
+    caller: MAY_PAY,
+    _: Annotated[Caller, allowed(Scope.READ_INVOICES, customers=True)],
+    customer: CustomerPath,
+    body: PortalLinkAsked,
+) -> Response:
+    """A link into a customer's portal, for a frame or a redirect: it works once. It is shown in this answer alone."""
+    own_customer(caller, customer)
+    lasts = timedelta(minutes=body.minutes)
+    secret = portal_link(warehouse, _signature(caller, body.reason), customer, lasts)
+    request.state.holds_secret = True
+    url = f"{request.app.state.settings.pages.public_url}/portal/enter/{secret}"
+    return answer(request, {"customer_id": customer, "url": url, "minutes": body.minutes})
 
 
 @router.post("/setup-subscription", summary="Begin a contract", responses={200: {"model": Subscription}})
