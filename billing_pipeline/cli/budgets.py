@@ -62,3 +62,12 @@ def list_(customer: str | None, limit: int, as_json: bool) -> None:
 
     rows = list_budgets(open_database(), customer_id=customer, limit=limit)
     print_rows("budgets", rows, as_json=as_json, empty="there are no budgets")
+
+
+@budgets.command()
+def check() -> None:
+    """Look at running periods now, and tell what is reached; a sensor does it every five minutes."""
+    from billing_pipeline.notices.sending import utc_now
+    from billing_pipeline.notices.thresholds import tell_of_thresholds
+
+    click.echo(str(tell_of_thresholds(open_database(), utc_now)))

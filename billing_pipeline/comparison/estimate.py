@@ -37,6 +37,7 @@ def estimate(
     now: datetime | None = None,
     month: date | None = None,
     by_day: bool = False,
+    projects: bool = True,
 ) -> list[Estimate]:
     """Estimate each customer's running period, or those that `month` bills, as far as no final invoice does.
 
@@ -46,6 +47,7 @@ def estimate(
         now: when a period would end to be accrued; default: now. Usage counts that has come in by now in any case.
         month: the partition; its periods may have ended. Default: the period that `now` lies in.
         by_day: also what was used on each day, and accrued by its end.
+        projects: False: what is accrued stands for what is projected too, which is less work.
 
     Returns:
         By customer and time; a customer may have several periods in a month.
@@ -65,18 +67,26 @@ def estimate(
         connection.execute(text(_METERS))
         periods = open_periods(connection, list(customers), now, month)
         connection.execute(text("SET TRANSACTION READ ONLY"))
-        found = _estimates(connection, periods, now, as_of, by_day=by_day) if periods else []
+        found = _estimates(connection, periods, now, as_of, by_day=by_day, projects=projects) if periods else []
         connection.rollback()
     return found
 
 
 def _estimates(
-    connection: Connection, periods: Sequence[OpenPeriod], now: datetime, as_of: datetime, *, by_day: bool
+    connection: Connection,
+    periods: Sequence[OpenPeriod],
+    now: datetime,
+    as_of: datetime,
+    *,
+    by_day: bool,
+    projects: bool,
 ) -> list[Estimate]:
     """Measure, project, rate, and put together."""
     declared = declared_reach(connection, as_of)
     reach = now if declared is None else min(declared, now)
-    variants = [each for period in periods for each in variants_of(period, now, reach, by_day=by_day)]
+    variants = [
+        each for period in periods for each in variants_of(period, now, reach, by_day=by_day, projects=projects)
+    ]
     month = periods[0].billing_month
     quantities, set_aside = measured(connection, variants, month=month, as_of=as_of, reach=reach)
     projected = project(connection, periods, variants, quantities, reach)

@@ -62,12 +62,12 @@ class Variant:
         }
 
 
-def variants_of(period: OpenPeriod, now: datetime, reach: datetime, *, by_day: bool) -> list[Variant]:
+def variants_of(period: OpenPeriod, now: datetime, reach: datetime, *, by_day: bool, projects: bool) -> list[Variant]:
     """What is measured for a period; `reach` is how far the feed is complete, `now` at most."""
     until = min(now, period.period_end)
     accrued = _cut(period, ACCRUED, until)
     found = [accrued]
-    if now < period.period_end:
+    if projects and now < period.period_end:
         found.append(_whole(period, HELD))
         if reach > period.period_start:
             found.append(_cut(period, SO_FAR, reach))

@@ -10,7 +10,6 @@ from billing_pipeline.defs.remedies import described, what_to_do
 from billing_pipeline.defs.resources import Billing
 from billing_pipeline.defs.stages import NOTICES, OWNERS
 from billing_pipeline.notices.channels import open_channels
-from billing_pipeline.notices.credit_reminders import remind_of_expiring_credits
 from billing_pipeline.notices.queue import due_count
 from billing_pipeline.notices.reading import list_notices
 from billing_pipeline.notices.sending import send_notices, summary
@@ -90,6 +89,5 @@ send_notices_job = dg.define_asset_job(
 )
 def notices_due(context: dg.SensorEvaluationContext, billing: Billing) -> dg.RunRequest | dg.SkipReason:
     """Ask Postgres."""
-    remind_of_expiring_credits(billing.warehouse, billing.clock())
     count = due_count(billing.warehouse, billing.clock())
     return ask_for_run(context.instance, send_notices_job.name, count, "notices are due", "no notice is due")

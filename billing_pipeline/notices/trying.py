@@ -38,6 +38,22 @@ SAMPLE: dict[str, Any] = {
     "balance_minor": 20000,
     "granted_minor": 100000,
     "expires_on": "2026-12-01",
+    "meter": "calls",
+    "unit": "call",
+    "percent": 80,
+    "so_far_quantity": "8123",
+    "limit_quantity": "10000",
+    "included_quantity": "10000",
+    "used_quantity": "8000",
+    "quantity": "4000",
+    "usual_quantity": "412.5",
+    "used_on": "2026-10-28",
+    "hour_from": "14:00",
+    "hour_to": "15:00",
+    "meters": ["calls", "storage"],
+    "changes": [{"meter": "calls", "before": "0.015", "after": "0.0175"}],
+    "trial_until": "2026-12-01",
+    "details": ["address", "tax_id"],
 }
 """Facts of every kind, for a notice that there is not."""
 _NOBODY = Notice(
@@ -75,7 +91,9 @@ def check_words(wording: Wording) -> tuple[int, list[str]]:
     except WordsWrong as error:
         return 0, [str(error)]
     rendered, problems = 0, []
-    few = {name: value for name, value in SAMPLE.items() if name not in ("due_on", "replaces", "suspends_on")}
+    lacking = ("due_on", "replaces", "suspends_on", "meter", "unit", "so_far_quantity", "limit_quantity")
+    amounts = {"so_far_minor": 80123, "limit_minor": 100000}
+    few = {name: value for name, value in SAMPLE.items() if name not in lacking} | amounts
     for language in wording.languages:
         for kind in KINDS:
             fewest = few | ({"due_on": SAMPLE["due_on"]} if kind == "payment_due_soon" else {})

@@ -15,7 +15,8 @@ from typing import Any
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_interval
-from babel.numbers import format_currency
+from babel.lists import format_list
+from babel.numbers import format_currency, format_decimal, format_percent
 from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, StrictUndefined, Template, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup, escape
@@ -33,8 +34,10 @@ _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 _DOCUMENT = re.compile(r"[A-Z]{2,}-\d+")
 """A number such as INV-00000042, which a line must not break in the middle."""
 _LETTERS_AND_SIGN = re.compile(r"([A-Z]\$)")
-_NAMES = ("number", "replaces", "credit_note", "plan", "plan_before")
+_NAMES = ("number", "replaces", "credit_note", "plan", "plan_before", "meter", "unit")
 """Facts that are names of things, in whatever script."""
+_MAY_LACK = ("due_on", "suspends_on", "replaces", "plan", "plan_before", "meter", "unit")
+"""Facts that a notice of the same kind may have or not; what is not there is none."""
 _ROWS = {
     "number": ("number", None),
     "replaces": ("replaces", None),
@@ -50,6 +53,18 @@ _ROWS = {
     "balance": ("balance_minor", "money"),
     "granted": ("granted_minor", "money"),
     "expires_on": ("expires_on", "day"),
+    "meter": ("meter", None),
+    "unit": ("unit", None),
+    "so_far": ("so_far_minor", "money"),
+    "so_far_quantity": ("so_far_quantity", "count"),
+    "limit": ("limit_minor", "money"),
+    "limit_quantity": ("limit_quantity", "count"),
+    "included_quantity": ("included_quantity", "count"),
+    "used_quantity": ("used_quantity", "count"),
+    "usual_quantity": ("usual_quantity", "count"),
+    "quantity": ("quantity", "count"),
+    "used_on": ("used_on", "day"),
+    "trial_until": ("trial_until", "day"),
 }
 
 
@@ -114,7 +129,7 @@ class Wording:
             "title": write(said["title"]),
             "greeting": write(spoken["greeting"]),
             "body": [written for text in said["body"] if (written := write(text))],
-            "rows": [row for name in said["rows"] if (row := _row(name, values, spoken["labels"]))],
+            "rows": [row for name in said["rows"] for row in _rows(name, values, spoken["labels"])],
             "action": write(spoken["action"]),
             "link": (self.link or notice.page_url) if said.get("action") else None,
             "pages": self._pages(notice, spoken["labels"]),
@@ -185,8 +200,9 @@ class Wording:
             return f"\u2068{text}\u2069" if spoken["direction"] == "rtl" else text
 
         facts |= {name: apart(str(facts[name])) for name in _NAMES if facts.get(name) is not None}
-        facts = {"due_on": None, "suspends_on": None, "replaces": None, "plan": None, "plan_before": None} | facts
-        currency = facts.get("currency")
+        facts = dict.fromkeys(_MAY_LACK) | facts
+        listed = {name: value for name, value in notice.facts.items() if isinstance(value, list)}
+        currency = str(facts.get("currency"))
         reasons = spoken["reasons"]
         return {
             **facts,
@@ -194,8 +210,17 @@ class Wording:
             "company": apart(_line(self.company)),
             "reason": reasons.get(facts.get("reason_code"), reasons["other"]),
             "state_text": spoken["states"].get(facts.get("state"), ""),
-            "money": lambda amount_minor: apart(_money(amount_minor, str(currency), locale)),
+            "money": lambda amount_minor: apart(_money(amount_minor, currency, locale)),
             "day": lambda day: format_date(date.fromisoformat(day), "long", locale=locale),
+            "count": lambda quantity: apart(_count(quantity, locale)),
+            "share": lambda percent: apart(format_percent(Decimal(percent) / 100, locale=locale)),
+            "meters": format_list([apart(_line(meter)) for meter in listed.get("meters", ())], locale=locale),
+            "details": format_list([spoken["details"][name] for name in listed.get("details", ())], locale=locale),
+            "changes": [
+                (apart(_line(change["meter"])), apart(f"{before} → {after} {currency.upper()}"))
+                for change in listed.get("changes", ())
+                for before, after in [(_count(change["before"], locale), _count(change["after"], locale))]
+            ],
             "period": _period(facts, locale),
         }
 
@@ -287,14 +312,17 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return joined
 
 
-def _row(name: str, values: Mapping[str, Any], labels: Mapping[str, str]) -> tuple[str, str] | None:
+def _rows(name: str, values: Mapping[str, Any], labels: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The rows of a name: one, none where there is nothing to say, or as many as prices change."""
+    if name == "changes":
+        return list(values["changes"])
     if name == "period":
-        return (labels[name], values["period"]) if values["period"] else None
+        return [(labels[name], values["period"])] if values["period"] else []
     key, function = _ROWS[name]
     value = values.get(key)
     if value is None or (name == "credits" and not value):
-        return None
-    return labels[name], values[function](value) if function else str(value)
+        return []
+    return [(labels[name], values[function](value) if function else str(value))]
 
 
 def _money(amount_minor: int, currency: str, locale: Locale) -> str:
@@ -305,6 +333,11 @@ def _money(amount_minor: int, currency: str, locale: Locale) -> str:
     written = re.sub(r"([A-Z]{3})(?=\d)", "\\1\xa0", format_currency(amount, currency.upper(), locale=locale))
     # a sign behind letters stays behind them, also where all else goes from right to left: US$, not $US
     return _LETTERS_AND_SIGN.sub("\\1\u200e", written) if locale.text_direction == "rtl" else written
+
+
+def _count(quantity: str, locale: Locale) -> str:
+    """With as many places as it has."""
+    return format_decimal(Decimal(quantity), locale=locale, decimal_quantization=False)
 
 
 def _period(facts: Mapping[str, Any], locale: Locale) -> str | None:

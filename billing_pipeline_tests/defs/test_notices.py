@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from billing_pipeline.definitions import defs
+from billing_pipeline.defs.customers_told import customers_told
 from billing_pipeline.defs.dunning_steps import dunning_due
 from billing_pipeline.defs.notices import notices_due
 from billing_pipeline.defs.resources import Billing
@@ -15,6 +16,7 @@ from billing_pipeline.notices.reading import list_notices
 from billing_pipeline.settings import load_settings
 from billing_pipeline_tests.charging.world import Bill, Emulated, World
 from billing_pipeline_tests.dagster_home import BillingAt
+from billing_pipeline_tests.month_rows import Event, add_customer, add_usage, at, load_book
 
 # Dagster reads pydantic's old attribute of a resource that has no fields
 pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")
@@ -85,3 +87,15 @@ def test_the_sensor_rings_for_steps_and_the_run_takes_them(instance, world):
     assert all(check.passed for check in done.get_asset_check_evaluations())
     assert [(row["customer_id"], row["state"]) for row in standings(world.warehouse)] == [("ann", "past_due")]
     assert tick(dunning_due, instance) == []
+
+
+def test_the_look_writes_what_is_reached_and_goes_on_where_it_ended(instance, warehouse):
+    load_book(warehouse)
+    add_customer(warehouse, "ann")
+    add_usage(warehouse, [Event("1", "ann", "calls", 10, at("2025-11-02"))])
+    billing = BillingAt(at="2025-11-03T00:00:00+00:00")
+    context = dg.build_sensor_context(instance, resources={"billing": billing}, cursor="aaa")
+    found = customers_told.evaluate_tick(context)
+    assert (found.skip_message, found.cursor) == ("1 looked at, 1 told", "")
+    [notice] = list_notices(warehouse)
+    assert notice["kind"] == "allowance_reached"

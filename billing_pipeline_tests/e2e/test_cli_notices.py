@@ -85,5 +85,6 @@ def test_budgets_are_set_listed_and_ended(world):
     assert (row["limit"]["display"], row["thresholds_percent"]) == ("100.00 USD", [50, 80, 100])
     assert 'meter "x": expected one of' in refused("budgets", "set", "ann", "--meter", "x", "--limit", "1", *SIGNED)
     assert "--limit" in refused("budgets", "set", "ann", "--limit", "much", *SIGNED)
+    assert said("budgets", "check") == "1 looked at, 0 told"
     said("budgets", "end", "ann", *SIGNED)
     assert "found none" in refused("budgets", "end", "ann", *SIGNED)

@@ -90,7 +90,9 @@ def test_a_kind_that_is_off_is_not_mailed_and_others_are(charging, customer):
 
 
 def test_what_is_due_cannot_be_switched_off(warehouse):
-    with pytest.raises(UserError, match='kind "invoice_issued": expected one that is not due anyway: credits_expiring'):
+    with pytest.raises(
+        UserError, match='kind "invoice_issued": expected one that is not due anyway: allowance_reached'
+    ):
         choices.switch_off(warehouse, "invoice_issued", None, WHO)
     with pytest.raises(IntegrityError):
         execute(warehouse, "INSERT INTO billing.notices_off (kind, author, reason) VALUES ('final_notice', 'a', 'b')")

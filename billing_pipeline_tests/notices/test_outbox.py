@@ -194,6 +194,7 @@ def test_the_migration_tells_nothing_of_what_was_before(charging):
     DROP TRIGGER stripe_refunds_tell ON billing.stripe_refunds;
     DROP TRIGGER failed_refunds_tell ON billing.failed_refunds;
     DROP TRIGGER contract_terms_tell ON billing.contract_terms;
+    DROP TRIGGER customers_tell ON billing.customers;
     """
     [migration] = (SQL_FOLDER / "migrations").glob("*_notices.sql")
     with charging.warehouse.transaction() as connection:

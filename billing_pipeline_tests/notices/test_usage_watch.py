@@ -6,10 +6,11 @@ import pytest
 
 from billing_pipeline.notices.alert_policies import load_alert_policy
 from billing_pipeline.notices.alert_signals import signals_now
+from billing_pipeline.notices.reading import list_notices
 from billing_pipeline.notices.usage_watch import list_unusual, look_at_usage
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import load_settings
-from billing_pipeline_tests.month_rows import complete_feed, execute, load_book
+from billing_pipeline_tests.month_rows import add_customer, complete_feed, execute, load_book
 
 TEN = datetime(2026, 10, 28, 10, tzinfo=UTC)
 WEEK = timedelta(weeks=1)
@@ -43,6 +44,24 @@ def test_what_is_unusual_is_found_once_when_the_feed_has_passed_it(used, monkeyp
     found = {signal.rule: signal for signal in signals_now(used, load_settings(), load_alert_policy(None), now)}
     assert found["usage_unusual"].count == 2
     assert "customer dan, meter calls, 2026-10-28 10:00 UTC: 0, usually 40" in found["usage_unusual"].example
+
+
+def test_a_customer_hears_of_more_than_usual_once_a_meter_and_day(used):
+    for customer in ("dan", "eve"):
+        add_customer(used, customer, timezone="Asia/Tokyo", currency="usd")
+    complete_feed(used, TEN + timedelta(hours=1, minutes=5))
+    look_at_usage(used, TEN + timedelta(hours=3))
+    [notice] = list_notices(used)
+    assert (notice["kind"], notice["customer_id"]) == ("usage_unusual", "eve")
+    assert notice["facts"] == {
+        "meter": "calls", "unit": "call", "quantity": "400", "usual_quantity": "40",
+        "used_on": "2026-10-28", "hour_from": "19:00", "hour_to": "20:00",
+    }  # fmt: skip
+    again = "INSERT INTO billing.unusual_usage SELECT :hour, customer_id, meter, quantity, usual_quantity, spreads"
+    for hour in (TEN + timedelta(hours=1), TEN + timedelta(hours=6)):  # the same day, the next one in Tokyo
+        execute(used, "INSERT INTO billing.usage_looks (hour, series_count) VALUES (:hour, 1)", hour=hour)
+        execute(used, f"{again} FROM billing.unusual_usage WHERE hour = :ten", hour=hour, ten=TEN)
+    assert [row["facts"]["used_on"] for row in list_notices(used)] == ["2026-10-29", "2026-10-28"]
 
 
 def test_hours_that_were_missed_are_made_up_for_a_day_at_most(used):

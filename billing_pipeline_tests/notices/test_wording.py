@@ -44,7 +44,7 @@ def test_no_language_lacks_a_kind_a_label_or_a_reason_that_english_has():
     assert sorted(read) == ["ar", "de", "en"]
     for words in read.values():
         assert list(words["kinds"]) == list(KINDS)
-        for part in ("labels", "reasons", "states"):
+        for part in ("labels", "reasons", "states", "details"):
             assert list(words[part]) == list(read["en"][part])
         for kind, texts in words["kinds"].items():
             assert {key: texts.get(key) for key in ("rows", "action")} == {

@@ -188,6 +188,35 @@ END;
 $$;
 COMMENT ON FUNCTION billing.tell_of_contract_change IS 'Trigger: another plan, a pause, an end or a resumption of a contract; its first row changes nothing and is not told';
 
+CREATE OR REPLACE FUNCTION billing.tell_of_changed_details() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    facts jsonb := jsonb_build_object(
+        'details', to_jsonb(array_remove(ARRAY[
+            CASE WHEN new.name <> old.name THEN 'name' END,
+            CASE WHEN new.email <> old.email THEN 'email' END,
+            CASE WHEN (
+                new.address_line1, new.address_line2, new.postal_code, new.city, new.state, new.country
+            ) IS DISTINCT FROM (
+                old.address_line1, old.address_line2, old.postal_code, old.city, old.state, old.country
+            ) THEN 'address' END,
+            CASE WHEN new.tax_id IS DISTINCT FROM old.tax_id THEN 'tax_id' END
+        ], NULL))
+    );
+    change text := concat_ws(':', new.customer_id, extract(EPOCH FROM new.imported_at));
+BEGIN
+    PERFORM billing.write_notice('details_changed', new.customer_id, NULL, change, facts);
+    -- whoever changed the address is not the only one who hears of it
+    IF new.email <> old.email AND billing.is_mailed('details_changed', new.customer_id, old.email) THEN
+        INSERT INTO billing.notices (kind, customer_id, fact, channel, recipient, facts)
+        VALUES ('details_changed', new.customer_id, 'details_changed:' || change, 'mail', old.email, facts)
+        ON CONFLICT ON CONSTRAINT notices_once_a_fact DO NOTHING;
+    END IF;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.tell_of_changed_details IS 'Trigger: another name, mail address, address or tax number of a customer; another mail address is told to the one before, too';
+
 CREATE OR REPLACE FUNCTION billing.tell_of_low_credits() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -224,6 +253,28 @@ WHERE g.balance_minor > 0
     AND NOT EXISTS (SELECT FROM billing.notices AS n WHERE n.fact = 'credits_expiring:' || g.grant_id)
 $$;
 COMMENT ON FUNCTION billing.tell_of_expiring_credits IS 'Tells of grants with something left whose last day is so near, each once';
+
+CREATE OR REPLACE FUNCTION billing.tell_of_unusual_usage() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM billing.write_notice(
+        'usage_unusual', c.customer_id, NULL, concat_ws(':', c.customer_id, new.meter, h.begins::date),
+        jsonb_build_object(
+            'meter', new.meter,
+            'unit', (SELECT m.unit FROM billing.meters AS m WHERE m.currency = c.currency AND m.meter = new.meter),
+            'used_on', h.begins::date,
+            'hour_from', to_char(h.begins, 'HH24:MI'), 'hour_to', to_char(h.begins + interval '1 hour', 'HH24:MI'),
+            'quantity', trim_scale(new.quantity)::text,
+            'usual_quantity', trim_scale(round(new.usual_quantity::numeric, 2))::text
+        )
+    )
+    FROM billing.customers AS c
+    CROSS JOIN LATERAL (SELECT new.hour AT TIME ZONE c.timezone AS begins) AS h
+    WHERE c.customer_id = new.customer_id;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION billing.tell_of_unusual_usage IS 'Trigger: a customer used far more of a meter than usual; once a meter and day in the customer''s zone. That it used less is for operators';
 
 CREATE OR REPLACE FUNCTION billing.awaits_page(
     kind text, channel text, invoice uuid, since timestamptz, at timestamptz, wait interval

@@ -9,7 +9,8 @@ CREATE TABLE billing.notices (
             'invoice_issued', 'invoice_voided', 'payment_succeeded', 'payment_failed', 'action_required',
             'payment_method_missing', 'credit_note_issued', 'refund_succeeded', 'refund_failed', 'billing_changed',
             'payment_due_soon', 'payment_overdue', 'final_notice', 'service_suspended', 'service_resumed',
-            'credits_low', 'credits_expiring', 'alert'
+            'credits_low', 'credits_expiring', 'budget_reached', 'allowance_reached', 'usage_unusual', 'prices_changing',
+            'trial_ending', 'details_changed', 'alert'
         )
     ),
     customer_id billing.platform_key REFERENCES billing.customers (customer_id),
@@ -121,3 +122,13 @@ CREATE TRIGGER failed_refunds_tell AFTER INSERT ON billing.failed_refunds
 FOR EACH ROW EXECUTE FUNCTION billing.tell_of_failed_refund();
 CREATE TRIGGER contract_terms_tell AFTER INSERT ON billing.contract_terms
 FOR EACH ROW WHEN (new.effective_on IS NOT NULL) EXECUTE FUNCTION billing.tell_of_contract_change();
+CREATE TRIGGER customers_tell AFTER UPDATE ON billing.customers
+FOR EACH ROW WHEN (
+    (
+        new.name, new.email, new.address_line1, new.address_line2, new.postal_code, new.city, new.state, new.country,
+        new.tax_id
+    ) IS DISTINCT FROM (
+        old.name, old.email, old.address_line1, old.address_line2, old.postal_code, old.city, old.state, old.country,
+        old.tax_id
+    )
+) EXECUTE FUNCTION billing.tell_of_changed_details();

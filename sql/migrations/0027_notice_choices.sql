@@ -36,7 +36,8 @@ CREATE TABLE billing.notices_off (
     off_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind text NOT NULL CHECK (
         kind IN (
-            'payment_succeeded', 'refund_succeeded', 'payment_due_soon', 'service_resumed', 'credits_low', 'credits_expiring'
+            'payment_succeeded', 'refund_succeeded', 'payment_due_soon', 'service_resumed', 'credits_low', 'credits_expiring',
+            'budget_reached', 'allowance_reached', 'usage_unusual', 'details_changed'
         )
     ),
     customer_id billing.platform_key REFERENCES billing.customers (customer_id),

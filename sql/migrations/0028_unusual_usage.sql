@@ -30,6 +30,8 @@ COMMENT ON COLUMN billing.unusual_usage.usual_quantity IS 'The median of the wee
 COMMENT ON COLUMN billing.unusual_usage.spreads IS 'How far from it, in spreads; below 0: a drop';
 CREATE TRIGGER unusual_usage_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.unusual_usage
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what was found unusual is kept');
+CREATE TRIGGER unusual_usage_tell AFTER INSERT ON billing.unusual_usage
+FOR EACH ROW WHEN (new.spreads > 0) EXECUTE FUNCTION billing.tell_of_unusual_usage();
 
 CREATE TABLE billing.revenue_looks (
     billing_month billing.month_start NOT NULL,

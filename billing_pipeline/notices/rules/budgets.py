@@ -1,4 +1,4 @@
-"""Shares of a budget or an allowance that are told. Pure."""
+"""Which shares of a budget are told, and which is reached. Pure."""
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -25,6 +25,6 @@ def thresholds(percents: Iterable[int]) -> list[int]:
     return found
 
 
-def reached(so_far: Decimal, limit: Decimal, percents: Sequence[int]) -> list[int]:
-    """Which of the shares are reached: 80 is by 80 of 100."""
-    return [percent for percent in percents if so_far * 100 >= limit * percent]
+def highest_reached(so_far: Decimal, limit: Decimal, percents: Sequence[int]) -> int | None:
+    """The highest of the shares that is reached, 80 by 80 of 100; None: none is. Lower ones are not told beside it."""
+    return max((percent for percent in percents if so_far * 100 >= limit * percent), default=None)

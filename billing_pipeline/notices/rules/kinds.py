@@ -18,6 +18,12 @@ KINDS = (
     "service_resumed",
     "credits_low",
     "credits_expiring",
+    "budget_reached",
+    "allowance_reached",
+    "usage_unusual",
+    "prices_changing",
+    "trial_ending",
+    "details_changed",
 )
 ALERT = "alert"
 """The kind of what operators are told."""
@@ -29,6 +35,10 @@ OPTIONAL = frozenset(
         "service_resumed",
         "credits_low",
         "credits_expiring",
+        "budget_reached",
+        "allowance_reached",
+        "usage_unusual",
+        "details_changed",
     }
 )
 """Kinds that may be switched off. The others are due by law or contract: invoices, refusals, warnings, changes."""

@@ -7,7 +7,16 @@ WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 3 * 60, 6
 """After the first refusal, the second, …: 70 hours in all, then a notice is given up."""
 
 CAN_WAIT = frozenset(
-    {"payment_due_soon", "payment_overdue", "final_notice", "billing_changed", "credits_low", "credits_expiring"}
+    {
+        "payment_due_soon",
+        "payment_overdue",
+        "final_notice",
+        "billing_changed",
+        "credits_low",
+        "credits_expiring",
+        "prices_changing",
+        "trial_ending",
+    }
 )
 """Kinds that nobody is mailed about at night or on a weekend, in the customer's zone."""
 
