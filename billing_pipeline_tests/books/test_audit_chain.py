@@ -84,7 +84,7 @@ def test_what_nobody_tampered_with_has_no_problem_and_every_change_is_in_the_cha
     assert (found.problems, found.unsealed) == ([], 0)
     assert found.head.seal_no > 100
     with audited.transaction() as connection:
-        connection.execute(text("UPDATE billing.customers SET name = 'Another' WHERE customer_id = 'ann'"))
+        connection.execute(text("UPDATE billing.customers SET language = 'de' WHERE customer_id = 'ann'"))
     changed = verify(audited, found.head)
     assert (changed.problems, changed.unsealed, changed.head) == ([], 1, found.head)
     assert seal(audited) == 1
