@@ -2,9 +2,11 @@
 
 import random
 import time
+from datetime import UTC, datetime
 
 from sqlalchemy import text
 
+from billing_pipeline.sandbox.demo import last_finished_month
 from billing_pipeline_tests.sandbox.demo_process import RECONCILED, at_stripe, demo, kill_demo, opened
 
 
@@ -17,6 +19,8 @@ def test_a_killed_demo_is_taken_up_by_the_next_one_and_charges_nobody_twice(stat
         ("[5/8]", rng.uniform(0.5, 4)),
         ("[5/8]", rng.uniform(2, 9)),
     ]
+    state.mkdir(parents=True, exist_ok=True)
+    (state / "first_month").write_text(f"{last_finished_month(datetime.now(UTC)):%Y-%m}\n")  # another database's
     for after_line, delay_s in points:
         kill_demo(state, after_line, delay_s)
     status, output = demo(state)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -122,24 +123,25 @@ def _event() -> bytes:
 
 @contextmanager
 def in_a_process(arguments: list[str], port: int, environment: dict[str, str]) -> Iterator[None]:
-    """A Python that serves on the port, for as long as the block takes."""
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=Path(ROOT),
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + READY_WITHIN_S
-        while not _answers(port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"nothing answers on {HOST}:{port}")
-            time.sleep(0.02)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
+    """A Python that serves on the port, for as long as the block takes, with a state folder of its own."""
+    with TemporaryDirectory(prefix="billing-bench-state-") as state:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=Path(ROOT),
+            env={**environment, "BILLING_STATE_DIR": state},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            deadline = time.monotonic() + READY_WITHIN_S
+            while not _answers(port):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"nothing answers on {HOST}:{port}")
+                time.sleep(0.02)
+            yield
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def _answers(port: int) -> bool:

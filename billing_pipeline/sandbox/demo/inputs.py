@@ -46,6 +46,7 @@ def import_everything(
     folder = settings.state_dir / "demo"
     with steps.step("import") as say:
         from billing_pipeline.customers.importing import import_customers
+        from billing_pipeline.invoicing.first_month import keep_first_month
         from billing_pipeline.usage.importing import import_usage
 
         customers = folder / "customers.csv"
@@ -62,4 +63,5 @@ def import_everything(
             done = import_usage(warehouse, usage, first_of(month_after(one)) + LAST_ZONE)
             new += done.new_events
             rows += done.rows
+        keep_first_month(warehouse, settings)  # the folder may remember another database's
         say(f"{rows:,} usage events of {len(history)} months ({new:,} new)")
