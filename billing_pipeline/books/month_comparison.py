@@ -16,5 +16,5 @@ def month_totals(warehouse: Warehouse, month: date) -> list[Row]:
 
 
 def largest_changes(warehouse: Warehouse, month: date) -> list[Row]:
-    """Of each currency the ten customers whose total moved most, with the meter that moved most of it."""
+    """Of each currency the five customers whose total moved most, with the meter that moved most of it."""
     return warehouse.rows(load_sql("books/month_changes.sql"), month=month, before=month_before(month))

@@ -25,15 +25,28 @@ class MonthOverview:
 def month_overview(warehouse: Warehouse, month: date, now: datetime) -> MonthOverview:
     """The month as it stands at `now`."""
     [row] = warehouse.rows(load_sql("books/month_overview.sql"), month=month)
-    counts = MonthCounts(**row)
+    result = read_month_result(warehouse, month, {})
+    counts = MonthCounts(**{**row, **_counted(result)})
     ends_at = first_of(month_after(month)) + LAST_ZONE
     return MonthOverview(
         billing_month=month,
         counts=counts,
         stages=stages(counts, ends_at),
-        result=read_month_result(warehouse, month, {}),
+        result=result,
         next=next_step(counts, ends_at, now),
     )
+
+
+def _counted(result: MonthResult) -> dict[str, int]:
+    """What the invoices of a month come to: over very many of them one statement is enough.
+
+    Each final invoice has a charge, whose state is its own.
+    """
+    drafts, void = result.count("draft"), result.count("void")
+    charges = sum(row["invoices"] for row in result.invoices) - drafts
+    ended = {state: result.count(state) for state in ("paid", "refused", "parked")}
+    on_the_way = charges - sum(ended.values()) - void - result.count("uncollectible")
+    return {"drafts": drafts, "final": charges - void, "charges": charges, **ended, "on_the_way": on_the_way}
 
 
 def newest_month(warehouse: Warehouse) -> date | None:

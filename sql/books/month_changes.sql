@@ -1,4 +1,4 @@
--- Grain: a customer and currency, of the ten of each currency whose total moved most from :before to :month: minor units
+-- Grain: a customer and currency, of the five of each currency whose total moved most from :before to :month: minor units
 -- of two currencies do not compare. With the meter whose lines moved most.
 WITH moved AS (
     SELECT
@@ -45,5 +45,5 @@ LEFT JOIN LATERAL (
     ORDER BY abs(sum(CASE WHEN i.billing_month = :month THEN li.amount_minor ELSE -li.amount_minor END)) DESC, li.meter
     LIMIT 1
 ) AS l ON l.change_minor <> 0
-WHERE r.place <= 10
+WHERE r.place <= 5
 ORDER BY r.currency, r.place

@@ -1,4 +1,4 @@
--- One row: how far :month has come, from the feed to the books.
+-- One row: how far :month has come, from the feed to the books. What its invoices come to: month_result.sql.
 SELECT
     (SELECT max(u.complete_through) FROM billing.usage_imports AS u) AS feed_complete_through,
     (SELECT max(p.period_end) FROM billing.billing_periods AS p WHERE p.billing_month = :month) AS last_period_end,
@@ -13,8 +13,6 @@ SELECT
     t.events,
     t.snapshots,
     (SELECT count(*) FROM billing.invoice_line_items AS l WHERE l.billing_month = :month) AS lines,
-    i.drafts,
-    i.final,
     (SELECT count(*) FROM billing.required_gates) AS gates,
     (
         SELECT count(*)
@@ -36,11 +34,6 @@ SELECT
         FROM billing.month_approvals AS a
         WHERE a.billing_month = :month AND a.month_rows = billing.month_rows(:month)
     ) AS approvals,
-    c.charges,
-    c.paid,
-    c.refused,
-    c.parked,
-    c.on_the_way,
     (
         SELECT count(*)
         FROM billing.stripe_event_work AS w
@@ -49,25 +42,6 @@ SELECT
     (SELECT count(*) FROM billing.stripe_event_work AS w WHERE w.state = 'dead') AS events_dead,
     (SELECT b.closed_at FROM billing.month_books AS b WHERE b.billing_month = :month) AS closed_at
 FROM
-    (
-        SELECT
-            count(*) FILTER (WHERE v.status = 'draft') AS drafts,
-            count(*) FILTER (WHERE billing.is_final(v.status)) AS final
-        FROM billing.invoices AS v
-        WHERE v.billing_month = :month
-    ) AS i
-CROSS JOIN
-    (
-        SELECT
-            count(*) AS charges,
-            count(*) FILTER (WHERE s.state = 'paid') AS paid,
-            count(*) FILTER (WHERE s.state = 'refused') AS refused,
-            count(*) FILTER (WHERE s.state = 'parked') AS parked,
-            count(*) FILTER (WHERE s.state NOT IN ('paid', 'refused', 'parked', 'void', 'uncollectible')) AS on_the_way
-        FROM billing.stripe_charges AS s
-        WHERE s.billing_month = :month
-    ) AS c
-CROSS JOIN
     (
         SELECT
             coalesce(sum(m.event_count), 0)::bigint AS events,

@@ -65,7 +65,7 @@ CREATE TABLE billing.billing_periods (
 );
 CREATE UNIQUE INDEX billing_periods_one_first ON billing.billing_periods
 (customer_id, coalesce(previous_end, follows_end)) NULLS NOT DISTINCT;
-CREATE INDEX billing_periods_month ON billing.billing_periods (billing_month);
+CREATE INDEX billing_periods_month ON billing.billing_periods (billing_month, customer_id, period_end);
 COMMENT ON TABLE billing.billing_periods IS 'One row a customer and period. Every period but the first follows exactly one other: it starts where that one ends, or, as the first day of a later contract, after it. No overlap can be written, and no gap within a contract';
 COMMENT ON COLUMN billing.billing_periods.period_id IS 'Derived from customer and start';
 COMMENT ON COLUMN billing.billing_periods.customer_id IS 'Whose period';
@@ -107,7 +107,7 @@ CREATE TABLE billing.usage_snapshots (
     FOREIGN KEY (period_id, customer_id, billing_month, currency)
     REFERENCES billing.billing_periods (period_id, customer_id, billing_month, currency)
 );
-CREATE INDEX usage_snapshots_month ON billing.usage_snapshots (billing_month);
+CREATE INDEX usage_snapshots_month ON billing.usage_snapshots (billing_month) INCLUDE (event_count);
 COMMENT ON TABLE billing.usage_snapshots IS 'One row a period, meter and dimensions: the quantity that is billed';
 COMMENT ON COLUMN billing.usage_snapshots.period_id IS 'The period';
 COMMENT ON COLUMN billing.usage_snapshots.meter IS 'The meter';

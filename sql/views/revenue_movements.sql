@@ -1,26 +1,15 @@
 -- Grain: one row a month, currency and customer whose recurring revenue is another than in the month before.
 CREATE VIEW billing.revenue_movements AS
 SELECT
-    c.billing_month,
-    c.currency,
-    c.customer_id,
-    CASE
-        WHEN c.before_minor IS NULL THEN 'new'
-        WHEN c.before_minor <= 0 THEN 'reactivated'
-        WHEN c.mrr_minor <= 0 THEN 'churned'
-        WHEN c.mrr_minor > c.before_minor THEN 'expansion'
-        ELSE 'contraction'
-    END AS movement,
-    coalesce(c.before_minor, 0) AS before_minor,
-    c.mrr_minor,
-    c.mrr_minor - coalesce(c.before_minor, 0) AS change_minor
-FROM (
-    SELECT
-        r.*,
-        lag(r.mrr_minor) OVER (PARTITION BY r.currency, r.customer_id ORDER BY r.billing_month) AS before_minor
-    FROM billing.recurring_revenue AS r
-) AS c
-WHERE c.mrr_minor IS DISTINCT FROM c.before_minor;
+    billing_month,
+    currency,
+    customer_id,
+    movement,
+    before_minor,
+    mrr_minor,
+    change_minor
+FROM billing.revenue_changes
+WHERE movement IS NOT NULL;
 
 COMMENT ON VIEW billing.revenue_movements IS 'One row a month, currency and customer whose MRR moved, and how';
 COMMENT ON COLUMN billing.revenue_movements.billing_month IS 'Month';

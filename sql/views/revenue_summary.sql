@@ -6,13 +6,12 @@ SELECT
     count(*) FILTER (WHERE r.mrr_minor > 0) AS customers,
     sum(r.mrr_minor) AS mrr_minor,
     round(sum(r.mrr_minor) / nullif(count(*) FILTER (WHERE r.mrr_minor > 0), 0), 2) AS arpu_minor,
-    coalesce(sum(m.change_minor) FILTER (WHERE m.movement = 'new'), 0) AS new_minor,
-    coalesce(sum(m.change_minor) FILTER (WHERE m.movement = 'expansion'), 0) AS expansion_minor,
-    coalesce(sum(m.change_minor) FILTER (WHERE m.movement = 'contraction'), 0) AS contraction_minor,
-    coalesce(sum(m.change_minor) FILTER (WHERE m.movement = 'churned'), 0) AS churned_minor,
-    coalesce(sum(m.change_minor) FILTER (WHERE m.movement = 'reactivated'), 0) AS reactivated_minor
-FROM billing.recurring_revenue AS r
-LEFT JOIN billing.revenue_movements AS m USING (billing_month, currency, customer_id)
+    coalesce(sum(r.change_minor) FILTER (WHERE r.movement = 'new'), 0) AS new_minor,
+    coalesce(sum(r.change_minor) FILTER (WHERE r.movement = 'expansion'), 0) AS expansion_minor,
+    coalesce(sum(r.change_minor) FILTER (WHERE r.movement = 'contraction'), 0) AS contraction_minor,
+    coalesce(sum(r.change_minor) FILTER (WHERE r.movement = 'churned'), 0) AS churned_minor,
+    coalesce(sum(r.change_minor) FILTER (WHERE r.movement = 'reactivated'), 0) AS reactivated_minor
+FROM billing.revenue_changes AS r
 GROUP BY r.billing_month, r.currency;
 
 COMMENT ON VIEW billing.revenue_summary IS 'One row a month and currency: MRR, customers, revenue a customer, and the movements that lead from the month before to it';

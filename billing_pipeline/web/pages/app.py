@@ -96,6 +96,7 @@ def _console(door: DoorOfPages, desk: Desk, clock: Callable[[], datetime], dagst
         "/analytics": analytics.shown,
         "/analytics/{report}.csv": analytics.downloaded,
         "/analytics/{report}": analytics.shown,
+        "/analytics/{report}/rows": analytics.rows,
         "/health": shown.health,
         "/search": shown.search,
     }

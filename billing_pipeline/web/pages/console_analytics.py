@@ -1,6 +1,7 @@
 """The console's measures of revenue and usage: pictures, a table, a file for a spreadsheet, of a range of months."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,23 +18,24 @@ class Analytics(ConsolePages):
     """Each is a view that analysts query, too."""
 
     def shown(self, request: Request, visitor: Visitor) -> Response:
-        """A measure as pictures and a table."""
+        """Which measures there are, and of which months; the rows are asked for after the page is there."""
         name = request.path_params.get("report", "revenue_summary")
+        _within(request)
+        values = {"measures": MEASURES, "report": name, "measure": measure_of(name), "asked": request.query_params}
+        return self.page("console/analytics.html", visitor, **values)
+
+    def rows(self, request: Request, visitor: Visitor) -> Response:
+        """A measure as pictures and a table: over very many customers it takes seconds."""
+        name = request.path_params["report"]
         measure, within, personal = measure_of(name), _within(request), visitor.session.sees_personal
         rows = read_measure(self.warehouse, name, personal=personal, within=within)
         before = (
             read_measure(self.warehouse, "revenue_summary", personal=personal) if name == "revenue_forecast" else []
         )
-        return self.page(
-            "console/analytics.html",
-            visitor,
-            measures=MEASURES,
-            report=name,
-            measure=measure,
-            asked=request.query_params,
-            rows=rows,
-            pictures=measure.pictures(rows),
-            before=before,
+        values: dict[str, Any] = {"report": name, "measure": measure, "rows": rows, "before": before}
+        values["pictures"] = measure.pictures(rows)
+        return self.part(
+            "console/analytics_rows.html", request, visitor, measure.says, f"/console/analytics/{name}", **values
         )
 
     def downloaded(self, request: Request, visitor: Visitor) -> Response:

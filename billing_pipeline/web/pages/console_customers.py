@@ -60,13 +60,11 @@ class Customers(ConsolePages):
 
     def running(self, request: Request, visitor: Visitor) -> Response:
         """What a customer's running period comes to: asked for after its page is there."""
-        customer_id, part = request.path_params["customer"], "console/customer_running.html"
+        customer_id = request.path_params["customer"]
         running = estimate(self.warehouse, [customer_id], now=self.clock())
-        values: dict[str, Any] = {"running": running, "one_day": timedelta(days=1)}
-        if request.headers.get("hx-request"):
-            return self.page(part, visitor, **values)
         of = f"/console/customers/{quote(customer_id)}"
-        return self.page("console/part.html", visitor, part=part, heading=customer_id, of=of, **values)
+        values: dict[str, Any] = {"running": running, "one_day": timedelta(days=1)}
+        return self.part("console/customer_running.html", request, visitor, customer_id, of, **values)
 
     def timeline(self, request: Request, visitor: Visitor) -> Response:
         """A customer's time line, for a spreadsheet."""

@@ -84,9 +84,6 @@ class Months(ConsolePages):
 
     def _part(self, name: str, request: Request, visitor: Visitor, **values: Any) -> Response:
         month = parse_month(request.path_params["month"])
-        template = f"console/month_{name}.html"
-        if not request.headers.get("hx-request"):
-            of = f"/console/months/{month:%Y-%m}"
-            values |= {"part": template, "heading": f"{month:%B %Y}", "of": of}
-            template = "console/part.html"
-        return self.page(template, visitor, billing_month=month, **values)
+        of = f"/console/months/{month:%Y-%m}"
+        values["billing_month"] = month
+        return self.part(f"console/month_{name}.html", request, visitor, f"{month:%B %Y}", of, **values)

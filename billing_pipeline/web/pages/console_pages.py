@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -44,3 +45,11 @@ class ConsolePages:
             dagster_url=self.dagster_url,
             **values,
         )
+
+    def part(
+        self, template: str, request: Request, visitor: Visitor, heading: str, of: str, **values: Any
+    ) -> HTMLResponse:
+        """What htmx asks for after a page is there; without it a page of its own, whose heading leads back to `of`."""
+        if request.headers.get("hx-request"):
+            return self.page(template, visitor, **values)
+        return self.page("console/part.html", visitor, part=template, heading=heading, of=of, **values)

@@ -16,7 +16,7 @@ PAGES = (
     "/console/invoices?month=2026-10&status=paid&customer=ann", "/console/customers", "/console/customers?q=ANN",
     "/console/customers/ann", "/console/running/ann", "/console/charges", "/console/charges?state=paid", "/console/corrections",
     "/console/events", "/console/books", "/console/prices", "/console/log", "/console/log?actor=stripe-charger",
-    "/console/health", "/console/search?q=bob", *(f"/console/analytics/{report}" for report in MEASURES),
+    "/console/health", "/console/search?q=bob", *(f"/console/analytics/{report}{part}" for report in MEASURES for part in ("", "/rows")),
 )  # fmt: skip
 
 
@@ -166,10 +166,13 @@ def seen_in(form: str) -> str:
 
 def test_measures_are_shown_and_downloaded_for_a_range_of_months(site: Site, warehouse: Warehouse) -> None:
     client = site.console()
-    shown = client.get("/console/analytics/net_revenue?from=2026-10&to=2026-10").text
+    assert (
+        "/rows?from=2026-10&amp;to=2026-10" in client.get("/console/analytics/net_revenue?from=2026-10&to=2026-10").text
+    )
+    shown = client.get("/console/analytics/net_revenue/rows?from=2026-10&to=2026-10").text
     assert "$90.00" in shown
     assert "<svg" in shown
-    assert "there are none" in client.get("/console/analytics/net_revenue?from=2026-11").text
+    assert "there are none" in client.get("/console/analytics/net_revenue/rows?from=2026-11&to=").text
     assert client.get("/console/analytics/net_revenue?from=2026-11&to=2026-10").status_code == 404
     with warehouse.transaction() as connection:
         connection.exec_driver_sql("UPDATE billing.customers SET name = '=1+1' WHERE customer_id = 'ann'")
