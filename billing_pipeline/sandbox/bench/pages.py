@@ -42,9 +42,9 @@ SEARCHES = (
 CONSOLE = (
     "/console/months/2026-10", "/console/months/2026-11", "/console/invoices", "/console/invoices?status=open",
     "/console/invoices?month=2026-10", f"/console/invoices/{NUMBER}", f"/console/invoices/{NUMBER}/explain",
-    "/console/customers", f"/console/customers/{CUSTOMER}", f"/console/running/{CUSTOMER}", "/console/charges", "/console/corrections",
-    "/console/events", "/console/books", "/console/prices", "/console/log", "/console/log?actor=stripe-charger",
-    "/console/analytics", "/console/health", "/console/do/months/charge/2026-11",
+    "/console/customers", f"/console/customers/{CUSTOMER}", f"/console/running/{CUSTOMER}", "/console/charges",
+    "/console/corrections", "/console/events", "/console/books", "/console/prices", "/console/log",
+    "/console/log?actor=stripe-charger", "/console/analytics", "/console/health", "/console/do/months/charge/2026-11",
 )  # fmt: skip
 PORTAL = (
     "/portal/", "/portal/invoices", f"/portal/invoices/{NUMBER}", "/portal/payment-methods", "/portal/credits",
