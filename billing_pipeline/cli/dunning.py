@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -29,27 +29,9 @@ def dunning() -> None:
 @JSON
 def list_(customer: str | None, as_json: bool) -> None:
     """Show the unpaid invoices that are counted, how far each has come, and what is next."""
-    from billing_pipeline.notices.dunning import open_cases
-    from billing_pipeline.notices.rules.dunning import planned_steps
+    from billing_pipeline.notices.dunning import case_rows
 
-    policy, now = _policy(), datetime.now(UTC)
-    rows: list[dict[str, Any]] = []
-    for one in open_cases(open_database(), customer_id=customer):
-        coming = next(iter(planned_steps(policy, one.case, now)), None)
-        rows.append(
-            {
-                "invoice": one.number,
-                "customer_id": one.case.customer_id,
-                "total_minor": one.total_minor,
-                "currency": one.currency,
-                "level": one.level,
-                "charge": one.charge_state,
-                "reason_code": one.reason_code,
-                "counted_from": one.case.begins_at,
-                "next_step": coming and (coming.step.kind or coming.step.action),
-                "next_at": coming and max(coming.due_at, now),
-            }
-        )
+    rows = case_rows(open_database(), _policy(), datetime.now(UTC), customer)
     print_rows("cases", rows, as_json=as_json, empty="nothing is unpaid")
 
 

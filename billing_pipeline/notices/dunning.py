@@ -46,6 +46,28 @@ def open_cases(warehouse: Warehouse, *, customer_id: str | None = None, refused_
     return [_case(row) for row in rows]
 
 
+def case_rows(warehouse: Warehouse, policy: Policy, now: datetime, customer_id: str | None) -> list[dict[str, Any]]:
+    """The open cases as people read them: how far each has come, and what is next."""
+    rows = []
+    for one in open_cases(warehouse, customer_id=customer_id):
+        coming = next(iter(planned_steps(policy, one.case, now)), None)
+        rows.append(
+            {
+                "invoice": one.number,
+                "customer_id": one.case.customer_id,
+                "total_minor": one.total_minor,
+                "currency": one.currency,
+                "level": one.level,
+                "charge": one.charge_state,
+                "reason_code": one.reason_code,
+                "counted_from": one.case.begins_at,
+                "next_step": coming and (coming.step.kind or coming.step.action),
+                "next_at": coming and max(coming.due_at, now),
+            }
+        )
+    return rows
+
+
 def due_cases(warehouse: Warehouse, policy: Policy, now: datetime) -> int:
     """In how many of them a step is due, or which are not counted yet."""
     uncounted = int(warehouse.scalar(_UNCOUNTED))

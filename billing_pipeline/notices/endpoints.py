@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.postgres.errors import violated
@@ -43,12 +43,12 @@ def rotate_secret(warehouse: Warehouse, cipher: EventCipher, endpoint_id: str, s
     """Another secret; the one of before signs for another day, beside it. Returns the new one.
 
     Raises:
-        UserError: there is no such endpoint.
+        NotFound: there is no such endpoint.
     """
     values = {"id": endpoint_id, "author": signature.author, "reason": signature.reason}
     with warehouse.transaction() as connection:
         if connection.execute(text(_ROTATE), values).rowcount != 1:
-            raise UserError(f"endpoint {endpoint_id}: expected one that is told, found none")
+            raise NotFound(f"endpoint {endpoint_id}: expected one that is told, found none")
         return _new_secret(connection, cipher, endpoint_id)
 
 
@@ -56,19 +56,19 @@ def disable_endpoint(warehouse: Warehouse, endpoint_id: str, signature: Signatur
     """Tell it nothing more.
 
     Raises:
-        UserError: there is no such endpoint, or it is disabled already.
+        NotFound: there is no such endpoint, or it is disabled already.
     """
     values = {"id": endpoint_id, "author": signature.author, "reason": signature.reason}
     with warehouse.transaction() as connection:
         if connection.execute(text(_DISABLE), values).rowcount != 1:
-            raise UserError(f"endpoint {endpoint_id}: expected one that is told, found none")
+            raise NotFound(f"endpoint {endpoint_id}: expected one that is told, found none")
 
 
 def replay(warehouse: Warehouse, endpoint_id: str, since: datetime, signature: Signature) -> int:
     """Tell it again of everything since then that it was told or that was given up; returns how many messages.
 
     Raises:
-        UserError: there is no such endpoint.
+        NotFound: there is no such endpoint.
     """
     values = {"id": endpoint_id, "since": since, "author": signature.author, "reason": signature.reason}
     with warehouse.transaction() as connection:
@@ -76,7 +76,7 @@ def replay(warehouse: Warehouse, endpoint_id: str, since: datetime, signature: S
             text("SELECT FROM billing.webhook_endpoints WHERE endpoint_id = :id AND disabled_at IS NULL"), values
         ).first()
         if known is None:
-            raise UserError(f"endpoint {endpoint_id}: expected one that is told, found none")
+            raise NotFound(f"endpoint {endpoint_id}: expected one that is told, found none")
         return int(connection.execute(text(_REPLAY), values).scalar_one())
 
 

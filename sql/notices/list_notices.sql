@@ -23,5 +23,6 @@ WHERE
     AND (cast(:customer_id AS text) IS NULL OR n.customer_id = :customer_id)
     AND (cast(:kind AS text) IS NULL OR n.kind = :kind)
     AND (cast(:state AS text) IS NULL OR s.state = :state)
+    AND (cast(:after AS bigint) IS NULL OR n.notice_id < :after)
 ORDER BY n.notice_id DESC
 LIMIT :row_limit

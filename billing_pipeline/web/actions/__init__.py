@@ -12,6 +12,7 @@ from billing_pipeline.web.actions.deciding import CHARGES, DISPUTES, REFUNDS
 from billing_pipeline.web.actions.desk import Action
 from billing_pipeline.web.actions.invoices import ADJUSTMENTS, CREDIT_NOTES, INVOICES
 from billing_pipeline.web.actions.operating import ALERTS, CHARGING, EVENTS, MONTHS, SETTLEMENTS
+from billing_pipeline.web.actions.telling import NOTICES
 
 ACTIONS: Mapping[str, Mapping[str, Action]] = {
     "invoices": INVOICES,
@@ -27,6 +28,7 @@ ACTIONS: Mapping[str, Mapping[str, Action]] = {
     "disputes": DISPUTES,
     "refunds": REFUNDS,
     "alerts": ALERTS,
+    "notices": NOTICES,
 }
 
 

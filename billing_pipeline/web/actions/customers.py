@@ -28,6 +28,7 @@ from billing_pipeline.web.actions.desk import (
     whole,
 )
 from billing_pipeline.web.actions.holding import of_customer, place, release
+from billing_pipeline.web.actions.telling import OF_CUSTOMERS
 
 
 def _adjust(desk: Desk, customer_id: str, signature: Signature, fields: Fields) -> Done:
@@ -107,6 +108,7 @@ def _relink(desk: Desk, customer_id: str, signature: Signature, fields: Fields) 
 CUSTOMERS = {
     **CONTRACTS,
     **BUDGETS,
+    **OF_CUSTOMERS,
     "hold": Action(
         "Hold", lambda desk, key: f"Keeps all invoices of {customer_in_words(desk, key)} back.", place(of_customer)
     ),

@@ -6,17 +6,18 @@ from datetime import UTC, datetime
 from billing_pipeline.books.month_closing import close_month
 from billing_pipeline.charging.brakes import pause_charging, resume_charging
 from billing_pipeline.charging.canary import release_month
-from billing_pipeline.core.errors import NotFound
+from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.core.months import parse_month
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections import settlement_proposals
+from billing_pipeline.corrections.adjusting import currency_of
 from billing_pipeline.corrections.approvals import approve_month, month_drafts
 from billing_pipeline.corrections.settling import run_settlements
 from billing_pipeline.events.queue import EventFilter, replay
 from billing_pipeline.notices.alert_policies import load_alert_policy
 from billing_pipeline.notices.alerts import acknowledge, audience_of
 from billing_pipeline.settings import load_settings
-from billing_pipeline.web.actions.desk import Action, Desk, Done, Fields
+from billing_pipeline.web.actions.desk import Action, Desk, Done, Field, Fields, whole
 from billing_pipeline.web.actions.holding import of_month, place, release
 from billing_pipeline.web.actions.running import RUNS, drafts_in_words
 
@@ -94,6 +95,25 @@ def _run_settlements(desk: Desk, _: str, signature: Signature, __: Fields) -> Do
     return Done(f"{len(report.settled) - waits} carried out, {waits} wait.", facts)
 
 
+def _settlement_policy(desk: Desk, _: str, signature: Signature, fields: Fields) -> Done:
+    book, customer = fields.get("book"), fields.get("customer")
+    if bool(book) == bool(customer):
+        raise UserError("expected either book or customer")
+    amounts = {name: whole(name, fields.get(name) or "") for name in ("threshold_minor", "two_people_above_minor")}
+    scope = str(book or customer)
+    currency = book or currency_of(desk.warehouse, scope)
+    settlement_proposals.set_policy(
+        desk.warehouse,
+        "book" if book else "customer",
+        scope,
+        method=fields["method"],
+        pay_back=fields["pay_back"],
+        **amounts,
+        author=signature.author,
+    )
+    return Done(f"{scope}: {fields['method']} from now on.", {"scope": scope, "currency": currency, **amounts})
+
+
 def _acknowledge(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
     settings = load_settings()
     audience = audience_of(settings, load_alert_policy(settings.alerts.policy))
@@ -165,4 +185,26 @@ SETTLEMENTS = {
     ),
     "approve": Action("Approve", lambda _, key: f"Approves settlement {key}.", _approve_settlement, asks_reason=False),
     "withdraw": Action("Withdraw", lambda _, key: f"Withdraws settlement {key}.", _withdraw_settlement),
+    "policy": Action(
+        "Say how drift is settled",
+        lambda *_: "Says what proposals do about the drift of a book's customers, or of one customer.",
+        _settlement_policy,
+        (
+            Field("book", "Price book, by its currency", required=False),
+            Field("customer", "Or a customer", required=False),
+            Field(
+                "method",
+                "What is done",
+                choices=(
+                    ("ignore", "nothing"),
+                    ("next_invoice", "the next invoice"),
+                    ("at_once", "a credit note or an invoice"),
+                ),
+            ),
+            Field("pay_back", "Where paid money goes", choices=(("refund", "back"), ("balance", "balance"))),
+            Field("threshold_minor", "Smaller differences are left, in minor units"),
+            Field("two_people_above_minor", "Above this two people approve, in minor units"),
+        ),
+        asks_reason=False,
+    ),
 }

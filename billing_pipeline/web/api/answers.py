@@ -12,7 +12,9 @@ from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.access.rules.tokens import Caller
 from billing_pipeline.core.shapes import shaped
 
-PERSONAL = frozenset({"customer_name", "name", "email", "stripe_customer_id", "address", "tax_id", "phone"})
+PERSONAL = frozenset(
+    {"customer_name", "name", "email", "stripe_customer_id", "address", "tax_id", "phone", "recipient"}
+)
 """Keys that say who somebody is: null for a token without the scope `personal`."""
 
 

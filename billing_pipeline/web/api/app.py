@@ -48,6 +48,7 @@ from billing_pipeline.web.api.routes import (
     stripe,
     tokens,
     usage,
+    webhooks,
 )
 from billing_pipeline.web.api.tracing import Tracing, exporting_provider
 from billing_pipeline.web.pages.app import OpenStripe, page_routes
@@ -61,7 +62,7 @@ THREADS = 16
 """Requests that work at once, if the pool has that many connections; the others wait their turn."""
 ROUTERS = (
     *(each.router for each in (invoices, customers, usage, ingestion, months, prices, charging, stripe, log, tokens)),
-    *(each.router for each in (corrections, alerts, budgets, notices)),
+    *(each.router for each in (corrections, alerts, budgets, notices, webhooks)),
     *(changing.router, paying.router, runs.router, standing.router, *changes.ROUTERS),
 )
 IDEMPOTENT_PATHS = frozenset({f"{PREFIX}/usage/events"})

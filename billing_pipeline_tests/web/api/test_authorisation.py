@@ -23,7 +23,8 @@ ROLES = ("admin", "operator", "analyst", "platform", "customer")
 KEYS = {
     "month": "2026-10", "invoice": "INV-00000001", "customer": "a", "note": "CN-00000001", "grant": "0", "event": "evt_1",
     "settlement": "1", "adjustment": "0", "token": "0123456789ab", "run": "0",
-    "dispute": "du_1", "refund": "re_1", "alert": "1",
+    "dispute": "du_1", "refund": "re_1", "alert": "1", "notice": "1", "kind": "payment_succeeded",
+    "endpoint": "ep_1",
 }  # fmt: skip
 OWN: dict[str, tuple[tuple[str, Any], tuple[str, Any]]] = {
     "GET /invoices": (("/invoices?customer=a", None), ("/invoices?customer=b", None)),

@@ -52,6 +52,82 @@ class BounceAsked(Reasoned):
     )
 
 
+class AddressAsked(Reasoned):
+    """A mail address."""
+
+    address: str = Field(min_length=3, max_length=254, description="The address.", examples=["accounts@example.com"])
+
+
+class FurtherAddressAsked(AddressAsked):
+    """A further address of a customer."""
+
+    kinds: list[str] = Field(
+        default_factory=list,
+        max_length=50,
+        description="Only these kinds of notices; empty: all.",
+        examples=[["payment_failed"]],
+    )
+
+
+class KindAsked(Reasoned):
+    """A kind of notices."""
+
+    kind: str = Field(max_length=64, description="The kind.", examples=["payment_succeeded"])
+
+
+class HeldAsked(Reasoned):
+    """Which notices: one of these."""
+
+    notice: int | None = Field(None, ge=1, lt=10**18, description="One, by its number.", examples=[1])
+    customer: str | None = Field(None, max_length=255, description="All of a customer.", examples=["cust_focus"])
+    kind: str | None = Field(None, max_length=64, description="All of a kind.", examples=["payment_failed"])
+    all: bool = Field(False, description="All notices.", examples=[False])
+
+
+class PromiseAsked(Reasoned):
+    """A promise to pay."""
+
+    until: date = Field(description="Its last day, in the customer's zone.", examples=["2026-11-30"])
+
+
+class EndpointAsked(Reasoned):
+    """An address of the platform's."""
+
+    url: str = Field(
+        min_length=1, max_length=2000, description="Where messages are sent.", examples=["https://example.com/billing"]
+    )
+
+
+class ReplayAsked(Reasoned):
+    """What is told again."""
+
+    since: str = Field(max_length=40, description="All since this instant.", examples=["2026-11-01T00:00:00Z"])
+
+
+class NewSecret(Shown):
+    """An endpoint's secret, shown once."""
+
+    endpoint_id: str = Field(description="Its id.", examples=["ep_0123456789abcdef"])
+    secret: str = Field(description="What messages are signed with.", examples=["whsec_…"])
+
+
+class SettlementPolicyAsked(Asked):
+    """What is done about the drift of a book's customers, or of one customer."""
+
+    book: str | None = Field(None, pattern="^[a-z]{3}$", description="The price book of a currency.", examples=["usd"])
+    customer: str | None = Field(
+        None, max_length=255, description="Or a customer, which comes before its book.", examples=["cust_focus"]
+    )
+    method: Literal["ignore", "next_invoice", "at_once"] = Field(
+        description="at_once: a credit note, or a supplementary invoice.", examples=["next_invoice"]
+    )
+    pay_back: Literal["refund", "balance"] = Field("refund", description="Where paid money goes.", examples=["refund"])
+    threshold_minor: int = Field(1, ge=0, le=AMOUNT_MAX, description="Smaller differences are left.", examples=[1])
+    two_people_above_minor: int = Field(
+        100000, ge=0, le=AMOUNT_MAX, description="Above this, two people approve.", examples=[100000]
+    )
+
+
 class InvoiceChange(Reasoned):
     """What is done to an invoice."""
 

@@ -28,6 +28,8 @@ EXAMPLES: Mapping[str, str] = {
     "dispute": "du_1",
     "refund": "re_1",
     "alert": "1",
+    "notice": "1",
+    "kind": "payment_succeeded",
 }
 
 

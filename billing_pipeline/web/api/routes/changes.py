@@ -75,6 +75,7 @@ acts(months, "/months/{month}/release-canaries", "months", "release-canaries", S
 acts(months, "/months/{month}/settlements", "months", "propose-settlements", Scope.CHANGE_MONTHS)
 acts(months, "/months/{month}/close", "months", "close", Scope.CHANGE_MONTHS)
 acts(months, "/settlements/run", "settlements", "run", Scope.CHANGE_STRIPE)
+acts(months, "/settlements/policy", "settlements", "policy", Scope.CHANGE_PRICES, asks=asked.SettlementPolicyAsked)
 acts(months, "/settlements/{settlement}/approve", "settlements", "approve", Scope.CHANGE_MONTHS)
 acts(months, "/settlements/{settlement}/withdraw", "settlements", "withdraw", Scope.CHANGE_MONTHS)
 
@@ -92,7 +93,23 @@ acts(charges, "/refunds/{refund}/repay", "refunds", "repay", Scope.CHANGE_STRIPE
 alerts = APIRouter(tags=["alerts"])
 acts(alerts, "/alerts/{alert}/acknowledge", "alerts", "acknowledge", Scope.CHANGE_MONTHS)
 
+notices = APIRouter(tags=["notices"])
+acts(notices, "/notices/hold", "notices", "hold", Scope.CHANGE_INVOICES, asks=asked.HeldAsked)
+acts(notices, "/notices/release", "notices", "release", Scope.CHANGE_INVOICES, asks=asked.HeldAsked)
+acts(notices, "/notices/{notice}/resend", "notices", "resend", Scope.CHANGE_INVOICES)
+acts(notices, "/notices/kinds/{kind}/off", "notices", "off", Scope.CHANGE_INVOICES)
+acts(notices, "/notices/kinds/{kind}/on", "notices", "on", Scope.CHANGE_INVOICES)
+acts(notices, "/bounces/end", "notices", "takes-mail", Scope.CHANGE_CUSTOMERS, asks=asked.AddressAsked)
+for _path, _name, _asks in (
+    ("addresses", "add-address", asked.FurtherAddressAsked),
+    ("addresses/end", "end-address", asked.AddressAsked),
+    ("notices/off", "notices-off", asked.KindAsked),
+    ("notices/on", "notices-on", asked.KindAsked),
+):
+    acts(notices, f"/customers/{{customer}}/{_path}", "customers", _name, Scope.CHANGE_CUSTOMERS, asks=_asks)
+acts(notices, "/customers/{customer}/promise", "customers", "promise", Scope.CHANGE_INVOICES, asks=asked.PromiseAsked)
+
 stripe = APIRouter(tags=["stripe"])
 acts(stripe, "/events/{event}/replay", "events", "replay", Scope.CHANGE_STRIPE)
 
-ROUTERS = (invoices, customers, months, charges, alerts, stripe)
+ROUTERS = (invoices, customers, months, charges, alerts, notices, stripe)
