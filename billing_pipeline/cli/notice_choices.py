@@ -1,5 +1,7 @@
 """`billing notices choices …`: further addresses, kinds that are off, addresses that bounced."""
 
+from datetime import datetime
+
 import click
 
 from billing_pipeline.cli.common import open_database
@@ -11,6 +13,8 @@ from billing_pipeline.notices.rules.kinds import KINDS, OPTIONAL
 
 EMAIL = click.argument("email")
 KIND = click.argument("kind", type=click.Choice(sorted(OPTIONAL)))
+CLOCK = click.DateTime(["%H:%M"])
+ADDRESS = click.option("--email", help="Only of this address of the customer.")
 OF = click.option("--customer", required=True, metavar="ID", help="Whose notices.")
 
 
@@ -23,7 +27,7 @@ def choices() -> None:
 @CUSTOMER
 @JSON
 def list_(customer: str | None, as_json: bool) -> None:
-    """Show further addresses, kinds that are off, and addresses that bounced."""
+    """Show further addresses, kinds that are off, hours, and addresses that bounced."""
     from billing_pipeline.notices.choices import list_choices
 
     print_rows("choices", list_choices(open_database(), customer), as_json=as_json, empty="nobody chose anything")
@@ -76,6 +80,37 @@ def on(kind: str, customer: str | None, signature: Signature) -> None:
 
     switch_on(open_database(), kind, customer, signature)
     click.echo(f"{kind} is on")
+
+
+@choices.command()
+@click.argument("begins", type=CLOCK)
+@click.argument("ends", type=CLOCK)
+@click.option("--weekends", is_flag=True, help="Also on Saturdays and Sundays.")
+@CUSTOMER
+@ADDRESS
+@signed
+def hours(
+    begins: datetime, ends: datetime, weekends: bool, customer: str | None, email: str | None, signature: Signature
+) -> None:
+    """Mail what can wait from BEGINS to ENDS in the customer's zone; without --customer to everybody."""
+    from billing_pipeline.notices.choices import choose_hours
+    from billing_pipeline.notices.rules.sending import Hours
+
+    chosen = Hours(begins.time(), ends.time(), on_weekends=weekends)
+    choose_hours(open_database(), customer, email, chosen, signature)
+    click.echo(f"what can wait comes from {begins:%H:%M} to {ends:%H:%M}")
+
+
+@choices.command(name="usual-hours")
+@CUSTOMER
+@ADDRESS
+@signed
+def usual_hours(customer: str | None, email: str | None, signature: Signature) -> None:
+    """Give chosen hours up: what can wait comes within those that hold otherwise."""
+    from billing_pipeline.notices.choices import give_hours_up
+
+    give_hours_up(open_database(), customer, email, signature)
+    click.echo("no hours of its own any more")
 
 
 @choices.command()

@@ -1,4 +1,4 @@
-"""What a customer wants to be told, and where: further addresses, kinds that are off, addresses that bounced."""
+"""What a customer wants to be told, where and when: addresses, kinds that are off, hours, addresses that bounced."""
 
 import re
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from billing_pipeline.core.texts import shown
 from billing_pipeline.customers.reading import read_customer
 from billing_pipeline.notices.letters import Notice
 from billing_pipeline.notices.rules.kinds import KINDS, OPTIONAL
+from billing_pipeline.notices.rules.sending import Hours
 from billing_pipeline.postgres.errors import violated
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -83,6 +84,38 @@ def switch_on(warehouse: Warehouse, kind: str, customer_id: str | None, signatur
     return len(found)
 
 
+def choose_hours(
+    warehouse: Warehouse, customer_id: str | None, email: str | None, hours: Hours, signature: Signature
+) -> None:
+    """Mail what can wait within these hours of the customer's zone: to everybody, a customer, or one address of it.
+
+    Raises:
+        UserError: there is no such customer, an address stands without one, or the hours do not end after they begin.
+    """
+    if hours.begins >= hours.ends:
+        raise UserError(f"hours {hours.begins:%H:%M} to {hours.ends:%H:%M}: expected an end behind the beginning")
+    if customer_id is not None:
+        read_customer(warehouse, customer_id)
+    elif email is not None:
+        raise UserError(f"{email}: expected the customer whose address it is")
+    whose = {"customer": customer_id, "email": None if email is None else _email(email)}
+    who = {"author": signature.author, "reason": signature.reason}
+    times = {"begins": hours.begins, "ends": hours.ends, "on_weekends": hours.on_weekends}
+    with warehouse.transaction() as connection:
+        connection.execute(text(_END_HOURS), {**whose, **who})
+        connection.execute(text(_HOURS), {**whose, **who, **times})
+
+
+def give_hours_up(warehouse: Warehouse, customer_id: str | None, email: str | None, signature: Signature) -> None:
+    """Mail within the hours that hold otherwise.
+
+    Raises:
+        UserError: none were chosen there.
+    """
+    if not _do(warehouse, _END_HOURS, "", signature, customer=customer_id, email=email):
+        raise UserError(f"expected hours of {email or customer_id or 'everybody'}, found none")
+
+
 def unsubscribe(warehouse: Warehouse, key: str) -> tuple[str, str]:
     """Whoever has a mail ends mails of its kind to its address; doing it again changes nothing. Returns kind, address.
 
@@ -132,7 +165,7 @@ def forget_bounce(warehouse: Warehouse, email: str, signature: Signature) -> Non
 
 
 def list_choices(warehouse: Warehouse, customer_id: str | None = None) -> list[dict[str, Any]]:
-    """What holds now: what (address, off, bounced), customer_id, email, kinds, author, reason, since."""
+    """What holds now: what (address, off, hours, bounced), customer_id, email, kinds, author, reason, since."""
     return warehouse.rows(load_sql("notices/list_choices.sql"), customer_id=customer_id)
 
 
@@ -190,6 +223,28 @@ WITH done AS (
 SELECT billing.log_action(
     released_by, 'notice.on', 'notice', kind, release_reason,
     state_after => jsonb_build_object('customer_id', customer_id)
+) FROM done
+"""
+_HOURS = """
+WITH done AS (
+    INSERT INTO billing.notice_hours (customer_id, email, begins, ends, on_weekends, author, reason)
+    VALUES (:customer, :email, :begins, :ends, :on_weekends, :author, :reason)
+    RETURNING *
+)
+SELECT billing.log_action(
+    author, 'notice.hours', 'customer', coalesce(customer_id, 'all'), reason, state_after => to_jsonb(done)
+) FROM done
+"""
+_END_HOURS = """
+WITH done AS (
+    UPDATE billing.notice_hours
+    SET released_at = clock_timestamp(), released_by = :author, release_reason = :reason
+    WHERE customer_id IS NOT DISTINCT FROM CAST(:customer AS text)
+        AND lower(email) IS NOT DISTINCT FROM lower(CAST(:email AS text)) AND released_at IS NULL
+    RETURNING *
+)
+SELECT billing.log_action(
+    released_by, 'notice.hours_end', 'customer', coalesce(customer_id, 'all'), release_reason, to_jsonb(done)
 ) FROM done
 """
 _BOUNCE = """

@@ -2,7 +2,7 @@
 
 from binascii import b2a_qp
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, time
 from email.base64mime import body_encode
 from email.errors import HeaderParseError
 from email.headerregistry import Address
@@ -11,6 +11,8 @@ from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 from hashlib import sha256
 from typing import Any
+
+from billing_pipeline.notices.rules.sending import OFFICE, Hours
 
 
 class AddressUnusable(ValueError):  # noqa: N818 - reads as what happened
@@ -38,6 +40,18 @@ class Notice:
     page_url: str | None = field(default=None, repr=False)
     pdf_url: str | None = field(default=None, repr=False)
     """Where the customer finds the invoice at Stripe; None: nowhere yet. Whoever has an address is let in."""
+
+    begins: time | None = None
+    ends: time | None = None
+    on_weekends: bool | None = None
+    """Hours that were chosen for the recipient; None: nobody chose any."""
+
+    @property
+    def hours(self) -> Hours:
+        """When the recipient is mailed what can wait."""
+        if self.begins is None or self.ends is None:
+            return OFFICE
+        return Hours(self.begins, self.ends, on_weekends=bool(self.on_weekends))
 
     @property
     def key(self) -> str:

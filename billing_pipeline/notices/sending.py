@@ -195,7 +195,7 @@ def _not_now(warehouse: Warehouse, claim: Claim, now: datetime) -> str | None:
     if why is not None:
         queue.overtaken(warehouse, claim, why)
         return "overtaken"
-    morning = not_before(notice.kind, now, notice.timezone)
+    morning = not_before(notice.kind, now, notice.timezone, notice.hours)
     if morning > now:
         queue.postpone(warehouse, claim, morning)
         return "postponed"

@@ -174,6 +174,7 @@ CHANGED = {
     "jsonb": "'{{\"tampered\": true}}'",
     "numeric": "{c} + 1",
     "text": "{c} || 'x'",
+    "time": "{c} + interval '1 s'",
     "timestamptz": "{c} + interval '1 s'",
     "uuid": "gen_random_uuid()",
     "_int4": "{c} || 7",

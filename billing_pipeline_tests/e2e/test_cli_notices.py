@@ -41,6 +41,9 @@ def test_choices_are_made_listed_and_ended(world):
         ("off", "payment_succeeded"),
         ("bounced", "all"),
     ]
+    assert "from 07:00 to 22:00" in said("notices", "choices", "hours", "07:00", "22:00", "--weekends", *of_ann)
+    said("notices", "choices", "usual-hours", *of_ann)
+    assert "found none" in refused("notices", "choices", "usual-hours", *of_ann)
     said("notices", "choices", "remove", "accounts@example.com", *of_ann)
     said("notices", "choices", "on", "payment_succeeded", *of_ann)
     said("notices", "choices", "takes-mail", "ann@example.com", *SIGNED)

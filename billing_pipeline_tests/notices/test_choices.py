@@ -1,6 +1,7 @@
 """What a customer wants to be told, and where: further addresses, kinds that are off, bounces, the unsubscribe link."""
 
 import re
+from datetime import UTC, datetime, time
 
 import pytest
 from sqlalchemy import text
@@ -10,9 +11,11 @@ from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.invoicing.finalisation import finalise_month
 from billing_pipeline.notices import choices
+from billing_pipeline.notices.queue import claim
 from billing_pipeline.notices.reading import list_notices
 from billing_pipeline.notices.resending import resend
 from billing_pipeline.notices.rules.kinds import KINDS, OPTIONAL
+from billing_pipeline.notices.rules.sending import Hours
 from billing_pipeline.notices.sending import Post, send_notices
 from billing_pipeline.notices.smtp import SmtpSender
 from billing_pipeline.notices.wording import Wording
@@ -155,3 +158,30 @@ def test_choices_are_ended_once_and_logged(warehouse):
     for email in ("x", "a b@example.com", "ä@example.com"):
         with pytest.raises(UserError, match="expected a mail address"):
             choices.add_address(warehouse, "ann", email, (), WHO)
+
+
+def test_the_nearest_hours_that_were_chosen_hold_and_are_given_up(warehouse):
+    add_customer(warehouse, "ann")
+    choices.add_address(warehouse, "ann", BOOKS, (), WHO)
+    choices.choose_hours(warehouse, None, None, Hours(time(9), time(12)), WHO)
+    choices.choose_hours(warehouse, "ann", None, Hours(time(5), time(6)), WHO)
+    choices.choose_hours(warehouse, "ann", None, Hours(time(6), time(20)), WHO)  # in place of those
+    choices.choose_hours(warehouse, "ann", BOOKS, Hours(time(0), time(23), on_weekends=True), WHO)
+
+    def claimed():
+        execute(warehouse, "SELECT billing.write_notice('final_notice', 'ann', NULL, gen_random_uuid()::text, '{}')")
+        notices = [each.notice for each in claim(warehouse, datetime.now(UTC))]
+        return {notice.recipient: (notice.hours.begins.hour, notice.hours.on_weekends) for notice in notices}
+
+    assert claimed() == {"ann@example.com": (6, False), BOOKS: (0, True)}
+    choices.give_hours_up(warehouse, "ann", None, WHO)
+    with pytest.raises(UserError, match="expected hours of ann, found none"):
+        choices.give_hours_up(warehouse, "ann", None, WHO)
+    assert claimed() == {"ann@example.com": (9, False), BOOKS: (0, True)}
+    assert [row["kinds"] for row in choices.list_choices(warehouse) if row["what"] == "hours"] == [
+        "09:00 to 12:00", "00:00 to 23:00, on weekends too",
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="expected the customer whose address it is"):
+        choices.choose_hours(warehouse, None, BOOKS, Hours(time(1), time(2)), WHO)
+    with pytest.raises(UserError, match="expected an end behind the beginning"):
+        choices.choose_hours(warehouse, "ann", None, Hours(time(2), time(2)), WHO)

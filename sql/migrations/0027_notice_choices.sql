@@ -1,4 +1,5 @@
--- What a customer wants to be told, and where: further addresses, kinds that are switched off, addresses that bounced.
+-- What a customer wants to be told, where and when: further addresses, kinds that are switched off, hours of its own,
+-- addresses that bounced.
 -- Kinds that are due by law or contract are not switched off by anybody.
 
 CREATE TABLE billing.notice_addresses (
@@ -68,6 +69,43 @@ CREATE TRIGGER notices_off_change BEFORE UPDATE ON billing.notices_off
 FOR EACH ROW EXECUTE FUNCTION billing.check_notice_choice();
 CREATE TRIGGER notices_off_keep BEFORE DELETE OR TRUNCATE ON billing.notices_off
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('what was switched off is switched on, not deleted');
+
+CREATE TABLE billing.notice_hours (
+    hours_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    customer_id billing.platform_key REFERENCES billing.customers (customer_id),
+    email text CHECK (email ~ '^\S+@\S+$'),
+    begins time NOT NULL,
+    ends time NOT NULL,
+    on_weekends boolean NOT NULL,
+    author text NOT NULL CHECK (author ~ '\S'),
+    reason text NOT NULL CHECK (reason ~ '\S'),
+    chosen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    released_at timestamptz,
+    released_by text CHECK (released_by ~ '\S'),
+    release_reason text CHECK (release_reason ~ '\S'),
+    CHECK (begins < ends),
+    CHECK (email IS NULL OR customer_id IS NOT NULL),
+    CHECK (num_nulls(released_at, released_by, release_reason) IN (0, 3))
+);
+CREATE UNIQUE INDEX notice_hours_one_active ON billing.notice_hours (customer_id, lower(email))
+NULLS NOT DISTINCT WHERE released_at IS NULL;
+COMMENT ON TABLE billing.notice_hours IS 'One row the hours in which mails come that can wait: everybody''s, a customer''s, or those of one of its addresses; the nearest row holds';
+COMMENT ON COLUMN billing.notice_hours.hours_id IS 'Order of choosing';
+COMMENT ON COLUMN billing.notice_hours.customer_id IS 'Whose; null: everybody''s';
+COMMENT ON COLUMN billing.notice_hours.email IS 'Only of this address; null: of all';
+COMMENT ON COLUMN billing.notice_hours.begins IS 'Not before, in the customer''s time zone';
+COMMENT ON COLUMN billing.notice_hours.ends IS 'Before this, in the customer''s time zone';
+COMMENT ON COLUMN billing.notice_hours.on_weekends IS 'Also on Saturdays and Sundays';
+COMMENT ON COLUMN billing.notice_hours.author IS 'Who chose them';
+COMMENT ON COLUMN billing.notice_hours.reason IS 'Why';
+COMMENT ON COLUMN billing.notice_hours.chosen_at IS 'When';
+COMMENT ON COLUMN billing.notice_hours.released_at IS 'When they were given up; null while they hold';
+COMMENT ON COLUMN billing.notice_hours.released_by IS 'Who gave them up';
+COMMENT ON COLUMN billing.notice_hours.release_reason IS 'Why';
+CREATE TRIGGER notice_hours_change BEFORE UPDATE ON billing.notice_hours
+FOR EACH ROW EXECUTE FUNCTION billing.check_notice_choice();
+CREATE TRIGGER notice_hours_keep BEFORE DELETE OR TRUNCATE ON billing.notice_hours
+FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('hours are given up by a date, not deleted');
 
 CREATE TABLE billing.bounced_addresses (
     bounce_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -53,6 +53,9 @@ SELECT
     i.status AS invoice_status,
     p.page_url,
     p.pdf_url,
+    h.begins,
+    h.ends,
+    h.on_weekends,
     (
         SELECT b.reason
         FROM billing.bounced_addresses AS b
@@ -64,4 +67,14 @@ INNER JOIN billing.notices AS n ON claimed.notice_id = n.notice_id
 LEFT JOIN billing.customers AS c ON n.customer_id = c.customer_id
 LEFT JOIN billing.invoices AS i ON n.invoice_id = i.invoice_id
 LEFT JOIN billing.invoice_pages AS p ON n.invoice_id = p.invoice_id
+LEFT JOIN LATERAL (
+    SELECT o.begins, o.ends, o.on_weekends
+    FROM billing.notice_hours AS o
+    WHERE
+        o.released_at IS NULL
+        AND (o.customer_id IS NULL OR o.customer_id = n.customer_id)
+        AND (o.email IS NULL OR lower(o.email) = lower(n.recipient))
+    ORDER BY o.email IS NULL, o.customer_id IS NULL
+    LIMIT 1
+) AS h ON TRUE
 ORDER BY n.notice_id

@@ -1,4 +1,5 @@
--- Grain: one row a choice that holds now, of :customer_id (null: of all): further addresses, kinds that are off, bounces.
+-- Grain: one row a choice that holds now, of :customer_id (null: of all): further addresses, kinds that are off, hours,
+-- bounces.
 SELECT
     c.what,
     c.customer_id,
@@ -20,6 +21,17 @@ FROM (
     UNION ALL
     SELECT 'off', o.customer_id::text, o.email, o.kind, o.author, o.reason, o.switched_off_at
     FROM billing.notices_off AS o WHERE o.released_at IS NULL
+    UNION ALL
+    SELECT
+        'hours',
+        h.customer_id::text,
+        h.email,
+        to_char(h.begins, 'HH24:MI') || ' to ' || to_char(h.ends, 'HH24:MI')
+        || CASE h.on_weekends WHEN TRUE THEN ', on weekends too' ELSE '' END,
+        h.author,
+        h.reason,
+        h.chosen_at
+    FROM billing.notice_hours AS h WHERE h.released_at IS NULL
     UNION ALL
     SELECT 'bounced', NULL, b.email, 'all', b.author, b.reason, b.bounced_at
     FROM billing.bounced_addresses AS b WHERE b.released_at IS NULL

@@ -78,6 +78,7 @@ BEGIN
         ),
         ('notice_addresses', 'release_reason, released_at, released_by', FALSE),
         ('notice_holds', 'release_reason, released_at, released_by', FALSE),
+        ('notice_hours', 'release_reason, released_at, released_by', FALSE),
         ('notices_off', 'release_reason, released_at, released_by', FALSE),
         ('notice_sendings', 'attempts, claimed_until, doubts, due_at, last_error, sent_at, state', FALSE),
         ('operators', 'release_reason, released_at, released_by', FALSE),

@@ -1,6 +1,7 @@
 """When a notice goes out, and when it is tried again. Pure; times are given."""
 
-from datetime import UTC, datetime, time, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 3 * 60, 6 * 60, 12 * 60, 24 * 60, 24 * 60))
@@ -18,9 +19,20 @@ CAN_WAIT = frozenset(
         "trial_ending",
     }
 )
-"""Kinds that nobody is mailed about at night or on a weekend, in the customer's zone."""
+"""Kinds that nobody is mailed about outside of the customer's hours."""
 
-DAY_BEGINS, DAY_ENDS = time(8), time(18)
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """When mails come that can wait, in the customer's zone: from `begins` on, and before `ends`."""
+
+    begins: time
+    ends: time
+    on_weekends: bool = False
+
+
+OFFICE = Hours(time(8), time(18))
+"""Where nobody chose others."""
 
 
 def next_attempt(attempts: int, now: datetime) -> datetime | None:
@@ -28,19 +40,23 @@ def next_attempt(attempts: int, now: datetime) -> datetime | None:
     return now + WAITS[attempts - 1] if attempts <= len(WAITS) else None
 
 
-def not_before(kind: str, now: datetime, timezone: str) -> datetime:
-    """`now`, or the next working morning of the customer for what can wait."""
-    return working_hours(now, timezone) if kind in CAN_WAIT else now
+def not_before(kind: str, now: datetime, timezone: str, hours: Hours = OFFICE) -> datetime:
+    """`now`, or for what can wait the next instant within the hours of the customer."""
+    return working_hours(now, timezone, hours) if kind in CAN_WAIT else now
 
 
-def working_hours(now: datetime, timezone: str) -> datetime:
-    """`now`, or the next working morning there: 8 to 18 o'clock, Monday to Friday."""
+def working_hours(now: datetime, timezone: str, hours: Hours = OFFICE) -> datetime:
+    """`now`, or the next instant there that lies within the hours: 8 to 18 o'clock, Monday to Friday, or others."""
     local = now.astimezone(ZoneInfo(timezone))
-    if local.weekday() < 5 and DAY_BEGINS <= local.time() < DAY_ENDS:
-        return now
+
+    def open_on(day: date) -> bool:
+        return hours.on_weekends or day.weekday() < 5
+
     day = local.date()
-    if local.time() >= DAY_BEGINS:
+    if open_on(day) and hours.begins <= local.time() < hours.ends:
+        return now
+    if local.time() >= hours.begins:
         day += timedelta(days=1)
-    while day.weekday() >= 5:
+    while not open_on(day):
         day += timedelta(days=1)
-    return datetime.combine(day, DAY_BEGINS, ZoneInfo(timezone)).astimezone(UTC)
+    return datetime.combine(day, hours.begins, ZoneInfo(timezone)).astimezone(UTC)

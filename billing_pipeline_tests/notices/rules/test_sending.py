@@ -1,8 +1,8 @@
 """When a notice goes out: pure rules with the time as a value."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
-from billing_pipeline.notices.rules.sending import WAITS, next_attempt, not_before
+from billing_pipeline.notices.rules.sending import WAITS, Hours, next_attempt, not_before
 
 WEDNESDAY = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
@@ -23,3 +23,14 @@ def test_what_can_wait_comes_by_day_on_a_working_day_where_the_customer_is():
     assert not_before("final_notice", friday_evening, "UTC") == datetime(2026, 11, 30, 8, tzinfo=UTC)
     early = datetime(2026, 11, 25, 5, tzinfo=UTC)
     assert not_before("final_notice", early, "UTC") == datetime(2026, 11, 25, 8, tzinfo=UTC)
+
+
+def test_other_hours_may_be_chosen_also_for_weekends():
+    hours = Hours(time(6), time(22), on_weekends=True)
+    saturday = datetime(2026, 11, 28, 21, 59, tzinfo=UTC)
+    assert not_before("final_notice", saturday, "UTC", hours) == saturday
+    assert not_before("final_notice", saturday + timedelta(minutes=1), "UTC", hours) == datetime(
+        2026, 11, 29, 6, tzinfo=UTC
+    )
+    weekdays = Hours(time(6), time(22))
+    assert not_before("final_notice", saturday, "UTC", weekdays) == datetime(2026, 11, 30, 6, tzinfo=UTC)
