@@ -5,7 +5,7 @@ import click
 from billing_pipeline.cli.common import minor_units, open_database
 from billing_pipeline.cli.groups import Group
 from billing_pipeline.cli.options import CUSTOMER, JSON, LIMIT, signed
-from billing_pipeline.cli.output import print_rows
+from billing_pipeline.cli.output import print_json, print_rows
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.notices.rules.budgets import DEFAULT_PERCENT
 
@@ -65,9 +65,14 @@ def list_(customer: str | None, limit: int, as_json: bool) -> None:
 
 
 @budgets.command()
-def check() -> None:
+@JSON
+def check(as_json: bool) -> None:
     """Look at running periods now, and tell what is reached; a sensor does it every five minutes."""
     from billing_pipeline.notices.sending import utc_now
     from billing_pipeline.notices.thresholds import tell_of_thresholds
 
-    click.echo(str(tell_of_thresholds(open_database(), utc_now)))
+    looked = tell_of_thresholds(open_database(), utc_now)
+    if as_json:
+        print_json({"customers": looked.customers, "told": looked.told})
+    else:
+        click.echo(str(looked))
