@@ -62,10 +62,14 @@ def run_bench_pages(*, customer_count: int) -> int:
         click.echo(f"{customer_count:,} customers seeded in {time.perf_counter() - began:.0f} s")
         figures = _measured(warehouse)
         warehouse.engine.dispose()
+    click.echo("   median      first")
     for path, took_ms in figures.items():
         limit = SEARCH_MS if path in SEARCHES else PAGE_MS
-        click.echo(f"{took_ms:>9,.1f} ms  {'' if took_ms <= limit else f'over {limit}':<9} {path}")
-    click.echo(json.dumps({"customers": customer_count, "median_ms": figures}))
+        over = "" if median(took_ms) <= limit else f"over {limit}"
+        click.echo(f"{median(took_ms):>9,.1f}  {took_ms[0]:>9,.1f} ms  {over:<9} {path}")
+    medians = {path: median(took_ms) for path, took_ms in figures.items()}
+    firsts = {path: took_ms[0] for path, took_ms in figures.items()}
+    click.echo(json.dumps({"customers": customer_count, "median_ms": medians, "first_ms": firsts}))
     return 0
 
 
@@ -88,8 +92,8 @@ def seed(warehouse: Warehouse, customer_count: int, *, events_min: int = 0) -> N
         connection.invalidate()  # the next one works as the pipeline
 
 
-def _measured(warehouse: Warehouse) -> dict[str, float]:
-    """Median milliseconds of each page."""
+def _measured(warehouse: Warehouse) -> dict[str, list[float]]:
+    """Milliseconds of each look at each page."""
     app = Starlette(routes=page_routes(warehouse, open_stripe, PagesSettings("http://bench", "'none'", True)))
     console = sign_in(warehouse, "console", console_link(warehouse, WHO, "bench", "operator"))
     portal = sign_in(warehouse, "portal", portal_link(warehouse, WHO, CUSTOMER))
@@ -97,17 +101,17 @@ def _measured(warehouse: Warehouse) -> dict[str, float]:
     return asyncio.run(_times(app, cookie))
 
 
-async def _times(app: Starlette, cookie: str) -> dict[str, float]:
+async def _times(app: Starlette, cookie: str) -> dict[str, list[float]]:
     figures = {}
     for path in (*CONSOLE, *SEARCHES, *PORTAL):
         took = []
         for _ in range(ROUNDS):
             began = time.perf_counter()
             status = await get(app, path, [(b"cookie", cookie.encode())])
-            took.append((time.perf_counter() - began) * 1000)
+            took.append(round((time.perf_counter() - began) * 1000, 1))
             if status != 200:
                 raise RuntimeError(f"{path} answered {status}")
-        figures[path] = round(median(took), 1)
+        figures[path] = took
     return figures
 
 
