@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 BARS_MAX = 24
-PICTURES_MAX = 12
+PICTURES_MAX = 4
 """Those whose newest bar is highest: the table has all of them."""
 
 
