@@ -1,9 +1,12 @@
 """What a request leaves behind for those who operate the API: a line in the log, a span; never whose it was."""
 
 import asyncio
+import gzip
 import json
 import logging
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,9 +17,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 from starlette.types import Message, Receive, Scope, Send
 
-from billing_pipeline.settings import SettingsError
+from billing_pipeline.sandbox.bench.pages import get
+from billing_pipeline.settings import SettingsError, load_settings
 from billing_pipeline.settings.logs import logs_are_json, requests_are_traced
 from billing_pipeline.web.api import tracing
+from billing_pipeline.web.api.app import create_app
 from billing_pipeline.web.api.tracing import Tracing
 from billing_pipeline.web.receiver.logs import JsonLines
 from billing_pipeline_tests.web.api.serving import Serving
@@ -101,3 +106,37 @@ def test_settings_that_cannot_work_are_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     with pytest.raises(SettingsError, match=r"billing-pipeline\[opentelemetry\]"):
         tracing.exporting_provider()
+
+
+def test_spans_arrive_at_a_collector_and_say_nothing_of_anybody(api: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over OTLP, where the extra is installed: neither token nor customer, no id of a path, no query."""
+    messages = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    taken: list[bytes] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            taken.append(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
+        analyst = api.as_("analyst")
+        traced = Tracing(create_app(load_settings(), api.warehouse), provider := tracing.exporting_provider())
+        headers = [(b"authorization", f"Bearer {analyst.token}".encode()), (b"x-request-id", b"abcdefgh-2")]
+        assert asyncio.run(get(traced, "/api/billing/invoices/INV-00000007?x=hidden", headers)) == 404
+        provider.shutdown()  # type: ignore[attr-defined]
+        server.shutdown()
+    sent = messages.ExportTraceServiceRequest.FromString(taken[0])
+    [span] = [span for each in sent.resource_spans for scope in each.scope_spans for span in scope.spans]
+    assert span.name == "GET /api/billing/invoices/{invoice}"
+    assert any(attribute.value.string_value == "abcdefgh-2" for attribute in span.attributes)
+    assert not any(
+        word in b"".join(taken) for word in (b"INV-00000007", b"hidden", str(analyst.token).encode()[17:], b"analyst")
+    )
