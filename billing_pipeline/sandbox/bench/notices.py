@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.synchronize import Event
 from typing import Any
 
 from sqlalchemy import text
@@ -26,6 +27,7 @@ from billing_pipeline.settings.notices import SmtpServer
 
 NOTICES = 10_000
 CUSTOMERS = 1_000
+READY_WITHIN_S = 60
 _SERVE = "import sys; from billing_pipeline.sandbox.bench.notices import serve; serve(int(sys.argv[1]))"
 
 
@@ -59,18 +61,22 @@ def measure_notices(url: str, count: int = NOTICES) -> dict[str, Any]:
 @contextmanager
 def mailing(url: str) -> Iterator[None]:
     """Meanwhile a process of its own sends whatever is due."""
+    context = multiprocessing.get_context("spawn")
+    is_ready = context.Event()
     with _mail_server() as server:
-        process = multiprocessing.get_context("spawn").Process(target=_send_on, args=(url, server), daemon=True)
+        process = context.Process(target=_send_on, args=(url, server, is_ready), daemon=True)
         process.start()
         try:
+            is_ready.wait(READY_WITHIN_S)  # its start is not what is measured
             yield
         finally:
             process.kill()
             process.join()
 
 
-def _send_on(url: str, server: SmtpServer) -> None:
+def _send_on(url: str, server: SmtpServer, is_ready: Event) -> None:
     warehouse, post = connect(url), _post(server)
+    is_ready.set()
     while True:
         send_notices(warehouse, post, log=lambda _: None)
         time.sleep(0.5)
