@@ -136,3 +136,8 @@ INNER JOIN alike AS a
     ON (b.currency, b.version_id) = (a.currency, a.version_id)
         AND b.plan IS NOT DISTINCT FROM a.plan AND b.own_id IS NOT DISTINCT FROM a.own_id
 INNER JOIN told AS t ON a.alike_no = t.alike_no
+-- who was told is not asked for recipients at every look
+WHERE NOT EXISTS (
+        SELECT FROM billing.notices AS n
+        WHERE n.fact = 'prices_changing:' || concat_ws(':', b.customer_id, b.effective_from, t.difference)
+    )
