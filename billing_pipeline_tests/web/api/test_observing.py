@@ -5,6 +5,7 @@ import gzip
 import json
 import logging
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from types import SimpleNamespace
@@ -33,6 +34,9 @@ def test_a_request_is_a_line_of_fields(api: Serving, caplog: pytest.LogCaptureFi
     caplog.set_level(logging.INFO, "billing.api")
     analyst = api.as_("analyst")
     analyst.send("GET", "/invoices/INV-00000007?x=secret", headers={"X-Request-Id": "abcdefgh-1"})
+    until = time.monotonic() + 10
+    while not caplog.records and time.monotonic() < until:  # the line is written once the answer is on its way
+        time.sleep(0.01)
     record = caplog.records[-1]
     line = json.loads(JsonLines().format(record))
     assert {name: line[name] for name in ("level", "logger", "request_id", "method", "route", "status")} == {
