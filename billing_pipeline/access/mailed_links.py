@@ -16,7 +16,7 @@ from billing_pipeline.core.signature import Signature
 from billing_pipeline.notices.letters import AddressUnusable, Notice, write_letter
 from billing_pipeline.notices.senders import AnswerLost, NobodyThere, NotTaken, SenderUnavailable
 from billing_pipeline.notices.sending import mail_sender, wording_of
-from billing_pipeline.notices.wording import WordsWrong
+from billing_pipeline.notices.word_files import WordsWrong
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings

@@ -22,7 +22,8 @@ from billing_pipeline.notices.rules.kinds import OPTIONAL, overtaken_by
 from billing_pipeline.notices.rules.sending import not_before
 from billing_pipeline.notices.senders import AnswerLost, NobodyThere, NotTaken, Sender, SenderUnavailable
 from billing_pipeline.notices.smtp import SmtpSender
-from billing_pipeline.notices.wording import Wording, WordsWrong
+from billing_pipeline.notices.word_files import WordsWrong
+from billing_pipeline.notices.wording import Wording
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
 

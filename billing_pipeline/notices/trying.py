@@ -8,7 +8,8 @@ from billing_pipeline.customers.reading import read_customer
 from billing_pipeline.notices.letters import Notice, Words
 from billing_pipeline.notices.reading import list_notices
 from billing_pipeline.notices.rules.kinds import KINDS
-from billing_pipeline.notices.wording import Wording, WordsWrong
+from billing_pipeline.notices.word_files import WordsWrong
+from billing_pipeline.notices.wording import Wording
 from billing_pipeline.postgres.warehouse import Warehouse
 
 SAMPLE: dict[str, Any] = {

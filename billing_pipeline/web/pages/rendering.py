@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date, format_datetime, format_skeleton
-from babel.numbers import format_currency, format_decimal
+from babel.numbers import format_decimal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from billing_pipeline.core.money import exponent
+from billing_pipeline.notices.written_money import written_money, written_price
 from billing_pipeline.web.pages.words import Words, words_of
 
 # Everything comes from our own files: no script or style in the page, none from another host.
@@ -79,14 +79,10 @@ def _formats(reader: Reader, words: Words) -> dict[str, Callable[..., Any]]:
     def money(amount_minor: int | Decimal | None, currency: str | None) -> str:
         if amount_minor is None or currency is None:
             return words("nothing")
-        digits = exponent(currency)
-        amount = Decimal(amount_minor).scaleb(-digits)
-        return format_currency(amount, currency.upper(), locale=locale, currency_digits=True)
+        return written_money(amount_minor, currency, locale)
 
     def price(value: Decimal | None, currency: str) -> str:
-        if value is None:
-            return ""
-        return format_currency(value, currency.upper(), locale=locale, decimal_quantization=False)
+        return "" if value is None else written_price(value, currency, locale)
 
     def number(value: Decimal | int | None) -> str:
         return "" if value is None else format_decimal(value, locale=locale, decimal_quantization=False)
