@@ -1,4 +1,4 @@
-"""What customers are told because a day comes near: credits that expire, trials that end, prices that change."""
+"""What customers are told because a day is near: credits or cards that expire, trials that end, prices that change."""
 
 from datetime import datetime
 
@@ -9,6 +9,7 @@ from billing_pipeline.postgres.warehouse import Warehouse
 
 CREDITS_EXPIRE_WITHIN_DAYS = 14
 TRIALS_END_WITHIN_DAYS = 3
+CARDS_EXPIRE_WITHIN_DAYS = 30
 PRICES_CHANGE_WITHIN_DAYS = 60
 LOADED_FOR_MIN = 60
 """A price book is told of when it was in use for so many minutes: a mistake in it is put right before that."""
@@ -22,6 +23,9 @@ def remind(warehouse: Warehouse, now: datetime) -> None:
             {"now": now, "days": CREDITS_EXPIRE_WITHIN_DAYS},
         )
         connection.execute(text(load_sql("notices/ending_trials.sql")), {"now": now, "days": TRIALS_END_WITHIN_DAYS})
+        connection.execute(
+            text(load_sql("notices/expiring_methods.sql")), {"now": now, "days": CARDS_EXPIRE_WITHIN_DAYS}
+        )
         connection.execute(
             text(load_sql("notices/changing_prices.sql")),
             {"now": now, "days": PRICES_CHANGE_WITHIN_DAYS, "loaded_for_min": LOADED_FOR_MIN},

@@ -55,6 +55,7 @@ SAMPLE: dict[str, Any] = {
     "changes": [{"meter": "calls", "before": "0.015", "after": "0.0175"}],
     "trial_until": "2026-12-01",
     "details": ["address", "tax_id"],
+    "method": "Visa •••• 4242",
 }
 """Facts of every kind, for a notice that there is not."""
 _NOBODY = Notice(

@@ -19,7 +19,7 @@ _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 """What must not stand in a line: control characters, and those that turn the direction of the text around them."""
 _DOCUMENT = re.compile(r"[A-Z]{2,}-\d+")
 """A number such as INV-00000042, which a line must not break in the middle."""
-_NAMES = ("number", "replaces", "credit_note", "plan", "plan_before", "meter", "unit")
+_NAMES = ("method", "number", "replaces", "credit_note", "plan", "plan_before", "meter", "unit")
 """Facts that are names of things, in whatever script."""
 _MAY_LACK = ("due_on", "suspends_on", "replaces", "plan", "plan_before", "meter", "unit")
 """Facts that a notice of the same kind may have or not; what is not there is none."""
@@ -50,6 +50,7 @@ _ROWS = {
     "quantity": ("quantity", "count"),
     "used_on": ("used_on", "day"),
     "trial_until": ("trial_until", "day"),
+    "method": ("method", None),
 }
 
 

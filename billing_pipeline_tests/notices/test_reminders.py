@@ -1,4 +1,4 @@
-"""Customers hear once of credits that run low or expire, of trials that end, of prices and details that change."""
+"""Customers hear once of credits that run low or expire, of trials that end, of prices, details and cards that change."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -133,3 +133,48 @@ def test_changed_details_are_told_by_name_and_another_address_to_the_one_before_
         ("ann@example.com", ["address"]), ("ann@example.com", ["name", "email"]),
         ("new@example.com", ["name", "email"]),
     ]  # fmt: skip
+
+
+def _method(warehouse: Warehouse, customer_id: str, name: str, expires_on: str | None, *, default: bool = True) -> None:
+    warehouse_rows = {"id": f"pm_{name}", "customer": customer_id, "stripe": f"cus_{customer_id}", "until": expires_on}
+    execute(
+        warehouse,
+        "INSERT INTO billing.stripe_payment_methods (payment_method_id, customer_id, stripe_customer_id, type, brand,"
+        " last4, expires_on, status, created_at)"
+        " VALUES (:id, :customer, :stripe, 'card', 'visa', '4242', :until, 'attached', now())",
+        **warehouse_rows,
+    )
+    if default:
+        execute(
+            warehouse,
+            "INSERT INTO billing.stripe_customers (stripe_customer_id, customer_id, default_payment_method_id, delinquent,"
+            " status) VALUES (:stripe, :customer, :id, FALSE, 'live')",
+            stripe=warehouse_rows["stripe"],
+            customer=customer_id,
+            id=warehouse_rows["id"],
+        )
+
+
+def test_a_card_that_invoices_are_charged_to_is_told_of_once_before_it_expires(warehouse: Warehouse) -> None:
+    for customer_id, until in (("ann", "2999-01-31"), ("bob", "2999-03-31"), ("cyd", None)):
+        add_customer(warehouse, customer_id, stripe_customer_id=f"cus_{customer_id}")
+        _method(warehouse, customer_id, customer_id, until)
+    _method(warehouse, "bob", "old", "2999-01-31", default=False)
+    for day in (1, 2, 31):
+        remind(warehouse, datetime(2999, 1, day, 12, tzinfo=UTC))
+    [notice] = list_notices(warehouse, kind="payment_method_expiring")
+    assert (notice["customer_id"], notice["facts"]) == ("ann", {"method": "Visa •••• 4242", "expires_on": "2999-01-31"})
+    remind(warehouse, datetime(2999, 2, 1, 12, tzinfo=UTC))
+    assert len(list_notices(warehouse)) == 1
+
+
+def test_the_last_payment_method_that_is_removed_is_told_of(warehouse: Warehouse) -> None:
+    removed = "UPDATE billing.stripe_payment_methods SET status = 'detached' WHERE payment_method_id = :id"
+    add_customer(warehouse, "ann", stripe_customer_id="cus_ann")
+    _method(warehouse, "ann", "first", "2999-01-31")
+    _method(warehouse, "ann", "second", "2999-03-31", default=False)
+    execute(warehouse, removed, id="pm_first")
+    assert list_notices(warehouse) == []
+    execute(warehouse, removed, id="pm_second")
+    [notice] = list_notices(warehouse, kind="payment_method_removed")
+    assert (notice["customer_id"], notice["facts"]) == ("ann", {"method": "Visa •••• 4242"})

@@ -10,7 +10,7 @@ CREATE TABLE billing.notices (
             'payment_method_missing', 'credit_note_issued', 'refund_succeeded', 'refund_failed', 'billing_changed',
             'payment_due_soon', 'payment_overdue', 'final_notice', 'service_suspended', 'service_resumed',
             'credits_low', 'credits_expiring', 'budget_reached', 'allowance_reached', 'usage_unusual', 'prices_changing',
-            'trial_ending', 'details_changed', 'alert'
+            'trial_ending', 'details_changed', 'payment_method_expiring', 'payment_method_removed', 'alert'
         )
     ),
     customer_id billing.platform_key REFERENCES billing.customers (customer_id),
@@ -122,6 +122,9 @@ CREATE TRIGGER failed_refunds_tell AFTER INSERT ON billing.failed_refunds
 FOR EACH ROW EXECUTE FUNCTION billing.tell_of_failed_refund();
 CREATE TRIGGER contract_terms_tell AFTER INSERT ON billing.contract_terms
 FOR EACH ROW WHEN (new.effective_on IS NOT NULL) EXECUTE FUNCTION billing.tell_of_contract_change();
+CREATE TRIGGER stripe_payment_methods_tell AFTER UPDATE ON billing.stripe_payment_methods
+FOR EACH ROW WHEN (new.status = 'detached' AND old.status <> 'detached')
+EXECUTE FUNCTION billing.tell_of_removed_method();
 CREATE TRIGGER customers_tell AFTER UPDATE ON billing.customers
 FOR EACH ROW WHEN (
     (

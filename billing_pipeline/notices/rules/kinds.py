@@ -24,6 +24,8 @@ KINDS = (
     "prices_changing",
     "trial_ending",
     "details_changed",
+    "payment_method_expiring",
+    "payment_method_removed",
 )
 ALERT = "alert"
 """The kind of what operators are told."""

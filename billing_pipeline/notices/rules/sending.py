@@ -17,6 +17,7 @@ CAN_WAIT = frozenset(
         "credits_expiring",
         "prices_changing",
         "trial_ending",
+        "payment_method_expiring",
     }
 )
 """Kinds that nobody is mailed about outside of the customer's hours."""
