@@ -11,7 +11,8 @@ from billing_pipeline.customers.reading import read_customer
 from billing_pipeline.notices.budgets import list_budgets
 from billing_pipeline.web.actions import action_of
 from billing_pipeline.web.api.answers import answer
-from billing_pipeline.web.api.models.changing import BudgetAsked, Done
+from billing_pipeline.web.api.models.changing import Done
+from billing_pipeline.web.api.models.customer_changes import BudgetAsked
 from billing_pipeline.web.api.models.reading import Budgets
 from billing_pipeline.web.api.parameters import CustomerPath
 from billing_pipeline.web.api.permission import Books, allowed, own_customer, signed

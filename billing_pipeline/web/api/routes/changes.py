@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from billing_pipeline.access.rules.permissions import Scope
-from billing_pipeline.web.api.models import changing as asked
+from billing_pipeline.web.api.models import correcting, customer_changes, telling
 from billing_pipeline.web.api.routes.acting import acts
 
 invoices = APIRouter(tags=["invoices"])
@@ -13,7 +13,7 @@ acts(
     "invoices",
     "credit",
     Scope.CHANGE_INVOICES,
-    asks=asked.CreditNoteAsked,
+    asks=correcting.CreditNoteAsked,
 )
 acts(
     invoices,
@@ -21,7 +21,7 @@ acts(
     "invoices",
     "return-credits",
     Scope.CHANGE_INVOICES,
-    asks=asked.AmountLeft,
+    asks=correcting.AmountLeft,
 )
 acts(invoices, "/credit-notes/{note}/retry", "credit-notes", "retry", Scope.CHANGE_INVOICES)
 acts(invoices, "/credit-notes/{note}/drop", "credit-notes", "drop", Scope.CHANGE_INVOICES)
@@ -36,7 +36,7 @@ acts(
     "customers",
     "adjust",
     Scope.CHANGE_INVOICES,
-    asks=asked.AdjustmentAsked,
+    asks=correcting.AdjustmentAsked,
 )
 acts(
     customers,
@@ -44,7 +44,7 @@ acts(
     "customers",
     "grant-credits",
     Scope.CHANGE_INVOICES,
-    asks=asked.CreditsAsked,
+    asks=customer_changes.CreditsAsked,
 )
 acts(
     customers,
@@ -52,7 +52,7 @@ acts(
     "customers",
     "grant-coupon",
     Scope.CHANGE_INVOICES,
-    asks=asked.CouponGrantAsked,
+    asks=customer_changes.CouponGrantAsked,
 )
 acts(
     customers,
@@ -60,22 +60,29 @@ acts(
     "customers",
     "end-coupon",
     Scope.CHANGE_INVOICES,
-    asks=asked.CouponEnd,
+    asks=customer_changes.CouponEnd,
 )
-acts(customers, "/customers/{customer}/relink", "customers", "relink", Scope.CHANGE_STRIPE, asks=asked.RelinkAsked)
+acts(
+    customers,
+    "/customers/{customer}/relink",
+    "customers",
+    "relink",
+    Scope.CHANGE_STRIPE,
+    asks=customer_changes.RelinkAsked,
+)
 acts(customers, "/credits/{grant}/void", "credits", "void", Scope.CHANGE_INVOICES)
 
 months = APIRouter(tags=["months"])
 acts(months, "/months/{month}/draft", "months", "draft", Scope.CHANGE_MONTHS)
 acts(months, "/months/{month}/charge", "months", "charge", Scope.CHANGE_STRIPE)
-acts(months, "/months/{month}/approve", "months", "approve", Scope.CHANGE_MONTHS, asks=asked.Approval)
+acts(months, "/months/{month}/approve", "months", "approve", Scope.CHANGE_MONTHS, asks=correcting.Approval)
 acts(months, "/months/{month}/hold", "months", "hold", Scope.CHANGE_MONTHS)
 acts(months, "/months/{month}/release", "months", "release", Scope.CHANGE_MONTHS)
 acts(months, "/months/{month}/release-canaries", "months", "release-canaries", Scope.CHANGE_MONTHS)
 acts(months, "/months/{month}/settlements", "months", "propose-settlements", Scope.CHANGE_MONTHS)
 acts(months, "/months/{month}/close", "months", "close", Scope.CHANGE_MONTHS)
 acts(months, "/settlements/run", "settlements", "run", Scope.CHANGE_STRIPE)
-acts(months, "/settlements/policy", "settlements", "policy", Scope.CHANGE_PRICES, asks=asked.SettlementPolicyAsked)
+acts(months, "/settlements/policy", "settlements", "policy", Scope.CHANGE_PRICES, asks=correcting.SettlementPolicyAsked)
 acts(months, "/settlements/{settlement}/approve", "settlements", "approve", Scope.CHANGE_MONTHS)
 acts(months, "/settlements/{settlement}/withdraw", "settlements", "withdraw", Scope.CHANGE_MONTHS)
 
@@ -84,30 +91,30 @@ acts(charges, "/charges/pause", "charging", "pause", Scope.CHANGE_STRIPE)
 acts(charges, "/charges/resume", "charging", "resume", Scope.CHANGE_STRIPE)
 acts(charges, "/charges/{invoice}/retry", "invoices", "retry", Scope.CHANGE_STRIPE)
 
-acts(charges, "/charges/{invoice}/adopt", "charges", "adopt", Scope.CHANGE_STRIPE, asks=asked.AdoptionAsked)
+acts(charges, "/charges/{invoice}/adopt", "charges", "adopt", Scope.CHANGE_STRIPE, asks=correcting.AdoptionAsked)
 acts(charges, "/charges/{invoice}/adopt-revision", "charges", "adopt-revision", Scope.CHANGE_STRIPE)
 for _decision in ("accept", "write-off", "collect-again"):
     acts(charges, f"/disputes/{{dispute}}/{_decision}", "disputes", _decision, Scope.CHANGE_STRIPE)
-acts(charges, "/refunds/{refund}/repay", "refunds", "repay", Scope.CHANGE_STRIPE, asks=asked.RepaymentAsked)
+acts(charges, "/refunds/{refund}/repay", "refunds", "repay", Scope.CHANGE_STRIPE, asks=correcting.RepaymentAsked)
 
 alerts = APIRouter(tags=["alerts"])
 acts(alerts, "/alerts/{alert}/acknowledge", "alerts", "acknowledge", Scope.CHANGE_MONTHS)
 
 notices = APIRouter(tags=["notices"])
-acts(notices, "/notices/hold", "notices", "hold", Scope.CHANGE_INVOICES, asks=asked.HeldAsked)
-acts(notices, "/notices/release", "notices", "release", Scope.CHANGE_INVOICES, asks=asked.HeldAsked)
+acts(notices, "/notices/hold", "notices", "hold", Scope.CHANGE_INVOICES, asks=telling.HeldAsked)
+acts(notices, "/notices/release", "notices", "release", Scope.CHANGE_INVOICES, asks=telling.HeldAsked)
 acts(notices, "/notices/{notice}/resend", "notices", "resend", Scope.CHANGE_INVOICES)
 acts(notices, "/notices/kinds/{kind}/off", "notices", "off", Scope.CHANGE_INVOICES)
 acts(notices, "/notices/kinds/{kind}/on", "notices", "on", Scope.CHANGE_INVOICES)
-acts(notices, "/bounces/end", "notices", "takes-mail", Scope.CHANGE_CUSTOMERS, asks=asked.AddressAsked)
+acts(notices, "/bounces/end", "notices", "takes-mail", Scope.CHANGE_CUSTOMERS, asks=telling.AddressAsked)
 for _path, _name, _asks in (
-    ("addresses", "add-address", asked.FurtherAddressAsked),
-    ("addresses/end", "end-address", asked.AddressAsked),
-    ("notices/off", "notices-off", asked.KindAsked),
-    ("notices/on", "notices-on", asked.KindAsked),
+    ("addresses", "add-address", telling.FurtherAddressAsked),
+    ("addresses/end", "end-address", telling.AddressAsked),
+    ("notices/off", "notices-off", telling.KindAsked),
+    ("notices/on", "notices-on", telling.KindAsked),
 ):
     acts(notices, f"/customers/{{customer}}/{_path}", "customers", _name, Scope.CHANGE_CUSTOMERS, asks=_asks)
-acts(notices, "/customers/{customer}/promise", "customers", "promise", Scope.CHANGE_INVOICES, asks=asked.PromiseAsked)
+acts(notices, "/customers/{customer}/promise", "customers", "promise", Scope.CHANGE_INVOICES, asks=telling.PromiseAsked)
 
 stripe = APIRouter(tags=["stripe"])
 acts(stripe, "/events/{event}/replay", "events", "replay", Scope.CHANGE_STRIPE)

@@ -9,14 +9,9 @@ from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.access.rules.tokens import Caller
 from billing_pipeline.corrections.approvals import month_drafts
 from billing_pipeline.web.api.answers import answer, require_unchanged
-from billing_pipeline.web.api.models.changing import (
-    AdjustmentAsked,
-    ContractChange,
-    Done,
-    InvoiceAsked,
-    InvoiceChange,
-    Reasoned,
-)
+from billing_pipeline.web.api.models.changing import Done, Reasoned
+from billing_pipeline.web.api.models.correcting import AdjustmentAsked, InvoiceAsked, InvoiceChange
+from billing_pipeline.web.api.models.customer_changes import ContractChange
 from billing_pipeline.web.api.models.reading import MonthDrafts
 from billing_pipeline.web.api.parameters import CustomerPath, InvoicePath, MonthPath, first_day
 from billing_pipeline.web.api.permission import Books, allowed

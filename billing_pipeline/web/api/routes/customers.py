@@ -12,7 +12,7 @@ from billing_pipeline.customers.one_customer import change_customer, create_cust
 from billing_pipeline.customers.reading import list_customers, read_customer
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.web.api.answers import answer, require_unchanged, without_personal
-from billing_pipeline.web.api.models.changing import CustomerAsked, CustomerChange
+from billing_pipeline.web.api.models.customer_changes import CustomerAsked, CustomerChange
 from billing_pipeline.web.api.models.reading import CustomerPage, CustomerWithContracts
 from billing_pipeline.web.api.paging import Cursor, Limit, page, read_cursor
 from billing_pipeline.web.api.parameters import CustomerPath

@@ -17,7 +17,8 @@ from billing_pipeline.notices.reading import list_notices, read_notice
 from billing_pipeline.web.actions.telling import notice_number
 from billing_pipeline.web.api.answers import answer, without_personal
 from billing_pipeline.web.api.fields import listed_as, shown
-from billing_pipeline.web.api.models.changing import BounceAsked, Done
+from billing_pipeline.web.api.models.changing import Done
+from billing_pipeline.web.api.models.telling import BounceAsked
 from billing_pipeline.web.api.paging import Cursor, Limit, page, read_cursor
 from billing_pipeline.web.api.parameters import CustomerPath, CustomerQuery
 from billing_pipeline.web.api.permission import Books, allowed, signed

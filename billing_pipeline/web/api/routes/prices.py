@@ -14,7 +14,8 @@ from billing_pipeline.pricing.loading import load_prices, plan_of
 from billing_pipeline.pricing.reading import prices_loaded
 from billing_pipeline.pricing.rules.price_book_words import words_of
 from billing_pipeline.web.api.answers import answer
-from billing_pipeline.web.api.models.changing import BookAsked, BookLoad, CheckedBook, CouponAsked, Done, LoadedBook
+from billing_pipeline.web.api.models.changing import Done
+from billing_pipeline.web.api.models.pricing import BookAsked, BookLoad, CheckedBook, CouponAsked, LoadedBook
 from billing_pipeline.web.api.models.reading import Coupons, Prices
 from billing_pipeline.web.api.parameters import CustomerQuery
 from billing_pipeline.web.api.permission import Books, allowed, signed

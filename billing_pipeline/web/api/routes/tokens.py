@@ -10,8 +10,9 @@ from billing_pipeline.access.rules.permissions import Role, Scope
 from billing_pipeline.access.rules.tokens import Caller, Token
 from billing_pipeline.access.tokens import create_token, list_tokens, revoke_token, rotate_token
 from billing_pipeline.web.api.answers import answer
-from billing_pipeline.web.api.models.changing import Done, NewToken, Reasoned, Rotation, TokenAsked
+from billing_pipeline.web.api.models.changing import Done, Reasoned
 from billing_pipeline.web.api.models.reading import TokenPage
+from billing_pipeline.web.api.models.tokens import NewToken, Rotation, TokenAsked
 from billing_pipeline.web.api.paging import Cursor, Limit, page, read_cursor
 from billing_pipeline.web.api.permission import Books, allowed, signed
 

@@ -11,7 +11,8 @@ from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.notices.endpoints import add_endpoint, disable_endpoint, list_endpoints, replay, rotate_secret
 from billing_pipeline.web.api.answers import answer
 from billing_pipeline.web.api.fields import shown
-from billing_pipeline.web.api.models.changing import Done, EndpointAsked, NewSecret, Reasoned, ReplayAsked
+from billing_pipeline.web.api.models.changing import Done, Reasoned
+from billing_pipeline.web.api.models.telling import EndpointAsked, NewSecret, ReplayAsked
 from billing_pipeline.web.api.parameters import instant_or_none
 from billing_pipeline.web.api.permission import Books, allowed, signed
 
