@@ -231,12 +231,13 @@ class Charging(RuleBasedStateMachine):
         self.run.process()
         new = [event for event in arrived if event["id"] not in known and event["type"] in HANDLED]
         about = {event["data"]["object"]["id"] for event in new}
+        ends = {event["data"]["object"]["id"] for event in new if event["data"]["object"].get("status") in ENDED}
         customers = {event["data"]["object"].get("customer") for event in new}
         paid = {event["data"]["object"].get("invoice") for event in new}
         for one in self.model.values():
             ids = self._ids_at_stripe(one)
             if about & ids:
-                self._told(one, ended=True)
+                self._told(one, ended=bool(ends & ids))
             elif one.state not in ("draft", "parked") and (self._customer_id(one) in customers or paid & ids):
                 self._told(one)
 
@@ -301,7 +302,8 @@ class Charging(RuleBasedStateMachine):
     def _told(self, one: Model, *, ended: bool = False) -> None:
         """An event makes us look: the row goes forward to what Stripe shows, and no call moved anything there.
 
-        `ended`: it was about the invoice itself, so that its end is known by now.
+        `ended`: it said the invoice's end, which is known by now. One that says what the row has already, such as that
+        the invoice was made, makes nobody look.
         """
         state = self.run.charges()[one.customer_id]["state"]
         if ended and one.stripe in ENDED:
@@ -309,6 +311,8 @@ class Charging(RuleBasedStateMachine):
         elif one.state in WORKABLE:
             further = (*WORKABLE[WORKABLE.index(one.state) :], "refused", one.stripe)
             assert state in further, f"{one} is {state} after an event"
+        elif one.stripe in ENDED:
+            assert state in (one.state, one.stripe), f"{one} is {state} after an event"
         one.state = state
         one.returned = one.returned and state != "refused"
 
