@@ -32,12 +32,16 @@ class Session:
     @property
     def may_change(self) -> bool:
         """Whether the console lets it change anything."""
-        return Scope.CHANGE_INVOICES in RIGHTS[Role(self.role)].default
+        return self.may(Scope.CHANGE_INVOICES)
 
     @property
     def sees_personal(self) -> bool:
         """Whether it sees who somebody is: names and e-mail addresses."""
-        return Scope.PERSONAL in RIGHTS[Role(self.role)].default
+        return self.may(Scope.PERSONAL)
+
+    def may(self, scope: Scope) -> bool:
+        """Whether its role has this by default; a session has nothing beside."""
+        return scope in RIGHTS[Role(self.role)].default
 
 
 def console_link(

@@ -7,7 +7,7 @@ from typing import Any
 
 from billing_pipeline.books.rules.measure_pictures import Picture, pictures
 from billing_pipeline.books.spreadsheets import csv_lines
-from billing_pipeline.core.errors import NotFound
+from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.core.months import month_after
 from billing_pipeline.postgres.warehouse import Warehouse
 
@@ -84,12 +84,15 @@ def read_measure(
 
 
 def measure_csv(warehouse: Warehouse, name: str, *, personal: bool, within: Range = Range()) -> Iterator[str]:
-    """The same for a spreadsheet, line by line: at most CSV_ROWS_MAX, amounts in minor units.
+    """The same for a spreadsheet, line by line, amounts in minor units: all of it or nothing.
 
     Raises:
         NotFound: there is no such measure.
+        UserError: these are more than CSV_ROWS_MAX rows.
     """
-    rows = read_measure(warehouse, name, personal=personal, within=within, limit=CSV_ROWS_MAX)
+    rows = read_measure(warehouse, name, personal=personal, within=within, limit=CSV_ROWS_MAX + 1)
+    if len(rows) > CSV_ROWS_MAX:
+        raise UserError(f"{name}: expected months with at most {CSV_ROWS_MAX:,} rows together; choose fewer")
     return csv_lines(list(rows[0]) if rows else [], rows)
 
 

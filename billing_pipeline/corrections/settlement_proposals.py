@@ -10,10 +10,16 @@ from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature, required_author
+from billing_pipeline.core.texts import shown
 from billing_pipeline.postgres.errors import FOREIGN_KEY, database_reason, sqlstate, violated
 from billing_pipeline.postgres.locks import lock_month
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
+
+METHODS = ("ignore", "next_invoice", "at_once")
+"""What a policy does about drift: nothing, a line of the next invoice, a credit note or an invoice at once."""
+PAY_BACK = ("refund", "balance")
+"""Where paid money goes."""
 
 
 class SettlementRefused(UserError):  # noqa: N818 - reads as what happened
@@ -106,8 +112,11 @@ def set_policy(
     """Set the policy of a book (`scope` is its currency) or of a customer; proposals that are open keep theirs.
 
     Raises:
-        SettlementRefused: there is no such book or customer.
+        SettlementRefused: there is no such book or customer, or the method or the way of money is none.
     """
+    for name, given, possible in (("method", method, METHODS), ("pay_back", pay_back, PAY_BACK)):
+        if given not in possible:
+            raise SettlementRefused(f'{name} "{shown(given)}": expected one of {", ".join(possible)}')
     known = {
         "book": "SELECT EXISTS (SELECT FROM billing.price_books WHERE currency = :scope)",
         "customer": "SELECT EXISTS (SELECT FROM billing.customers WHERE customer_id = :scope)",

@@ -72,13 +72,17 @@ def switch_off(warehouse: Warehouse, kind: str, customer_id: str | None, signatu
     _do(warehouse, _OFF, f"{kind}: off already", signature, kind=kind, customer=customer_id, email=None)
 
 
-def switch_on(warehouse: Warehouse, kind: str, customer_id: str | None, signature: Signature) -> int:
+def switch_on(
+    warehouse: Warehouse, kind: str, customer_id: str | None, signature: Signature, *, email: str | None = None
+) -> int:
     """Mail this kind again: to everybody, or to a customer and its addresses that unsubscribed. How many that ends.
+
+    `email`: to this one alone of the addresses, and not to the others that unsubscribed.
 
     Raises:
         UserError: it is not off.
     """
-    found = _do(warehouse, _ON, "", signature, kind=kind, customer=customer_id)
+    found = _do(warehouse, _ON, "", signature, kind=kind, customer=customer_id, email=email)
     if not found:
         raise UserError(f"{kind}: not off")
     return len(found)
@@ -123,7 +127,7 @@ def unsubscribe(warehouse: Warehouse, key: str) -> tuple[str, str]:
         NotFound: no mail that may be ended has this key.
     """
     kind, customer_id, email = unsubscribable(warehouse, key)
-    signature = Signature(email, "unsubscribed by the link of a mail")
+    signature = Signature(f"customer {customer_id}", "unsubscribed by the link of a mail")
     with suppress(UserError):  # it is off already
         _do(warehouse, _OFF, "off already", signature, kind=kind, customer=customer_id, email=email)
     return kind, email
@@ -169,6 +173,15 @@ def list_choices(warehouse: Warehouse, customer_id: str | None = None) -> list[d
     return warehouse.rows(load_sql("notices/list_choices.sql"), customer_id=customer_id)
 
 
+def choosable_kinds(warehouse: Warehouse, customer_id: str) -> dict[str, bool]:
+    """The kinds that a customer may switch off, and whether they are mailed to its own address.
+
+    What nobody is mailed is no choice of one customer's, and not among them.
+    """
+    rows = warehouse.rows(_CHOOSABLE, customer=customer_id, kinds=sorted(OPTIONAL, key=KINDS.index))
+    return {row["kind"]: row["is_mailed"] for row in rows}
+
+
 def _email(text: str) -> str:
     if not is_email(text):
         raise UserError(f'"{shown(text)}": expected a mail address in ASCII such as accounts@example.com')
@@ -186,6 +199,15 @@ def _do(warehouse: Warehouse, statement: str, twice: str, signature: Signature, 
         raise
 
 
+_CHOOSABLE = """
+SELECT k.kind, billing.is_mailed(k.kind, c.customer_id, c.email) AS is_mailed
+FROM billing.customers AS c CROSS JOIN unnest(CAST(:kinds AS text[])) WITH ORDINALITY AS k (kind, place)
+WHERE c.customer_id = :customer AND NOT EXISTS (
+    SELECT FROM billing.notices_off AS o
+    WHERE o.kind = k.kind AND o.customer_id IS NULL AND o.email IS NULL AND o.released_at IS NULL
+)
+ORDER BY k.place
+"""
 _ADD = """
 WITH done AS (
     INSERT INTO billing.notice_addresses (customer_id, email, kinds, author, reason)
@@ -218,6 +240,7 @@ WITH done AS (
     UPDATE billing.notices_off
     SET released_at = clock_timestamp(), released_by = :author, release_reason = :reason
     WHERE kind = :kind AND customer_id IS NOT DISTINCT FROM CAST(:customer AS text) AND released_at IS NULL
+        AND (email IS NULL OR lower(email) = lower(coalesce(CAST(:email AS text), email)))
     RETURNING *
 )
 SELECT billing.log_action(

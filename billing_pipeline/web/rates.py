@@ -1,4 +1,4 @@
-"""How many requests a token may send: a bucket a token, in this process, that fills again with time."""
+"""How many requests a token or a network address may send: a bucket each, in this process, that fills with time."""
 
 import time
 from dataclasses import dataclass

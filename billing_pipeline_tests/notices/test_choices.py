@@ -115,7 +115,7 @@ def test_only_what_is_not_due_has_an_unsubscribe_link_and_it_ends_that_kind_for_
     for _ in range(2):
         assert choices.unsubscribe(warehouse, key) == ("payment_succeeded", BOOKS)
     [row] = [row for row in choices.list_choices(warehouse, "ann") if row["what"] == "off"]
-    assert (row["email"], row["kinds"], row["author"]) == (BOOKS, "payment_succeeded", BOOKS)
+    assert (row["email"], row["kinds"], row["author"]) == (BOOKS, "payment_succeeded", "customer ann")
     execute(warehouse, "SELECT billing.write_notice('payment_succeeded', 'ann', NULL, 'x', '{}')")
     assert [row["recipient"] for row in list_notices(warehouse)[:1]] == ["ann@example.com"]
     for wrong in (key[:-1] + ("0" if key[-1] != "0" else "1"), "notice-1-x", "x", key + "\n", "notice-" + "9" * 30):
@@ -185,3 +185,19 @@ def test_the_nearest_hours_that_were_chosen_hold_and_are_given_up(warehouse):
         choices.choose_hours(warehouse, None, BOOKS, Hours(time(1), time(2)), WHO)
     with pytest.raises(UserError, match="expected an end behind the beginning"):
         choices.choose_hours(warehouse, "ann", None, Hours(time(2), time(2)), WHO)
+
+
+def test_a_customer_chooses_for_its_own_address_and_not_what_nobody_is_mailed(warehouse):
+    for customer_id in ("ann", "bob"):
+        add_customer(warehouse, customer_id)
+    off = "INSERT INTO billing.notices_off (kind, customer_id, email, author, reason) VALUES (:kind, :id, :email, 'x', 'x')"
+    execute(warehouse, off, kind="usage_unusual", id="ann", email=BOOKS)  # a further address unsubscribed
+    execute(warehouse, off, kind="credits_low", id="bob", email="ann@example.com")  # ann's address, told of bob
+    choices.switch_off(warehouse, "details_changed", None, WHO)
+    assert "details_changed" not in choices.choosable_kinds(warehouse, "ann")
+    assert set(choices.choosable_kinds(warehouse, "ann").values()) == {True}
+    choices.switch_off(warehouse, "usage_unusual", "ann", WHO)
+    assert choices.choosable_kinds(warehouse, "ann")["usage_unusual"] is False
+    assert choices.switch_on(warehouse, "usage_unusual", "ann", WHO, email="ann@example.com") == 1
+    assert choices.choosable_kinds(warehouse, "ann")["usage_unusual"] is True
+    assert not warehouse.scalar("SELECT billing.is_mailed('usage_unusual', 'ann', :email)", email=BOOKS)

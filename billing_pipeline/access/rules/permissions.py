@@ -23,6 +23,7 @@ class Scope(StrEnum):
     SUBSCRIBE = "subscriptions:write"
     PAY = "payments:write"
     CHANGE_BUDGETS = "budgets:write"
+    NOTE_BOUNCES = "bounces:write"
     READ_MONTHS = "months:read"
     CHANGE_MONTHS = "months:write"
     READ_PRICES = "prices:read"
@@ -75,6 +76,7 @@ RIGHTS: Mapping[Role, Rights] = {
                 Scope.CHANGE_CUSTOMERS,
                 Scope.SUBSCRIBE,
                 Scope.CHANGE_BUDGETS,
+                Scope.NOTE_BOUNCES,
                 Scope.READ_PRICES,
                 Scope.PERSONAL,
             }

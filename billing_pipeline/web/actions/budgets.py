@@ -2,11 +2,12 @@
 
 import re
 
+from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.core.texts import shown
 from billing_pipeline.corrections.adjusting import currency_of
-from billing_pipeline.notices.budgets import budget_amount, budget_quantity, end_budget, list_budgets
+from billing_pipeline.notices.budgets import budget_amount, budget_quantity, end_budget
 from billing_pipeline.notices.rules.budgets import DEFAULT_PERCENT
 from billing_pipeline.web.actions.contracts import customer_in_words
 from billing_pipeline.web.actions.desk import Action, Desk, Done, Field, Fields, needed_amount
@@ -16,6 +17,8 @@ METER = Field("meter", "Meter that is watched; blank: what the invoice comes to 
 
 def _set(desk: Desk, customer_id: str, signature: Signature, fields: Fields) -> Done:
     meter, percents = fields.get("meter") or None, _percents(fields.get("thresholds_percent") or "")
+    if meter and (fields.get("amount") or fields.get("amount_minor")):
+        raise UserError(f"amount: expected none with the meter {meter}, whose limit is a quantity")
     if meter is None:
         limit_minor = needed_amount(fields, currency_of(desk.warehouse, customer_id))
         budget_amount(desk.warehouse, customer_id, limit_minor, signature, percents=percents)
@@ -23,8 +26,8 @@ def _set(desk: Desk, customer_id: str, signature: Signature, fields: Fields) -> 
         if not fields.get("quantity"):
             raise UserError(f"quantity: expected one of {meter} such as 10000")
         budget_quantity(desk.warehouse, customer_id, meter, fields["quantity"], signature, percents=percents)
-    [row] = [row for row in list_budgets(desk.warehouse, customer_id=customer_id, limit=1000) if row["meter"] == meter]
-    return Done(f"{meter or 'The amount'} is watched.", {"budget": row})
+    facts = {"customer_id": customer_id, "meter": meter, "thresholds_percent": percents}
+    return Done(f"{meter or 'The amount'} is watched.", facts)
 
 
 def _end(desk: Desk, customer_id: str, signature: Signature, fields: Fields) -> Done:
@@ -53,8 +56,13 @@ BUDGETS = {
             Field("quantity", "Or, of a meter, the quantity", required=False),
             Field("thresholds_percent", "Percent that are told; blank: 50, 80, 100", required=False),
         ),
+        scope=Scope.CHANGE_BUDGETS,
     ),
     "end-budget": Action(
-        "End a budget", lambda desk, key: f"Watches a limit of {customer_in_words(desk, key)} no more.", _end, (METER,)
+        "End a budget",
+        lambda desk, key: f"Watches a limit of {customer_in_words(desk, key)} no more.",
+        _end,
+        (METER,),
+        scope=Scope.CHANGE_BUDGETS,
     ),
 }

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Literal, cast
 
+from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.core.signature import Signature
@@ -161,6 +162,7 @@ CUSTOMERS = {
         lambda desk, key: f"Gives {customer_in_words(desk, key)} another customer at Stripe, after one was deleted.",
         _relink,
         (Field("to", "A customer that is at Stripe, cus_…; blank: find or make one", required=False),),
+        scope=Scope.CHANGE_STRIPE,
     ),
 }
 CREDITS = {

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.charging.brakes import limits_of
 from billing_pipeline.charging.operations import adopt_invoice, invoice_named, require_parked
 from billing_pipeline.core.errors import UserError
@@ -62,14 +63,23 @@ def _adopt_revision(desk: Desk, reference: str, signature: Signature, _: Fields)
 
 
 DISPUTES = {
-    "accept": Action("Give a dispute up", lambda _, key: f"Gives {key} up at Stripe: it is lost, for good.", _accept),
+    "accept": Action(
+        "Give a dispute up",
+        lambda _, key: f"Gives {key} up at Stripe: it is lost, for good.",
+        _accept,
+        scope=Scope.CHANGE_STRIPE,
+    ),
     "write-off": Action(
-        "Write a lost dispute off", lambda _, key: f"Asks nobody for the money of {key} any more.", _write_off
+        "Write a lost dispute off",
+        lambda _, key: f"Asks nobody for the money of {key} any more.",
+        _write_off,
+        scope=Scope.CHANGE_STRIPE,
     ),
     "collect-again": Action(
         "Collect a lost dispute again",
         lambda _, key: f"Puts the money of {key} on the customer's next invoice.",
         _collect_again,
+        scope=Scope.CHANGE_STRIPE,
     ),
 }
 REFUNDS = {
@@ -78,6 +88,7 @@ REFUNDS = {
         lambda _, key: f"Gives the customer the money of {key}.",
         _repay,
         (Field("to", "Where it goes", choices=tuple((to, to) for to in TO)),),
+        scope=Scope.CHANGE_STRIPE,
     ),
 }
 CHARGES = {
@@ -86,10 +97,12 @@ CHARGES = {
         lambda _, key: f"Takes an invoice at Stripe for that of {key}, and voids the others.",
         _adopt,
         (Field("stripe_invoice_id", "The one, in_…"),),
+        scope=Scope.CHANGE_STRIPE,
     ),
     "adopt-revision": Action(
         "Adopt a revision at Stripe",
         lambda _, key: f"Lets the revision that somebody made of {key} at Stripe bill its period.",
         _adopt_revision,
+        scope=Scope.CHANGE_STRIPE,
     ),
 }

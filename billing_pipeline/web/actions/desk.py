@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.money import parse_minor
 from billing_pipeline.core.signature import Signature
@@ -52,6 +53,7 @@ class Action:
     """`effect` says what will happen, with amounts; `do` does it to what the key names.
 
     `seen` is what the form carries along: the state that the person looked at, so that nothing else is signed.
+    `scope` is what somebody needs to do it, in the console as over the API.
     """
 
     title: str
@@ -60,6 +62,7 @@ class Action:
     fields: tuple[Field, ...] = field(default=())
     asks_reason: bool = True
     seen: Callable[[Desk, str], Fields] = lambda *_: {}
+    scope: Scope = Scope.CHANGE_INVOICES
 
 
 AMOUNT = Field("amount", "Amount, such as 12.50")

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.charging.brakes import limits_of
 from billing_pipeline.charging.operations import invoice_named, retry_charge
 from billing_pipeline.charging.reading import story
@@ -137,6 +138,7 @@ INVOICES = {
         "Try the payment again",
         lambda desk, key: f"Asks Stripe for {invoice_in_words(desk, key)} once more.",
         _retry,
+        scope=Scope.CHANGE_STRIPE,
     ),
     "write-off": Action(
         "Write off",

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.books.month_closing import close_month
 from billing_pipeline.charging.brakes import pause_charging, resume_charging
 from billing_pipeline.charging.canary import release_month
@@ -106,12 +107,12 @@ def _settlement_policy(desk: Desk, _: str, signature: Signature, fields: Fields)
         desk.warehouse,
         "book" if book else "customer",
         scope,
-        method=fields["method"],
-        pay_back=fields["pay_back"],
+        method=fields.get("method", ""),
+        pay_back=fields.get("pay_back", ""),
         **amounts,
         author=signature.author,
     )
-    return Done(f"{scope}: {fields['method']} from now on.", {"scope": scope, "currency": currency, **amounts})
+    return Done(f"{scope}: {fields.get('method')} from now on.", {"scope": scope, "currency": currency, **amounts})
 
 
 def _acknowledge(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
@@ -145,36 +146,58 @@ MONTHS = {
         _approve,
         asks_reason=False,
         seen=lambda desk, key: {"rows": month_drafts(desk.warehouse, parse_month(key)).rows},
+        scope=Scope.CHANGE_MONTHS,
     ),
-    "hold": Action("Hold the month", lambda _, key: f"Keeps everything of {key} back.", place(of_month)),
-    "release": Action("Release the month", lambda _, key: f"Lets {key} go.", release(of_month)),
+    "hold": Action(
+        "Hold the month", lambda _, key: f"Keeps everything of {key} back.", place(of_month), scope=Scope.CHANGE_MONTHS
+    ),
+    "release": Action(
+        "Release the month", lambda _, key: f"Lets {key} go.", release(of_month), scope=Scope.CHANGE_MONTHS
+    ),
     "close": Action(
         "Close the month",
         lambda _, key: f"Compares {key} with Stripe and, if both agree to the minor unit, closes it for good.",
         _close,
         asks_reason=False,
+        scope=Scope.CHANGE_MONTHS,
     ),
     "release-canaries": Action(
         "Charge the rest",
         lambda _, key: f"Releases the charges of {key} that wait for its first ones.",
         _release_canaries,
+        scope=Scope.CHANGE_MONTHS,
     ),
     "propose-settlements": Action(
         "Propose settlements",
         lambda _, key: f"Proposes to settle what {key} differs by, as its last run left it.",
         _propose,
         asks_reason=False,
+        scope=Scope.CHANGE_MONTHS,
     ),
 }
 CHARGING = {
-    "pause": Action("Pause all charging", lambda *_: "Stops every charge, in all months, at once.", _pause),
-    "resume": Action("Resume charging", lambda *_: "Lets charges go on with the next run.", _resume),
+    "pause": Action(
+        "Pause all charging",
+        lambda *_: "Stops every charge, in all months, at once.",
+        _pause,
+        scope=Scope.CHANGE_STRIPE,
+    ),
+    "resume": Action(
+        "Resume charging", lambda *_: "Lets charges go on with the next run.", _resume, scope=Scope.CHANGE_STRIPE
+    ),
 }
 EVENTS = {
-    "replay": Action("Process again", lambda _, key: f"Processes Stripe's event {key} again.", _replay),
+    "replay": Action(
+        "Process again", lambda _, key: f"Processes Stripe's event {key} again.", _replay, scope=Scope.CHANGE_STRIPE
+    ),
 }
 ALERTS = {
-    "acknowledge": Action("Acknowledge", lambda _, key: f"Takes the alert {key} on: it is told no more.", _acknowledge),
+    "acknowledge": Action(
+        "Acknowledge",
+        lambda _, key: f"Takes the alert {key} on: it is told no more.",
+        _acknowledge,
+        scope=Scope.CHANGE_MONTHS,
+    ),
 }
 SETTLEMENTS = {
     "run": Action(
@@ -182,9 +205,18 @@ SETTLEMENTS = {
         lambda *_: "Carries out every approved settlement.",
         _run_settlements,
         asks_reason=False,
+        scope=Scope.CHANGE_STRIPE,
     ),
-    "approve": Action("Approve", lambda _, key: f"Approves settlement {key}.", _approve_settlement, asks_reason=False),
-    "withdraw": Action("Withdraw", lambda _, key: f"Withdraws settlement {key}.", _withdraw_settlement),
+    "approve": Action(
+        "Approve",
+        lambda _, key: f"Approves settlement {key}.",
+        _approve_settlement,
+        asks_reason=False,
+        scope=Scope.CHANGE_MONTHS,
+    ),
+    "withdraw": Action(
+        "Withdraw", lambda _, key: f"Withdraws settlement {key}.", _withdraw_settlement, scope=Scope.CHANGE_MONTHS
+    ),
     "policy": Action(
         "Say how drift is settled",
         lambda *_: "Says what proposals do about the drift of a book's customers, or of one customer.",
@@ -206,5 +238,6 @@ SETTLEMENTS = {
             Field("two_people_above_minor", "Above this two people approve, in minor units"),
         ),
         asks_reason=False,
+        scope=Scope.CHANGE_PRICES,
     ),
 }

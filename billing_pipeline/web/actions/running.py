@@ -1,5 +1,6 @@
 """Runs of a month, started for a person in a process of their own."""
 
+from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.books.started_runs import Job
 from billing_pipeline.charging.brakes import read_brakes
 from billing_pipeline.core.errors import UserError
@@ -50,11 +51,13 @@ RUNS = {
             " becomes final, and what is final stays as it is."
         ),
         _draft,
+        scope=Scope.CHANGE_MONTHS,
     ),
     "charge": Action(
         "Charge the month",
         _charging_in_words,
         _charge,
         seen=lambda desk, key: {"rows": month_drafts(desk.warehouse, parse_month(key)).rows},
+        scope=Scope.CHANGE_STRIPE,
     ),
 }

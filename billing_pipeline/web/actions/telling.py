@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 
+from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.notices.choices import add_address, forget_bounce, remove_address, switch_off, switch_on
@@ -102,7 +103,11 @@ NOTICES = {
         lambda desk, key, signature, _: _on(desk, key, None, signature),
     ),
     "takes-mail": Action(
-        "Mail an address again", lambda *_: "Mails an address again that bounced.", _takes_mail, (ADDRESS,)
+        "Mail an address again",
+        lambda *_: "Mails an address again that bounced.",
+        _takes_mail,
+        (ADDRESS,),
+        scope=Scope.CHANGE_CUSTOMERS,
     ),
 }
 OF_CUSTOMERS = {
@@ -111,24 +116,28 @@ OF_CUSTOMERS = {
         lambda desk, key: f"Tells another address what {customer_in_words(desk, key)} is told.",
         _add_address,
         (ADDRESS, Field("kinds", "Kinds of notices; blank: all", required=False)),
+        scope=Scope.CHANGE_CUSTOMERS,
     ),
     "end-address": Action(
         "Tell an address nothing more",
         lambda desk, key: f"Tells a further address of {customer_in_words(desk, key)} nothing more.",
         _end_address,
         (ADDRESS,),
+        scope=Scope.CHANGE_CUSTOMERS,
     ),
     "notices-off": Action(
         "Switch a kind off for a customer",
         lambda desk, key: f"Mails a kind of notices to {customer_in_words(desk, key)} no more.",
         lambda desk, key, signature, fields: _off(desk, fields.get("kind") or "", key, signature),
         (KIND,),
+        scope=Scope.CHANGE_CUSTOMERS,
     ),
     "notices-on": Action(
         "Switch a kind on for a customer",
         lambda desk, key: f"Mails a kind of notices to {customer_in_words(desk, key)} again.",
         lambda desk, key, signature, fields: _on(desk, fields.get("kind") or "", key, signature),
         (KIND,),
+        scope=Scope.CHANGE_CUSTOMERS,
     ),
     "promise": Action(
         "Note a promise to pay",

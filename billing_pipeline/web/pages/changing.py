@@ -6,7 +6,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.web.actions import action_of
 from billing_pipeline.web.actions.desk import Desk
@@ -28,8 +28,15 @@ class Changes:
         visitor = await run_in_threadpool(self.door.visitor, request)
         if visitor is None:
             return self.door.closed(request, "signed_out")
+        kind, _, name = self._which(request)
         if not visitor.session.may_change:
             return self._failed(visitor, 403, "Your role may look at everything here and change nothing.")
+        try:
+            scope = action_of(kind, name).scope
+        except NotFound as unknown:
+            return self._failed(visitor, 404, str(unknown))
+        if not visitor.session.may(scope):
+            return self._failed(visitor, 403, f"Your role may not do that: it needs {scope}.")
         if request.method != "POST":
             return await run_in_threadpool(self._ask, request, visitor)
         fields = await read_form(request, visitor.csrf)
@@ -60,7 +67,7 @@ class Changes:
             seen=seen,
             given=given or {},
             error=error,
-            back=_page_of(kind, key),
+            back=page_of(kind, key),
         )
 
     def _do(self, request: Request, visitor: Visitor, fields: dict[str, str]) -> Response:
@@ -79,7 +86,7 @@ class Changes:
             action=action,
             done=done.said,
             reason=reason,
-            back=_page_of(kind, key),
+            back=page_of(kind, key),
         )
 
     def _failed(self, visitor: Visitor, status: int, message: str) -> Response:
@@ -98,7 +105,8 @@ class Changes:
         return given["kind"], given["key"], given["action"]
 
 
-def _page_of(kind: str, key: str) -> str:
+def page_of(kind: str, key: str) -> str:
+    """Where what was changed is shown."""
     return _PAGES.get(kind, "/console/{kind}/{key}").format(kind=kind, key=key)
 
 
@@ -108,7 +116,11 @@ _PAGES = {
     "settlements": "/console/corrections",
     "refunds": "/console/corrections",
     "disputes": "/console/corrections",
+    "adjustments": "/console/corrections",
+    "credit-notes": "/console/corrections",
+    "credits": "/console/customers",
     "events": "/console/events",
-    "alerts": "/console",
+    "alerts": "/console/health",
+    "notices": "/console/health",
 }
-"""Where what was changed is shown, if that is not a page of its own kind."""
+"""If that is not a page of its own kind."""

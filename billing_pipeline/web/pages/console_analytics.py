@@ -6,7 +6,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from billing_pipeline.books.measures import MEASURES, Range, measure_csv, measure_of, read_measure
+from billing_pipeline.books.measures import MEASURES, ROWS_MAX, Range, measure_csv, measure_of, read_measure
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.months import parse_month
 from billing_pipeline.web.pages.console_pages import ConsolePages, download
@@ -33,7 +33,7 @@ class Analytics(ConsolePages):
             read_measure(self.warehouse, "revenue_summary", personal=personal) if name == "revenue_forecast" else []
         )
         values: dict[str, Any] = {"report": name, "measure": measure, "rows": rows, "before": before}
-        values["pictures"] = measure.pictures(rows)
+        values |= {"pictures": measure.pictures(rows), "more": len(rows) == ROWS_MAX}
         return self.part(
             "console/analytics_rows.html", request, visitor, measure.says, f"/console/analytics/{name}", **values
         )

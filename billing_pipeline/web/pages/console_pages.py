@@ -17,7 +17,7 @@ ROWS = 100
 
 
 def download(name: str, lines: Iterator[str]) -> Response:
-    """A file for a spreadsheet, sent as it is read."""
+    """A file for a spreadsheet."""
     named = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"}
     return StreamingResponse(lines, media_type="text/csv", headers=named)
 

@@ -11,8 +11,7 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.customers.reading import read_customer
 from billing_pipeline.notices.budgets import list_budgets
-from billing_pipeline.notices.choices import list_choices, switch_off, switch_on
-from billing_pipeline.notices.rules.kinds import KINDS, OPTIONAL
+from billing_pipeline.notices.choices import choosable_kinds, switch_off, switch_on
 from billing_pipeline.notices.sending import wording_of
 from billing_pipeline.pricing.reading import prices_of_customer
 from billing_pipeline.settings import load_settings
@@ -45,7 +44,8 @@ class Alerts(PortalPages):
 
         def change(by: Signature) -> None:
             if fields.get("wanted") == "yes":
-                switch_on(self.door.warehouse, kind, customer_id, by)
+                email = read_customer(self.door.warehouse, customer_id)["email"]
+                switch_on(self.door.warehouse, kind, customer_id, by, email=email)
             else:
                 switch_off(self.door.warehouse, kind, customer_id, by)
 
@@ -79,7 +79,6 @@ class Alerts(PortalPages):
     ) -> Response:
         warehouse, customer_id = self.door.warehouse, self.customer_id(visitor)
         currency = read_customer(warehouse, customer_id)["currency"]
-        off = {row["kinds"] for row in list_choices(warehouse, customer_id) if row["what"] == "off"}
         meters = dict.fromkeys(row["meter"] for row in prices_of_customer(warehouse, customer_id, currency))
         return self.page(
             "portal/alerts.html",
@@ -90,6 +89,6 @@ class Alerts(PortalPages):
             saved=saved,
             budgets=list_budgets(warehouse, customer_id=customer_id),
             meters=list(meters),
-            kinds={kind: kind not in off for kind in KINDS if kind in OPTIONAL},
+            kinds=choosable_kinds(warehouse, customer_id),
             titles_in=wording_of(load_settings()).titles,
         )

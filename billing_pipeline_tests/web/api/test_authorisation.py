@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from billing_pipeline.access.rules.permissions import Role
+from billing_pipeline.access.rules.permissions import RIGHTS, Role
 from billing_pipeline.access.tokens import create_token, revoke_token
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.settings import ROOT
@@ -106,7 +106,7 @@ def test_each_role_may_do_what_the_table_says(api: Serving, role: str) -> None:
 
 
 def test_what_may_be_granted_is_allowed_once_it_is(api: Serving) -> None:
-    granted = api.as_("platform", scopes=["invoices:read", "payments:write"])
+    granted = api.as_("platform", scopes=[*RIGHTS[Role.PLATFORM].default, "invoices:read", "payments:write"])
     wanted = [route for route, cells in TABLE.items() if cells["platform"] == "granted"]
     assert wanted
     for route in wanted:

@@ -7,6 +7,8 @@ import pytest
 
 from billing_pipeline.books.measures import MEASURES
 from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline.web.actions import ACTIONS
+from billing_pipeline.web.pages.changing import page_of
 from billing_pipeline_tests.charging.world import Bill
 from billing_pipeline_tests.corrections.world import CorrectingWorld
 from billing_pipeline_tests.web.pages.conftest import Site, csrf_of
@@ -256,3 +258,13 @@ def test_alerts_are_taken_on_where_health_shows_them(site: Site, warehouse: Ware
     [take_on] = re.findall(r"/console/do/alerts/acknowledge/[^\"]+", shown)
     act(client, take_on, reason="I make room")
     assert "otto" in client.get("/console/health").text
+
+
+def test_each_change_leads_back_to_a_page_and_asks_for_what_its_route_asks_for(site: Site) -> None:
+    operator, admin = site.console(), site.console("admin", "ada")
+    for kind in ACTIONS:
+        if kind not in ("customers", "invoices", "charges"):  # theirs is the page of one that exists
+            assert operator.get(page_of(kind, "2026-10")).status_code == 200, kind
+    policy = "/console/do/settlements/policy/all"
+    assert (operator.get(policy).status_code, admin.get(policy).status_code) == (403, 200)
+    assert operator.post(policy, data={"csrf": "x"}).status_code == 403

@@ -83,7 +83,7 @@ PortalLink = shown(
 class PortalLinkAsked(Asked):
     """A link into a customer's portal."""
 
-    minutes: int = Field(60, ge=1, le=60 * 24 * 7, description="So long it can be used.", examples=[5])
+    minutes: int = Field(60, ge=1, le=60, description="So long it can be used.", examples=[5])
     reason: str = Field(
         "asked for over the API", min_length=1, max_length=2000, description="Why.", examples=["opened billing"]
     )

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.access.rules.tokens import Caller
 from billing_pipeline.web.actions import action_of
 from billing_pipeline.web.actions.desk import Desk
@@ -47,9 +46,14 @@ def do(desk: Desk, caller: Caller, kind: str, key: str, name: str, body: BaseMod
     Raises:
         UserError: it is refused, in the words of the command.
     """
-    fields = {field: str(value) for field, value in body.model_dump().items() if value is not None}
+    fields = {field: _typed(value) for field, value in body.model_dump().items() if value is not None}
     done = action_of(kind, name).do(desk, key, signed(caller, fields.pop("reason", NO_REASON)), fields)
     return {"done": done.said, "result": dict(done.facts)}
+
+
+def _typed(value: Any) -> str:
+    """As a form has it."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def acts(
@@ -57,7 +61,6 @@ def acts(
     path: str,
     kind: str,
     name: str,
-    scope: Scope,
     *,
     asks: type[BaseModel] | None = None,
 ) -> None:
@@ -67,14 +70,14 @@ def acts(
     parameter = path.partition("{")[2].partition("}")[0]
 
     def on_nothing(
-        request: Request, desk: AtDesk, caller: Annotated[Caller, allowed(scope)], body: body_type
+        request: Request, desk: AtDesk, caller: Annotated[Caller, allowed(action.scope)], body: body_type
     ) -> Response:
         return answer(request, do(desk, caller, kind, "", name, body))
 
     def on_one(
         request: Request,
         desk: AtDesk,
-        caller: Annotated[Caller, allowed(scope)],
+        caller: Annotated[Caller, allowed(action.scope)],
         body: body_type,
         key: Annotated[
             str,

@@ -16,7 +16,7 @@ from billing_pipeline.web.api.models.customer_changes import BudgetAsked
 from billing_pipeline.web.api.models.reading import Budgets
 from billing_pipeline.web.api.parameters import CustomerPath
 from billing_pipeline.web.api.permission import Books, allowed, own_customer, signed
-from billing_pipeline.web.api.routes.acting import AtDesk
+from billing_pipeline.web.api.routes.acting import AtDesk, do
 
 ROWS = 1000
 router = APIRouter(tags=["budgets"])
@@ -41,10 +41,7 @@ def list_(
 def set_(request: Request, desk: AtDesk, caller: MAY_CHANGE, customer: CustomerPath, body: BudgetAsked) -> Response:
     """Watch the amount or a meter, in place of the budget that did so before. Nothing is stopped by one."""
     own_customer(caller, customer)
-    fields = {name: str(value) for name, value in body.model_dump(exclude={"thresholds_percent"}).items() if value}
-    fields["thresholds_percent"] = ", ".join(map(str, body.thresholds_percent))
-    done = action_of("customers", "set-budget").do(desk, customer, signed(caller, fields.pop("reason")), fields)
-    return answer(request, {"done": done.said, "result": dict(done.facts)})
+    return answer(request, do(desk, caller, "customers", customer, "set-budget", body))
 
 
 @router.delete(PATH, summary="End a budget", responses={200: {"model": Done}})

@@ -2,7 +2,6 @@
 
 from fastapi import APIRouter
 
-from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.web.api.models import correcting, customer_changes, telling
 from billing_pipeline.web.api.routes.acting import acts
 
@@ -12,7 +11,6 @@ acts(
     "/invoices/{invoice}/credit-notes",
     "invoices",
     "credit",
-    Scope.CHANGE_INVOICES,
     asks=correcting.CreditNoteAsked,
 )
 acts(
@@ -20,22 +18,20 @@ acts(
     "/invoices/{invoice}/return-credits",
     "invoices",
     "return-credits",
-    Scope.CHANGE_INVOICES,
     asks=correcting.AmountLeft,
 )
-acts(invoices, "/credit-notes/{note}/retry", "credit-notes", "retry", Scope.CHANGE_INVOICES)
-acts(invoices, "/credit-notes/{note}/drop", "credit-notes", "drop", Scope.CHANGE_INVOICES)
-acts(invoices, "/adjustments/{adjustment}/revoke", "adjustments", "revoke", Scope.CHANGE_INVOICES)
+acts(invoices, "/credit-notes/{note}/retry", "credit-notes", "retry")
+acts(invoices, "/credit-notes/{note}/drop", "credit-notes", "drop")
+acts(invoices, "/adjustments/{adjustment}/revoke", "adjustments", "revoke")
 
 customers = APIRouter(tags=["customers"])
-acts(customers, "/customers/{customer}/hold", "customers", "hold", Scope.CHANGE_INVOICES)
-acts(customers, "/customers/{customer}/release", "customers", "release", Scope.CHANGE_INVOICES)
+acts(customers, "/customers/{customer}/hold", "customers", "hold")
+acts(customers, "/customers/{customer}/release", "customers", "release")
 acts(
     customers,
     "/customers/{customer}/adjustments",
     "customers",
     "adjust",
-    Scope.CHANGE_INVOICES,
     asks=correcting.AdjustmentAsked,
 )
 acts(
@@ -43,7 +39,6 @@ acts(
     "/customers/{customer}/credits",
     "customers",
     "grant-credits",
-    Scope.CHANGE_INVOICES,
     asks=customer_changes.CreditsAsked,
 )
 acts(
@@ -51,7 +46,6 @@ acts(
     "/customers/{customer}/coupons",
     "customers",
     "grant-coupon",
-    Scope.CHANGE_INVOICES,
     asks=customer_changes.CouponGrantAsked,
 )
 acts(
@@ -59,7 +53,6 @@ acts(
     "/customers/{customer}/coupons/end",
     "customers",
     "end-coupon",
-    Scope.CHANGE_INVOICES,
     asks=customer_changes.CouponEnd,
 )
 acts(
@@ -67,56 +60,55 @@ acts(
     "/customers/{customer}/relink",
     "customers",
     "relink",
-    Scope.CHANGE_STRIPE,
     asks=customer_changes.RelinkAsked,
 )
-acts(customers, "/credits/{grant}/void", "credits", "void", Scope.CHANGE_INVOICES)
+acts(customers, "/credits/{grant}/void", "credits", "void")
 
 months = APIRouter(tags=["months"])
-acts(months, "/months/{month}/draft", "months", "draft", Scope.CHANGE_MONTHS)
-acts(months, "/months/{month}/charge", "months", "charge", Scope.CHANGE_STRIPE)
-acts(months, "/months/{month}/approve", "months", "approve", Scope.CHANGE_MONTHS, asks=correcting.Approval)
-acts(months, "/months/{month}/hold", "months", "hold", Scope.CHANGE_MONTHS)
-acts(months, "/months/{month}/release", "months", "release", Scope.CHANGE_MONTHS)
-acts(months, "/months/{month}/release-canaries", "months", "release-canaries", Scope.CHANGE_MONTHS)
-acts(months, "/months/{month}/settlements", "months", "propose-settlements", Scope.CHANGE_MONTHS)
-acts(months, "/months/{month}/close", "months", "close", Scope.CHANGE_MONTHS)
-acts(months, "/settlements/run", "settlements", "run", Scope.CHANGE_STRIPE)
-acts(months, "/settlements/policy", "settlements", "policy", Scope.CHANGE_PRICES, asks=correcting.SettlementPolicyAsked)
-acts(months, "/settlements/{settlement}/approve", "settlements", "approve", Scope.CHANGE_MONTHS)
-acts(months, "/settlements/{settlement}/withdraw", "settlements", "withdraw", Scope.CHANGE_MONTHS)
+acts(months, "/months/{month}/draft", "months", "draft")
+acts(months, "/months/{month}/charge", "months", "charge")
+acts(months, "/months/{month}/approve", "months", "approve", asks=correcting.Approval)
+acts(months, "/months/{month}/hold", "months", "hold")
+acts(months, "/months/{month}/release", "months", "release")
+acts(months, "/months/{month}/release-canaries", "months", "release-canaries")
+acts(months, "/months/{month}/settlements", "months", "propose-settlements")
+acts(months, "/months/{month}/close", "months", "close")
+acts(months, "/settlements/run", "settlements", "run")
+acts(months, "/settlements/policy", "settlements", "policy", asks=correcting.SettlementPolicyAsked)
+acts(months, "/settlements/{settlement}/approve", "settlements", "approve")
+acts(months, "/settlements/{settlement}/withdraw", "settlements", "withdraw")
 
 charges = APIRouter(tags=["charges"])
-acts(charges, "/charges/pause", "charging", "pause", Scope.CHANGE_STRIPE)
-acts(charges, "/charges/resume", "charging", "resume", Scope.CHANGE_STRIPE)
-acts(charges, "/charges/{invoice}/retry", "invoices", "retry", Scope.CHANGE_STRIPE)
+acts(charges, "/charges/pause", "charging", "pause")
+acts(charges, "/charges/resume", "charging", "resume")
+acts(charges, "/charges/{invoice}/retry", "invoices", "retry")
 
-acts(charges, "/charges/{invoice}/adopt", "charges", "adopt", Scope.CHANGE_STRIPE, asks=correcting.AdoptionAsked)
-acts(charges, "/charges/{invoice}/adopt-revision", "charges", "adopt-revision", Scope.CHANGE_STRIPE)
+acts(charges, "/charges/{invoice}/adopt", "charges", "adopt", asks=correcting.AdoptionAsked)
+acts(charges, "/charges/{invoice}/adopt-revision", "charges", "adopt-revision")
 for _decision in ("accept", "write-off", "collect-again"):
-    acts(charges, f"/disputes/{{dispute}}/{_decision}", "disputes", _decision, Scope.CHANGE_STRIPE)
-acts(charges, "/refunds/{refund}/repay", "refunds", "repay", Scope.CHANGE_STRIPE, asks=correcting.RepaymentAsked)
+    acts(charges, f"/disputes/{{dispute}}/{_decision}", "disputes", _decision)
+acts(charges, "/refunds/{refund}/repay", "refunds", "repay", asks=correcting.RepaymentAsked)
 
 alerts = APIRouter(tags=["alerts"])
-acts(alerts, "/alerts/{alert}/acknowledge", "alerts", "acknowledge", Scope.CHANGE_MONTHS)
+acts(alerts, "/alerts/{alert}/acknowledge", "alerts", "acknowledge")
 
 notices = APIRouter(tags=["notices"])
-acts(notices, "/notices/hold", "notices", "hold", Scope.CHANGE_INVOICES, asks=telling.HeldAsked)
-acts(notices, "/notices/release", "notices", "release", Scope.CHANGE_INVOICES, asks=telling.HeldAsked)
-acts(notices, "/notices/{notice}/resend", "notices", "resend", Scope.CHANGE_INVOICES)
-acts(notices, "/notices/kinds/{kind}/off", "notices", "off", Scope.CHANGE_INVOICES)
-acts(notices, "/notices/kinds/{kind}/on", "notices", "on", Scope.CHANGE_INVOICES)
-acts(notices, "/bounces/end", "notices", "takes-mail", Scope.CHANGE_CUSTOMERS, asks=telling.AddressAsked)
+acts(notices, "/notices/hold", "notices", "hold", asks=telling.HeldAsked)
+acts(notices, "/notices/release", "notices", "release", asks=telling.HeldAsked)
+acts(notices, "/notices/{notice}/resend", "notices", "resend")
+acts(notices, "/notices/kinds/{kind}/off", "notices", "off")
+acts(notices, "/notices/kinds/{kind}/on", "notices", "on")
+acts(notices, "/bounces/end", "notices", "takes-mail", asks=telling.AddressAsked)
 for _path, _name, _asks in (
     ("addresses", "add-address", telling.FurtherAddressAsked),
     ("addresses/end", "end-address", telling.AddressAsked),
     ("notices/off", "notices-off", telling.KindAsked),
     ("notices/on", "notices-on", telling.KindAsked),
 ):
-    acts(notices, f"/customers/{{customer}}/{_path}", "customers", _name, Scope.CHANGE_CUSTOMERS, asks=_asks)
-acts(notices, "/customers/{customer}/promise", "customers", "promise", Scope.CHANGE_INVOICES, asks=telling.PromiseAsked)
+    acts(notices, f"/customers/{{customer}}/{_path}", "customers", _name, asks=_asks)
+acts(notices, "/customers/{customer}/promise", "customers", "promise", asks=telling.PromiseAsked)
 
 stripe = APIRouter(tags=["stripe"])
-acts(stripe, "/events/{event}/replay", "events", "replay", Scope.CHANGE_STRIPE)
+acts(stripe, "/events/{event}/replay", "events", "replay")
 
 ROUTERS = (invoices, customers, months, charges, alerts, notices, stripe)
