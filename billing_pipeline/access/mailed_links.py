@@ -47,13 +47,14 @@ def mail_links(warehouse: Warehouse, settings: Settings, door: Door, email: str)
     try:
         for one in made:
             url = f"{settings.pages.public_url}/{door}/enter/{one.secret}"
-            words = wording.sign_in(one.language, one.owner, url, LASTS)
             now = datetime.now(UTC)
             fact = f"sign_in:{sha256(one.secret.encode()).hexdigest()}"
             notice = Notice(0, "sign_in", fact, one.email, {}, now, "", one.owner, one.language, "UTC")
-            sender.send(write_letter(notice, words, settings.notices.sender, now), lambda: None)
-    except (SenderUnavailable, NotTaken, AnswerLost, NobodyThere, AddressUnusable, WordsWrong) as error:
-        _log.error("a link into the %s was not mailed: %s", door, error)
+            try:
+                words = wording.sign_in(one.language, one.owner, url, LASTS)
+                sender.send(write_letter(notice, words, settings.notices.sender, now), lambda: None)
+            except (SenderUnavailable, NotTaken, AnswerLost, NobodyThere, AddressUnusable, WordsWrong) as error:
+                _log.error("a link into the %s was not mailed: %s", door, error)
     finally:
         sender.close()
 

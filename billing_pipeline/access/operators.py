@@ -42,8 +42,11 @@ def remove_operator(warehouse: Warehouse, email: str, signature: Signature) -> N
     """
     values = {"email": email, "author": signature.author, "reason": signature.reason}
     with warehouse.transaction() as connection:
-        if not connection.execute(text(_REMOVE), values).all():
+        removed = connection.execute(text(_REMOVE), values).first()
+        if removed is None:
             raise UserError(f'"{shown(email)}": expected an address of `billing operators list`, found none')
+        for statement in (_USE_UP, _SIGN_OUT):
+            connection.execute(text(statement), {"owner": removed.owner})
 
 
 def list_operators(warehouse: Warehouse) -> list[dict[str, Any]]:
@@ -70,12 +73,15 @@ WITH done AS (
     SET released_at = clock_timestamp(), released_by = :author, release_reason = :reason
     WHERE lower(email) = lower(:email) AND released_at IS NULL
     RETURNING *
-), unused AS (
-    UPDATE billing.access_links AS l SET used_at = clock_timestamp()
-    FROM done WHERE l.door = 'console' AND l.owner = done.owner AND l.used_at IS NULL
-), signed_out AS (
-    UPDATE billing.access_sessions AS s SET ended_at = clock_timestamp()
-    FROM done WHERE s.door = 'console' AND s.owner = done.owner AND s.ended_at IS NULL
 )
-SELECT billing.log_action(released_by, 'operator.remove', 'operator', owner, release_reason) FROM done
+SELECT owner, billing.log_action(released_by, 'operator.remove', 'operator', owner, release_reason) FROM done
+"""
+# one after the other: each sees what was made or used while the one before it waited
+_USE_UP = """
+UPDATE billing.access_links SET used_at = clock_timestamp()
+WHERE door = 'console' AND owner = :owner AND used_at IS NULL
+"""
+_SIGN_OUT = """
+UPDATE billing.access_sessions SET ended_at = clock_timestamp()
+WHERE door = 'console' AND owner = :owner AND ended_at IS NULL
 """

@@ -61,9 +61,10 @@ def alert_operators(
         look_at_usage(warehouse, now)
     if "revenue_unusual" not in policy.off:
         look_at_revenue(warehouse, now)
-    ending = None if certificates.RULE in policy.off else certificates.certificate_signals(settings, policy, now)
-    known = looked_at if ending is None else {*looked_at, certificates.RULE}
-    signals = [*signals_now(warehouse, settings, policy, now), *of_dagster, *(ending or ())]
+    is_off = certificates.RULE in policy.off
+    ending, complete = ([], False) if is_off else certificates.certificate_signals(settings, policy, now)
+    known = {*looked_at, certificates.RULE} if complete else looked_at
+    signals = [*signals_now(warehouse, settings, policy, now), *of_dagster, *ending]
     recorded = record_signals(
         warehouse,
         policy,

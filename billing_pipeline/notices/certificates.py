@@ -22,17 +22,19 @@ RULE = "certificate_expires"
 TIMEOUT_S = 5.0
 
 
-def certificate_signals(settings: Settings, policy: AlertPolicy, now: datetime) -> list[Signal] | None:
-    """Those that end within the policy's days, or have ended; None: one could not be looked at, so nobody knows."""
+def certificate_signals(settings: Settings, policy: AlertPolicy, now: datetime) -> tuple[list[Signal], bool]:
+    """Those that end within the policy's days, or have ended; and whether all were looked at, so that no other does."""
     ends_before = now + timedelta(days=policy.threshold(RULE, "within_d"))
-    found = []
+    found, complete = [], True
     for setting, host, port, starttls in _relied_on(settings):
-        ends_at = _ends_at(host, port, starttls, now.replace(minute=0, second=0, microsecond=0))
-        if ends_at is None:
-            return None
+        try:
+            ends_at = _ends_at(host, port, starttls, now.replace(minute=0, second=0, microsecond=0))
+        except (OSError, smtplib.SMTPException, ValueError):
+            complete = False
+            continue
         if ends_at < ends_before:
             found.append(Signal(RULE, f"{host}:{port}", example=f"{setting}, on {ends_at:%Y-%m-%d %H:%M} UTC"))
-    return found
+    return found, complete
 
 
 def _relied_on(settings: Settings) -> Iterator[tuple[str, str, int, bool]]:
@@ -46,21 +48,20 @@ def _relied_on(settings: Settings) -> Iterator[tuple[str, str, int, bool]]:
 
 
 @lru_cache(maxsize=8)
-def _ends_at(host: str, port: int, starttls: bool, hour: datetime) -> datetime | None:  # noqa: ARG001 - the key
-    """When the certificate that the server shows ends; None: it shows none."""
+def _ends_at(host: str, port: int, starttls: bool, hour: datetime) -> datetime:  # noqa: ARG001 - the key
+    """When the certificate that the server shows ends. Raises if it shows none; only an answer is kept."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # one that has ended is read too
-    try:
-        if starttls:
-            with smtplib.SMTP(host, port, timeout=TIMEOUT_S) as mail:
-                mail.starttls(context=context)
-                shown = mail.sock.getpeercert(binary_form=True) if isinstance(mail.sock, ssl.SSLSocket) else None
-        else:
-            with (
-                socket.create_connection((host, port), TIMEOUT_S) as plain,
-                context.wrap_socket(plain, server_hostname=host) as encrypted,
-            ):
-                shown = encrypted.getpeercert(binary_form=True)
-        return load_der_x509_certificate(shown).not_valid_after_utc if shown else None
-    except (OSError, smtplib.SMTPException, ValueError):
-        return None
+    if starttls:
+        with smtplib.SMTP(host, port, timeout=TIMEOUT_S) as mail:
+            mail.starttls(context=context)
+            shown = mail.sock.getpeercert(binary_form=True) if isinstance(mail.sock, ssl.SSLSocket) else None
+    else:
+        with (
+            socket.create_connection((host, port), TIMEOUT_S) as plain,
+            context.wrap_socket(plain, server_hostname=host) as encrypted,
+        ):
+            shown = encrypted.getpeercert(binary_form=True)
+    if not shown:
+        raise ValueError(f"{host}:{port} shows no certificate")
+    return load_der_x509_certificate(shown).not_valid_after_utc

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import text
@@ -25,6 +26,8 @@ class NotedAlready(UserError):  # noqa: N818 - reads as what happened
     """Nothing is mailed to the address since an earlier note."""
 
 
+SHORTEST = timedelta(hours=1)
+"""Shorter hours could be missed day by day by what has to wait in a line."""
 _KEY = re.compile(r"notice-(\d{1,18})-[0-9a-f]{16}")
 
 
@@ -94,10 +97,10 @@ def choose_hours(
     """Mail what can wait within these hours of the customer's zone: to everybody, a customer, or one address of it.
 
     Raises:
-        UserError: there is no such customer, an address stands without one, or the hours do not end after they begin.
+        UserError: there is no such customer, an address stands without one, or the hours are shorter than one.
     """
-    if hours.begins >= hours.ends:
-        raise UserError(f"hours {hours.begins:%H:%M} to {hours.ends:%H:%M}: expected an end behind the beginning")
+    if hours.lasts < SHORTEST:
+        raise UserError(f"hours {hours.begins:%H:%M} to {hours.ends:%H:%M}: expected an end an hour or more later")
     if customer_id is not None:
         read_customer(warehouse, customer_id)
     elif email is not None:

@@ -18,6 +18,7 @@ from billing_pipeline.comparison.estimated import Estimate
 from billing_pipeline.comparison.rules.allowances import Allowance
 from billing_pipeline.core.shapes import plain
 from billing_pipeline.notices.rules.budgets import highest_reached
+from billing_pipeline.postgres.locks import lock_thresholds
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
@@ -164,6 +165,7 @@ def _tell(warehouse: Warehouse, found: Sequence[_Reached]) -> int:
     if not found:
         return 0
     with warehouse.transaction() as connection:
+        lock_thresholds(connection)
         written = connection.execute(
             text(load_sql("notices/tell_of_thresholds.sql")), {"found": json.dumps([each.row for each in found])}
         )

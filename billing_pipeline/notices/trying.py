@@ -1,7 +1,7 @@
 """Notices before they go out: a preview for one customer, and a check that renders all of them."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from billing_pipeline.customers.reading import read_customer
@@ -97,6 +97,10 @@ def check_words(wording: Wording) -> tuple[int, list[str]]:
     amounts = {"so_far_minor": 80123, "limit_minor": 100000}
     few = {name: value for name, value in SAMPLE.items() if name not in lacking} | amounts
     for language in wording.languages:
+        try:
+            wording.sign_in(language, _NOBODY.customer_name, "https://billing.example.com/enter", timedelta(minutes=15))
+        except WordsWrong as error:
+            problems.append(str(error))
         for kind in KINDS:
             fewest = few | ({"due_on": SAMPLE["due_on"]} if kind == "payment_due_soon" else {})
             for notice in (_NOBODY, replace(_NOBODY, facts=fewest, page_url=None, pdf_url=None)):

@@ -114,9 +114,9 @@ class Wording:
                 "body": [write(text) for text in said["body"]],
                 "link": link,
             }
-        except (TemplateError, KeyError, TypeError) as error:
+            return Words(written, page["subject"], *self._laid_out(page))
+        except (TemplateError, KeyError, TypeError, ValueError) as error:
             raise WordsWrong(f"{written}.yaml, sign_in: {error}") from None
-        return Words(written, page["subject"], *self._laid_out(page))
 
     def _pages(self, notice: Notice, labels: Mapping[str, str]) -> list[tuple[str, str]]:
         """What a mail links beside the action: a label and an address each, and none that is not there."""

@@ -48,7 +48,6 @@ _ROWS = {
     "used_quantity": ("used_quantity", "count"),
     "usual_quantity": ("usual_quantity", "count"),
     "quantity": ("quantity", "count"),
-    "used_on": ("used_on", "day"),
     "trial_until": ("trial_until", "day"),
     "method": ("method", None),
 }

@@ -11,6 +11,9 @@ MIGRATIONS_LOCK = 7_151_001
 USAGE_LOCK = 7_151_002
 """Held exclusively by imports while they fix received_at and insert, shared by snapshots while they read."""
 
+THRESHOLDS_LOCK = 7_151_004
+"""Held while it is written which budgets and allowances are reached, so that no lower share follows a higher one."""
+
 DAGSTER_STORAGE_LOCK = 7_151_003
 """Held in Dagster's own database while its tables are made."""
 
@@ -18,6 +21,11 @@ DAGSTER_STORAGE_LOCK = 7_151_003
 def lock_migrations(connection: Connection) -> None:
     """Wait for, then hold until the end of the transaction, the right to change the schema."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATIONS_LOCK})
+
+
+def lock_thresholds(connection: Connection) -> None:
+    """Wait for, then hold until the end of the transaction, the right to tell of budgets and allowances."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": THRESHOLDS_LOCK})
 
 
 def lock_usage(connection: Connection) -> None:

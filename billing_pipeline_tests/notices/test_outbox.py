@@ -195,7 +195,6 @@ def test_the_migration_tells_nothing_of_what_was_before(charging):
     DROP TRIGGER failed_refunds_tell ON billing.failed_refunds;
     DROP TRIGGER contract_terms_tell ON billing.contract_terms;
     DROP TRIGGER customers_tell ON billing.customers;
-    DROP TRIGGER stripe_payment_methods_tell ON billing.stripe_payment_methods;
     """
     [migration] = (SQL_FOLDER / "migrations").glob("*_notices.sql")
     with charging.warehouse.transaction() as connection:

@@ -168,13 +168,21 @@ def test_a_card_that_invoices_are_charged_to_is_told_of_once_before_it_expires(w
     assert len(list_notices(warehouse)) == 1
 
 
-def test_the_last_payment_method_that_is_removed_is_told_of(warehouse: Warehouse) -> None:
+def test_the_last_payment_method_that_is_removed_is_told_of_once_unless_another_one_comes(warehouse: Warehouse) -> None:
     removed = "UPDATE billing.stripe_payment_methods SET status = 'detached' WHERE payment_method_id = :id"
-    add_customer(warehouse, "ann", stripe_customer_id="cus_ann")
-    _method(warehouse, "ann", "first", "2999-01-31")
-    _method(warehouse, "ann", "second", "2999-03-31", default=False)
-    execute(warehouse, removed, id="pm_first")
+    for customer_id in ("ann", "bob"):
+        add_customer(warehouse, customer_id, stripe_customer_id=f"cus_{customer_id}")
+        _method(warehouse, customer_id, f"{customer_id}_1", "2999-01-31")
+    execute(warehouse, removed, id="pm_ann_1")
+    execute(warehouse, removed, id="pm_bob_1")
+    now = datetime.now(UTC)
+    remind(warehouse, now)
     assert list_notices(warehouse) == []
-    execute(warehouse, removed, id="pm_second")
+    _method(warehouse, "bob", "bob_2", "2999-03-31", default=False)  # his next card came just after
+    for minutes in (16, 20):
+        remind(warehouse, now + timedelta(minutes=minutes))
     [notice] = list_notices(warehouse, kind="payment_method_removed")
     assert (notice["customer_id"], notice["facts"]) == ("ann", {"method": "Visa •••• 4242"})
+    execute(warehouse, removed, id="pm_bob_2")
+    remind(warehouse, now + timedelta(days=8))
+    assert len(list_notices(warehouse)) == 1

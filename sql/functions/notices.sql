@@ -307,21 +307,3 @@ LANGUAGE sql IMMUTABLE AS $$
 SELECT concat_ws(' ', initcap(replace(coalesce(method.brand, method.type), '_', ' ')), '•••• ' || method.last4)
 $$;
 COMMENT ON FUNCTION billing.payment_method_name IS 'A payment method as its owner knows it: Visa •••• 4242, Sepa Debit';
-
-CREATE OR REPLACE FUNCTION billing.tell_of_removed_method() RETURNS trigger
-LANGUAGE plpgsql AS $$
-BEGIN
-    IF NOT EXISTS (
-        SELECT FROM billing.stripe_payment_methods AS m WHERE m.customer_id = new.customer_id AND m.status = 'attached'
-    ) AND EXISTS (
-        SELECT FROM billing.customers AS c WHERE c.customer_id = new.customer_id AND c.status <> 'inactive'
-    ) THEN
-        PERFORM billing.write_notice(
-            'payment_method_removed', new.customer_id, NULL, new.payment_method_id,
-            jsonb_build_object('method', billing.payment_method_name(new))
-        );
-    END IF;
-    RETURN NULL;
-END;
-$$;
-COMMENT ON FUNCTION billing.tell_of_removed_method IS 'Trigger: the last payment method of somebody who is still a customer was removed';

@@ -122,9 +122,6 @@ CREATE TRIGGER failed_refunds_tell AFTER INSERT ON billing.failed_refunds
 FOR EACH ROW EXECUTE FUNCTION billing.tell_of_failed_refund();
 CREATE TRIGGER contract_terms_tell AFTER INSERT ON billing.contract_terms
 FOR EACH ROW WHEN (new.effective_on IS NOT NULL) EXECUTE FUNCTION billing.tell_of_contract_change();
-CREATE TRIGGER stripe_payment_methods_tell AFTER UPDATE ON billing.stripe_payment_methods
-FOR EACH ROW WHEN (new.status = 'detached' AND old.status <> 'detached')
-EXECUTE FUNCTION billing.tell_of_removed_method();
 CREATE TRIGGER customers_tell AFTER UPDATE ON billing.customers
 FOR EACH ROW WHEN (
     (

@@ -83,7 +83,7 @@ CREATE TABLE billing.notice_hours (
     released_at timestamptz,
     released_by text CHECK (released_by ~ '\S'),
     release_reason text CHECK (release_reason ~ '\S'),
-    CHECK (begins < ends),
+    CHECK (ends - begins >= interval '1 hour'),
     CHECK (email IS NULL OR customer_id IS NOT NULL),
     CHECK (num_nulls(released_at, released_by, release_reason) IN (0, 3))
 );

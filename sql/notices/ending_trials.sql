@@ -14,3 +14,8 @@ WHERE
     AND c.status <> 'inactive'
     AND t.contract_starts_on <= cast(:now AT TIME ZONE c.timezone AS date)
     AND t.trial_until - cast(:now AT TIME ZONE c.timezone AS date) BETWEEN 0 AND :days
+    AND NOT EXISTS (
+        SELECT FROM billing.notices AS n
+        WHERE n.customer_id = t.customer_id
+            AND n.fact = 'trial_ending:' || concat_ws(':', t.customer_id, t.contract_starts_on, t.trial_until)
+    )

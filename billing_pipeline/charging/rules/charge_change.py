@@ -46,13 +46,17 @@ class ChargeChange:
     note: str | None = None
 
     def showing(self, invoice: StripeInvoice) -> Self:
-        """The same, with the total that Stripe's invoice shows, and where the customer finds it."""
+        """The same, with the total that Stripe's invoice shows, and where the customer finds it.
+
+        Of what is parked there is no such place: the invoice may be somebody else's, or over something else.
+        """
+        is_ours = self.state != "parked"
         return replace(
             self,
             stripe_total_minor=invoice.total_minor,
             stripe_currency=invoice.currency,
-            page_url=invoice.page_url,
-            pdf_url=invoice.pdf_url,
+            page_url=invoice.page_url if is_ours else None,
+            pdf_url=invoice.pdf_url if is_ours else None,
         )
 
     def applied_to(self, charge: Charge) -> Charge:

@@ -31,6 +31,11 @@ class Hours:
     ends: time
     on_weekends: bool = False
 
+    @property
+    def lasts(self) -> timedelta:
+        """How long; below zero: it ends before it begins."""
+        return datetime.combine(date.min, self.ends) - datetime.combine(date.min, self.begins)
+
 
 OFFICE = Hours(time(8), time(18))
 """Where nobody chose others."""

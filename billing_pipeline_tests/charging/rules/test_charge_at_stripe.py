@@ -118,3 +118,14 @@ def test_a_charge_is_taken_up_again_from_what_stripe_shows(
 
 def test_a_parked_charge_that_has_nothing_at_stripe_is_an_intent_again() -> None:
     assert resumed_state(replace(FINALIZED, state="parked", stripe_invoice_id=None), None) == "intended"
+
+
+def test_the_page_of_an_invoice_that_is_not_ours_is_kept_for_no_mail() -> None:
+    for invoice in INVOICES:
+        shown = replace(invoice, page_url="https://invoice.stripe.com/i/1", pdf_url="https://pay.stripe.com/1/pdf")
+        meaning = meaning_of(FINALIZED, shown)
+        change = change_by(meaning, FINALIZED, shown, "x")
+        if change is not None and isinstance(meaning, Foreign | Contradicts):
+            assert (change.page_url, change.pdf_url) == (None, None), invoice
+        elif change is not None:
+            assert change.page_url == shown.page_url, invoice
