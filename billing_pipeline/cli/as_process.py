@@ -26,7 +26,8 @@ def orderly() -> Iterator[None]:
     def end(number: int, _frame: FrameType | None) -> None:
         # once is enough: what is being ended is not to be cut off, nor is the server that stops when the process exits
         told.append(number)
-        logging.getLogger("sqlalchemy.pool").disabled = True
+        # a level, which the loggers of the pools below it take over: they do not ask whether this one is disabled
+        logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL + 1)
         for each in ENDING:
             signal.signal(each, signal.SIG_IGN)
         raise SystemExit(128 + number)

@@ -78,12 +78,14 @@ def test_an_argument_that_is_no_utf8_is_one_line():
 
 
 FAILS_WHILE_IT_ENDS = """
+import logging
 import signal
 from billing_pipeline.cli.as_process import orderly
 with orderly():
     try:
         signal.raise_signal(signal.SIGTERM)
     except SystemExit:
+        logging.getLogger("sqlalchemy.pool.impl.QueuePool").error("Exception during reset or similar")
         raise OSError("another command is already in progress")
 """
 
