@@ -7,7 +7,7 @@ from functools import cache
 
 import dagster as dg
 
-from billing_pipeline.defs.running import STARTED_BY, dagster_instance
+from billing_pipeline.defs.running import STARTED_BY, check_line, dagster_instance, failure_reason
 
 SHOWN = 5
 PARTITION = "dagster/partition"
@@ -19,10 +19,15 @@ _ENDED = {
     dg.DagsterRunStatus.CANCELED: "canceled",
 }
 
+_MAY_FAIL = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
+
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """A step of a run, which builds the asset of its name. `state`: running, success, failed or skipped."""
+    """A step of a run, which builds the asset of its name. `state`: running, success, failed or skipped.
+
+    `took_s` is exact to the millisecond.
+    """
 
     name: str
     state: str
@@ -31,7 +36,10 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run. `state`: waiting, running, success, failed or canceled; `author`: who is said to have started it."""
+    """A run. `state`: waiting, running, success, failed or canceled; `author`: who is said to have started it.
+
+    `reasons`: why it failed, a line for each step and check that did.
+    """
 
     run_id: str
     job: str
@@ -40,6 +48,7 @@ class RunRecord:
     started_at: datetime | None
     ended_at: datetime | None
     steps: list[StepRecord] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
 
     @property
     def is_running(self) -> bool:
@@ -75,11 +84,26 @@ def _record(instance: dg.DagsterInstance, found: dg.RunRecord) -> RunRecord:
                 {"SUCCESS": "success", "FAILURE": "failed", "SKIPPED": "skipped"}.get(
                     step.status.value if step.status else "", "running"
                 ),
-                step.end_time - step.start_time if step.end_time and step.start_time else None,
+                round(step.end_time - step.start_time, 3) if step.end_time and step.start_time else None,
             )
             for step in stats
         ],
+        reasons=_reasons(instance, run.run_id) if run.status is dg.DagsterRunStatus.FAILURE else [],
     )
+
+
+def _reasons(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    records = instance.get_records_for_run(run_id, of_type=_MAY_FAIL).records
+    events = [event for one in records if (event := one.event_log_entry.dagster_event) is not None]
+    return [reason for event in events for reason in _reasons_of(event)]
+
+
+def _reasons_of(event: dg.DagsterEvent) -> list[str]:
+    if event.event_type is dg.DagsterEventType.STEP_FAILURE:
+        return failure_reason(event)
+    check = event.asset_check_evaluation_data
+    is_failed = not check.passed and check.severity is dg.AssetCheckSeverity.ERROR
+    return [check_line(check)] if is_failed else []
 
 
 def _instant(seconds: float | None) -> datetime | None:

@@ -167,9 +167,8 @@ def _execute(
             outcome.held_back.update(
                 {code: each.value for code, each in evaluation.metadata.items() if isinstance(each.value, int)}
             )
-        line = evaluation.description or f"{evaluation.asset_key.to_user_string()}.{evaluation.check_name} failed"
         severe = evaluation.severity == dg.AssetCheckSeverity.ERROR
-        (outcome.failed_checks if severe else outcome.warnings).append(line)
+        (outcome.failed_checks if severe else outcome.warnings).append(check_line(evaluation))
     return outcome
 
 
@@ -185,6 +184,11 @@ def _definitions() -> dg.Definitions:
             found = found.__cause__ or found.__context__
         raise
     return defs
+
+
+def check_line(evaluation: dg.AssetCheckEvaluation) -> str:
+    """What a failed check has to say, in one line."""
+    return evaluation.description or f"{evaluation.asset_key.to_user_string()}.{evaluation.check_name} failed"
 
 
 def failure_reason(event: dg.DagsterEvent) -> list[str]:

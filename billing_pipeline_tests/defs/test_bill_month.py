@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from billing_pipeline.defs.run_records import runs_of_month
 from billing_pipeline.defs.running import RunOutcome, run_month
 from billing_pipeline.gates.rules.gates import GATES
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -123,6 +124,8 @@ def test_a_failing_gate_stops_the_run_shows_its_rows_and_leaves_the_drafts(insta
         "usage_snapshots.feed_reaches_period_end: 1 row(s) fail. Expected: The usage feed is complete"
     )
     assert "customer_id=ann" in line
+    [failed, _] = runs_of_month(platform.dagster_url.render_as_string(hide_password=False), OCTOBER)
+    assert (failed.state, failed.reasons) == ("failed", [line])
     assert set(outcome.metadata) == {"prices", "billing_periods", "usage_snapshots"}, "nothing downstream ran"
     after = checksums(platform, ["invoices", "invoice_line_items"])
     assert {**after, "versions": drafts["versions"]} == drafts

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 import psycopg
 from fastapi import FastAPI
@@ -156,8 +157,45 @@ def _allowed(request: Request) -> dict[str, str] | None:
 
 
 def _invalid(request: Request, error: RequestValidationError) -> Response:
-    errors = [{"field": ".".join(map(str, each["loc"])), "expected": str(each["msg"])} for each in error.errors()]
-    return problem(request, 422, "; ".join(f"{each['field']}: {each['expected']}" for each in errors), errors=errors)
+    errors = [{"field": ".".join(map(str, each["loc"])), "expected": _expected(each)} for each in error.errors()]
+    detail = "; ".join(f"{each['field']}: expected {each['expected']}" for each in errors)
+    return problem(request, 422, detail, errors=errors)
+
+
+def _expected(error: Mapping[str, Any]) -> str:
+    """The house's words for what pydantic says of a field; its own, where there are none."""
+    given = error.get("ctx", {})
+    if error["type"] == "value_error":
+        return str(given["error"]).removeprefix("expected ")
+    words = _EXPECTED.get(error["type"]) or _EXPECTED.get(error["type"].partition("_")[0])
+    return words.format(**given) if words else str(error["msg"])
+
+
+# pydantic's type of an error, or the kind of value that it begins with -> what was expected
+_EXPECTED: Mapping[str, str] = {
+    "missing": "a value",
+    "extra_forbidden": "no field of this name",
+    "json_invalid": "JSON",
+    "literal_error": "{expected}",
+    "enum": "{expected}",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "string_too_short": "characters: {min_length} at least",
+    "string_too_long": "characters: {max_length:,} at most",
+    "string_pattern_mismatch": "a text that matches {pattern}",
+    "too_short": "items: {min_length} at least",
+    "too_long": "items: {max_length:,} at most",
+    "string": "a text",
+    "int": "a whole number",
+    "bool": "true or false",
+    "date": "a date such as 2026-10-31",
+    "datetime": "an instant such as 2026-10-31T12:00:00Z",
+    "dict": "an object",
+    "model": "an object",
+    "list": "a list",
+}
 
 
 def _of_database(request: Request, error: DBAPIError) -> Response:

@@ -47,6 +47,15 @@ def test_what_is_not_there_or_not_meant_so_is_a_problem(api: Serving) -> None:
     assert (told(one, 405, "method-not-allowed")["status"], one.headers["allow"]) == (405, "GET, PATCH")
     invalid = told(admin.send("GET", "/invoices?limit=201&month=2026-13"), 422, "invalid")
     assert [each["field"] for each in invalid["errors"]] == ["query.month", "query.limit"]
+    assert invalid["detail"].endswith("; query.limit: expected at most 200")
+    body = {"reasn": "typo", "amount_minor": "x", "customer": ""}
+    worded = told(admin.send("POST", "/invoices", json=body, headers={"Idempotency-Key": "worded"}), 422, "invalid")
+    assert {each["field"]: each["expected"] for each in worded["errors"]} == {
+        "body.reason": "a value",
+        "body.reasn": "no field of this name",
+        "body.amount_minor": "a whole number",
+        "body.customer": "characters: 1 at least",
+    }
     for cursor in ("x", "e30", "WzFd", "W10", "%00"):
         told(admin.send("GET", f"/invoices?cursor={cursor}"), 422, "invalid")
     told(admin.send("GET", "/invoices?customer=a%00b"), 422, "invalid")

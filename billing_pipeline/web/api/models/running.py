@@ -122,7 +122,11 @@ Run = shown(
     started_by=(str, "Who started it, and so does not approve it.", "support"),
     started_at=(str, "When it was asked for.", "2026-11-01T12:00:00.000000Z"),
     ended_at=(str | None, "When its process ended; null: it runs.", None),
-    runs=(list[Json], "The newest runs of the month as Dagster has them: state, steps.", [{"state": "success"}]),
+    runs=(
+        list[Json],
+        "The newest runs of the month as Dagster has them: state, steps, and the reasons of one that failed.",
+        [{"state": "success"}],
+    ),
 )
 StartedRun = shown(
     "StartedRun",
