@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.comparison import shadow as shadows
+from billing_pipeline.comparison.book_shadows import shadow_of_book
 from billing_pipeline.comparison.files import SCHEMA, ExpectationError, read_expected, write_csv, write_parquet
 from billing_pipeline.comparison.html import Comparison, render
 from billing_pipeline.comparison.rules.month_diff import MonthLine, differences, waterfalls
@@ -211,3 +212,31 @@ def test_a_file_that_cannot_be_written_or_read_is_named(tmp_path: Path):
             write([], tmp_path / "nowhere" / "d")
     with pytest.raises(ExpectationError, match=r"gone\.csv: No such file"):
         read_expected(tmp_path / "gone.csv")
+
+
+def test_a_new_book_is_held_against_a_drafted_month_customer_by_customer_and_nothing_is_written(warehouse: Warehouse):
+    _platform(warehouse)
+    books = load_price_books(DEARER, "book.yaml")
+    with pytest.raises(UserError, match="2025-10 has no invoices: expected a month that is drafted"):
+        shadow_of_book(warehouse, OCTOBER, books, LONG_AFTER)
+    bill(warehouse, SEPTEMBER)
+    bill(warehouse, OCTOBER)
+    before = digests(warehouse)
+    same = shadow_of_book(warehouse, OCTOBER, load_price_books(BOOK, "book.yaml"), LONG_AFTER)
+    assert (same.customers, same.unpriced_snapshots) == ([], 0)
+    found = shadow_of_book(warehouse, OCTOBER, books, LONG_AFTER)
+    [total] = found.totals
+    # ann and bob peak at 11 in one period, cyd in each of hers: a dollar more a unit
+    assert {(row.customer_id, row.difference_minor) for row in found.customers} >= {("ann", 1100), ("bob", 1100)}
+    assert [abs(row.difference_minor) for row in found.customers] == sorted(
+        (abs(row.difference_minor) for row in found.customers), reverse=True
+    )
+    assert (
+        total.causes["price"]
+        == total.after_minor - total.before_minor
+        == sum(row.difference_minor for row in found.customers)
+    )
+    assert {line.meter for row in found.customers for line in row.lines} == {"peak"}
+    assert digests(warehouse) == before
+    with pytest.raises(UserError, match=r"2025-10 has more than 5 lines: .*billing run --month 2025-10 --shadow"):
+        shadow_of_book(warehouse, OCTOBER, books, LONG_AFTER, lines_max=5)

@@ -22,6 +22,7 @@ from billing_pipeline.web.pages.console import Console
 from billing_pipeline.web.pages.console_analytics import Analytics
 from billing_pipeline.web.pages.console_customers import Customers
 from billing_pipeline.web.pages.console_months import Months
+from billing_pipeline.web.pages.console_prices import BOOK_FORM_MAX_BYTES, Prices
 from billing_pipeline.web.pages.entering import Entering
 from billing_pipeline.web.pages.portal import Portal
 from billing_pipeline.web.pages.portal_account import Account
@@ -72,6 +73,7 @@ def _console(door: DoorOfPages, desk: Desk, clock: Callable[[], datetime], dagst
     shown = Console(door.warehouse, clock, dagster_url)
     months = Months(door.warehouse, clock, dagster_url)
     customers = Customers(door.warehouse, clock, dagster_url)
+    prices = Prices(door.warehouse, clock, dagster_url)
     analytics = Analytics(door.warehouse, clock, dagster_url)
     changes = Changes(door, desk).answer
     pages: dict[str, Page] = {
@@ -90,7 +92,8 @@ def _console(door: DoorOfPages, desk: Desk, clock: Callable[[], datetime], dagst
         "/corrections": shown.corrections,
         "/events": shown.events,
         "/books": shown.books,
-        "/prices": shown.prices,
+        "/prices": prices.prices,
+        "/prices/shadow": prices.ask,
         "/log": shown.log,
         "/log.csv": shown.whole_log,
         "/analytics": analytics.shown,
@@ -103,6 +106,7 @@ def _console(door: DoorOfPages, desk: Desk, clock: Callable[[], datetime], dagst
     return [
         *_entry(door),
         Route("/console/do/{kind}/{action}/{key:path}", changes, methods=["GET", "POST"]),
+        Route("/console/prices/shadow", door.changed_by(prices.shadow, BOOK_FORM_MAX_BYTES), methods=["POST"]),
         *(Route(f"/console{path}", door.shown_to(_answering(each)), methods=["GET"]) for path, each in pages.items()),
     ]
 

@@ -23,14 +23,13 @@ from billing_pipeline.corrections.reading import list_credit_notes, list_settlem
 from billing_pipeline.events.queue import EventFilter, count_by_state, listed
 from billing_pipeline.invoicing.reading import STATUSES, list_invoices
 from billing_pipeline.notices.alerts import list_alerts
-from billing_pipeline.pricing.reading import prices_loaded
 from billing_pipeline.web.pages.console_pages import ROWS, ConsolePages, download
 from billing_pipeline.web.pages.sessions import Visitor
 
 
 @dataclass(frozen=True, slots=True)
 class Console(ConsolePages):
-    """All but months, customers and analytics, which have modules of their own."""
+    """All but months, customers, prices and analytics, which have modules of their own."""
 
     def invoices(self, request: Request, visitor: Visitor) -> Response:
         """Invoices, drafts too."""
@@ -99,10 +98,6 @@ class Console(ConsolePages):
             differences=newest_differences(self.warehouse),
             months=month_books(self.warehouse),
         )
-
-    def prices(self, _: Request, visitor: Visitor) -> Response:
-        """Price versions side by side."""
-        return self.page("console/prices.html", visitor, rows=prices_loaded(self.warehouse).prices)
 
     def log(self, request: Request, visitor: Visitor) -> Response:
         """The audit log, the newest first."""

@@ -108,14 +108,16 @@ class DoorOfPages:
 
         return guarded
 
-    def changed_by(self, change: Change) -> Callable[[Request], Awaitable[Response]]:
+    def changed_by(
+        self, change: Change, form_max_bytes: int = FORM_MAX_BYTES
+    ) -> Callable[[Request], Awaitable[Response]]:
         """What a form does: for visitors alone, and only from our own page."""
 
         async def guarded(request: Request) -> Response:
             visitor = await run_in_threadpool(self.visitor, request)
             if visitor is None:
                 return self.closed(request, "signed_out")
-            fields = await read_form(request, visitor.csrf)
+            fields = await read_form(request, visitor.csrf, form_max_bytes)
             if fields is None:
                 return self.closed(request, "form_refused", status=403)
             return await run_in_threadpool(change, request, visitor, fields)
@@ -129,20 +131,20 @@ def is_own(request: Request) -> bool:
     return origin is None or urlsplit(origin).netloc == request.headers.get("host")
 
 
-async def read_form(request: Request, csrf: str) -> dict[str, str] | None:
+async def read_form(request: Request, csrf: str, max_bytes: int = FORM_MAX_BYTES) -> dict[str, str] | None:
     """The form's fields; None if it does not come from our own page."""
-    fields = await read_fields(request)
+    fields = await read_fields(request, max_bytes)
     return fields if fields is not None and hmac.compare_digest(fields.pop("csrf", ""), csrf) else None
 
 
-async def read_fields(request: Request) -> dict[str, str] | None:
+async def read_fields(request: Request, max_bytes: int = FORM_MAX_BYTES) -> dict[str, str] | None:
     """The fields of a form that needs no session; None if it does not come from our own page, or is none."""
     if not is_own(request):
         return None
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > FORM_MAX_BYTES:
+        if len(body) > max_bytes:
             return None
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=50))

@@ -11,13 +11,14 @@ from billing_pipeline.web.actions import ACTIONS
 from billing_pipeline.web.pages.changing import page_of
 from billing_pipeline_tests.charging.world import Bill
 from billing_pipeline_tests.corrections.world import CorrectingWorld
+from billing_pipeline_tests.month_rows import BOOK
 from billing_pipeline_tests.web.pages.conftest import Site, csrf_of
 
 PAGES = (
     "/console/", "/console/months/2026-10", "/console/months/2026-09", "/console/invoices",
     "/console/invoices?month=2026-10&status=paid&customer=ann", "/console/customers", "/console/customers?q=ANN",
     "/console/customers/ann", "/console/running/ann", "/console/charges", "/console/charges?state=paid", "/console/corrections",
-    "/console/events", "/console/books", "/console/prices", "/console/log", "/console/log?actor=stripe-charger",
+    "/console/events", "/console/books", "/console/prices", "/console/prices/shadow", "/console/log", "/console/log?actor=stripe-charger",
     "/console/health", "/console/search?q=bob", *(f"/console/analytics/{report}{part}" for report in MEASURES for part in ("", "/rows")),
 )  # fmt: skip
 
@@ -268,3 +269,25 @@ def test_each_change_leads_back_to_a_page_and_asks_for_what_its_route_asks_for(s
     policy = "/console/do/settlements/policy/all"
     assert (operator.get(policy).status_code, admin.get(policy).status_code) == (403, 200)
     assert operator.post(policy, data={"csrf": "x"}).status_code == 403
+
+
+def test_a_new_book_is_tried_on_a_month_before_anybody_loads_it(site: Site) -> None:
+    analyst = site.console("analyst")
+    form = analyst.get("/console/prices/shadow")
+    csrf = csrf_of(form.text)
+    assert 'value="2026-10"' in form.text
+
+    def tried(**fields: str) -> httpx.Response:
+        return analyst.post("/console/prices/shadow", data={"csrf": csrf, "month": "2026-10", "book": BOOK, **fields})
+
+    shown = tried()
+    assert shown.status_code == 200
+    assert "<td>new</td><td>USD</td>" in shown.text
+    assert re.search(
+        r'customers/ann">ann</a></td><td class="number">\$50.00</td><td class="number">\$10.00', shown.text
+    )
+    assert site.warehouse.scalar("SELECT count(*) FROM billing.price_loads") == 0
+    wrong = tried(book=BOOK.replace('unit_amount: "3"', "unit_amount: three"))
+    assert (wrong.status_code, "unit_amount" in wrong.text, "unit_amount: three" in wrong.text) == (422, True, True)
+    assert "2026-09 has no invoices" in tried(month="2026-09").text
+    assert tried(csrf="another").status_code == 403

@@ -17,7 +17,7 @@ QUIET = ("--no-sandbox", "--disable-background-networking", "--disable-component
 PHONE: ViewportSize = {"width": 390, "height": 844}
 CONSOLE = (
     "/console/months/2026-10", "/console/invoices", "/console/customers", "/console/customers/bob", "/console/charges",
-    "/console/corrections", "/console/events", "/console/books", "/console/prices", "/console/log",
+    "/console/corrections", "/console/events", "/console/books", "/console/prices", "/console/prices/shadow", "/console/log",
     "/console/analytics", "/console/analytics/revenue_forecast", "/console/health", "/console/search?q=bob", "/console/do/customers/hold/bob",
 )  # fmt: skip
 PORTAL = (
