@@ -8,8 +8,8 @@ from billing_pipeline.cli.common import open_database
 from billing_pipeline.cli.groups import Group
 from billing_pipeline.cli.options import CUSTOMER, JSON, signed
 from billing_pipeline.cli.output import print_rows
+from billing_pipeline.core.notice_kinds import KINDS, OPTIONAL
 from billing_pipeline.core.signature import Signature
-from billing_pipeline.notices.rules.kinds import KINDS, OPTIONAL
 
 EMAIL = click.argument("email")
 KIND = click.argument("kind", type=click.Choice(sorted(OPTIONAL)))

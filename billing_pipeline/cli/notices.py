@@ -11,8 +11,8 @@ from billing_pipeline.cli.notice_choices import choices
 from billing_pipeline.cli.options import CUSTOMER, JSON, LIMIT, signed
 from billing_pipeline.cli.output import facts, instant, print_json, print_rows
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.notice_kinds import ALERT, KINDS
 from billing_pipeline.core.signature import Signature
-from billing_pipeline.notices.rules.kinds import ALERT, KINDS
 from billing_pipeline.settings import load_settings
 
 if TYPE_CHECKING:

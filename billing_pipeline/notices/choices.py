@@ -11,11 +11,11 @@ from sqlalchemy.exc import IntegrityError
 
 from billing_pipeline.core.email_addresses import is_email
 from billing_pipeline.core.errors import NotFound, UserError
+from billing_pipeline.core.notice_kinds import KINDS, OPTIONAL
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.core.texts import shown
 from billing_pipeline.customers.reading import read_customer
 from billing_pipeline.notices.letters import Notice
-from billing_pipeline.notices.rules.kinds import KINDS, OPTIONAL
 from billing_pipeline.notices.rules.sending import Hours
 from billing_pipeline.postgres.errors import violated
 from billing_pipeline.postgres.sql_files import load_sql
@@ -172,7 +172,7 @@ def forget_bounce(warehouse: Warehouse, email: str, signature: Signature) -> Non
 
 
 def list_choices(warehouse: Warehouse, customer_id: str | None = None) -> list[dict[str, Any]]:
-    """What holds now: what (address, off, hours, bounced), customer_id, email, kinds, author, reason, since."""
+    """What holds now: what (address, off, book, hours, bounced), customer_id, email, kinds, author, reason, since."""
     return warehouse.rows(load_sql("notices/list_choices.sql"), customer_id=customer_id)
 
 
@@ -205,7 +205,7 @@ def _do(warehouse: Warehouse, statement: str, twice: str, signature: Signature, 
 _CHOOSABLE = """
 SELECT k.kind, billing.is_mailed(k.kind, c.customer_id, c.email) AS is_mailed
 FROM billing.customers AS c CROSS JOIN unnest(CAST(:kinds AS text[])) WITH ORDINALITY AS k (kind, place)
-WHERE c.customer_id = :customer AND NOT EXISTS (
+WHERE c.customer_id = :customer AND NOT billing.is_off_by_book(k.kind, c.customer_id) AND NOT EXISTS (
     SELECT FROM billing.notices_off AS o
     WHERE o.kind = k.kind AND o.customer_id IS NULL AND o.email IS NULL AND o.released_at IS NULL
 )

@@ -6,8 +6,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.notice_kinds import KINDS
 from billing_pipeline.core.signature import Signature
-from billing_pipeline.notices.rules.kinds import KINDS
 from billing_pipeline.postgres.errors import violated
 from billing_pipeline.postgres.warehouse import Warehouse
 

@@ -14,11 +14,12 @@ from email.utils import parseaddr
 from typing import ClassVar, Protocol
 
 from billing_pipeline.charging.brakes import read_brakes
+from billing_pipeline.core.notice_kinds import OPTIONAL
 from billing_pipeline.notices import queue
 from billing_pipeline.notices.letters import AddressUnusable, Letter, Notice, write_letter
 from billing_pipeline.notices.mail_files import MailFiles
 from billing_pipeline.notices.queue import Claim, Overtaken, TakenOver
-from billing_pipeline.notices.rules.kinds import OPTIONAL, overtaken_by
+from billing_pipeline.notices.rules.kinds import overtaken_by
 from billing_pipeline.notices.rules.sending import not_before
 from billing_pipeline.notices.senders import AnswerLost, NobodyThere, NotTaken, Sender, SenderUnavailable
 from billing_pipeline.notices.smtp import SmtpSender

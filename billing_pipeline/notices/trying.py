@@ -4,10 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from billing_pipeline.core.notice_kinds import KINDS
 from billing_pipeline.customers.reading import read_customer
 from billing_pipeline.notices.letters import Notice, Words
 from billing_pipeline.notices.reading import list_notices
-from billing_pipeline.notices.rules.kinds import KINDS
 from billing_pipeline.notices.word_files import WordsWrong
 from billing_pipeline.notices.wording import Wording
 from billing_pipeline.postgres.warehouse import Warehouse

@@ -83,7 +83,7 @@ def build(warehouse: Warehouse, books: Sequence[PriceBook], source_text: str, lo
             {"currencies": currencies},
         ).rowcount
         connection.execute(text(_RETIRE_OTHER_TERMS), {"currencies": currencies})
-        for table in ("meters", "retired_prices", "plan_trials", "price_versions", "price_books"):
+        for table in ("meters", "retired_prices", "plan_trials", "book_notices_off", "price_versions", "price_books"):
             connection.execute(
                 text(f"DELETE FROM billing.{table} WHERE NOT currency = ANY(:currencies)"),
                 {"currencies": currencies},
@@ -163,6 +163,16 @@ def _load_versions(connection: Connection, book: PriceBook) -> None:
             text("INSERT INTO billing.plan_trials VALUES (:currency, :id, :plan, :days)"),
             trials,
         )
+    connection.execute(
+        text("DELETE FROM billing.book_notices_off WHERE currency = :currency"), {"currency": book.currency}
+    )
+    kinds_off = [
+        {"currency": book.currency, "id": version.id, "kind": kind}
+        for version in book.versions
+        for kind in version.notices_off
+    ]
+    if kinds_off:
+        connection.execute(text("INSERT INTO billing.book_notices_off VALUES (:currency, :id, :kind)"), kinds_off)
     retired = [
         {
             "currency": book.currency,

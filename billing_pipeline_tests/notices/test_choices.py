@@ -1,6 +1,5 @@
 """What a customer wants to be told, and where: further addresses, kinds that are off, bounces, the unsubscribe link."""
 
-import re
 from datetime import UTC, datetime, time
 
 import pytest
@@ -8,19 +7,19 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from billing_pipeline.core.errors import NotFound, UserError
+from billing_pipeline.core.notice_kinds import KINDS, OPTIONAL
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.invoicing.finalisation import finalise_month
 from billing_pipeline.notices import choices
 from billing_pipeline.notices.queue import claim
 from billing_pipeline.notices.reading import list_notices
 from billing_pipeline.notices.resending import resend
-from billing_pipeline.notices.rules.kinds import KINDS, OPTIONAL
 from billing_pipeline.notices.rules.sending import Hours
 from billing_pipeline.notices.sending import Post, send_notices
 from billing_pipeline.notices.smtp import SmtpSender
 from billing_pipeline.notices.wording import Wording
 from billing_pipeline_tests.charging.world import MONTH, Bill
-from billing_pipeline_tests.month_rows import add_customer, execute
+from billing_pipeline_tests.month_rows import BOOK, add_customer, execute, load_book
 
 WHO = Signature("ann", "as they asked")
 PAGE = "https://billing.a-company-with-a-long-name.example.com/unsubscribe/"
@@ -46,14 +45,75 @@ def send(warehouse, mail_server):
 
 
 def test_the_kinds_that_may_be_off_are_those_of_postgres(db):
-    [definition] = db.execute(
-        text(
-            "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'billing.notices_off'::regclass"
-            " AND pg_get_constraintdef(oid) LIKE '%payment_succeeded%'"
-        )
-    ).scalars()
-    assert set(re.findall(r"'(\w+)'::text", definition)) == OPTIONAL
+    may_be = text("SELECT kind FROM unnest(CAST(:kinds AS text[])) AS k (kind) WHERE billing.may_be_switched_off(kind)")
+    assert set(db.execute(may_be, {"kinds": list(KINDS)}).scalars()) == OPTIONAL
     assert set(KINDS) > OPTIONAL
+    for table in ("notices_off", "book_notices_off"):
+        checks = text(
+            "SELECT count(*) FROM pg_constraint WHERE conrelid = CAST(:of AS regclass)"
+            " AND pg_get_constraintdef(oid) = 'CHECK (billing.may_be_switched_off(kind))'"
+        )
+        assert db.execute(checks, {"of": f"billing.{table}"}).scalar_one() == 1
+
+
+VERSION = """
+  - id: "{year}"
+    effective_from: {year}-01-01
+    notices_off: [{kind}]
+    prices: [{{meter: fee, model: flat, amount: "10"}}]
+"""
+DISAGREEING = (
+    # who has it off                          ann's own address, a further one of hers, and bob
+    ((),                                      (True, True, True)),
+    (("book",),                               (False, False, False)),
+    (("everybody",),                          (False, False, False)),
+    (("customer",),                           (False, False, True)),
+    (("person",),                             (False, True, True)),
+    (("book", "everybody"),                   (False, False, False)),
+    (("book", "customer"),                    (False, False, False)),
+    (("book", "person"),                      (False, False, False)),
+    (("everybody", "customer"),               (False, False, False)),
+    (("everybody", "person"),                 (False, False, False)),
+    (("customer", "person"),                  (False, False, True)),
+    (("book", "everybody", "customer", "person"), (False, False, False)),
+    (("the book before",),                    (True, True, True)),
+    (("the book to come",),                   (True, True, True)),
+)  # fmt: skip
+
+
+def test_whoever_says_off_is_heard_and_of_the_book_its_version_in_force(warehouse):
+    for customer_id in ("ann", "bob", "euro"):
+        add_customer(warehouse, customer_id, currency="eur" if customer_id == "euro" else "usd")
+    choices.add_address(warehouse, "ann", BOOKS, (), WHO)
+    whom = (("ann", "ann@example.com"), ("ann", BOOKS), ("bob", "bob@example.com"))
+    kind = "credits_low"
+    off = "INSERT INTO billing.notices_off (kind, customer_id, email, author, reason) VALUES (:kind, :id, :email, 'x', 'x')"
+    rows = {"everybody": (None, None), "customer": ("ann", None), "person": ("ann", "ANN@example.com")}
+    years = {"the book before": 2025, "book": 2026, "the book to come": 2999}
+    load_book(warehouse, BOOK.rstrip())
+    for who, expected in DISAGREEING:
+        versions = [
+            VERSION.format(year=year, kind=kind if name in who else "usage_unusual") for name, year in years.items()
+        ]
+        load_book(warehouse, BOOK[: BOOK.index("versions:")] + "versions:" + "".join(versions).rstrip() + "\n")
+        for name in who:
+            if name in rows:
+                execute(warehouse, off, kind=kind, id=rows[name][0], email=rows[name][1])
+        mailed = [warehouse.scalar("SELECT billing.is_mailed(:k, :c, :m)", k=kind, c=c, m=m) for c, m in whom]
+        assert (who, tuple(mailed)) == (who, expected)
+        assert warehouse.scalar("SELECT billing.is_mailed(:k, 'euro', 'e@example.com')", k=kind) is (
+            "everybody" not in who
+        )
+        assert (kind in choices.choosable_kinds(warehouse, "bob")) is not ({"book", "everybody"} & set(who) != set())
+        listed = [row["kinds"] for row in choices.list_choices(warehouse, "ann") if row["what"] == "book"]
+        assert listed == [f"{kind if 'book' in who else 'usage_unusual'} (usd)"]
+        execute(
+            warehouse,
+            "UPDATE billing.notices_off SET released_at = now(), released_by = 'x', release_reason = 'x'"
+            " WHERE released_at IS NULL",
+        )
+    execute(warehouse, "SELECT billing.write_notice('usage_unusual', 'bob', NULL, 'k', '{}')")
+    assert told(warehouse, "bob") == []
 
 
 def test_several_addresses_are_told_each_once_and_each_of_its_kinds(charging, mail_server):

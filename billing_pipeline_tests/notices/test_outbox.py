@@ -10,12 +10,13 @@ from sqlalchemy.exc import IntegrityError
 from billing_pipeline.charging.void_at_stripe import void_charge
 from billing_pipeline.comparison.shadow import shadow_month
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.notice_kinds import ALERT, KINDS
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.customers.contracts import change_plan, pause_contract, start_contract, withdraw_change
 from billing_pipeline.invoicing.finalisation import finalise_month
 from billing_pipeline.notices.holding import Held, hold_notices, release_notices
 from billing_pipeline.notices.reading import list_notices, read_notice
-from billing_pipeline.notices.rules.kinds import ALERT, KINDS, overtaken_by
+from billing_pipeline.notices.rules.kinds import overtaken_by
 from billing_pipeline.postgres.roles import as_owner, grant
 from billing_pipeline.postgres.sql_files import SQL_FOLDER
 from billing_pipeline.postgres.warehouse import Warehouse

@@ -10,8 +10,9 @@ import yaml
 
 import billing_pipeline.notices
 from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.notice_kinds import KINDS
 from billing_pipeline.notices.letters import Notice, write_letter
-from billing_pipeline.notices.rules.kinds import KINDS, SHOWS_INVOICE
+from billing_pipeline.notices.rules.kinds import SHOWS_INVOICE
 from billing_pipeline.notices.trying import SAMPLE, check_words, preview
 from billing_pipeline.notices.wording import Wording
 from billing_pipeline.settings import load_settings

@@ -99,6 +99,18 @@ COMMENT ON COLUMN billing.plan_trials.version_id IS 'The version';
 COMMENT ON COLUMN billing.plan_trials.plan IS 'The plan';
 COMMENT ON COLUMN billing.plan_trials.days IS 'Days, counted from the contract''s first one';
 
+CREATE TABLE billing.book_notices_off (
+    currency billing.currency_code NOT NULL,
+    version_id text NOT NULL,
+    kind text NOT NULL CHECK (billing.may_be_switched_off(kind)),
+    PRIMARY KEY (currency, version_id, kind),
+    FOREIGN KEY (currency, version_id) REFERENCES billing.price_versions (currency, version_id) ON DELETE CASCADE
+);
+COMMENT ON TABLE billing.book_notices_off IS 'One row a kind of notices that no customer of a price book is mailed while the version is in force';
+COMMENT ON COLUMN billing.book_notices_off.currency IS 'The book';
+COMMENT ON COLUMN billing.book_notices_off.version_id IS 'The version';
+COMMENT ON COLUMN billing.book_notices_off.kind IS 'A kind that nobody has to be told by law';
+
 CREATE TABLE billing.prices (
     price_id uuid PRIMARY KEY,
     book text NOT NULL,

@@ -35,12 +35,7 @@ FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('addresses are removed
 
 CREATE TABLE billing.notices_off (
     off_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind text NOT NULL CHECK (
-        kind IN (
-            'payment_succeeded', 'refund_succeeded', 'payment_due_soon', 'service_resumed', 'credits_low', 'credits_expiring',
-            'budget_reached', 'allowance_reached', 'usage_unusual', 'details_changed'
-        )
-    ),
+    kind text NOT NULL CHECK (billing.may_be_switched_off(kind)),
     customer_id billing.platform_key REFERENCES billing.customers (customer_id),
     email text CHECK (email ~ '^\S+@\S+$'),
     author text NOT NULL CHECK (author ~ '\S'),

@@ -1,5 +1,5 @@
--- Grain: one row a choice that holds now, of :customer_id (null: of all): further addresses, kinds that are off, hours,
--- bounces.
+-- Grain: one row a choice that holds now, of :customer_id (null: of all): further addresses, kinds that are off, also
+-- by the price book that is in force today, hours, bounces.
 SELECT
     c.what,
     c.customer_id,
@@ -21,6 +21,24 @@ FROM (
     UNION ALL
     SELECT 'off', o.customer_id::text, o.email, o.kind, o.author, o.reason, o.switched_off_at
     FROM billing.notices_off AS o WHERE o.released_at IS NULL
+    UNION ALL
+    SELECT 'book', cast(:customer_id AS text), NULL, o.kind || ' (' || o.currency || ')', l.author, l.reason, l.loaded_at
+    FROM billing.book_notices_off AS o
+    CROSS JOIN
+        LATERAL (
+            SELECT p.author, p.reason, p.loaded_at FROM billing.price_loads AS p ORDER BY p.load_id DESC LIMIT 1
+        ) AS l
+    WHERE
+        o.version_id = (
+            SELECT v.version_id FROM billing.price_versions AS v
+            WHERE v.currency = o.currency AND v.effective_from <= (clock_timestamp() AT TIME ZONE 'UTC')::date
+            ORDER BY v.effective_from DESC
+            LIMIT 1
+        )
+        AND (
+            cast(:customer_id AS text) IS NULL
+            OR o.currency = (SELECT k.currency FROM billing.customers AS k WHERE k.customer_id = :customer_id)
+        )
     UNION ALL
     SELECT
         'hours',

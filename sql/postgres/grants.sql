@@ -26,6 +26,7 @@ BEGIN
         ('api_answers', '*', TRUE),
         ('api_tokens', 'expires_at, last_used_at, revoked_at, revoked_by', FALSE),
         ('asset_months', 'as_of, built_from, carried_forward_from, guard, known_until, run_id, version', FALSE),
+        ('book_notices_off', '', TRUE),
         ('bounced_addresses', 'release_reason, released_at, released_by', FALSE),
         ('billing_drift', '', TRUE),
         ('billing_periods', 'follows_end, previous_end', TRUE),

@@ -128,6 +128,7 @@ class Version:
     `prices` hold for everybody, `plans` instead of them for whose contract names the plan, `customers` instead of both.
     `retired`: what had a price in an earlier version and has none from this one on, on purpose.
     `trials`: days of trial with which a contract begins that starts on the plan.
+    `notices_off`: kinds of notices that no customer of the book is mailed while the version is in force.
     """
 
     id: str
@@ -138,6 +139,7 @@ class Version:
     terms: tuple[BookTerm, ...] = ()
     plans: dict[str, tuple[Price, ...]] = field(default_factory=dict)
     trials: dict[str, int] = field(default_factory=dict)
+    notices_off: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 
 from billing_pipeline.core.money import is_currency
+from billing_pipeline.core.notice_kinds import KINDS, OPTIONAL
 from billing_pipeline.pricing.rules.price_book_fields import FieldReader, found
 from billing_pipeline.pricing.rules.price_book_model import (
     AGGREGATIONS,
@@ -115,7 +116,7 @@ class _Reader(FieldReader):
             node,
             path,
             required=("id", "effective_from", "prices"),
-            optional=("plans", "trials", "customers", "retired", *TERM_SECTIONS),
+            optional=("plans", "trials", "customers", "retired", "notices_off", *TERM_SECTIONS),
         )
         plans = self._named_prices(fields, "plans", path, "plan")
         return Version(
@@ -127,6 +128,7 @@ class _Reader(FieldReader):
             customers=self._named_prices(fields, "customers", path, "customer"),
             retired=self._retired(fields, path),
             terms=TermReader(self.problems, self.meters).terms(fields, path),
+            notices_off=self._notices_off(fields, path),
         )
 
     def _named_prices(self, fields: Mapping[str, Node], key: str, path: str, what: str) -> dict[str, tuple[Price, ...]]:
@@ -150,6 +152,21 @@ class _Reader(FieldReader):
                 days = "1"
             trials[plan] = int(days)
         return trials
+
+    def _notices_off(self, fields: Mapping[str, Node], path: str) -> tuple[str, ...]:
+        kinds = self.entries(fields, "notices_off", path, "kind of notices", self._optional_kind)
+        for i, kind in enumerate(kinds):
+            if kind in kinds[:i]:
+                self.problems.add(f"{path}.notices_off[{i}]", f"{kind} is listed already")
+        return tuple(kinds)
+
+    def _optional_kind(self, node: Node, path: str) -> str:
+        if isinstance(node, str) and node in OPTIONAL:
+            return node
+        due = ", which is due anyway" if node in KINDS else ""
+        expected = ", ".join(sorted(OPTIONAL))
+        self.problems.add(path, f"expected a kind that may be switched off: {expected}; found {found(node)}{due}")
+        return ""
 
     def _retired(self, fields: Mapping[str, Node], path: str) -> tuple[Retired, ...]:
         retired = self.entries(fields, "retired", path, "meter or rate", self._retired_rate)

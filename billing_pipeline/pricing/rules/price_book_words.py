@@ -62,6 +62,8 @@ def _version(version: Version, following: Version | None, currency: str) -> Iter
         yield f"  {retired.meter}{values}: retired"
     for plan, days in version.trials.items():
         yield f"  plan {plan}: a contract that starts on it begins with {days} days of trial: fees cost nothing"
+    if version.notices_off:
+        yield f"  no customer is mailed: {', '.join(version.notices_off)}"
     for term in version.terms:
         yield f"  {_term(term, currency)}"
     owned = [(f"plan {plan}", prices) for plan, prices in version.plans.items()]

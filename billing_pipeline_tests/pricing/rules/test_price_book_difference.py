@@ -44,6 +44,11 @@ def told(new: str, old: str = BOOK) -> list[str]:
     [
         ('amount: "10"', 'amount: "10.00"', []),
         ("name: test", "# a comment\nname: test", []),
+        (
+            "    prices:\n",
+            "    notices_off: [credits_low, usage_unusual]\n    prices:\n",
+            ["new eur 2025 notices_off:  -> credits_low, usage_unusual"],
+        ),
         ('amount: "10"', 'amount: "12.5"', ["changed eur 2025 price of fee: unit_amount 10 -> unit_amount 12.5"]),
         (
             'amount: "10"',

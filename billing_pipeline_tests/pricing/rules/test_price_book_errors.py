@@ -23,6 +23,10 @@ FLAT = '{meter: fee, model: flat, amount: "10"}'
 TIERS = "[{up_to: 10, unit_amount: 2}, {up_to: null, unit_amount: 1}]"
 RATES = '{small: {dev: "1"}, large: {dev: "2"}}'
 DECIMAL = "expected a plain decimal such as 0.10, not negative; found"
+OPTIONAL = (
+    "expected a kind that may be switched off: allowance_reached, budget_reached, credits_expiring, credits_low,"
+    " details_changed, payment_due_soon, payment_succeeded, refund_succeeded, service_resumed, usage_unusual"
+)
 FOUND = (("small.dev", "'1'"), ("large.dev", "'2'"))
 LEVELS = "meter clusters has 2 level(s) of rates: size, environment"
 
@@ -45,6 +49,11 @@ MISTAKES = [
     ("2025-01-01", "01/01/2025", "versions[0].effective_from: expected a date such as 2025-01-01, found '01/01/2025'"),
     ("2025-01-01", "2025-02-30", "versions[0].effective_from: expected a date such as 2025-01-01, found '2025-02-30'"),
     ("    effective_from: 2025-01-01\n", "", "versions[0].effective_from: missing"),
+    ("    prices:\n", "    notices_off: [credits_low, invoice_issued]\n    prices:\n",
+        f"versions[0].notices_off[1]: {OPTIONAL}; found 'invoice_issued', which is due anyway"),
+    ("    prices:\n", "    notices_off: [credit]\n    prices:\n", f"versions[0].notices_off[0]: {OPTIONAL}; found 'credit'"),
+    ("    prices:\n", "    notices_off: [credits_low, credits_low]\n    prices:\n", "versions[0].notices_off[1]: credits_low is listed already"),
+    ("    prices:\n", "    notices_off: credits_low\n    prices:\n", "versions[0].notices_off: expected a list with one entry per kind of notices, found 'credits_low'"),
     ('  - id: "1"\n', f'  - {{id: "0", effective_from: 2025-01-01, prices: [{FLAT}]}}\n  - id: "1"\n', "versions[1].effective_from: versions[0] has 2025-01-01 already"),
     ('  - id: "1"\n', f'  - {{id: "1", effective_from: 2024-01-01, prices: [{FLAT}]}}\n  - id: "1"\n', "versions[1].id: versions[0] has 1 already"),
     ("model: flat", "model: fixed", "versions[0].prices[0].model: expected one of flat, per_unit, graduated, volume, package; found 'fixed'"),
