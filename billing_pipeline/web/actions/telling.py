@@ -1,15 +1,25 @@
 """What is done about notices, about who is told what, and about a customer's promise to pay."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 
 from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.core.signature import Signature
-from billing_pipeline.notices.choices import add_address, forget_bounce, remove_address, switch_off, switch_on
+from billing_pipeline.core.texts import shown
+from billing_pipeline.notices.choices import (
+    add_address,
+    choose_hours,
+    forget_bounce,
+    give_hours_up,
+    remove_address,
+    switch_off,
+    switch_on,
+)
 from billing_pipeline.notices.dunning import promise
 from billing_pipeline.notices.holding import Held, hold_notices, release_notices
 from billing_pipeline.notices.resending import resend
+from billing_pipeline.notices.rules.sending import Hours
 from billing_pipeline.web.actions.contracts import customer_in_words
 from billing_pipeline.web.actions.desk import Action, Desk, Done, Field, Fields, needed_day
 
@@ -18,6 +28,12 @@ HELD = (
     Field("customer", "Or all of a customer", required=False),
     Field("kind", "Or all of a kind", required=False),
     Field("all", "Or all", required=False, choices=(("", "no"), ("True", "yes"))),
+)
+OWN_ADDRESS = Field("address", "Only of this address; blank: of all", required=False)
+HOURS = (
+    Field("begins", "Not before, such as 08:00, in the customer's zone"),
+    Field("ends", "Before, such as 18:00, an hour later or more"),
+    Field("weekends", "Also on weekends", required=False, choices=(("", "no"), ("True", "yes"))),
 )
 ADDRESS, KIND = Field("address", "Mail address"), Field("kind", "Kind of notice")
 
@@ -76,6 +92,31 @@ def _on(desk: Desk, kind: str, customer_id: str | None, signature: Signature) ->
     return Done(f"{kind} is on.", {"kind": kind, "customer_id": customer_id, "ended": ended})
 
 
+def _o_clock(fields: Fields, name: str) -> time:
+    given = fields.get(name) or ""
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", given):
+        raise UserError(f'{name} "{shown(given)}": expected a time of day such as 08:00')
+    return time.fromisoformat(given)
+
+
+def _hours(desk: Desk, customer_id: str | None, signature: Signature, fields: Fields) -> Done:
+    on_weekends = fields.get("weekends") == "True"
+    hours = Hours(_o_clock(fields, "begins"), _o_clock(fields, "ends"), on_weekends=on_weekends)
+    address = fields.get("address") or None
+    choose_hours(desk.warehouse, customer_id, address, hours, signature)
+    facts = {"begins": f"{hours.begins:%H:%M}", "ends": f"{hours.ends:%H:%M}", "weekends": on_weekends}
+    return Done(
+        f"What can wait comes from {facts['begins']} to {facts['ends']}.",
+        {"customer_id": customer_id, "email": address, **facts},
+    )
+
+
+def _usual_hours(desk: Desk, customer_id: str | None, signature: Signature, fields: Fields) -> Done:
+    address = fields.get("address") or None
+    give_hours_up(desk.warehouse, customer_id, address, signature)
+    return Done("No hours of its own any more.", {"customer_id": customer_id, "email": address})
+
+
 def _takes_mail(desk: Desk, _: str, signature: Signature, fields: Fields) -> Done:
     address = fields.get("address") or ""
     forget_bounce(desk.warehouse, address, signature)
@@ -101,6 +142,17 @@ NOTICES = {
         "Switch a kind on",
         lambda _, key: f"Mails notices of the kind {key} again.",
         lambda desk, key, signature, _: _on(desk, key, None, signature),
+    ),
+    "hours": Action(
+        "Choose everybody's hours",
+        lambda *_: "Mails what can wait within these hours of each customer's zone, where none are nearer.",
+        lambda desk, _, signature, fields: _hours(desk, None, signature, fields),
+        HOURS,
+    ),
+    "usual-hours": Action(
+        "Give everybody's hours up",
+        lambda *_: "Mails what can wait in the usual hours again, where none are nearer.",
+        lambda desk, _, signature, fields: _usual_hours(desk, None, signature, fields),
     ),
     "takes-mail": Action(
         "Mail an address again",
@@ -137,6 +189,20 @@ OF_CUSTOMERS = {
         lambda desk, key: f"Mails a kind of notices to {customer_in_words(desk, key)} again.",
         lambda desk, key, signature, fields: _on(desk, fields.get("kind") or "", key, signature),
         (KIND,),
+        scope=Scope.CHANGE_CUSTOMERS,
+    ),
+    "notice-hours": Action(
+        "Choose a customer's hours",
+        lambda desk, key: f"Mails {customer_in_words(desk, key)} what can wait within these hours of its zone.",
+        _hours,
+        (*HOURS, OWN_ADDRESS),
+        scope=Scope.CHANGE_CUSTOMERS,
+    ),
+    "usual-notice-hours": Action(
+        "Give a customer's hours up",
+        lambda desk, key: f"Mails {customer_in_words(desk, key)} what can wait within the hours that hold otherwise.",
+        _usual_hours,
+        (OWN_ADDRESS,),
         scope=Scope.CHANGE_CUSTOMERS,
     ),
     "promise": Action(

@@ -32,6 +32,19 @@ def test_people_say_over_http_what_is_told_to_whom(api: Serving) -> None:
         "email": "bob@focus.example"
     }
     operator.get("/customers/nobody/notices", status=404)
+    of_ann = {"address": "ann@focus.example", **WHY}
+    hours = {"begins": "07:00", "ends": "22:00", "weekends": True, **WHY}
+    operator.post("/notices/hours", hours)
+    assert operator.post("/customers/c1/notices/hours", {**hours, **of_ann})["result"]["begins"] == "07:00"
+    for wrong, says in (({"begins": "7"}, "expected a time of day"), ({"ends": "07:30"}, "an hour or more later")):
+        assert says in operator.post("/customers/c1/notices/hours", {**hours, **wrong}, status=409)["detail"]
+    found = [each for each in operator.get("/customers/c1/notices")["choices"] if each["what"] == "hours"]
+    assert [(each["email"], each["kinds"]) for each in found] == [
+        ("ann@focus.example", "07:00 to 22:00, on weekends too")
+    ]
+    operator.post("/customers/c1/notices/hours/end", of_ann)
+    assert "found none" in operator.post("/customers/c1/notices/hours/end", of_ann, status=409)["detail"]
+    operator.post("/notices/hours/end", WHY)
 
 
 def test_notices_are_listed_held_released_and_sent_once_more(api: Serving) -> None:

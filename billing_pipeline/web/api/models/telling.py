@@ -44,6 +44,30 @@ class KindAsked(Reasoned):
     kind: str = Field(max_length=64, description="The kind.", examples=["payment_succeeded"])
 
 
+class HoursAsked(Reasoned):
+    """Hours in which mails come that can wait, in the customer's zone."""
+
+    begins: str = Field(max_length=5, description="Not before.", examples=["08:00"])
+    ends: str = Field(max_length=5, description="Before this, an hour after `begins` or more.", examples=["18:00"])
+    weekends: bool = Field(False, description="Also on Saturdays and Sundays.", examples=[False])
+
+
+class CustomerHoursAsked(HoursAsked):
+    """A customer's hours."""
+
+    address: str | None = Field(
+        None, max_length=254, description="Only of this address of the customer.", examples=["accounts@example.com"]
+    )
+
+
+class HoursEnd(Reasoned):
+    """Which hours are given up."""
+
+    address: str | None = Field(
+        None, max_length=254, description="Those of this address of the customer.", examples=["accounts@example.com"]
+    )
+
+
 class HeldAsked(Reasoned):
     """Which notices: one of these."""
 

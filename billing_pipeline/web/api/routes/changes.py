@@ -98,12 +98,16 @@ acts(notices, "/notices/release", "notices", "release", asks=telling.HeldAsked)
 acts(notices, "/notices/{notice}/resend", "notices", "resend")
 acts(notices, "/notices/kinds/{kind}/off", "notices", "off")
 acts(notices, "/notices/kinds/{kind}/on", "notices", "on")
+acts(notices, "/notices/hours", "notices", "hours", asks=telling.HoursAsked)
+acts(notices, "/notices/hours/end", "notices", "usual-hours")
 acts(notices, "/bounces/end", "notices", "takes-mail", asks=telling.AddressAsked)
 for _path, _name, _asks in (
     ("addresses", "add-address", telling.FurtherAddressAsked),
     ("addresses/end", "end-address", telling.AddressAsked),
     ("notices/off", "notices-off", telling.KindAsked),
     ("notices/on", "notices-on", telling.KindAsked),
+    ("notices/hours", "notice-hours", telling.CustomerHoursAsked),
+    ("notices/hours/end", "usual-notice-hours", telling.HoursEnd),
 ):
     acts(notices, f"/customers/{{customer}}/{_path}", "customers", _name, asks=_asks)
 acts(notices, "/customers/{customer}/promise", "customers", "promise", asks=telling.PromiseAsked)
