@@ -38,6 +38,7 @@ CREATE FUNCTION public.storm_note() RETURNS trigger LANGUAGE plpgsql AS
 CREATE TRIGGER storm_note AFTER UPDATE ON billing.stripe_event_work FOR EACH ROW
 WHEN (NEW.state IN ('applied', 'ignored')) EXECUTE FUNCTION public.storm_note();
 """
+_UNENDED = " WHERE status NOT IN ('SUCCESS', 'FAILURE', 'CANCELED')"
 _LOGGED = """
 SELECT action, object_type, object_id, count(*) AS count FROM billing.automation_log GROUP BY 1, 2, 3
 """
@@ -75,7 +76,7 @@ def dagster_kills(
                     continue
                 came = _strike(daemon, warehouse, moment)
                 hit[moment] += came
-                say(f"dagster: {number + 1} of {kills}, {moment}{'' if came else ' did not come about'}")
+                say(f"dagster: {number + 1} of {kills}, {moment}{'' if came else _standing(daemon, warehouse)}")
             store_all(warehouse, portions[kills])
             open_left = _settled(warehouse)
             figures.expect(open_left == 0, f"{open_left} events are still open; the daemon says {daemon.logged()}")
@@ -206,7 +207,24 @@ def _tick_under_way(warehouse: Warehouse, after: int) -> bool:
 
 
 def _unended_runs(warehouse: Warehouse) -> int:
-    return int(_dagster(warehouse, "SELECT count(*) FROM runs WHERE status IN ('STARTED', 'STARTING', 'CANCELING')"))
+    return int(_dagster(warehouse, "SELECT count(*) FROM runs" + _UNENDED))
+
+
+def _standing(daemon: Daemon, warehouse: Warehouse) -> str:
+    """What Dagster and the database were about when a moment did not come about."""
+    runs = "SELECT string_agg(left(run_id, 8) || ' ' || status || ' ' || update_timestamp, ', ') FROM runs"
+    ticks = (
+        "SELECT string_agg(tick_body, ', ') FROM (SELECT tick_body FROM job_ticks ORDER BY id DESC LIMIT 2) AS newest"
+    )
+    backends = warehouse.rows(
+        "SELECT state, wait_event_type, wait_event, left(query, 60) AS query FROM pg_stat_activity"
+        " WHERE datname = current_database() AND state <> 'idle'"
+    )
+    return (
+        f" did not come about. Runs: {_dagster(warehouse, runs + _UNENDED)}. Ticks: {_dagster(warehouse, ticks)}."
+        f" Backends: {backends}. Events: {dict(states_of(warehouse))}. Workers: {len(daemon.workers())}."
+        f" Log: {daemon.logged()}"
+    )
 
 
 def _settled(warehouse: Warehouse) -> int:
