@@ -71,8 +71,8 @@ def check(as_json: bool) -> None:
     from billing_pipeline.notices.sending import utc_now
     from billing_pipeline.notices.thresholds import tell_of_thresholds
 
-    looked = tell_of_thresholds(open_database(), utc_now)
+    looked = tell_of_thresholds(open_database(), utc_now, log=lambda line: click.echo(line, err=True))
     if as_json:
-        print_json({"customers": looked.customers, "told": looked.told})
+        print_json({"customers": looked.customers, "told": looked.told, "failed": list(looked.failed)})
     else:
         click.echo(str(looked))

@@ -20,7 +20,9 @@ _LONGEST = timedelta(seconds=20)
 )
 def customers_told(context: dg.SensorEvaluationContext, billing: Billing) -> dg.SkipReason:
     """One look. The cursor is the last customer that was looked at; what was told is not told again."""
-    looked = tell_of_thresholds(billing.warehouse, billing.clock, after=context.cursor or None, longest=_LONGEST)
+    looked = tell_of_thresholds(
+        billing.warehouse, billing.clock, after=context.cursor or None, longest=_LONGEST, log=context.log.warning
+    )
     context.update_cursor(looked.after or "")
     remind(billing.warehouse, billing.clock())
     return dg.SkipReason(str(looked))

@@ -30,14 +30,19 @@ BATCH = 50
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """How many customers were looked at, how many notices that wrote, and after which customer to go on; None: done."""
+    """How many customers were looked at, how many facts were told, and after which customer to go on; None: done.
+
+    `failed`: the customers whose period could not be estimated; the others were told.
+    """
 
     customers: int
     told: int
     after: str | None
+    failed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.customers:,} looked at, {self.told:,} told"
+        failed = f", {len(self.failed):,} could not be" if self.failed else ""
+        return f"{self.customers:,} looked at, {self.told:,} told{failed}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,28 +71,52 @@ def tell_of_thresholds(
     *,
     after: str | None = None,
     longest: timedelta | None = None,
+    log: Callable[[str], None],
 ) -> Looked:
     """Look at customers in the order of their ids, a batch's notices in a transaction; doing it often changes nothing.
+
+    A customer whose period cannot be estimated stops nobody else's: it is logged by its id, and noted for the alert
+    `look_failed`.
 
     Args:
         warehouse: the billing database.
         clock: what time it is; periods are those that run now.
         after: go on behind this customer.
         longest: no further batch is begun after so long; None: until all are looked at.
+        log: takes a line a customer that could not be looked at.
     """
     began, looked, told = clock(), 0, 0
+    failed: list[str] = []
     while True:
         parameters = {"after": after, "batch_size": BATCH}
         customers = [
             row["customer_id"] for row in warehouse.rows(load_sql("notices/watched_customers.sql"), **parameters)
         ]
-        told += _tell(warehouse, _reached(warehouse, estimate(warehouse, customers, now=clock(), projects=False)))
+        told += _look(warehouse, customers, clock(), failed, log)
         looked += len(customers)
         if len(customers) < BATCH:
-            return Looked(looked, told, None)
+            return Looked(looked, told, None, tuple(failed))
         after = customers[-1]
         if longest is not None and clock() - began >= longest:
-            return Looked(looked, told, after)
+            return Looked(looked, told, after, tuple(failed))
+
+
+def _look(
+    warehouse: Warehouse, customers: Sequence[str], now: datetime, failed: list[str], log: Callable[[str], None]
+) -> int:
+    """How many facts of these customers were told. What fails is halved until it is one customer, which is noted."""
+    try:
+        return _tell(warehouse, _reached(warehouse, estimate(warehouse, customers, now=now, projects=False)))
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one customer, the others are told
+        if len(customers) == 1:
+            kind = type(error).__name__
+            with warehouse.transaction() as connection:  # where the database is what fails, so does this
+                connection.execute(text(_FAILED), {"customer": customers[0], "error": kind})
+            failed.append(customers[0])
+            log(f"customer {customers[0]}: the running period could not be looked at: {kind}: {error}")
+            return 0
+    middle = len(customers) // 2
+    return sum(_look(warehouse, half, now, failed, log) for half in (customers[:middle], customers[middle:]))
 
 
 def _reached(warehouse: Warehouse, estimates: Sequence[Estimate]) -> list[_Reached]:
@@ -173,6 +202,10 @@ def _tell(warehouse: Warehouse, found: Sequence[_Reached]) -> int:
 
 
 _ADDED_UP = "SELECT currency, meter, unit FROM billing.meters WHERE aggregation IN ('sum', 'count', 'unique')"
+_FAILED = """
+INSERT INTO billing.failed_looks (customer_id, error) VALUES (:customer, :error)
+ON CONFLICT (customer_id) DO UPDATE SET error = excluded.error, failed_at = clock_timestamp()
+"""
 _BUDGETS = """
 SELECT b.budget_id, b.customer_id, b.meter, b.limit_minor, b.currency, b.limit_quantity, b.thresholds_percent, m.unit
 FROM billing.budgets AS b

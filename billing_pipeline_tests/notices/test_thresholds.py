@@ -1,17 +1,21 @@
 """Customers hear of shares of budgets and allowances, each once a period: the running period's own figures decide."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from billing_pipeline.comparison.estimate import estimate
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.notices import thresholds
+from billing_pipeline.notices.alert_policies import load_alert_policy
+from billing_pipeline.notices.alert_signals import signals_now
 from billing_pipeline.notices.budgets import budget_amount, budget_quantity, end_budget
 from billing_pipeline.notices.choices import switch_off
 from billing_pipeline.notices.reading import list_notices
 from billing_pipeline.notices.thresholds import tell_of_thresholds
 from billing_pipeline.notices.trying import preview
 from billing_pipeline.notices.wording import Wording
+from billing_pipeline.settings import load_settings
 from billing_pipeline_tests.month_rows import Event, add_customer, add_usage, at, load_book
 
 WHO = Signature("ann", "as they asked")
@@ -22,7 +26,7 @@ def use(warehouse, customer, calls, day):
 
 
 def look(warehouse, day, **more):
-    return tell_of_thresholds(warehouse, lambda: at(f"2025-{day}"), **more)
+    return tell_of_thresholds(warehouse, lambda: at(f"2025-{day}"), **{"log": print, **more})
 
 
 def told(warehouse, kind, customer="ann"):
@@ -89,3 +93,31 @@ def test_what_is_included_is_told_of_without_a_budget_unless_it_is_switched_off(
         "meter": "calls", "unit": "call", "included_quantity": "10", "used_quantity": "10", "percent": 100,
         "first_day": "2025-11-01", "last_day": "2025-11-30",
     }  # fmt: skip
+
+
+def test_a_customer_that_cannot_be_estimated_is_noted_and_stops_nobody_else_s(books, monkeypatch, tmp_path):
+    for customer in ("ann", "bob", "cyd"):
+        use(books, customer, 10, "11-02")
+
+    def broken(warehouse, customers, **more):
+        if "bob" in customers:
+            raise ArithmeticError("bob's contract has no end before its beginning")
+        return estimate(warehouse, customers, **more)
+
+    monkeypatch.setenv("BILLING_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(thresholds, "estimate", broken)
+    lines: list[str] = []
+    found = look(books, "11-03", log=lines.append)
+    assert (str(found), found.failed) == ("3 looked at, 2 told, 1 could not be", ("bob",))
+    assert [told(books, "allowance_reached", customer) for customer in ("ann", "bob", "cyd")] == [[100], [], [100]]
+    [line] = lines
+    assert line.startswith("customer bob: the running period could not be looked at: ArithmeticError: bob's")
+    [signal] = [
+        each
+        for each in signals_now(books, load_settings(), load_alert_policy(None), datetime.now(UTC))
+        if each.rule == "look_failed"
+    ]
+    assert (signal.count, signal.example) == (1, "bob: ArithmeticError")
+    monkeypatch.undo()
+    assert str(look(books, "11-03")) == "3 looked at, 1 told"  # and nobody twice
+    assert told(books, "allowance_reached", "bob") == [100]

@@ -42,3 +42,13 @@ FOR EACH ROW WHEN (
 ) EXECUTE FUNCTION billing.refuse_change('a budget that was ended is kept as it was; another thing to watch is another budget');
 CREATE TRIGGER budgets_keep BEFORE DELETE OR TRUNCATE ON billing.budgets
 FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change('budgets are ended, not deleted');
+
+CREATE TABLE billing.failed_looks (
+    customer_id billing.platform_key PRIMARY KEY REFERENCES billing.customers (customer_id),
+    error text NOT NULL CHECK (error ~ '\S'),
+    failed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE billing.failed_looks IS 'One row a customer whose running period could not be looked at once, so that nothing was told of it; one that is old has passed';
+COMMENT ON COLUMN billing.failed_looks.customer_id IS 'Whose period';
+COMMENT ON COLUMN billing.failed_looks.error IS 'What kind of error it was, last';
+COMMENT ON COLUMN billing.failed_looks.failed_at IS 'When, last';

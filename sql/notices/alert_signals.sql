@@ -204,6 +204,16 @@ WHERE
 GROUP BY s.state = 'failed'
 UNION ALL
 SELECT
+    'look_failed',
+    'all',
+    NULL,
+    count(*),
+    min(format('%s: %s', l.customer_id, l.error))
+FROM billing.failed_looks AS l
+WHERE l.failed_at > :now - make_interval(mins => :look_failed_within_min)
+HAVING count(*) > 0
+UNION ALL
+SELECT
     'token_expires',
     'all',
     NULL,

@@ -63,6 +63,7 @@ BEGIN
         -- locked for a moment; a trigger refuses every change
         ('discount_grants', 'term_id', FALSE),
         ('dunning_cases', 'closed_at, level, outcome', FALSE),
+        ('failed_looks', 'error, failed_at', FALSE),
         ('failed_refunds', 'attempt, author, method, reason, settled_at, state, stripe_id', FALSE),
         ('finalisation_policy', '*', FALSE),
         ('holds', 'release_reason, released_at, released_by', FALSE),

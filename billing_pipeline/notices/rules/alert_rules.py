@@ -191,6 +191,12 @@ RULES: Mapping[str, Rule] = {
         ("billing notices list --state failed", f"billing notices resend NOTICE {_SIGNED}"),
         "/console/health",
     ),
+    "look_failed": Rule(
+        "The running period of {count} customer(s) could not be looked at, such as {example}",
+        "Nothing is told of their budgets and allowances meanwhile; the others are told. Looking by hand says why.",
+        ("billing budgets check",),
+        "/console/health",
+    ),
     "token_expires": Rule(
         "{count} token(s) of the API expire soon, such as {example}",
         "Give its owner another one before that day: the old one holds a while beside it.",
