@@ -40,7 +40,6 @@ OPTIONAL = frozenset(
         "budget_reached",
         "allowance_reached",
         "usage_unusual",
-        "details_changed",
     }
 )
 """Kinds that may be switched off. The others are due by law or contract: invoices, refusals, warnings, changes."""

@@ -17,7 +17,7 @@ CREATE OR REPLACE FUNCTION billing.may_be_switched_off(kind text) RETURNS boolea
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 SELECT kind IN (
     'payment_succeeded', 'refund_succeeded', 'payment_due_soon', 'service_resumed', 'credits_low', 'credits_expiring',
-    'budget_reached', 'allowance_reached', 'usage_unusual', 'details_changed'
+    'budget_reached', 'allowance_reached', 'usage_unusual'
 )
 $$;
 COMMENT ON FUNCTION billing.may_be_switched_off IS 'Whether a kind of notices is due neither by law nor by contract, so that a book or a person may switch it off';

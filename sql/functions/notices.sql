@@ -206,8 +206,8 @@ DECLARE
     change text := concat_ws(':', new.customer_id, extract(EPOCH FROM new.imported_at));
 BEGIN
     PERFORM billing.write_notice('details_changed', new.customer_id, NULL, change, facts);
-    -- whoever changed the address is not the only one who hears of it
-    IF new.email <> old.email AND billing.is_mailed('details_changed', new.customer_id, old.email) THEN
+    -- whoever changed the address is not the only one who hears of it, and has no say in that
+    IF new.email <> old.email THEN
         INSERT INTO billing.notices (kind, customer_id, fact, channel, recipient, facts)
         VALUES ('details_changed', new.customer_id, 'details_changed:' || change, 'mail', old.email, facts)
         ON CONFLICT ON CONSTRAINT notices_once_a_fact DO NOTHING;

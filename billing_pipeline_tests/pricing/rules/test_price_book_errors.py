@@ -25,7 +25,7 @@ RATES = '{small: {dev: "1"}, large: {dev: "2"}}'
 DECIMAL = "expected a plain decimal such as 0.10, not negative; found"
 OPTIONAL = (
     "expected a kind that may be switched off: allowance_reached, budget_reached, credits_expiring, credits_low,"
-    " details_changed, payment_due_soon, payment_succeeded, refund_succeeded, service_resumed, usage_unusual"
+    " payment_due_soon, payment_succeeded, refund_succeeded, service_resumed, usage_unusual"
 )
 FOUND = (("small.dev", "'1'"), ("large.dev", "'2'"))
 LEVELS = "meter clusters has 2 level(s) of rates: size, environment"
