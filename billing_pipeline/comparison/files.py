@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from dataclasses import fields
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def read_expected(path: Path) -> dict[Key, int]:
         content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ExpectationError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-    reader = csv.DictReader(content.splitlines())
+    reader = csv.DictReader(StringIO(content, newline=""))
     missing = [name for name in (*KEY, "difference_minor") if name not in (reader.fieldnames or ())]
     if missing:
         raise ExpectationError(f"{path}: expected the column {missing[0]}, as --csv writes it")

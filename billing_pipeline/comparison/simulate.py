@@ -60,9 +60,12 @@ def simulate(
     first_day = month or last.replace(day=1)
     end_day = month_after(first_day)
     start, end = start_of_day(first_day, timezone), start_of_day(end_day, timezone)
+    by_customer: dict[str, list[_Event]] = defaultdict(list)
+    for event in events:
+        by_customer[event.customer_id].append(event)
     bills = []
-    for customer_id in dict.fromkeys(event.customer_id for event in events):
-        used, aside = _measured(book, [event for event in events if event.customer_id == customer_id], start, end)
+    for customer_id, own in by_customer.items():
+        used, aside = _measured(book, own, start, end)
         bill = bill_of(book, customer_id, plan, first_day, end_day, used)
         bills.append(replace(bill, set_aside=[*aside, *bill.set_aside]))
     return bills

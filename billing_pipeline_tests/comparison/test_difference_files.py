@@ -39,7 +39,7 @@ def test_no_text_of_a_file_of_differences_begins_like_a_formula(tmp_path: Path, 
     assert row["difference_minor"] == "-10"
 
 
-@pytest.mark.parametrize("customer_id", [*HOSTILE, "plain", "o'brien"])
+@pytest.mark.parametrize("customer_id", [*HOSTILE, "plain", "o'brien", "two\u2028lines", "two\nlines", "two\x85lines"])
 def test_differences_are_read_back_as_they_were_written(tmp_path: Path, customer_id: str):
     path = tmp_path / "diff.csv"
     write_csv([_difference(customer_id)], path)

@@ -20,6 +20,7 @@ from billing_pipeline_tests.month_rows import (
     add_usage,
     bill,
     event_of_ann,
+    execute,
     finalise_customer,
     load_book,
 )
@@ -135,6 +136,30 @@ def test_a_month_that_is_a_draft_for_a_customer_is_no_loss_of_the_customer(month
     finalise_customer(months, "ann", january)
     assert recurring(months, "ann")[january] == 1300
     assert january not in recurring(months, "bob")
+
+
+def test_a_customer_is_new_in_the_first_month_that_brings_something_not_in_its_trial(months: Warehouse) -> None:
+    january, february = date(2026, 1, 1), date(2026, 2, 1)
+    add_customer(months, "dee", starts_on=None)
+    execute(
+        months,
+        "INSERT INTO billing.contract_terms (customer_id, effective_on, state, trial_until, author, reason)"
+        " VALUES ('dee', '2026-01-01', 'active', '2026-01-31', 'test', 'as agreed')",
+    )
+    for month in (january, february):
+        bill(months, month)
+        for row in months.rows("SELECT customer_id FROM billing.invoices WHERE status = 'draft'"):
+            finalise_customer(months, row["customer_id"], month)
+    assert (
+        months.scalar("SELECT total_minor FROM billing.invoices WHERE customer_id = 'dee' ORDER BY billing_month") == 0
+    )
+    assert recurring(months, "dee") == {february: 1000}
+    moved = months.rows("SELECT billing_month, movement FROM billing.revenue_changes WHERE customer_id = 'dee'")
+    assert [tuple(row.values()) for row in moved] == [(february, "new")]
+    cohorts = months.rows(
+        "SELECT cohort_month, customers FROM billing.revenue_retention WHERE cohort_month > '2025-12-31'"
+    )
+    assert [tuple(row.values()) for row in cohorts] == [(february, 1)]
 
 
 def test_revenue_by_customer_adds_up_to_revenue_by_meter(months: Warehouse) -> None:
