@@ -46,3 +46,18 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION billing.in_force_today IS 'One row: the day in the customer''s time zone, the version of the book that a period starting on it would have, and the plan of the contract that runs; null where there is none';
+
+CREATE OR REPLACE FUNCTION billing.nearest_prices(whose text, whose_plan text, money text, version text)
+RETURNS TABLE (price_id uuid)
+LANGUAGE sql STABLE AS $$
+SELECT n.price_id
+FROM (
+    SELECT p.price_id, rank() OVER (PARTITION BY p.meter ORDER BY p.customer_id IS NULL, p.plan IS NULL) AS nearness
+    FROM billing.prices AS p
+    WHERE p.currency = money AND p.version_id = version AND p.retired_at IS NULL
+        AND (p.customer_id IS NULL OR p.customer_id = whose)
+        AND (p.plan IS NULL OR p.plan = whose_plan)
+) AS n
+WHERE n.nearness = 1
+$$;
+COMMENT ON FUNCTION billing.nearest_prices IS 'The rates and tiers of a version that hold for a customer (null: without prices of its own) on a plan (null: on none): of one meter the customer''s own prices instead of the plan''s, and the plan''s instead of everybody''s';

@@ -47,23 +47,15 @@ alike AS (
     FROM (SELECT DISTINCT b.currency, b.version_id, b.before_id, b.plan, b.own_id FROM billed AS b) AS a
 ),
 
--- of each meter the customer's own prices instead of the plan's, and the plan's instead of everybody's
 held AS (
     SELECT
         a.alike_no,
         p.*,
-        p.version_id = a.version_id AS is_new,
-        rank() OVER (
-            PARTITION BY a.alike_no, p.version_id, p.meter
-            ORDER BY p.customer_id IS NULL, p.plan IS NULL
-        ) AS nearness
+        p.version_id = a.version_id AS is_new
     FROM alike AS a
-    INNER JOIN billing.prices AS p
-        ON a.currency = p.currency AND p.version_id IN (a.version_id, a.before_id)
-    WHERE
-        p.retired_at IS NULL
-        AND (p.customer_id IS NULL OR p.customer_id = a.own_id)
-        AND (p.plan IS NULL OR p.plan = a.plan)
+    CROSS JOIN unnest(ARRAY[a.version_id, a.before_id]) AS v (version_id)
+    CROSS JOIN billing.nearest_prices(a.own_id, a.plan, a.currency, v.version_id) AS n
+    INNER JOIN billing.prices AS p ON n.price_id = p.price_id
 ),
 
 rated AS (
@@ -84,7 +76,6 @@ rated AS (
             WHEN count(*) = 1 AND min(h.model) IN ('flat', 'per_unit') THEN trim_scale(min(h.unit_amount))::text
         END AS rate
     FROM held AS h
-    WHERE h.nearness = 1
     GROUP BY h.alike_no, h.meter, h.dimensions, h.is_new
 ),
 

@@ -1,25 +1,10 @@
 -- Grain: a rate or tier that holds today for :customer_id: of the newest version in force; of one meter the customer's own
 -- prices instead of the plan's, and the plan's instead of everybody's.
-WITH meant AS (
-    SELECT
-        p.*,
-        rank() OVER (
-            PARTITION BY p.meter
-            ORDER BY p.customer_id IS NULL, p.plan IS NULL
-        ) AS nearness
-    FROM billing.prices AS p
-    INNER JOIN billing.in_force_today(:customer_id, :currency) AS f ON p.version_id = f.version_id
-    WHERE
-        p.currency = :currency AND p.retired_at IS NULL
-        AND (p.customer_id = :customer_id OR p.customer_id IS NULL)
-        AND (p.plan IS NULL OR p.plan = f.plan)
-)
-
 SELECT
     meter,
     dimensions,
     model,
-    plan,
+    p.plan,
     trim_scale(tier_from) AS tier_from,
     trim_scale(tier_up_to) AS tier_up_to,
     trim_scale(unit_amount) AS unit_amount,
@@ -29,6 +14,7 @@ SELECT
     trim_scale(minimum) AS minimum,
     trim_scale(maximum) AS maximum,
     description
-FROM meant
-WHERE nearness = 1
+FROM billing.in_force_today(:customer_id, :currency) AS f
+CROSS JOIN billing.nearest_prices(:customer_id, f.plan, :currency, f.version_id) AS n
+INNER JOIN billing.prices AS p ON n.price_id = p.price_id
 ORDER BY position, dimensions::text, tier_no
