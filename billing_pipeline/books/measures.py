@@ -34,7 +34,7 @@ class Measure:
 
 
 MEASURES = {
-    "revenue_summary": Measure("MRR and its movements, a month and currency", drawn=("mrr_minor",)),
+    "revenue_summary": Measure("MRR and its movements, a month and currency", drawn=("mrr_minor", "arpu_minor")),
     "net_revenue": Measure("Revenue, net of credit notes", drawn=("revenue_minor",)),
     "revenue_forecast": Measure("Forecast of the month that runs", time=None),
     "revenue_movements": Measure("Customers whose MRR moved"),

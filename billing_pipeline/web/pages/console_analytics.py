@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from billing_pipeline.books.measures import MEASURES, ROWS_MAX, Range, measure_csv, measure_of, read_measure
+from billing_pipeline.books.rules.cohort_grids import grids
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.months import parse_month
 from billing_pipeline.web.pages.console_pages import ConsolePages, download
@@ -34,6 +35,7 @@ class Analytics(ConsolePages):
         )
         values: dict[str, Any] = {"report": name, "measure": measure, "rows": rows, "before": before}
         values |= {"pictures": measure.pictures(rows), "more": len(rows) == ROWS_MAX}
+        values["grids"] = grids(rows, ("customers_percent", "mrr_percent")) if name == "revenue_retention" else []
         return self.part(
             "console/analytics_rows.html", request, visitor, measure.says, f"/console/analytics/{name}", **values
         )
