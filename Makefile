@@ -28,8 +28,9 @@ demo: $(READY)  ## bill last month for some two hundred customers, end to end
 	@$(BIN)/billing demo
 
 # Two processes a processor: many a test waits, for a server that starts or a call that hangs on purpose.
+# Compiled code is kept, whatever the shell says: each of these processes, and all that tests start, would compile anew.
 test: $(READY)  ## all tests
-	@$(BIN)/pytest --numprocesses $$($(BIN)/python -c 'import os; print(2 * os.cpu_count())') --dist loadfile --no-loadscope-reorder
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest --numprocesses $$($(BIN)/python -c 'import os; print(2 * os.cpu_count())') --dist loadfile --no-loadscope-reorder
 
 histories: $(READY)  ## random histories of corrections, settled: HISTORIES=200 of them
 	@SETTLING_EXAMPLES=$(or $(HISTORIES),200) $(BIN)/pytest billing_pipeline_tests/corrections/test_settling_histories.py

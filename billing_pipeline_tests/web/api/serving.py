@@ -1,5 +1,6 @@
 """The API on a real port, and callers with tokens."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from billing_pipeline.access.rules.permissions import Role
 from billing_pipeline.access.tokens import create_token
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.settings import Settings, load_settings
+from billing_pipeline.settings import ROOT, Settings, load_settings
 from billing_pipeline.stripe_gateway.opening import open_stripe
 from billing_pipeline.web.api.app import create_app
 from billing_pipeline.web.pages.app import OpenStripe
@@ -22,6 +23,8 @@ from billing_pipeline.web.receiver.server import configured
 from billing_pipeline_tests.plain_http import WITHOUT_TLS
 
 PREFIX = "/api/billing"
+DOCUMENT: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
+"""What the API says of itself, as the repository has it: test_openapi.py sees that it is current."""
 
 
 @dataclass(frozen=True)

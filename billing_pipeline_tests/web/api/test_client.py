@@ -6,13 +6,10 @@ from types import ModuleType
 import pytest
 
 from billing_pipeline.access.rules.permissions import Role
-from billing_pipeline.web.api.app import openapi_document
 from billing_pipeline.web.api.client_code import client_code, example_call
 from billing_pipeline.web.api.documentation import typescript_of
 from billing_pipeline_tests.postgres.invariants.rows import customer
-from billing_pipeline_tests.web.api.serving import Serving
-
-DOCUMENT = openapi_document()
+from billing_pipeline_tests.web.api.serving import DOCUMENT, Serving
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,9 @@ from jsonschema import Draft202012Validator
 
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline.stripe_gateway.opening import StripeFailed
-from billing_pipeline.web.api.app import openapi_document
 from billing_pipeline_tests.charging.world import Bill, Emulated, World
-from billing_pipeline_tests.web.api.serving import PREFIX, Client, serving
+from billing_pipeline_tests.web.api.serving import DOCUMENT, PREFIX, Client, serving
 
-DOCUMENT = openapi_document()
 TEXTS = ("", "a\x00b", "\ud800", "x" * 300, "2026-02-30", "1e400")
 OTHERS: tuple[Any, ...] = (None, -1, 10**30, True, [None], {"a": {"b": 1}})
 RAW = (b"", b"\xff\xfe", b"null", b"[]", b'"x"', b"{", b'{"a": 1, "a": 2}', b"[" * 50_000, b'{"reason": NaN}')
