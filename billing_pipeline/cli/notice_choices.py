@@ -40,7 +40,7 @@ def list_(customer: str | None, as_json: bool) -> None:
 @signed
 def add(email: str, customer: str, kinds: tuple[str, ...], signature: Signature) -> None:
     """Tell another address of a customer, too."""
-    from billing_pipeline.notices.choices import add_address
+    from billing_pipeline.notices.addresses import add_address
 
     add_address(open_database(), customer, email, kinds, signature)
     click.echo(f"{email} is told, too")
@@ -52,7 +52,7 @@ def add(email: str, customer: str, kinds: tuple[str, ...], signature: Signature)
 @signed
 def remove(email: str, customer: str, signature: Signature) -> None:
     """Tell a further address nothing more."""
-    from billing_pipeline.notices.choices import remove_address
+    from billing_pipeline.notices.addresses import remove_address
 
     remove_address(open_database(), customer, email, signature)
     click.echo(f"{email} is told nothing more")
@@ -93,7 +93,7 @@ def hours(
     begins: datetime, ends: datetime, weekends: bool, customer: str | None, email: str | None, signature: Signature
 ) -> None:
     """Mail what can wait from BEGINS to ENDS in the customer's zone; without --customer to everybody."""
-    from billing_pipeline.notices.choices import choose_hours
+    from billing_pipeline.notices.mail_hours import choose_hours
     from billing_pipeline.notices.rules.sending import Hours
 
     chosen = Hours(begins.time(), ends.time(), on_weekends=weekends)
@@ -107,7 +107,7 @@ def hours(
 @signed
 def usual_hours(customer: str | None, email: str | None, signature: Signature) -> None:
     """Give chosen hours up: what can wait comes within those that hold otherwise."""
-    from billing_pipeline.notices.choices import give_hours_up
+    from billing_pipeline.notices.mail_hours import give_hours_up
 
     give_hours_up(open_database(), customer, email, signature)
     click.echo("no hours of its own any more")
@@ -118,7 +118,7 @@ def usual_hours(customer: str | None, email: str | None, signature: Signature) -
 @signed
 def bounced(email: str, signature: Signature) -> None:
     """Note that mails to an address come back, or that it complained: nothing is mailed to it any more."""
-    from billing_pipeline.notices.choices import note_bounce
+    from billing_pipeline.notices.addresses import note_bounce
 
     note_bounce(open_database(), email, signature)
     click.echo(f"nothing is mailed to {email} any more")
@@ -129,7 +129,7 @@ def bounced(email: str, signature: Signature) -> None:
 @signed
 def takes_mail(email: str, signature: Signature) -> None:
     """An address that bounced takes mails again; `billing notices resend` sends what failed."""
-    from billing_pipeline.notices.choices import forget_bounce
+    from billing_pipeline.notices.addresses import forget_bounce
 
     forget_bounce(open_database(), email, signature)
     click.echo(f"{email} is mailed again")

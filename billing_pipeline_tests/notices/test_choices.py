@@ -10,7 +10,7 @@ from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.core.notice_kinds import KINDS, OPTIONAL
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.invoicing.finalisation import finalise_month
-from billing_pipeline.notices import choices
+from billing_pipeline.notices import addresses, choices, mail_hours
 from billing_pipeline.notices.queue import claim
 from billing_pipeline.notices.reading import list_notices
 from billing_pipeline.notices.resending import resend
@@ -84,7 +84,7 @@ DISAGREEING = (
 def test_whoever_says_off_is_heard_and_of_the_book_its_version_in_force(warehouse):
     for customer_id in ("ann", "bob", "euro"):
         add_customer(warehouse, customer_id, currency="eur" if customer_id == "euro" else "usd")
-    choices.add_address(warehouse, "ann", BOOKS, (), WHO)
+    addresses.add_address(warehouse, "ann", BOOKS, (), WHO)
     whom = (("ann", "ann@example.com"), ("ann", BOOKS), ("bob", "bob@example.com"))
     kind = "credits_low"
     off = "INSERT INTO billing.notices_off (kind, customer_id, email, author, reason) VALUES (:kind, :id, :email, 'x', 'x')"
@@ -119,11 +119,11 @@ def test_whoever_says_off_is_heard_and_of_the_book_its_version_in_force(warehous
 def test_several_addresses_are_told_each_once_and_each_of_its_kinds(charging, mail_server):
     warehouse = charging.warehouse
     charging.drafts(Bill("ann"))
-    choices.add_address(warehouse, "ann", BOOKS, (), WHO)
-    choices.add_address(warehouse, "ann", "boss@example.com", ["payment_succeeded"], WHO)
+    addresses.add_address(warehouse, "ann", BOOKS, (), WHO)
+    addresses.add_address(warehouse, "ann", "boss@example.com", ["payment_succeeded"], WHO)
     with pytest.raises(UserError, match="told already"):
-        choices.add_address(warehouse, "ann", BOOKS.upper(), (), WHO)
-    choices.add_address(warehouse, "ann", "ann@example.com", (), WHO)  # its own: not told twice
+        addresses.add_address(warehouse, "ann", BOOKS.upper(), (), WHO)
+    addresses.add_address(warehouse, "ann", "ann@example.com", (), WHO)  # its own: not told twice
     finalise_month(warehouse, MONTH, "run-0")
     charging.charge()
     assert told(warehouse) == [
@@ -132,9 +132,9 @@ def test_several_addresses_are_told_each_once_and_each_of_its_kinds(charging, ma
     ]  # fmt: skip
     assert send(warehouse, mail_server) == {"sent": 5}
     assert len(mail_server.to(BOOKS)) == 2
-    choices.remove_address(warehouse, "ann", BOOKS, WHO)
+    addresses.remove_address(warehouse, "ann", BOOKS, WHO)
     with pytest.raises(UserError, match="found none"):
-        choices.remove_address(warehouse, "ann", BOOKS, WHO)
+        addresses.remove_address(warehouse, "ann", BOOKS, WHO)
 
 
 @pytest.mark.parametrize("customer", [None, "ann"])
@@ -168,7 +168,7 @@ def test_what_is_due_cannot_be_switched_off(warehouse):
 def test_only_what_is_not_due_has_an_unsubscribe_link_and_it_ends_that_kind_for_that_address(charging, mail_server):
     warehouse = charging.warehouse
     charging.bill(Bill("ann"))
-    choices.add_address(warehouse, "ann", BOOKS, (), WHO)
+    addresses.add_address(warehouse, "ann", BOOKS, (), WHO)
     charging.charge()
     send(warehouse, mail_server)
     links = {mail["Subject"]: mail["List-Unsubscribe"] for mail in mail_server.to("ann@example.com")}
@@ -198,22 +198,22 @@ def test_the_link_of_what_is_due_ends_nothing(charging, mail_server):
 def test_an_address_that_bounced_is_mailed_nothing_and_what_is_due_fails_where_it_is_seen(charging, mail_server):
     warehouse = charging.warehouse
     charging.bill(Bill("ann"), Bill("bob"))
-    choices.note_bounce(warehouse, "Ann@example.com", Signature("ann", "550 no such user"))
+    addresses.note_bounce(warehouse, "Ann@example.com", Signature("ann", "550 no such user"))
     with pytest.raises(UserError, match="noted already"):
-        choices.note_bounce(warehouse, "ann@example.com", WHO)
+        addresses.note_bounce(warehouse, "ann@example.com", WHO)
     assert send(warehouse, mail_server) == {"failed": 1, "sent": 1}
     [failed] = list_notices(warehouse, state="failed")
     assert failed["last_error"] == "mails to ann@example.com come back: 550 no such user"
-    choices.forget_bounce(warehouse, "ann@example.com", WHO)
+    addresses.forget_bounce(warehouse, "ann@example.com", WHO)
     with pytest.raises(UserError, match="nothing is noted"):
-        choices.forget_bounce(warehouse, "ann@example.com", WHO)
+        addresses.forget_bounce(warehouse, "ann@example.com", WHO)
     resend(warehouse, failed["notice_id"], WHO)
     assert send(warehouse, mail_server) == {"sent": 1}
 
 
 def test_choices_are_ended_once_and_logged(warehouse):
     add_customer(warehouse, "ann")
-    choices.add_address(warehouse, "ann", BOOKS, (), WHO)
+    addresses.add_address(warehouse, "ann", BOOKS, (), WHO)
     for wrong in ("UPDATE billing.notice_addresses SET email = 'x@y.z'", "DELETE FROM billing.notice_addresses"):
         with pytest.raises(IntegrityError):
             execute(warehouse, wrong)
@@ -221,16 +221,16 @@ def test_choices_are_ended_once_and_logged(warehouse):
     assert logged == [{"actor": "ann", "object_id": "ann"}]
     for email in ("x", "a b@example.com", "ä@example.com"):
         with pytest.raises(UserError, match="expected a mail address"):
-            choices.add_address(warehouse, "ann", email, (), WHO)
+            addresses.add_address(warehouse, "ann", email, (), WHO)
 
 
 def test_the_nearest_hours_that_were_chosen_hold_and_are_given_up(warehouse):
     add_customer(warehouse, "ann")
-    choices.add_address(warehouse, "ann", BOOKS, (), WHO)
-    choices.choose_hours(warehouse, None, None, Hours(time(9), time(12)), WHO)
-    choices.choose_hours(warehouse, "ann", None, Hours(time(5), time(6)), WHO)
-    choices.choose_hours(warehouse, "ann", None, Hours(time(6), time(20)), WHO)  # in place of those
-    choices.choose_hours(warehouse, "ann", BOOKS, Hours(time(0), time(23), on_weekends=True), WHO)
+    addresses.add_address(warehouse, "ann", BOOKS, (), WHO)
+    mail_hours.choose_hours(warehouse, None, None, Hours(time(9), time(12)), WHO)
+    mail_hours.choose_hours(warehouse, "ann", None, Hours(time(5), time(6)), WHO)
+    mail_hours.choose_hours(warehouse, "ann", None, Hours(time(6), time(20)), WHO)  # in place of those
+    mail_hours.choose_hours(warehouse, "ann", BOOKS, Hours(time(0), time(23), on_weekends=True), WHO)
 
     def claimed():
         execute(warehouse, "SELECT billing.write_notice('final_notice', 'ann', NULL, gen_random_uuid()::text, '{}')")
@@ -238,17 +238,17 @@ def test_the_nearest_hours_that_were_chosen_hold_and_are_given_up(warehouse):
         return {notice.recipient: (notice.hours.begins.hour, notice.hours.on_weekends) for notice in notices}
 
     assert claimed() == {"ann@example.com": (6, False), BOOKS: (0, True)}
-    choices.give_hours_up(warehouse, "ann", None, WHO)
+    mail_hours.give_hours_up(warehouse, "ann", None, WHO)
     with pytest.raises(UserError, match="expected hours of ann, found none"):
-        choices.give_hours_up(warehouse, "ann", None, WHO)
+        mail_hours.give_hours_up(warehouse, "ann", None, WHO)
     assert claimed() == {"ann@example.com": (9, False), BOOKS: (0, True)}
     assert [row["kinds"] for row in choices.list_choices(warehouse) if row["what"] == "hours"] == [
         "09:00 to 12:00", "00:00 to 23:00, on weekends too",
     ]  # fmt: skip
     with pytest.raises(UserError, match="expected the customer whose address it is"):
-        choices.choose_hours(warehouse, None, BOOKS, Hours(time(1), time(2)), WHO)
+        mail_hours.choose_hours(warehouse, None, BOOKS, Hours(time(1), time(2)), WHO)
     with pytest.raises(UserError, match="expected an end an hour or more later"):
-        choices.choose_hours(warehouse, "ann", None, Hours(time(2), time(2)), WHO)
+        mail_hours.choose_hours(warehouse, "ann", None, Hours(time(2), time(2)), WHO)
 
 
 def test_a_customer_chooses_for_its_own_address_and_not_what_nobody_is_mailed(warehouse):

@@ -7,17 +7,11 @@ from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.core.texts import shown
-from billing_pipeline.notices.choices import (
-    add_address,
-    choose_hours,
-    forget_bounce,
-    give_hours_up,
-    remove_address,
-    switch_off,
-    switch_on,
-)
+from billing_pipeline.notices.addresses import add_address, forget_bounce, remove_address
+from billing_pipeline.notices.choices import switch_off, switch_on
 from billing_pipeline.notices.dunning import promise
 from billing_pipeline.notices.holding import Held, hold_notices, release_notices
+from billing_pipeline.notices.mail_hours import choose_hours, give_hours_up
 from billing_pipeline.notices.resending import resend
 from billing_pipeline.notices.rules.sending import Hours
 from billing_pipeline.web.actions.contracts import customer_in_words

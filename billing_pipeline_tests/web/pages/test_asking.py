@@ -12,7 +12,7 @@ import pytest
 from billing_pipeline.access.mailed_links import make_links
 from billing_pipeline.access.operators import add_operator, list_operators, remove_operator
 from billing_pipeline.core.errors import UserError
-from billing_pipeline.notices.choices import note_bounce
+from billing_pipeline.notices.addresses import note_bounce
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.corrections.world import CorrectingWorld
 from billing_pipeline_tests.web.pages.conftest import MAKER, Site, serving

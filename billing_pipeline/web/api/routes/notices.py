@@ -10,7 +10,8 @@ from starlette.responses import Response
 from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.access.rules.tokens import Caller
 from billing_pipeline.customers.reading import read_customer
-from billing_pipeline.notices.choices import NotedAlready, list_choices, note_bounce
+from billing_pipeline.notices.addresses import NotedAlready, note_bounce
+from billing_pipeline.notices.choices import list_choices
 from billing_pipeline.notices.dunning import case_rows, history, standings
 from billing_pipeline.notices.dunning_policies import load_policy
 from billing_pipeline.notices.reading import list_notices, read_notice
