@@ -48,17 +48,24 @@ class PortalPages:
         own_language = read_details(self.door.warehouse, customer_id)["language"]
         reader = reader_of(request, own_language, customer["timezone"])
         asked = request.query_params.get("lang")
-        cookie = {"Set-Cookie": f"billing_language={reader.language}; Path=/portal; SameSite=Lax"} if asked else {}
-        return page(
+        answer = page(
             template,
             reader,
             status=status,
             frame_ancestors=self.door.frame_ancestors,
-            more_headers=cookie,
             visitor=visitor,
             session=visitor.session,
             customer=customer,
             path=request.url.path,
             said=request.query_params.get("said"),
+            in_frame=in_frame(request),
             **values,
         )
+        if asked:
+            self.door.set_cookie(answer, "billing_language", reader.language, self.door.root)
+        return answer
+
+
+def in_frame(request: Request) -> bool:
+    """Whether the browser says that another page shows this one in a frame."""
+    return request.headers.get("sec-fetch-dest") in ("iframe", "frame")

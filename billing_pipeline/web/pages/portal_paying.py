@@ -13,7 +13,7 @@ from billing_pipeline.charging.hosted_pages import invoice_page, payment_methods
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.settings import load_settings
 from billing_pipeline.stripe_gateway.hosted_pages import HostedInvoice
-from billing_pipeline.web.pages.portal_pages import PortalPages
+from billing_pipeline.web.pages.portal_pages import PortalPages, in_frame
 from billing_pipeline.web.pages.sessions import Fields, Visitor
 
 
@@ -81,6 +81,8 @@ class Paying(PortalPages):
                 found = address(invoice_page(self.door.warehouse, api, number))
         except UserError:
             found = None
+        if found and in_frame(request):  # Stripe lets nobody frame its pages: a link leads out of the frame
+            return self.page("portal/to_stripe.html", request, visitor, address=found)
         return _to(found or f"/portal/invoices/{quote(number)}?said=not_now")
 
 

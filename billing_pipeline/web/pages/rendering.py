@@ -1,6 +1,6 @@
 """Templates, and how money, quantities and times are written in them: by CLDR, in the reader's language."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -53,13 +53,12 @@ def page(
     *,
     status: int = 200,
     frame_ancestors: str = "'none'",
-    more_headers: Mapping[str, str] | None = None,
     **values: Any,
 ) -> HTMLResponse:
     """The template, filled in for the reader."""
     words = words_of(reader.language)
     content = _environment().get_template(template).render(reader=reader, t=words, **_formats(reader, words), **values)
-    return HTMLResponse(content, status, {**headers(frame_ancestors), **(more_headers or {})})
+    return HTMLResponse(content, status, headers(frame_ancestors))
 
 
 @cache

@@ -39,8 +39,7 @@ class DoorOfPages:
     """One of the two sets of pages: where it is, and what lets a browser in and out.
 
     `secure`: whether its address is https, so that the cookie travels by nothing else. `frame_ancestors`: which sites
-    may show it in a frame; a cookie in a frame of another site needs SameSite=None. `ways`: addresses where people can
-    let themselves in, each with the key of its words.
+    may show it in a frame. `ways`: addresses where people can let themselves in, each with the key of its words.
     """
 
     warehouse: Warehouse
@@ -62,18 +61,28 @@ class DoorOfPages:
     def let_in(self, secret: str) -> Response:
         """To the first page, with the cookie of a session that was opened just now."""
         response = RedirectResponse(f"{self.root}/", 303, NOT_KEPT)
+        self.set_cookie(response, self.cookie, secret, self.root, httponly=True)
+        return response
+
+    def set_cookie(self, response: Response, name: str, value: str, path: str, *, httponly: bool = False) -> None:
+        """A cookie that comes back in a frame, too, where frames are let: `Partitioned`, one for each site around it.
+
+        Browsers that block the cookies of other sites keep those (CHIPS). Starlette writes it from Python 3.14 on.
+        """
         framed = self.secure and self.frame_ancestors != "'none'"
         response.set_cookie(
-            self.cookie, secret, httponly=True, secure=self.secure, samesite="none" if framed else "lax", path=self.root
+            name, value, httponly=httponly, secure=self.secure, samesite="none" if framed else "lax", path=path
         )
-        return response
+        if framed:
+            key, cookie = response.raw_headers[-1]
+            response.raw_headers[-1] = (key, cookie + b"; Partitioned")
 
     def leave(self, request: Request) -> Response:
         """Sign out."""
         if secret := request.cookies.get(self.cookie):
             sign_out(self.warehouse, secret)
         response = self.closed(request, "signed_out", status=200)
-        response.delete_cookie(self.cookie, path=self.root)
+        self.set_cookie(response, self.cookie, "", self.root, httponly=True)
         return response
 
     def closed(self, request: Request, why: str, status: int = 401) -> Response:

@@ -77,8 +77,15 @@ def site(month: CorrectingWorld) -> Iterator[Site]:
 
 
 @contextmanager
-def serving(world: CorrectingWorld, state_dir: Path | None = None, oidc: OidcSettings | None = None) -> Iterator[Site]:
+def serving(
+    world: CorrectingWorld,
+    state_dir: Path | None = None,
+    oidc: OidcSettings | None = None,
+    framed_by: str | None = None,
+) -> Iterator[Site]:
     """Console and portal over a world, on a port of their own.
+
+    `framed_by`: who may show the portal in a frame; browsers take it then for one of https, as they do localhost.
 
     Links are mailed into `state_dir`, if there is one; people sign in at the provider of `oidc`, if there is one.
     """
@@ -90,6 +97,9 @@ def serving(world: CorrectingWorld, state_dir: Path | None = None, oidc: OidcSet
     with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as opened:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
         settings = PagesSettings(address, "'none'", portal_edits_details=True)
+        if framed_by is not None:
+            address = address.replace("127.0.0.1", "localhost")
+            settings = PagesSettings(address.replace("http:", "https:"), framed_by, portal_edits_details=True)
         mail = None
         if state_dir is not None:
             own = replace(load_settings(), state_dir=state_dir, pages=settings)

@@ -1,5 +1,6 @@
 """The pages in a real browser: what a person sees and does, on wide and narrow screens, with a keyboard alone."""
 
+import re
 import shutil
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, syn
 from billing_pipeline.access.links import console_link, portal_link
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.corrections.world import CorrectingWorld
-from billing_pipeline_tests.web.pages.conftest import MAKER, Site
+from billing_pipeline_tests.web.pages.conftest import MAKER, Site, serving
 
 FOUND = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync")
@@ -179,3 +180,31 @@ def test_arabic_is_written_from_right_to_left(customer: Page, site: Site) -> Non
     assert brand is not None
     assert leave is not None
     assert brand["x"] > leave["x"]
+
+
+def test_the_portal_works_in_a_frame_of_another_site_whose_cookies_are_blocked(
+    chromium: Browser, month: CorrectingWorld
+) -> None:
+    around = "http://127.0.0.1:9999"  # nothing listens there: the browser is answered below
+    with serving(month, framed_by=around) as site:
+        browser = chromium.browser_type.launch(
+            executable_path=FOUND,
+            args=[*QUIET, "--test-third-party-cookie-phaseout", "--disable-features=LocalNetworkAccessChecks"],
+        )
+        page = browser.new_page(locale="en-GB")
+        link = f"{site.address}/portal/enter/{portal_link(site.warehouse, MAKER, 'bob')}"
+        frame_of = f'<!doctype html><iframe title="Billing" src="{link}" width="900" height="700"></iframe>'
+        page.route(f"{around}/**", lambda route: route.fulfill(body=frame_of, content_type="text/html"))
+        page.goto(f"{around}/")
+        framed = page.frame_locator("iframe")
+        framed.get_by_role("button").click()
+        framed.get_by_role("link", name="Deutsch").click()
+        framed.get_by_role("link", name="Rechnungen").first.click()
+        framed.get_by_role("heading", name="Rechnungen").wait_for()
+        assert {(one["sameSite"], one["secure"]) for one in page.context.cookies()} == {("None", True)}
+        framed.get_by_role("link", name=re.compile("^INV-")).first.click()
+        framed.get_by_role("link", name=re.compile("bezahlen")).first.click()
+        stripe = framed.locator("a[target=_top]")
+        stripe.click()  # Stripe lets nobody frame its pages: it opens in place of the page around
+        page.wait_for_url(f"{month.stripe.base_url}/hosted/invoice/**")
+        browser.close()
