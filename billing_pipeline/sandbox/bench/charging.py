@@ -70,7 +70,9 @@ def _apply_events(subject: Subject, gateway: StripeGateway) -> int:
     return report.outcomes["applied"]
 
 
-def measure_rates(subject: Subject, invoices_per_latency: int) -> dict[str, Any]:
+def measure_rates(
+    subject: Subject, invoices_per_latency: int, latencies_ms: tuple[int, ...] = LATENCIES_MS
+) -> dict[str, Any]:
     """By latency in milliseconds, the share of the allowed creations a second, from the first to the last creation.
 
     Then once more at the shortest, while another process mails what customers are to be told of it; and how many mails.
@@ -82,7 +84,7 @@ def measure_rates(subject: Subject, invoices_per_latency: int) -> dict[str, Any]
             ids = _make_ready(subject, gateway, stripe)
             _charge(subject, gateway, ids[:WARMING_UP], NO_CAPS)
         with _emulator(Path(folder), STRIPES_LIMITS) as stripe:
-            for number, latency_ms in enumerate((*LATENCIES_MS, LATENCIES_MS[0])):
+            for number, latency_ms in enumerate((*latencies_ms, latencies_ms[0])):
                 first = WARMING_UP + number * invoices_per_latency
                 fault = {"kind": "latency", "operation": "**", "latency_ms": latency_ms}
                 stripe.delete("/_emulator/faults").raise_for_status()
@@ -90,11 +92,11 @@ def measure_rates(subject: Subject, invoices_per_latency: int) -> dict[str, Any]
                 _forget_calls(stripe)
                 limits = RateLimits(CALLS_PER_SECOND, CALLS_PER_SECOND_PER_ENDPOINT)
                 limited = StripeGateway(EMULATOR_KEY, str(stripe.base_url), limits=limits)
-                with mailing(subject.url) if number == len(LATENCIES_MS) else nullcontext():
+                with mailing(subject.url) if number == len(latencies_ms) else nullcontext():
                     _charge(subject, limited, ids[first : first + invoices_per_latency], None)
                 shares.append(_share_of_allowed_rate(_calls(Path(folder))))
     return {
-        "share_of_allowed_rate": dict(zip(map(str, LATENCIES_MS), shares, strict=False)),
+        "share_of_allowed_rate": dict(zip(map(str, latencies_ms), shares, strict=False)),
         "share_while_mailing": shares[-1],
         "mails_meanwhile": subject.warehouse.scalar(_MAILED),
     }

@@ -17,6 +17,8 @@ from billing_pipeline.sandbox.own_server import own_server
 
 RATED = 500
 """Invoices that are charged at each latency."""
+BESIDE_MAILS = 200
+"""Invoices that are charged without mails, and as many while mails go out, where only notices are measured."""
 
 
 def run_bench(
@@ -33,7 +35,7 @@ def run_bench(
             for name in ("full", "small", "old", "calls", "rates", "notices")
         }
         if only_notices:
-            notices = _notices(urls["notices"])
+            notices = _notices(urls["notices"]) | {"charging": _charging_beside_mails(urls["rates"])}
             click.echo("\n".join(notices_table(notices)))
             click.echo(json.dumps(notices))
             return 0
@@ -60,6 +62,12 @@ def _charging(calls_url: str, rates_url: str, charged_count: int) -> dict[str, A
     with drafted(rates_url, WARMING_UP + (len(LATENCIES_MS) + 1) * RATED) as subject:
         say(f"charging {RATED:,} invoices at each latency")
         return calls | measure_rates(subject, RATED)
+
+
+def _charging_beside_mails(url: str) -> dict[str, Any]:
+    with drafted(url, WARMING_UP + 2 * BESIDE_MAILS) as subject:
+        say(f"charging {BESIDE_MAILS:,} invoices without mails, and as many while mails go out")
+        return measure_rates(subject, BESIDE_MAILS, LATENCIES_MS[:1])
 
 
 def _notices(url: str) -> dict[str, Any]:

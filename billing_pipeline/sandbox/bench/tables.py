@@ -47,8 +47,16 @@ def notices_table(figures: dict[str, Any]) -> list[str]:
     """Mails a second, and what was found of unusual usage."""
     mails = figures["mails"]
     lines = [
-        f"mails: {mails['notices']:,} over one connection, {mails['per_s']}/s, {mails['cpu_ms_a_mail']} ms of CPU each"
+        f"mails: {mails['notices']:,} over one connection, {mails['per_s']}/s, {mails['cpu_ms_a_mail']} ms of CPU each",
+        f"progress of the mails: {mails['progress']} lines said how far it was",
     ]
+    if "charging" in figures:
+        beside = figures["charging"]
+        [without] = beside["share_of_allowed_rate"].values()
+        lines.append(
+            f"charging, of the allowed creations: {without:.1%} without mails,"
+            f" {beside['share_while_mailing']:.1%} while {beside['mails_meanwhile']:,} mails went out"
+        )
     for what, unit in (("usage", "hours"), ("amounts", "months")):
         found = figures[f"unusual_{what}"]
         right = f"{found['spikes_found']} spikes and {found['drops_found']} drops found of {found['injected']}"
