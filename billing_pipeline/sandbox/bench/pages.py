@@ -5,9 +5,12 @@ next. What is measured is the server's time of a request, in this process, witho
 """
 
 import asyncio
+import gzip
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
 from statistics import median
 from typing import Any
 
@@ -33,6 +36,8 @@ from billing_pipeline.web.pages.app import page_routes
 ROUNDS = 5
 PAGE_MS, SEARCH_MS = 300, 150
 """What a page and a search may take at the median."""
+PAGE_KB = 100
+"""What a page may weigh compressed, with the style and the script that it loads."""
 WHO = Signature("bench", "to measure pages")
 CUSTOMER, NUMBER, EVENT = "c00000042", "INV-00000042", "e42-1"
 SEARCHES = (
@@ -50,6 +55,8 @@ PORTAL = (
     "/portal/", "/portal/invoices", f"/portal/invoices/{NUMBER}", "/portal/payment-methods", "/portal/credits",
     "/portal/plan", "/portal/alerts", "/portal/account",
 )  # fmt: skip
+LOADED = ("pages.css", "htmx.min.js")
+"""What a page loads beside itself, at most."""
 
 
 def run_bench_pages(*, customer_count: int) -> int:
@@ -60,16 +67,24 @@ def run_bench_pages(*, customer_count: int) -> int:
         began = time.perf_counter()
         seed(warehouse, customer_count)
         click.echo(f"{customer_count:,} customers seeded in {time.perf_counter() - began:.0f} s")
-        figures = _measured(warehouse)
+        looks = _measured(warehouse)
         warehouse.engine.dispose()
-    click.echo("   median      first")
-    for path, took_ms in figures.items():
+    click.echo("   median      first    weight")
+    for path, look in looks.items():
         limit = SEARCH_MS if path in SEARCHES else PAGE_MS
-        over = "" if median(took_ms) <= limit else f"over {limit}"
-        click.echo(f"{median(took_ms):>9,.1f}  {took_ms[0]:>9,.1f} ms  {over:<9} {path}")
-    medians = {path: median(took_ms) for path, took_ms in figures.items()}
-    firsts = {path: took_ms[0] for path, took_ms in figures.items()}
-    click.echo(json.dumps({"customers": customer_count, "median_ms": medians, "first_ms": firsts}))
+        over = [f"over {limit} ms"] if median(look.took_ms) > limit else []
+        over += [f"over {PAGE_KB} kB"] if look.weight_kb > PAGE_KB else []
+        click.echo(
+            f"{median(look.took_ms):>9,.1f}  {look.took_ms[0]:>9,.1f} ms  {look.weight_kb:>5,.1f} kB  {path}"
+            f"{'  ' if over else ''}{', '.join(over)}"
+        )
+    figures = {
+        "customers": customer_count,
+        "median_ms": {path: median(look.took_ms) for path, look in looks.items()},
+        "first_ms": {path: look.took_ms[0] for path, look in looks.items()},
+        "weight_kb": {path: look.weight_kb for path, look in looks.items()},
+    }
+    click.echo(json.dumps(figures))
     return 0
 
 
@@ -92,31 +107,58 @@ def seed(warehouse: Warehouse, customer_count: int, *, events_min: int = 0) -> N
         connection.invalidate()  # the next one works as the pipeline
 
 
-def _measured(warehouse: Warehouse) -> dict[str, list[float]]:
-    """Milliseconds of each look at each page."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an application answered."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A page: milliseconds of each look, and what it weighs compressed, with what it loads."""
+
+    took_ms: list[float]
+    weight_kb: float
+
+
+def _measured(warehouse: Warehouse) -> dict[str, _Look]:
+    """Several looks at each page."""
     app = Starlette(routes=page_routes(warehouse, open_stripe, PagesSettings("http://bench", "'none'", True)))
     console = sign_in(warehouse, "console", console_link(warehouse, WHO, "bench", "operator"))
     portal = sign_in(warehouse, "portal", portal_link(warehouse, WHO, CUSTOMER))
     cookie = f"billing_console={console}; billing_portal={portal}"
-    return asyncio.run(_times(app, cookie))
+    return asyncio.run(_looks(app, [(b"cookie", cookie.encode())]))
 
 
-async def _times(app: Starlette, cookie: str) -> dict[str, list[float]]:
-    figures = {}
+async def _looks(app: Starlette, headers: Sequence[tuple[bytes, bytes]]) -> dict[str, _Look]:
+    static = files("billing_pipeline.web.pages") / "static"
+    loaded_bytes = sum(_compressed_bytes((static / name).read_bytes()) for name in LOADED)
+    looks = {}
     for path in (*CONSOLE, *SEARCHES, *PORTAL):
         took = []
         for _ in range(ROUNDS):
             began = time.perf_counter()
-            status = await get(app, path, [(b"cookie", cookie.encode())])
+            found = await answer(app, path, headers)
             took.append(round((time.perf_counter() - began) * 1000, 1))
-            if status != 200:
-                raise RuntimeError(f"{path} answered {status}")
-        figures[path] = took
-    return figures
+            if found.status != 200:
+                raise RuntimeError(f"{path} answered {found.status}")
+        looks[path] = _Look(took, round((loaded_bytes + _compressed_bytes(found.body)) / 1000, 1))
+    return looks
+
+
+def _compressed_bytes(body: bytes) -> int:
+    return len(gzip.compress(body, mtime=0))
 
 
 async def get(app: ASGIApp, address: str, headers: Sequence[tuple[bytes, bytes]]) -> int:
     """The status that the application answers a GET with, without a network."""
+    return (await answer(app, address, headers)).status
+
+
+async def answer(app: ASGIApp, address: str, headers: Sequence[tuple[bytes, bytes]]) -> Answer:
+    """What the application answers a GET with, without a network."""
     path, _, query = address.partition("?")
     scope: dict[str, Any] = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
@@ -124,6 +166,7 @@ async def get(app: ASGIApp, address: str, headers: Sequence[tuple[bytes, bytes]]
         "headers": [(b"host", b"bench"), *headers], "server": ("bench", 80), "client": None,
     }  # fmt: skip
     statuses: list[int] = []
+    body = bytearray()
 
     async def receive() -> Message:
         return {"type": "http.request", "body": b"", "more_body": False}
@@ -131,6 +174,7 @@ async def get(app: ASGIApp, address: str, headers: Sequence[tuple[bytes, bytes]]
     async def send(message: Message) -> None:
         if message["type"] == "http.response.start":
             statuses.append(message["status"])
+        body.extend(message.get("body", b""))
 
     await app(scope, receive, send)
-    return statuses[0]
+    return Answer(statuses[0], bytes(body))
