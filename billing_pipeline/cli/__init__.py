@@ -62,6 +62,7 @@ SECTIONS = {
         "demo": "sandbox:demo",
         "up": "sandbox:up",
         "emulator": "sandbox:emulator",
+        "mailbox": "sandbox:mailbox",
         "bench": "sandbox:bench",
     },
 }

@@ -1,4 +1,4 @@
-"""`billing demo`, `up`, `emulator` and `bench`: what runs without a Stripe account."""
+"""`billing demo`, `up`, `emulator`, `mailbox` and `bench`: what runs without a Stripe account."""
 
 import sys
 
@@ -66,6 +66,19 @@ def bench(
             only_notices=only_notices,
         )
     )
+
+
+@click.command()
+@click.option("--port", default=12400, show_default=True, help="Port on 127.0.0.1.")
+def mailbox(port: int) -> None:
+    """Show the mails that became files, for lack of a mail server, as pages until Ctrl-C."""
+    from billing_pipeline.sandbox.mailbox import serve
+
+    settings = load_settings()
+    if settings.notices.smtp is not None:
+        raise SettingsError("BILLING_SMTP_URL is set: mails go to that server, and no mailbox has them")
+    click.echo(f"Mailbox: http://127.0.0.1:{port}   (Ctrl-C ends it)")
+    serve(settings.state_dir / "mail", port)
 
 
 @click.group(cls=Group, invoke_without_command=True)

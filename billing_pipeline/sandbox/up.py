@@ -1,6 +1,6 @@
-"""`billing up`: Dagster's UI and daemon, Stripe emulator, webhook receiver and API as child processes, until Ctrl-C.
+"""`billing up`: Dagster's UI and daemon, Stripe emulator, webhook receiver, API and mailbox as child processes.
 
-Plain Dagster works as well (`billing env`); this only spares one the environment variables.
+They run until Ctrl-C. Plain Dagster works as well (`billing env`); this only spares one the environment variables.
 """
 
 import os
@@ -30,6 +30,7 @@ from billing_pipeline.web.receiver.app import PATHS
 
 HOST = "127.0.0.1"
 EMULATOR_PORT = 12111
+MAILBOX_PORT = 12400
 PORTS_TRIED = 20
 
 
@@ -82,12 +83,15 @@ def run_up(port: int = 3000) -> int:
         if ended is None and not stop.is_set():
             webhook_url = _start_receiver(children, environment, settings, warehouse)
             api_url = _start_api(children, environment, settings, warehouse)
+            mailbox_url = _start_mailbox(children, environment, settings)
             ended = wait_until_ready(children, f"http://{HOST}:{port}/server_info", stop)
         if ended is None and not stop.is_set():
             click.echo(f"Dagster UI       http://{HOST}:{port}")
             click.echo(f"Stripe emulator  {environment['STRIPE_API_BASE']}/_emulator/summary")
             click.echo(f"Stripe webhooks  {webhook_url}")
             click.echo(f"API              {api_url}/api/billing/docs")
+            if mailbox_url is not None:
+                click.echo(f"Mailbox          {mailbox_url}")
             _print_links(warehouse, api_url)
             click.echo("Ctrl-C ends all of it.")
             ended = keep_running(children, stop, settings)
@@ -133,6 +137,17 @@ def _start_api(children: list[Child], environment: dict[str, str], settings: Set
     own = {"BILLING_PUBLIC_URL": url, "BILLING_DATABASE_URL": database_url, **environment}
     children.append(start("api", ["-m", "billing_pipeline.cli", "api", "--port", str(port)], own, settings))
     return url
+
+
+def _start_mailbox(children: list[Child], environment: dict[str, str], settings: Settings) -> str | None:
+    """Start the mailbox and return where; None: a mail server takes the mails."""
+    if settings.notices.smtp is not None:
+        return None
+    port = _free_port_from(MAILBOX_PORT)
+    children.append(
+        start("mailbox", ["-m", "billing_pipeline.cli", "mailbox", "--port", str(port)], environment, settings)
+    )
+    return f"http://{HOST}:{port}"
 
 
 def _print_links(warehouse: Warehouse, api_url: str) -> None:

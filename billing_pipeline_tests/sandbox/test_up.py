@@ -79,6 +79,20 @@ def make_customer(emulator_port: int) -> None:
     connection.close()
 
 
+def eventually_answered(port: int) -> str:
+    """The first page that is served there."""
+    for _ in range(600):
+        connection = HTTPConnection("127.0.0.1", port, timeout=60)
+        try:
+            connection.request("GET", "/")
+            return connection.getresponse().read().decode()
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+        finally:
+            connection.close()
+    raise AssertionError("nothing answers")
+
+
 def eventually_stored(state: Path) -> list[str]:
     """Types of the events that the receiver stored, once there are some."""
     with opened(state) as warehouse:
@@ -119,6 +133,9 @@ def test_the_ui_shows_the_asset_graph_events_arrive_and_ctrl_c_leaves_no_process
         }  # fmt: skip
         emulator = re.search(r"http://127\.0\.0\.1:(\d+)/_emulator", "".join(printed))
         assert emulator is not None
+        mailbox = re.search(r"Mailbox +http://127\.0\.0\.1:(\d+)", "".join(printed))
+        assert mailbox is not None
+        assert "None yet" in eventually_answered(int(mailbox[1]))
         make_customer(int(emulator[1]))
         assert eventually_stored(state) == ["customer.created"]
         with opened(state) as warehouse:
