@@ -29,6 +29,7 @@ _ROWS = {
     "amount": ("amount_minor", "money"),
     "credits": ("credits_minor", "money"),
     "due": ("due_minor", "money"),
+    "paid": ("due_minor", "money"),
     "due_on": ("due_on", "day"),
     "credit_note": ("credit_note", None),
     "credited": ("credited_minor", "money"),
