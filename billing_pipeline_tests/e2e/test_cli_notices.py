@@ -89,6 +89,6 @@ def test_budgets_are_set_listed_and_ended(world):
     assert 'meter "x": expected one of' in refused("budgets", "set", "ann", "--meter", "x", "--limit", "1", *SIGNED)
     assert "--limit" in refused("budgets", "set", "ann", "--limit", "much", *SIGNED)
     assert said("budgets", "check") == "1 looked at, 0 told"
-    assert json.loads(said("budgets", "check", "--json")) == {"customers": 1, "told": 0}
+    assert json.loads(said("budgets", "check", "--json")) == {"customers": 1, "told": 0, "failed": []}
     said("budgets", "end", "ann", *SIGNED)
     assert "found none" in refused("budgets", "end", "ann", *SIGNED)
