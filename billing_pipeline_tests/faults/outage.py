@@ -32,7 +32,8 @@ def outage(server: "PostgresServer", template: str, seed: int, hours: int = HOUR
         gateway, now = run.gateway(), STARTS
         for minute in range(hours * 60):
             now = STARTS + timedelta(minutes=minute)
-            report = run.clean_pass(api=gateway, workers=4, clock=lambda now=now: now)
+            # without limits: canaries without an answer would keep the rest back, and leave the breaker nothing to do
+            report = run.clean_pass(api=gateway, workers=4, clock=lambda now=now: now, limits=None)
             part.figures["passes_while_down"] += 1
             part.require(bool(report.pending), f"minute {minute}: nothing is pending while Stripe is down")
         part.figures["calls_while_down"] = gateway.calls_made
