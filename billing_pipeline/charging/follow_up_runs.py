@@ -12,13 +12,12 @@ from billing_pipeline.charging import follow_ups
 from billing_pipeline.charging.brakes import PAUSED, UNAVAILABLE
 from billing_pipeline.charging.circuit_breaker import guarded, utc_now
 from billing_pipeline.charging.exclusive import InvoiceBusy, exclusive
-from billing_pipeline.charging.follow_ups import FollowUp
+from billing_pipeline.charging.follow_ups import FollowUp, RetryDays, default_days
 from billing_pipeline.charging.invoice import Retry
 from billing_pipeline.charging.month import WORKERS, ChargeReport, RunOptions, charge_invoices_of_month
 from billing_pipeline.charging.rules.brakes import Brake, Limits, distinct
 from billing_pipeline.charging.rules.charge_change import ChargeChange
 from billing_pipeline.charging.rules.charging import WORKABLE
-from billing_pipeline.charging.rules.retry_schedule import RETRY_DAYS
 from billing_pipeline.charging.rules.unknown_outcomes import next_question
 from billing_pipeline.charging.store import ChargeMoved
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -69,7 +68,7 @@ def follow_up(
     *,
     log: Callable[[str], None],
     limits: Limits = Limits(),  # noqa: B008 - immutable
-    retry_days: Sequence[int] = RETRY_DAYS,
+    retry_days: RetryDays = default_days,
     clock: Callable[[], datetime] = utc_now,
     workers: int = WORKERS,
 ) -> FollowUpReport:
@@ -81,7 +80,7 @@ def follow_up(
         run_id: for the audit log.
         log: takes a line on progress.
         limits: as in a month's run.
-        retry_days: the schedule of retries.
+        retry_days: the schedule of a refusal's retries.
         clock: what time it is.
         workers: threads.
 

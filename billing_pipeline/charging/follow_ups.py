@@ -4,20 +4,28 @@ The queue is derived from stripe_charges, so losing it loses nothing. When somet
 charging/rules/retry_schedule.py and charging/rules/unknown_outcomes.py; doing it is follow_up_runs.py's.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from billing_pipeline.charging.rules.retry_schedule import next_retry
+from billing_pipeline.charging.rules.refusals import Refusal, cause_of
+from billing_pipeline.charging.rules.retry_schedule import RETRY_DAYS, next_retry
 from billing_pipeline.charging.rules.unknown_outcomes import next_question
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
+RetryDays = Callable[[Refusal], Sequence[int]]
+"""The schedule of a refusal: days after the first one, rising."""
 OFFER_AGAIN_AFTER = timedelta(minutes=10)
 """A run that was asked for and never did its work is asked for again after so long."""
+
+
+def default_days(_: Refusal) -> Sequence[int]:
+    """The schedule where nobody says another."""
+    return RETRY_DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,7 @@ def make_due(
     return connection.execute(text(load_sql("charging/charge_make_due.sql")), parameters).rowcount
 
 
-def plan(warehouse: Warehouse, retry_days: Sequence[int], busy_months: Collection[date] = ()) -> None:
+def plan(warehouse: Warehouse, retry_days: RetryDays, busy_months: Collection[date] = ()) -> None:
     """Bring the queue up to date: a follow-up for every charge that needs one, none for those that have an answer.
 
     Charges of `busy_months` without an answer are left to the runs that charge them.
@@ -78,12 +86,14 @@ def plan(warehouse: Warehouse, retry_days: Sequence[int], busy_months: Collectio
             connection.execute(text(_UPSERT), planned)
 
 
-def _planned(row: dict[str, Any], retry_days: Sequence[int]) -> dict[str, Any]:
+def _planned(row: dict[str, Any], retry_days: RetryDays) -> dict[str, Any]:
     if row["kind"] == "ask":
         question = next_question(row["since"], 0, unknown=row["outcome_unknown"])
         due_at, cause = question.due_at, question.cause
     else:
-        retry = next_retry(row["reason_code"], row["since"], row["retries_made"], retry_days, by_bank=row["by_bank"])
+        reason_code, by_bank = row["reason_code"], row["by_bank"]
+        refusal = Refusal(row["customer_id"], row["plan"], row["book"], cause_of(reason_code, by_bank=by_bank))
+        retry = next_retry(reason_code, row["since"], row["retries_made"], retry_days(refusal), by_bank=by_bank)
         due_at, cause = retry.due_at, retry.cause
     return {
         "invoice_id": row["invoice_id"],

@@ -89,21 +89,30 @@ def run() -> None:
 
 @dunning.command()
 @click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--names", is_flag=True, help="Ask the database whether the customers, plans and books in it are known.")
 @JSON
-def check(file: Path | None, as_json: bool) -> None:
-    """Check a policy and show its steps; without a file the one in use."""
-    from billing_pipeline.notices.dunning_policies import load_policy
+def check(file: Path | None, names: bool, as_json: bool) -> None:
+    """Check a policy and show its courses and steps; without a file the one in use."""
+    from billing_pipeline.notices.dunning_policies import load_policy, unknown_names
 
     policy = load_policy(file or load_settings().notices.dunning_policy)
+    unknown = unknown_names(open_database(), policy) if names else []
     steps = [
-        {"counted": track, "day": step.day, "step": step.kind or step.action}
-        for track, found in policy.tracks.items()
+        {"course": course.name, "counted": track, "day": step.day, "step": step.kind or step.action}
+        for course in policy.courses
+        for track, found in course.tracks.items()
         for step in found
     ]
     if as_json:
-        print_json({"name": policy.name, "steps": steps})
+        when = [{"name": one.name, "when": {k: sorted(v) for k, v in one.when.items()}} for one in policy.courses]
+        print_json({"name": policy.name, "courses": when, "steps": steps, "unknown": unknown})
         return
     click.echo(f"policy {policy.name}")
+    for course in policy.courses:
+        facts = "; ".join(f"{fact} is {' or '.join(sorted(values))}" for fact, values in course.when.items())
+        click.echo(f"course {course.name}: where {facts or 'no course before it holds'}")
+    for line in unknown:
+        click.echo(f"unknown: {line}")
     print_rows("steps", steps, as_json=False, empty="no step")
 
 

@@ -79,7 +79,7 @@ def follow_up_charges() -> None:
     job_name="follow_up_charges",
     minimum_interval_seconds=_TICK_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Unknown outcomes after 5 min, 1 h, 6 h, then daily, then parked; refusals by BILLING_RETRY_DAYS.",
+    description="Unknown outcomes after 5 min, 1 h, 6 h, then daily, then parked; refusals by the dunning policy.",
 )
 def charges_to_follow_up(context: dg.SensorEvaluationContext, billing: Billing) -> dg.RunRequest | dg.SkipReason:
     """Asks for a run when something is due, no brake is on and there is a Stripe to ask."""

@@ -10,7 +10,7 @@ from billing_pipeline.defs.resources import Billing
 from billing_pipeline.defs.stages import NOTICES, OWNERS
 from billing_pipeline.notices.dunning import due_cases, take_steps, wrongly_suspended
 from billing_pipeline.notices.dunning_policies import load_policy
-from billing_pipeline.notices.rules.dunning_policy import PolicyWrong
+from billing_pipeline.notices.rules.dunning_policy_file import PolicyWrong
 
 SUSPENDED = "nobody_suspended_who_paid"
 _TICK_S = 300

@@ -67,9 +67,9 @@ class ApprovalMissing(RuntimeError):  # noqa: N818 - reads as what happened
 class Finalised:
     """What finalising a month did: invoices made final, and by reason the customers whose drafts stay.
 
-    The reasons are on_hold (the customer, by status or by a hold), invoice_on_hold, month_on_hold, not_ended (the
-    period has not, by the clock of Postgres), outdated (usage, a correction, a price or the customer has changed since)
-    and in_review (drafted less than BILLING_REVIEW_HOURS ago).
+    The reasons are on_hold (the customer, by status or by a hold), held_by_dunning, invoice_on_hold, month_on_hold,
+    not_ended (the period has not, by the clock of Postgres), outdated (usage, a correction, a price or the customer has
+    changed since) and in_review (drafted less than BILLING_REVIEW_HOURS ago).
     """
 
     count: int
@@ -148,9 +148,9 @@ def _drafts_wait(connection: Connection, parameters: dict[str, Any]) -> bool:
     return bool(
         connection.execute(
             text(
-                "SELECT EXISTS (SELECT FROM billing.invoices AS i JOIN billing.customers AS c USING (customer_id)"
-                " WHERE i.billing_month = :month AND i.status = 'draft' AND c.status <> 'on_hold'"
-                " AND NOT billing.is_held(i.customer_id, i.invoice_id, i.billing_month)"
+                "SELECT EXISTS (SELECT FROM billing.invoices AS i"
+                " WHERE i.billing_month = :month AND i.status = 'draft'"
+                " AND NOT billing.is_draft_held(i.customer_id, i.invoice_id, i.billing_month)"
                 " AND NOT EXISTS (SELECT FROM pg_temp.waiting_drafts AS w WHERE w.invoice_id = i.invoice_id))"
             ),
             parameters,

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 
+from billing_pipeline.charging.rules.refusals import Refusal, cause_of
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.core.timezones import start_of_day
@@ -54,12 +55,14 @@ def case_rows(warehouse: Warehouse, policy: Policy, now: datetime, customer_id: 
         rows.append(
             {
                 "invoice": one.number,
-                "customer_id": one.case.customer_id,
+                "customer_id": one.case.refusal.customer,
                 "total_minor": one.total_minor,
                 "currency": one.currency,
                 "level": one.level,
                 "charge": one.charge_state,
                 "reason_code": one.reason_code,
+                "cause": one.case.refusal.cause,
+                "course": policy.course_of(one.case.refusal).name,
                 "counted_from": one.case.begins_at,
                 "next_step": coming and (coming.step.kind or coming.step.action),
                 "next_at": coming and max(coming.due_at, now),
@@ -85,10 +88,11 @@ def take_steps(
         connection.execute(text(_OPEN), {"now": now})
     taken: Counter[str] = Counter()
     for one in open_cases(warehouse, refused_only=True):
-        for step in steps_due(policy, one.case, now):
-            if _take(warehouse, policy, one.case, step, run_id, now):
-                taken[step.kind or step.action] += 1
-                log(f"{one.number} of {one.case.customer_id}, day {step.day}: {step.kind or step.action}")
+        for count, step in enumerate(steps_due(policy, one.case, now), start=len(one.case.done)):
+            if not _take(warehouse, policy, one.case, step, count + 1, run_id, now):
+                break  # it is paid, or another run goes on with it: what comes next is planned anew
+            taken[step.kind or step.action] += 1
+            log(f"{one.number} of {one.case.refusal.customer}, day {step.day}: {step.kind or step.action}")
     return taken
 
 
@@ -114,14 +118,15 @@ def promise(warehouse: Warehouse, customer_id: str, until: date, now: datetime, 
 
 
 def simulate(warehouse: Warehouse, policy: Policy, now: datetime, days: int) -> list[dict[str, Any]]:
-    """What would be done in the next days if nobody paid: at, customer_id, invoice, step, day; ordered by time.
+    """What would be done in the next days if nobody paid: at, customer_id, invoice, course, step, day; by time.
 
     Retries that are planned already are among them; what one that succeeds would spare is not.
     """
     end = now + timedelta(days=days)
     found: list[dict[str, Any]] = []
     for one in open_cases(warehouse):
-        common = {"customer_id": one.case.customer_id, "invoice": one.number}
+        refusal = one.case.refusal
+        common = {"customer_id": refusal.customer, "invoice": one.number, "course": policy.course_of(refusal).name}
         if one.next_retry_at is not None and one.next_retry_at <= end:
             found.append({"at": max(one.next_retry_at, now), **common, "step": "retry", "day": None})
         for due in planned_steps(policy, one.case, now):
@@ -160,15 +165,18 @@ def wrongly_suspended(warehouse: Warehouse) -> list[str]:
     return [row["customer_id"] for row in rows]
 
 
-def _take(warehouse: Warehouse, policy: Policy, case: Case, step: Step, run_id: str, now: datetime) -> bool:
+def _take(
+    warehouse: Warehouse, policy: Policy, case: Case, step: Step, ordinal: int, run_id: str, now: datetime
+) -> bool:
     facts: dict[str, str] = {}
     if step.kind == "final_notice":
         coming = [due for due in planned_steps(policy, case, now) if due.step.action == "suspend"]
         if coming:
             facts["suspends_on"] = coming[0].due_at.astimezone(ZoneInfo(case.timezone)).date().isoformat()
     parameters = {
-        "invoice_id": case.invoice_id, "day": step.day, "action": step.action, "kind": step.kind, "now": now,
-        "policy": policy.name, "run_id": run_id, "facts": json.dumps(facts),
+        "invoice_id": case.invoice_id, "ordinal": ordinal, "day": step.day, "action": step.action, "kind": step.kind,
+        "now": now, "policy": policy.name, "course": policy.course_of(case.refusal).name, "run_id": run_id,
+        "facts": json.dumps(facts),
     }  # fmt: skip
     with warehouse.transaction() as connection:
         return bool(connection.execute(text(_TAKE), parameters).scalar())
@@ -178,12 +186,13 @@ def _case(row: dict[str, Any]) -> OpenCase:
     pauses = [(datetime.fromisoformat(a), datetime.fromisoformat(b) if b else None) for a, b in row["pauses"]]
     case = Case(
         row["invoice_id"],
-        row["customer_id"],
+        Refusal(row["customer_id"], row["plan"], row["book"], cause_of(row["reason_code"], by_bank=row["by_bank"])),
         row["timezone"],
         row["track"],
         row["begins_at"],
-        frozenset(Step(*done) for done in row["done"]),
+        tuple(Step(*done) for done in row["done"]),
         row["last_done_at"],
+        row["suspends_on"],
         tuple(Pause(since, until) for since, until in pauses),
     )
     names = ("number", "total_minor", "currency", "level", "charge_state", "reason_code", "next_retry_at")
@@ -200,7 +209,7 @@ WHERE c.state = 'refused' AND NOT EXISTS (SELECT FROM billing.dunning_cases AS d
 """
 _TAKE = """
 SELECT billing.take_dunning_step(
-    CAST(:invoice_id AS uuid), :day, :action, :kind, :now, :policy, :run_id, CAST(:facts AS jsonb)
+    CAST(:invoice_id AS uuid), :ordinal, :day, :action, :kind, :now, :policy, :course, :run_id, CAST(:facts AS jsonb)
 )
 """
 _PROMISE = """

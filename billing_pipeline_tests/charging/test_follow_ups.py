@@ -9,7 +9,6 @@ from sqlalchemy import Connection, text
 
 from billing_pipeline.charging import follow_ups as queue
 from billing_pipeline.charging.brakes import pause_charging, resume_charging
-from billing_pipeline.charging.rules.retry_schedule import RETRY_DAYS
 from billing_pipeline.charging.rules.unknown_outcomes import ASKS_MAX
 from billing_pipeline.core.signature import Signature
 from billing_pipeline_tests.charging.days import Days, card_works, row
@@ -197,7 +196,7 @@ def test_what_a_pause_holds_back_is_not_counted_and_goes_on_when_it_ends(world: 
 
 def test_a_run_that_never_came_is_offered_again_under_another_key(world: World) -> None:
     world.bill(Bill("a"))
-    queue.plan(world.warehouse, RETRY_DAYS)
+    queue.plan(world.warehouse, queue.default_days)
     now = datetime.now(UTC)
     assert queue.offer(world.warehouse, now) is None
     now += timedelta(minutes=6)
@@ -213,11 +212,11 @@ def test_a_run_that_never_came_is_offered_again_under_another_key(world: World) 
 
 def test_planning_twice_changes_nothing_and_busy_months_are_left_alone(world: World) -> None:
     world.bill(Bill("a"), Bill("b", card=DECLINED))
-    queue.plan(world.warehouse, RETRY_DAYS, {MONTH})
+    queue.plan(world.warehouse, queue.default_days, {MONTH})
     assert row(world, "a", "ask") is None
     world.charge(only=[invoice_id_of("b")])
     for _ in range(3):
-        queue.plan(world.warehouse, RETRY_DAYS)
+        queue.plan(world.warehouse, queue.default_days)
     planned = row(world, "b", "pay")
     assert planned is not None
     assert (planned["step"], planned["attempt"]) == (0, 1)

@@ -62,7 +62,10 @@ def test_dunning_is_listed_simulated_and_promised(world):
     assert said("dunning", "run") == "nothing is due"
     assert "expected a day from" in refused("dunning", "promise", "bob", "--until", "2020-01-01", *SIGNED)
     assert "case opened" in said("dunning", "show", "bob")
-    assert "past_due" in said("dunning", "check")
+    assert "course debit: where cause is debit" in said("dunning", "check", "--names")
+    checked = json.loads(said("dunning", "check", "--json"))
+    assert checked["courses"][0] == {"name": "another method", "when": {"cause": ["hard"]}}
+    assert checked["unknown"] == []
     assert said("dunning", "status") == "nobody was ever in dunning"
 
 

@@ -1,26 +1,31 @@
 """Dunning on the tables: cases open and close with the charge, and nobody is suspended who paid."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from billing_pipeline.charging.rules.refusals import Cause, Refusal
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
-from billing_pipeline.corrections.holds import customer_subject, place_hold
+from billing_pipeline.corrections.holds import customer_subject, place_hold, release_hold
+from billing_pipeline.invoicing.finalisation import Finalised, finalise_month
 from billing_pipeline.notices import dunning
-from billing_pipeline.notices.dunning_policies import load_policy, retry_days
+from billing_pipeline.notices.dunning_policies import load_policy, retry_days, unknown_names
 from billing_pipeline.notices.reading import list_notices
+from billing_pipeline.notices.rules.dunning_policy_file import read_policy
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import load_settings
-from billing_pipeline_tests.charging.world import Bill, invoice_id_of
+from billing_pipeline_tests.charging.world import MONTH, Bill, invoice_id_of
 from billing_pipeline_tests.month_rows import change_customer, execute, move_charges, seen_at_stripe
 
 WHO = Signature("ann", "called us")
 POLICY = load_policy(None)
 MONDAY = datetime(2026, 11, 2, 10, tzinfo=UTC)
+SOFT = Refusal("ann", None, "usd", Cause.SOFT)
 PAY = seen_at_stripe("state = 'paid'", "customer_id = :c")
 
 
@@ -120,7 +125,7 @@ def test_whoever_is_suspended_the_moment_before_the_payment_is_resumed_by_it(owi
     warehouse = owing.warehouse
     at(warehouse, 3)
     at(warehouse, 10)
-    step = "SELECT billing.take_dunning_step(:id, 21, 'suspend', '', now(), 'default', 'run', '{}')"
+    step = "SELECT billing.take_dunning_step(:id, 5, 21, 'suspend', '', now(), 'default', 'standard', 'run', '{}')"
     with warehouse.engine.connect() as suspending:
         suspending.execute(text(step), {"id": invoice_id_of("ann")})
         paying = threading.Thread(target=execute, args=(warehouse, PAY), kwargs={"c": "ann"})
@@ -210,6 +215,52 @@ def test_a_refusal_from_before_there_was_dunning_is_counted_from_now(owing):
     assert at(warehouse, 53) == {"past_due": 2, "payment_overdue": 2}
 
 
+def test_a_step_that_holds_drafts_keeps_them_until_the_overdue_invoice_is_paid(charging):
+    """What is final is charged all the same, so that the customer can pay; the hold ends with the case."""
+    warehouse = charging.warehouse
+    charging.drafts(Bill("ann", card=None), Bill("eve"))
+    subject = customer_subject(warehouse, "eve")
+    place_hold(warehouse, subject, WHO)
+    finalise_month(warehouse, MONTH, "run")
+    charging.charge()
+    begin(warehouse)
+    # eve's draft of this month stands for ann's of the next one: the case is made eve's
+    execute_as_owner(warehouse, "UPDATE billing.dunning_cases SET customer_id = 'eve'")
+    release_hold(warehouse, subject, WHO)
+    policy = read_policy("name: x\ncourses: [{name: a, after_refusal: [{day: 5, do: hold_drafts}]}]", "x.yaml")
+    dunning.take_steps(warehouse, policy, "run", MONDAY + timedelta(days=5), print)
+    assert finalise_month(warehouse, MONTH, "run") == Finalised(0, {"held_by_dunning": ("eve",)})
+    with pytest.raises(IntegrityError, match="customer eve is on hold"):
+        execute(
+            warehouse,
+            "UPDATE billing.invoices SET status = 'open', finalised_by = 'x', finalised_through = 'person',"
+            " invoice_number = 2, finalised_at = now() WHERE customer_id = 'eve'",
+        )
+    assert not warehouse.scalar(
+        "SELECT bool_or(billing.is_held(customer_id, invoice_id, billing_month)) FROM billing.invoices"
+    )
+    execute(warehouse, PAY, c="ann")
+    assert finalise_month(warehouse, MONTH, "run") == Finalised(1, {})
+
+
+def test_names_that_nobody_has_are_told(owing):
+    policy = read_policy(
+        "name: x\ncourses:\n  - {name: a, when: {customer: [ann, zoe], plan: gold, book: [usd, xaf], cause: hard}}\n"
+        "  - {name: b}",
+        "x.yaml",
+    )
+    unknown = unknown_names(owing.warehouse, policy)
+    assert [line.removeprefix("course a: ") for line in unknown] == [
+        "book 'usd'", "book 'xaf'", "customer 'zoe'", "plan 'gold'",
+    ]  # fmt: skip
+    execute_as_owner(
+        owing.warehouse,
+        "INSERT INTO billing.price_books (currency, name, content_sha256) VALUES ('usd', 'b', sha256(''))",
+    )
+    execute_as_owner(owing.warehouse, "UPDATE billing.prices SET plan = 'gold'")
+    assert unknown_names(owing.warehouse, policy) == ["course a: book 'xaf'", "course a: customer 'zoe'"]
+
+
 def test_a_simulation_says_what_would_happen_and_changes_nothing(owing):
     warehouse = owing.warehouse
     rows = dunning.simulate(warehouse, POLICY, MONDAY, 30)
@@ -218,13 +269,18 @@ def test_a_simulation_says_what_would_happen_and_changes_nothing(owing):
     assert warehouse.scalar("SELECT count(*) FROM billing.dunning_steps") == 0
 
 
-def test_the_policy_drives_the_retries_unless_the_variable_says_otherwise(monkeypatch, tmp_path):
-    assert retry_days(load_settings()) == (1, 3, 7, 14)
+def test_the_policy_drives_the_retries_by_cause_unless_the_variable_says_otherwise(monkeypatch, tmp_path):
+    debit = replace(SOFT, cause=Cause.DEBIT)
+    assert retry_days(load_settings())(SOFT) == (1, 3, 7, 14)
+    assert retry_days(load_settings())(debit) == (3, 10)
     own = tmp_path / "own.yaml"
-    own.write_text("name: own\nafter_refusal: [{day: 2, do: retry}, {day: 5, do: retry}]\n", encoding="utf-8")
+    own.write_text(
+        "name: own\ncourses:\n  - {name: a, after_refusal: [{day: 2, do: retry}, {day: 5, do: retry}]}\n",
+        encoding="utf-8",
+    )
     monkeypatch.setenv("BILLING_DUNNING_POLICY", str(own))
-    assert retry_days(load_settings()) == (2, 5)
+    assert retry_days(load_settings())(SOFT) == (2, 5)
     monkeypatch.setenv("BILLING_RETRY_DAYS", "4")
-    assert retry_days(load_settings()) == (4,)
+    assert retry_days(load_settings())(debit) == (4,)
     monkeypatch.setenv("BILLING_RETRY_DAYS", "none")
-    assert retry_days(load_settings()) == ()
+    assert retry_days(load_settings())(debit) == ()

@@ -1,7 +1,8 @@
 """300 customers through 60 days by a clock of the test's: what each got and when, as it was worked out by hand.
 
 The first refusal is on Wednesday, 3 January 2035 at 9:00 UTC. The packaged policy asks on day 3, warns on day 10 and
-suspends on day 21; what can wait goes out from 8 to 18 o'clock on working days in the customer's zone.
+suspends on day 21, after a final refusal on 1, 7 and 14, after a debit's on 5, 16 and 28; what can wait goes out from 8
+to 18 o'clock on working days in the customer's zone.
 """
 
 from collections import Counter
@@ -36,7 +37,8 @@ REFUSED = ("payment_failed", "2035-01-03 09:00")
 
 @dataclass(frozen=True)
 class Group:
-    """So many customers to whom the same happens. `facts`: instant -> the charge's new states, one after the other."""
+    """So many customers to whom the same happens. `facts`: instant -> the charge's new states, one after the other;
+    `then`: why it is refused in them."""
 
     count: int
     got: list[tuple[str, str]]
@@ -46,11 +48,13 @@ class Group:
     timezone: str = "UTC"
     terms_days: int | None = None
     promise: tuple[str, date] | None = None
+    then: str = "declined"
+    by_bank: bool = False
 
 
 GROUPS = {
     "pays_at_once": Group(
-        120,
+        95,
         [ISSUED, ("payment_succeeded", "2035-01-03 09:00")],
         first="paid",
     ),
@@ -149,6 +153,37 @@ GROUPS = {
         "suspended",
         promise=("2035-01-08 09:00", date(2035, 1, 20)),
     ),
+    "has_lost_the_card": Group(
+        10,
+        [
+            ISSUED, REFUSED, ("payment_overdue", "2035-01-04 09:00"), ("final_notice", "2035-01-10 09:00"),
+            ("service_suspended", "2035-01-17 09:00"),
+        ],
+        "suspended",
+        "declined_for_good",
+    ),
+    # reminded by the standard course; from the 10th on the notice comes six days after that, and a week later the end
+    "loses_the_card_between_two_retries": Group(
+        10,
+        [
+            ISSUED, REFUSED, ("payment_overdue", "2035-01-08 08:00"), ("payment_failed", "2035-01-10 09:00"),
+            ("final_notice", "2035-01-12 09:00"), ("service_suspended", "2035-01-19 09:00"),
+        ],
+        "suspended",
+        "declined",
+        {"2035-01-10 09:00": ("finalized", "refused")},
+        then="declined_for_good",
+    ),
+    "has_an_account_without_funds": Group(
+        5,
+        [
+            ISSUED, REFUSED, ("payment_overdue", "2035-01-08 09:00"), ("final_notice", "2035-01-19 09:00"),
+            ("service_suspended", "2035-01-31 09:00"),
+        ],
+        "suspended",
+        "insufficient_funds",
+        by_bank=True,
+    ),
     "is_voided": Group(
         5,
         [ISSUED, NO_METHOD, ("payment_overdue", "2035-01-08 08:00"), ("invoice_voided", "2035-01-09 09:00")],
@@ -166,7 +201,7 @@ def customers(group: str) -> list[str]:
     return [f"{group}-{number}" for number in range(GROUPS[group].count)]
 
 
-def move(warehouse: Warehouse, names: list[str], *states: str, reason: str = "declined") -> None:
+def move(warehouse: Warehouse, names: list[str], *states: str, reason: str, by_bank: bool) -> None:
     """The charges' states, one after the other; what leaves a refusal is another attempt."""
     for state in states:
         move_charges(
@@ -175,9 +210,10 @@ def move(warehouse: Warehouse, names: list[str], *states: str, reason: str = "de
             " reason_code = CASE WHEN :s = 'refused' THEN :reason END,"
             " reason = CASE WHEN :s = 'refused' THEN 'as played' END,"
             " stripe_customer_id = 'cus_' || customer_id, stripe_invoice_id = 'in_' || customer_id,"
-            " stripe_total_minor = amount_minor, stripe_currency = currency",
+            " stripe_total_minor = amount_minor, stripe_currency = currency,"
+            " bank_payment_id = CASE WHEN :by_bank THEN 'py_' || customer_id END",
             "customer_id = ANY(:names)",
-            s=state, reason=reason, names=names,
+            s=state, reason=reason, by_bank=by_bank, names=names,
         )  # fmt: skip
 
 
@@ -199,7 +235,8 @@ def play_the_first_charges(warehouse: Warehouse) -> None:
             )
     for group, one in GROUPS.items():
         refused = one.first != "paid"
-        move(warehouse, customers(group), "refused" if refused else "paid", reason=one.first)
+        state = "refused" if refused else "paid"
+        move(warehouse, customers(group), state, reason=one.first, by_bank=one.by_bank)
     with warehouse.transaction() as connection:
         # no trigger minds
         connection.execute(text("SET LOCAL ROLE NONE; SET LOCAL session_replication_role = replica"))
@@ -222,7 +259,9 @@ def test_three_hundred_customers_through_sixty_days(warehouse: Warehouse, mail_s
     for now in (look for look in looks if look >= BEGIN):
         while facts and facts[0][0] <= now:
             happened, group = facts.pop(0)
-            move(warehouse, customers(group), *GROUPS[group].facts[f"{happened:%Y-%m-%d %H:%M}"])
+            one = GROUPS[group]
+            states = one.facts[f"{happened:%Y-%m-%d %H:%M}"]
+            move(warehouse, customers(group), *states, reason=one.then, by_bank=one.by_bank)
         for group, one in GROUPS.items():
             if one.promise is not None and at(one.promise[0]) == now:
                 for name in customers(group):

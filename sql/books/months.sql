@@ -33,6 +33,7 @@ drafts AS (
         count(*) AS drafts,
         count(*) FILTER (
             WHERE i.customer_id IN (SELECT c.customer_id FROM billing.customers AS c WHERE c.status = 'on_hold')
+            OR billing.is_held_by_dunning(i.customer_id)
             OR i.customer_id::text IN (SELECT h.subject FROM held AS h WHERE h.subject_type = 'customer')
             OR i.invoice_id::text IN (SELECT h.subject FROM held AS h WHERE h.subject_type = 'invoice')
             OR i.billing_month::text IN (SELECT h.subject FROM held AS h WHERE h.subject_type = 'month')

@@ -69,6 +69,7 @@ SELECT
             ORDER BY h.hold_id
             LIMIT 1
         ),
+        CASE WHEN billing.is_held_by_dunning(c.customer_id) THEN 'kept back: by dunning, until what is overdue is paid' END,
         (
             SELECT format('newest invoice: %s, %s', to_char(i.billing_month, 'YYYY-MM'), i.status)
             FROM billing.invoices AS i

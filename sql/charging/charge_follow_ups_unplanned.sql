@@ -1,6 +1,6 @@
 -- Grain: one row a charge that lacks a follow-up: without a definite answer and never asked about, or refused in an
 -- attempt that no retry is planned for. `since` is when it was left, `retries_made` how many retries came before,
--- `by_bank` whether a bank refused it.
+-- `by_bank` whether a bank refused it, `plan` that of the billing period, `book` the currency of its price book.
 SELECT
     c.invoice_id::text AS invoice_id,
     'ask' AS kind,
@@ -9,7 +9,10 @@ SELECT
     c.updated_at AS since,
     c.outcome_unknown_since IS NOT NULL AS outcome_unknown,
     0 AS retries_made,
-    FALSE AS by_bank
+    FALSE AS by_bank,
+    c.customer_id,
+    NULL AS plan,
+    c.currency AS book
 FROM billing.stripe_charges AS c
 WHERE
     c.state IN ('intended', 'drafted', 'lines_added', 'finalized')
@@ -24,7 +27,12 @@ SELECT
     c.updated_at,
     FALSE,
     coalesce(f.step + 1, 0),
-    c.bank_payment_id IS NOT NULL
+    c.bank_payment_id IS NOT NULL,
+    c.customer_id,
+    p.plan,
+    c.currency
 FROM billing.stripe_charges AS c
+INNER JOIN billing.invoices AS i ON c.invoice_id = i.invoice_id
+INNER JOIN billing.billing_periods AS p ON i.period_id = p.period_id
 LEFT JOIN billing.charge_follow_ups AS f ON c.invoice_id = f.invoice_id AND f.kind = 'pay'
 WHERE c.state = 'refused' AND f.attempt IS DISTINCT FROM c.attempt

@@ -90,8 +90,7 @@ CREATE OR REPLACE FUNCTION billing.is_passed_over(customer text, invoice uuid, m
 RETURNS boolean
 LANGUAGE sql STABLE AS $$
 SELECT month < oldest
-    OR billing.is_held(customer, invoice, month)
-    OR EXISTS (SELECT FROM billing.customers AS c WHERE c.customer_id = customer AND c.status = 'on_hold')
+    OR billing.is_draft_held(customer, invoice, month)
     OR (revision = 0 AND EXISTS (
         SELECT FROM billing.invoices AS i
         WHERE i.customer_id = customer AND i.billing_month > month AND i.supplement_no = 0 AND billing.is_final(i.status)

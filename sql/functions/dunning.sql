@@ -121,7 +121,7 @@ CREATE OR REPLACE FUNCTION billing.tell_of_dunning_step() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM billing.write_notice(
-        new.kind, d.customer_id, new.invoice_id, new.invoice_id || ':' || new.day,
+        new.kind, d.customer_id, new.invoice_id, new.invoice_id || ':' || new.ordinal,
         billing.invoice_facts(new.invoice_id) || new.facts
     )
     FROM billing.dunning_cases AS d WHERE d.invoice_id = new.invoice_id;
@@ -132,7 +132,16 @@ COMMENT ON FUNCTION billing.tell_of_dunning_step IS 'Trigger: a step that is a m
 
 -- Whoever pays updates the case too, by the trigger above: the one waits for the other, and sees it.
 CREATE OR REPLACE FUNCTION billing.take_dunning_step(
-    invoice uuid, day integer, action text, kind text, done_at timestamptz, policy text, run_id text, facts jsonb
+    invoice uuid,
+    ordinal integer,
+    day integer,
+    action text,
+    kind text,
+    done_at timestamptz,
+    policy text,
+    course text,
+    run_id text,
+    facts jsonb
 ) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -143,18 +152,15 @@ BEGIN
     SELECT d.closed_at INTO closed FROM billing.dunning_cases AS d WHERE d.invoice_id = invoice FOR UPDATE;
     IF closed IS NOT NULL OR NOT EXISTS (
         SELECT FROM billing.stripe_charges AS c WHERE c.invoice_id = invoice AND c.state = 'refused'
-    ) THEN
+    ) OR ordinal <> 1 + (SELECT count(*) FROM billing.dunning_steps AS t WHERE t.invoice_id = invoice) THEN
         RETURN FALSE;
     END IF;
-    INSERT INTO billing.dunning_steps (invoice_id, day, action, kind, done_at, policy, run_id, facts)
+    INSERT INTO billing.dunning_steps (invoice_id, ordinal, day, action, kind, done_at, policy, course, run_id, facts)
     VALUES (
-        invoice, take_dunning_step.day, take_dunning_step.action, take_dunning_step.kind, take_dunning_step.done_at,
-        take_dunning_step.policy, take_dunning_step.run_id, take_dunning_step.facts
-    )
-    ON CONFLICT DO NOTHING;
-    IF NOT FOUND THEN
-        RETURN FALSE;
-    END IF;
+        invoice, take_dunning_step.ordinal, take_dunning_step.day, take_dunning_step.action, take_dunning_step.kind,
+        take_dunning_step.done_at, take_dunning_step.policy, take_dunning_step.course, take_dunning_step.run_id,
+        take_dunning_step.facts
+    );
     reached := CASE take_dunning_step.action
         WHEN 'past_due' THEN 'past_due' WHEN 'grace' THEN 'in_grace' WHEN 'suspend' THEN 'suspended'
     END;
@@ -163,4 +169,4 @@ BEGIN
     RETURN TRUE;
 END;
 $$;
-COMMENT ON FUNCTION billing.take_dunning_step IS 'Takes a step if the payment is still refused, and says whether it did: nobody is suspended who paid the moment before';
+COMMENT ON FUNCTION billing.take_dunning_step IS 'Takes the next step if the payment is still refused and no other was taken since it was planned, and says whether it did: nobody is suspended who paid the moment before';

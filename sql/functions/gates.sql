@@ -68,9 +68,9 @@ BEGIN
                 USING ERRCODE = 'restrict_violation';
         END IF;
         SELECT n.customer_id INTO held
-        FROM new_rows AS n JOIN old_rows AS o USING (invoice_id) JOIN billing.customers AS c ON c.customer_id = n.customer_id
+        FROM new_rows AS n JOIN old_rows AS o USING (invoice_id)
         WHERE o.status = 'draft' AND n.status <> 'draft' AND n.billing_month = month
-            AND (c.status = 'on_hold' OR billing.is_held(n.customer_id, n.invoice_id, n.billing_month))
+            AND billing.is_draft_held(n.customer_id, n.invoice_id, n.billing_month)
         LIMIT 1;
         IF FOUND THEN
             RAISE EXCEPTION 'customer % is on hold', held USING ERRCODE = 'restrict_violation';

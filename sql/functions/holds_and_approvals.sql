@@ -23,6 +23,23 @@ SELECT EXISTS (
 $$;
 COMMENT ON FUNCTION billing.is_held IS 'Whether an active hold keeps the invoice from being finalised or charged';
 
+CREATE OR REPLACE FUNCTION billing.is_held_by_dunning(customer text) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+SELECT EXISTS (
+    SELECT FROM billing.dunning_cases AS d
+    JOIN billing.dunning_steps AS t ON t.invoice_id = d.invoice_id
+    WHERE d.customer_id = customer AND d.closed_at IS NULL AND t.action = 'hold_drafts'
+);
+$$;
+COMMENT ON FUNCTION billing.is_held_by_dunning IS 'Whether a step of dunning keeps the customer''s drafts; what is final is charged all the same, and the payment that closes the case ends it';
+
+CREATE OR REPLACE FUNCTION billing.is_draft_held(customer text, invoice uuid, month date) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+SELECT billing.is_held(customer, invoice, month) OR billing.is_held_by_dunning(customer)
+    OR EXISTS (SELECT FROM billing.customers AS c WHERE c.customer_id = customer AND c.status = 'on_hold')
+$$;
+COMMENT ON FUNCTION billing.is_draft_held IS 'Whether a draft stays one: by an active hold, by the customer''s status, or by dunning';
+
 CREATE OR REPLACE FUNCTION billing.log_finalisation_policy() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN

@@ -2,6 +2,7 @@
 SELECT DISTINCT
     CASE
         WHEN c.status = 'on_hold' OR h.subject_type = 'customer' THEN 'on_hold'
+        WHEN billing.is_held_by_dunning(i.customer_id) THEN 'held_by_dunning'
         ELSE h.subject_type || '_on_hold'
     END AS reason,
     i.customer_id
@@ -17,5 +18,6 @@ LEFT JOIN LATERAL (
     ORDER BY array_position(ARRAY['customer', 'invoice', 'month'], held.subject_type)
     LIMIT 1
 ) AS h ON TRUE
-WHERE i.billing_month = :month AND i.status = 'draft' AND (c.status = 'on_hold' OR h.subject_type IS NOT NULL)
+WHERE i.billing_month = :month AND i.status = 'draft'
+    AND billing.is_draft_held(i.customer_id, i.invoice_id, i.billing_month)
 ORDER BY reason, i.customer_id

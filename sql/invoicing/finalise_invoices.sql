@@ -6,9 +6,8 @@ WITH numbered AS (
         row_number() OVER (ORDER BY i.customer_id COLLATE "C", p.period_start, i.supplement_no, i.revision) AS nth
     FROM billing.invoices AS i
     INNER JOIN billing.billing_periods AS p ON i.period_id = p.period_id
-    INNER JOIN billing.customers AS c ON i.customer_id = c.customer_id
-    WHERE i.billing_month = :month AND i.status = 'draft' AND c.status <> 'on_hold'
-        AND NOT billing.is_held(i.customer_id, i.invoice_id, i.billing_month)
+    WHERE i.billing_month = :month AND i.status = 'draft'
+        AND NOT billing.is_draft_held(i.customer_id, i.invoice_id, i.billing_month)
         AND NOT EXISTS (SELECT FROM pg_temp.waiting_drafts AS w WHERE w.invoice_id = i.invoice_id)
 )
 

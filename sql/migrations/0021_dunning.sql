@@ -27,24 +27,30 @@ COMMENT ON COLUMN billing.dunning_cases.outcome IS 'Which of them';
 CREATE TABLE billing.dunning_steps (
     step_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     invoice_id uuid NOT NULL REFERENCES billing.dunning_cases (invoice_id),
+    ordinal integer NOT NULL CHECK (ordinal > 0),
     day integer NOT NULL,
-    action text NOT NULL CHECK (action IN ('mail', 'past_due', 'grace', 'suspend', 'propose_write_off')),
+    action text NOT NULL CHECK (
+        action IN ('mail', 'past_due', 'grace', 'suspend', 'hold_drafts', 'propose_write_off')
+    ),
     kind text NOT NULL DEFAULT '',
     done_at timestamptz NOT NULL,
     policy text NOT NULL CHECK (policy ~ '\S'),
+    course text NOT NULL CHECK (course ~ '\S'),
     run_id text NOT NULL CHECK (run_id <> ''),
     facts jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(facts) = 'object'),
     CHECK ((action = 'mail') = (kind IN ('payment_due_soon', 'payment_overdue', 'final_notice'))),
-    UNIQUE (invoice_id, day, action, kind)
+    UNIQUE (invoice_id, ordinal)
 );
 COMMENT ON TABLE billing.dunning_steps IS 'One row a step that was taken in a case; append-only';
 COMMENT ON COLUMN billing.dunning_steps.step_id IS 'Order of the steps';
 COMMENT ON COLUMN billing.dunning_steps.invoice_id IS 'The case';
-COMMENT ON COLUMN billing.dunning_steps.day IS 'Day of the policy';
-COMMENT ON COLUMN billing.dunning_steps.action IS 'mail, past_due, grace, suspend or propose_write_off';
+COMMENT ON COLUMN billing.dunning_steps.ordinal IS 'The how manieth of its case it is: two runs that saw the same steps cannot both take the next';
+COMMENT ON COLUMN billing.dunning_steps.day IS 'Day of the course';
+COMMENT ON COLUMN billing.dunning_steps.action IS 'mail, past_due, grace, suspend, hold_drafts or propose_write_off';
 COMMENT ON COLUMN billing.dunning_steps.kind IS 'Kind of the mail; blank for other steps';
 COMMENT ON COLUMN billing.dunning_steps.done_at IS 'When it was taken; the next one keeps its distance from it';
 COMMENT ON COLUMN billing.dunning_steps.policy IS 'Name of the policy';
+COMMENT ON COLUMN billing.dunning_steps.course IS 'Course of the policy that the case was on';
 COMMENT ON COLUMN billing.dunning_steps.run_id IS 'Run that took it';
 COMMENT ON COLUMN billing.dunning_steps.facts IS 'What its mail says besides, such as the day of a suspension';
 CREATE TRIGGER dunning_steps_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.dunning_steps

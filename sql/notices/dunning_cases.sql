@@ -1,23 +1,29 @@
 -- Grain: one row an open case whose payment is refused (all open ones with :refused_only false), the oldest first. `pauses`:
--- promises, holds and open disputes, as [since, until or null]; `done`: the steps that were taken.
+-- promises, holds and open disputes, as [since, until or null]; `done`: the steps that were taken, in their order.
 SELECT
     d.invoice_id::text AS invoice_id,
     d.customer_id,
     i.number,
     i.total_minor,
     i.currency,
+    i.currency AS book,
+    b.plan,
     c.timezone,
     d.track,
     d.begins_at,
     d.level,
     s.state AS charge_state,
     s.reason_code,
+    s.bank_payment_id IS NOT NULL AS by_bank,
     f.due_at AS next_retry_at,
     (
-        SELECT coalesce(jsonb_agg(jsonb_build_array(t.day, t.action, t.kind)), '[]')
+        SELECT coalesce(jsonb_agg(jsonb_build_array(t.day, t.action, t.kind) ORDER BY t.ordinal), '[]')
         FROM billing.dunning_steps AS t WHERE t.invoice_id = d.invoice_id
     ) AS done,
     (SELECT max(t.done_at) FROM billing.dunning_steps AS t WHERE t.invoice_id = d.invoice_id) AS last_done_at,
+    (
+        SELECT max((t.facts ->> 'suspends_on')::date) FROM billing.dunning_steps AS t WHERE t.invoice_id = d.invoice_id
+    ) AS suspends_on,
     (
         SELECT coalesce(jsonb_agg(jsonb_build_array(p.since, p.until)), '[]')
         FROM (
@@ -43,6 +49,7 @@ SELECT
     ) AS pauses
 FROM billing.dunning_cases AS d
 INNER JOIN billing.invoices AS i ON d.invoice_id = i.invoice_id
+INNER JOIN billing.billing_periods AS b ON i.period_id = b.period_id
 INNER JOIN billing.customers AS c ON d.customer_id = c.customer_id
 INNER JOIN billing.stripe_charges AS s ON d.invoice_id = s.invoice_id
 LEFT JOIN billing.charge_follow_ups AS f ON d.invoice_id = f.invoice_id AND f.kind = 'pay'

@@ -16,7 +16,7 @@ FROM (
         t.done_at,
         coalesce(nullif(t.kind, ''), t.action),
         t.invoice_id,
-        'day ' || t.day || ' of policy ' || t.policy
+        'day ' || t.day || ' of course ' || t.course || ' of policy ' || t.policy
     FROM billing.dunning_steps AS t
     INNER JOIN billing.dunning_cases AS d ON t.invoice_id = d.invoice_id
     WHERE d.customer_id = :customer_id

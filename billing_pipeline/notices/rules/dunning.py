@@ -2,12 +2,18 @@
 
 A step is counted from the step before it, so that steps that come late keep their distance: nobody gets three mails
 and a suspension on the day on which a machine comes back. Promises, holds and disputes stop the clock.
+
+A refusal of another kind, or another policy, puts a case on another course in the middle. What was done counts there:
+as many steps of a kind as were taken are its first ones of that kind.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
+from billing_pipeline.charging.rules.refusals import Refusal
+from billing_pipeline.core.timezones import start_of_day
 from billing_pipeline.notices.rules.dunning_policy import Policy, Step
 from billing_pipeline.notices.rules.sending import working_hours
 
@@ -22,18 +28,20 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An unpaid invoice: since when it is counted, what was done last, and what stopped the clock.
+    """An unpaid invoice: why, since when it is counted, what was done last, and what stopped the clock.
 
-    `done`: all steps that were taken; `last_done_at`: when the newest of them was.
+    `done`: all steps that were taken, in their order; `last_done_at`: when the newest of them was; `suspends_on`: the
+    day that a mail named for the suspension.
     """
 
     invoice_id: str
-    customer_id: str
+    refusal: Refusal
     timezone: str
     track: str
     begins_at: datetime
-    done: frozenset[Step] = frozenset()
+    done: tuple[Step, ...] = ()
     last_done_at: datetime | None = None
+    suspends_on: date | None = None
     pauses: tuple[Pause, ...] = ()
 
 
@@ -65,18 +73,43 @@ def due_at(since: datetime, days: int, pauses: Sequence[Pause]) -> datetime | No
 
 def planned_steps(policy: Policy, case: Case, now: datetime) -> Iterator[DueStep]:
     """What is still to come, each with its earliest time, if nothing changes: the next first."""
-    last_day = max((step.day for step in case.done), default=None)
-    since, counted_day = (case.begins_at, 0) if last_day is None else (case.last_done_at or case.begins_at, last_day)
-    for step in policy.steps(case.track):
-        if step in case.done or (last_day is not None and step.day < last_day):
-            continue
-        due = due_at(since, step.day - counted_day, case.pauses)
-        if due is None or _stands(now, case.pauses):
+    if _stands(now, case.pauses):
+        return
+    day, missed, coming = _rest(policy.course_of(case.refusal).steps(case.track), case.done)
+    since, counted_day = (case.begins_at, 0) if day is None else (case.last_done_at or case.begins_at, day)
+    for step in (*missed, *coming):
+        due = due_at(since, 0 if step in missed else step.day - counted_day, case.pauses)
+        if due is None:
             return
         if step.action == "suspend":
-            due = working_hours(max(due, now), case.timezone)
+            named = start_of_day(case.suspends_on, case.timezone) if case.suspends_on else now
+            due = working_hours(max(due, now, named), case.timezone)
         yield DueStep(step, due)
-        since, counted_day = max(due, now), step.day
+        since, counted_day = max(due, now), max(step.day, counted_day)
+
+
+def _rest(steps: Sequence[Step], done: Sequence[Step]) -> tuple[int | None, list[Step], list[Step]]:
+    """On which day of the course the case is (None: nothing was done), what it missed before that, and what comes.
+
+    Missed is only what another course has earlier: it is made up for, unless something that overtakes it was done or is
+    made up for too. So nobody is suspended without the course's last mail, and nobody gets a mild one after it.
+    """
+    taken = Counter((step.action, step.kind) for step in done)
+    left: list[Step] = []
+    day: int | None = None
+    for step in steps:
+        if taken[step.action, step.kind] > 0:
+            taken[step.action, step.kind] -= 1
+            day = step.day if day is None else max(day, step.day)
+        else:
+            left.append(step)
+    missed = [step for step in left if day is not None and step.day < day]
+    made_up = [
+        step
+        for number, step in enumerate(missed)
+        if not any(other.overtakes(step) for other in (*done, *missed[number + 1 :]))
+    ]
+    return day, made_up, left[len(missed) :]
 
 
 def steps_due(policy: Policy, case: Case, now: datetime) -> list[Step]:
