@@ -1,10 +1,13 @@
 """Asset `dunning_steps`: what follows from unpaid invoices is done when it is due."""
 
+from datetime import timedelta
+
 import dagster as dg
 
 from billing_pipeline.defs.asking import ask_for_run
 from billing_pipeline.defs.failures import explained
 from billing_pipeline.defs.metadata import table_metadata
+from billing_pipeline.defs.overdue_invoices import overdue_invoices
 from billing_pipeline.defs.remedies import described, what_to_do
 from billing_pipeline.defs.resources import Billing
 from billing_pipeline.defs.stages import NOTICES, OWNERS
@@ -13,10 +16,12 @@ from billing_pipeline.notices.dunning_policies import load_policy
 from billing_pipeline.notices.rules.dunning_policy_file import PolicyWrong
 
 SUSPENDED = "nobody_suspended_who_paid"
+LATE = "no_dunning_step_late"
+LATE_AFTER = timedelta(hours=1)
 _TICK_S = 300
 
 
-@dg.asset(group_name=NOTICES, owners=OWNERS, kinds={"python", "postgres"})
+@dg.asset(group_name=NOTICES, owners=OWNERS, kinds={"python", "postgres"}, deps=[overdue_invoices])
 def dunning_steps(context: dg.AssetExecutionContext, billing: Billing) -> dg.MaterializeResult:
     """The steps of the dunning policy that are due, taken once each; a payment in between ends the case.
 
@@ -43,9 +48,24 @@ def nobody_suspended_who_paid(billing: Billing) -> dg.AssetCheckResult:
     )
 
 
+@dg.asset_check(asset=dunning_steps, description=described(LATE, "No step has been due for more than an hour."))
+def no_dunning_step_late(billing: Billing) -> dg.AssetCheckResult:
+    """Looked at after the steps were taken: what is left could not be."""
+    with explained(PolicyWrong):
+        policy = load_policy(billing.settings.notices.dunning_policy)
+    count = due_cases(billing.warehouse, policy, billing.clock() - LATE_AFTER)
+    return dg.AssetCheckResult(
+        passed=not count,
+        description=f"{count:,} unpaid invoice(s) with a step that has been due for more than an hour"
+        if count
+        else None,
+        metadata={"failing_rows": count, **(what_to_do(LATE) if count else {})},
+    )
+
+
 take_dunning_steps = dg.define_asset_job(
     "take_dunning_steps",
-    selection=dg.AssetSelection.assets(dunning_steps),
+    selection=dg.AssetSelection.assets(overdue_invoices, dunning_steps),
     description="Take the steps of the dunning policy that are due. Started by the sensor.",
     executor_def=dg.in_process_executor,
 )

@@ -77,15 +77,17 @@ def due_cases(warehouse: Warehouse, policy: Policy, now: datetime) -> int:
     return uncounted + sum(bool(steps_due(policy, one.case, now)) for one in open_cases(warehouse, refused_only=True))
 
 
+def count_from_now(warehouse: Warehouse, now: datetime) -> int:
+    """Count refusals that nobody counts yet, such as those from before there was dunning; returns how many."""
+    with warehouse.transaction() as connection:
+        return connection.execute(text(_OPEN), {"now": now}).rowcount
+
+
 def take_steps(
     warehouse: Warehouse, policy: Policy, run_id: str, now: datetime, log: Callable[[str], None]
 ) -> Counter[str]:
-    """Take what is due, and return how many steps of which action there were.
-
-    A refusal from before there was dunning is counted from now on.
-    """
-    with warehouse.transaction() as connection:
-        connection.execute(text(_OPEN), {"now": now})
+    """Take what is due, and return how many steps of which action there were."""
+    count_from_now(warehouse, now)
     taken: Counter[str] = Counter()
     for one in open_cases(warehouse, refused_only=True):
         for count, step in enumerate(steps_due(policy, one.case, now), start=len(one.case.done)):

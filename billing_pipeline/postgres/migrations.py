@@ -6,6 +6,7 @@ and an applied migration that was edited must be refused, not skipped.
 
 import re
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from hashlib import sha256
 
 import psycopg
@@ -150,7 +151,14 @@ def _apply(warehouse: Warehouse, wanted: list[Migration], number: int, *, with_f
 
 
 def _read_views() -> list[str]:
-    return [path.read_text(encoding="utf-8") for path in sql_files("views")]
+    """Each after those that it reads."""
+    bodies = {path.stem: path.read_text(encoding="utf-8") for path in sql_files("views")}
+    made_in = {view: name for name, body in bodies.items() for view in re.findall(r"CREATE VIEW billing\.(\w+)", body)}
+    needs = {
+        name: {made_in[read] for read in re.findall(r"(?:FROM|JOIN) billing\.(\w+)", body) if read in made_in} - {name}
+        for name, body in bodies.items()
+    }
+    return [bodies[name] for name in TopologicalSorter(needs).static_order()]
 
 
 def _views_checksum(bodies: list[str]) -> str:

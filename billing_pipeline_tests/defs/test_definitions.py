@@ -22,14 +22,17 @@ from billing_pipeline_tests.month_rows import OCTOBER
 pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")
 
 MONTHLY = {"billing_periods", "usage_snapshots", "invoice_line_items", "invoices", "stripe_charges", "billing_drift"}
-OURS = {"prices", *MONTHLY, "stripe_events", "stripe_event_sweeps", "stripe_differences", "notices", "dunning_steps"}
+OURS = {
+    "prices", *MONTHLY, "stripe_events", "stripe_event_sweeps", "stripe_differences", "notices", "overdue_invoices",
+    "dunning_steps",
+}  # fmt: skip
 
 GROUPS = {
     **dict.fromkeys(["prices", "billing_periods", "usage_snapshots", "invoice_line_items", "invoices"], "drafts"),
     "stripe_charges": "charges",
     **dict.fromkeys(["stripe_events", "stripe_event_sweeps"], "events"),
     **dict.fromkeys(["billing_drift", "stripe_differences"], "books"),
-    **dict.fromkeys(["notices", "dunning_steps"], "notices"),
+    **dict.fromkeys(["notices", "overdue_invoices", "dunning_steps"], "notices"),
 }
 
 IN_A_FRESH_INTERPRETER = """

@@ -84,9 +84,14 @@ def test_the_sensor_rings_for_steps_and_the_run_takes_them(instance, world):
     assert request.run_key == "after:none"
     done = run(instance, "take_dunning_steps")
     assert done.success
+    [overdue] = done.asset_materializations_for_node("overdue_invoices")
+    assert (overdue.metadata["dagster/row_count"].value, overdue.metadata["newly_counted"].value) == (1, 0)
     assert all(check.passed for check in done.get_asset_check_evaluations())
     assert [(row["customer_id"], row["state"]) for row in standings(world.warehouse)] == [("ann", "past_due")]
     assert tick(dunning_due, instance) == []
+    [row] = world.warehouse.rows("SELECT * FROM billing.overdue_invoices")
+    assert (row["customer_id"], row["remaining_minor"], row["level"]) == ("ann", 4000, "past_due")
+    assert (row["last_step"], row["course"]) == ("payment_overdue", "standard")
 
 
 def test_the_look_writes_what_is_reached_and_goes_on_where_it_ended(instance, warehouse):

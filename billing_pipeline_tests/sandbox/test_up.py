@@ -129,7 +129,8 @@ def test_the_ui_shows_the_asset_graph_events_arrive_and_ctrl_c_leaves_no_process
         assert {node["assetKey"]["path"][0] for node in nodes} == {
             "customers", "usage_events", "prices", "billing_periods",
             "usage_snapshots", "invoice_line_items", "invoices", "stripe_charges", "billing_drift",
-            "stripe_events", "stripe_event_sweeps", "stripe_differences", "notices", "dunning_steps",
+            "stripe_events", "stripe_event_sweeps", "stripe_differences", "notices", "overdue_invoices",
+            "dunning_steps",
         }  # fmt: skip
         emulator = re.search(r"http://127\.0\.0\.1:(\d+)/_emulator", "".join(printed))
         assert emulator is not None

@@ -129,6 +129,14 @@ REMEDIES: Mapping[str, Remedy] = {
             "billing dunning show CUSTOMER",
         ),
     ),
+    "no_dunning_step_late": Remedy(
+        "Steps of dunning are due and not taken: no run takes them, or the policy cannot be followed. Take them by"
+        " hand: it says what stands in the way.",
+        (
+            "billing dunning check",
+            "billing dunning run",
+        ),
+    ),
     "no_notice_given_up": Remedy(
         "A mail was refused for good, or for three days. Read why: a wrong address is put right by importing the"
         " customer anew, wrong words in the company's own folder. Then send it once more.",
