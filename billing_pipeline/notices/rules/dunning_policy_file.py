@@ -11,6 +11,7 @@ from billing_pipeline.core.plain_yaml import YamlWrong, read_yaml
 from billing_pipeline.notices.rules.dunning_policy import ACTIONS, FACTS, MAILS, TRACKS, Course, Policy, Step
 
 DAY_MIN, DAY_MAX = -60, 730
+TIMES_MAX, FACTOR_MAX = 10, 10
 _BOOK = re.compile(r"[a-z]{3}")
 
 
@@ -91,10 +92,11 @@ def _require_each_is_reached(courses: Sequence[Course], file: str) -> None:
 def _track(entries: Any, place: str, track: str) -> tuple[Step, ...]:
     if not isinstance(entries, list):
         raise PolicyWrong(f"{place}: expected a list of steps such as {{day: 3, do: past_due}}")
-    steps = [_step(entry, f"{place}, step {number}", track) for number, entry in enumerate(entries, start=1)]
-    for number, (before, after) in enumerate(pairwise(steps), start=2):
+    groups = [_steps(entry, f"{place}, step {number}", track) for number, entry in enumerate(entries, start=1)]
+    for number, ([before, *_], [after, *_]) in enumerate(pairwise(groups), start=2):
         if after.day < before.day:
             raise PolicyWrong(f"{place}, step {number}: day {after.day} comes after day {before.day}")
+    steps = sorted((step for group in groups for step in group), key=lambda step: step.day)
     if len(set(steps)) < len(steps):
         raise PolicyWrong(f"{place}: a step is there twice")
     retries = [step.day for step in steps if step.action == "retry"]
@@ -102,6 +104,29 @@ def _track(entries: Any, place: str, track: str) -> tuple[Step, ...]:
         raise PolicyWrong(f"{place}: retry belongs to after_refusal")
     _require_warning(steps, place)
     return tuple(steps)
+
+
+def _steps(entry: Any, place: str, track: str) -> list[Step]:
+    """The steps of an entry: one, or retries whose days grow by a factor."""
+    if not isinstance(entry, dict) or not {"times", "factor"} & set(entry):
+        return [_step(entry, place, track)]
+    first = _step({name: value for name, value in entry.items() if name not in ("times", "factor")}, place, track)
+    if first.action != "retry":
+        raise PolicyWrong(f"{place}: times and factor: expected them of a retry alone")
+    times, factor = entry.get("times"), entry.get("factor")
+    if (
+        type(times) is not int
+        or not 2 <= times <= TIMES_MAX
+        or type(factor) is not int
+        or not 2 <= factor <= FACTOR_MAX
+    ):
+        raise PolicyWrong(
+            f"{place}: expected times from 2 to {TIMES_MAX} and factor from 2 to {FACTOR_MAX}, both whole"
+        )
+    days = [first.day * factor**nth for nth in range(times)]
+    if days[-1] > DAY_MAX:
+        raise PolicyWrong(f"{place}: the last retry is on day {days[-1]:,}: expected {DAY_MAX} or earlier")
+    return [Step(day, "retry") for day in days]
 
 
 def _step(entry: Any, place: str, track: str) -> Step:

@@ -165,6 +165,12 @@ def test_the_first_course_that_fits_holds_and_what_it_leaves_out_is_as_in_the_la
     assert [course.retry_days for course in found.courses] == [(), (2,), (4,)]
 
 
+def test_retries_may_be_ever_further_apart():
+    found = policy(f"{{name: a, after_refusal: [{{day: 1, do: retry, times: 4, factor: 2}}, {OVERDUE % 3}]}}")
+    assert found.courses[0].retry_days == (1, 2, 4, 8)
+    assert [step.day for step in found.courses[0].tracks["after_refusal"]] == [1, 2, 3, 4, 8]
+
+
 def test_a_refusal_of_another_kind_changes_the_course_and_what_was_done_counts():
     """The card is lost on day 5: the reminder is not repeated, and the rest comes by the distances of the new course."""
     _, case = take(CASE, day(3))
@@ -238,6 +244,11 @@ def test_courses_that_cannot_be_followed_are_refused_by_their_place(courses, nam
         ("after_refusal: [{day: 3, do: grace, kind: final_notice}]", "other steps none"),
         ("after_refusal: [{day: 3, do: grace}, {day: 2, do: retry}]", "day 2 comes after day 3"),
         ("after_refusal: [{day: 3, do: grace}, {day: 3, do: grace}]", "twice"),
+        ("after_refusal: [{day: 3, do: retry, times: 4}]", "expected times from 2 to 10 and factor from 2 to 10"),
+        ("after_refusal: [{day: 3, do: retry, times: 1, factor: 2}]", "expected times from 2"),
+        ("after_refusal: [{day: 3, do: retry, times: 9, factor: 9}]", "the last retry is on day 129,140,163"),
+        ("after_refusal: [{day: 3, do: grace, times: 2, factor: 2}]", "of a retry alone"),
+        ("after_refusal: [{day: 1, do: retry, times: 2, factor: 2}, {day: 2, do: retry}]", "twice"),
         ("after_refusal: [{day: 3, do: suspend}]", "needs a payment_overdue or final_notice mail before it"),
         ("after_refusal: [{day: 0, do: past_due}]", "expected 1 or later"),
         ("after_refusal: [{day: -3, do: mail, kind: payment_due_soon}]", "needs a due date"),
