@@ -34,6 +34,11 @@ def month_drafts(warehouse: Warehouse, month: date) -> MonthDrafts:
     return MonthDrafts(row["rows"], row["drafts"], dict(row["totals"] or {}), row["unmet"])
 
 
+def month_rows(warehouse: Warehouse, month: date) -> str:
+    """The versions of the month's rows in one word, as MonthDrafts has them: without counting the drafts."""
+    return str(warehouse.scalar("SELECT billing.month_rows(:month)", month=month))
+
+
 def approve_month(warehouse: Warehouse, month: date, *, author: str, rows: str | None = None) -> MonthDrafts:
     """Record that `author` approves the month's drafts. Any change of them needs another approval.
 

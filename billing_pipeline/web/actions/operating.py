@@ -12,7 +12,7 @@ from billing_pipeline.core.months import parse_month
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections import settlement_proposals
 from billing_pipeline.corrections.adjusting import currency_of
-from billing_pipeline.corrections.approvals import approve_month, month_drafts
+from billing_pipeline.corrections.approvals import approve_month, month_rows
 from billing_pipeline.corrections.settling import run_settlements
 from billing_pipeline.events.queue import EventFilter, replay
 from billing_pipeline.notices.alert_policies import load_alert_policy
@@ -145,7 +145,7 @@ MONTHS = {
         lambda desk, key: f"Approves {drafts_in_words(desk, key)}.",
         _approve,
         asks_reason=False,
-        seen=lambda desk, key: {"rows": month_drafts(desk.warehouse, parse_month(key)).rows},
+        seen=lambda desk, key: {"rows": month_rows(desk.warehouse, parse_month(key))},
         scope=Scope.CHANGE_MONTHS,
     ),
     "hold": Action(

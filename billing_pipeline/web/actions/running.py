@@ -7,7 +7,7 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.core.months import parse_month
 from billing_pipeline.core.signature import Signature
-from billing_pipeline.corrections.approvals import month_drafts
+from billing_pipeline.corrections.approvals import month_drafts, month_rows
 from billing_pipeline.defs.background_runs import start
 from billing_pipeline.web.actions.desk import Action, Desk, Done, Fields
 
@@ -25,7 +25,7 @@ def _draft(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
 
 def _charge(desk: Desk, key: str, signature: Signature, fields: Fields) -> Done:
     rows = fields.get("rows")
-    if rows and rows != month_drafts(desk.warehouse, parse_month(key)).rows:
+    if rows and rows != month_rows(desk.warehouse, parse_month(key)):
         raise UserError(f"{key}: the drafts have changed since you looked at them: look at them again")
     return _start(desk, key, "charge_month", signature)
 
@@ -57,7 +57,7 @@ RUNS = {
         "Charge the month",
         _charging_in_words,
         _charge,
-        seen=lambda desk, key: {"rows": month_drafts(desk.warehouse, parse_month(key)).rows},
+        seen=lambda desk, key: {"rows": month_rows(desk.warehouse, parse_month(key))},
         scope=Scope.CHANGE_STRIPE,
     ),
 }
