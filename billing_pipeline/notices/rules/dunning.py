@@ -75,41 +75,45 @@ def planned_steps(policy: Policy, case: Case, now: datetime) -> Iterator[DueStep
     """What is still to come, each with its earliest time, if nothing changes: the next first."""
     if _stands(now, case.pauses):
         return
-    day, missed, coming = _rest(policy.course_of(case.refusal).steps(case.track), case.done)
-    since, counted_day = (case.begins_at, 0) if day is None else (case.last_done_at or case.begins_at, day)
-    for step in (*missed, *coming):
-        due = due_at(since, 0 if step in missed else step.day - counted_day, case.pauses)
+    days, left = _progress(policy.course_of(case.refusal).steps(case.track), case.done)
+    since, before_any = (case.last_done_at or case.begins_at, None) if days else (case.begins_at, 0)
+    for step in left:
+        # what is made up for without a step before it on its course is due at once
+        counted_day = max((day for day in days if day <= step.day), default=before_any)
+        due = due_at(since, step.day - (step.day if counted_day is None else counted_day), case.pauses)
         if due is None:
             return
         if step.action == "suspend":
             named = start_of_day(case.suspends_on, case.timezone) if case.suspends_on else now
             due = working_hours(max(due, now, named), case.timezone)
         yield DueStep(step, due)
-        since, counted_day = max(due, now), max(step.day, counted_day)
+        since = max(due, now)
+        days.append(step.day)
 
 
-def _rest(steps: Sequence[Step], done: Sequence[Step]) -> tuple[int | None, list[Step], list[Step]]:
-    """On which day of the course the case is (None: nothing was done), what it missed before that, and what comes.
+def _progress(steps: Sequence[Step], done: Sequence[Step]) -> tuple[list[int], list[Step]]:
+    """The days of the course whose steps count as taken, and the steps that are left.
 
-    Missed is only what another course has earlier: it is made up for, unless something that overtakes it was done or is
-    made up for too. So nobody is suspended without the course's last mail, and nobody gets a mild one after it.
+    Of those before the last day that was taken only another course, or an older policy, left some out: they are made
+    up for, unless something that overtakes them was done or is made up for too. So nobody is suspended without the
+    course's last mail, and nobody gets a mild one after it.
     """
     taken = Counter((step.action, step.kind) for step in done)
+    days: list[int] = []
     left: list[Step] = []
-    day: int | None = None
     for step in steps:
         if taken[step.action, step.kind] > 0:
             taken[step.action, step.kind] -= 1
-            day = step.day if day is None else max(day, step.day)
+            days.append(step.day)
         else:
             left.append(step)
-    missed = [step for step in left if day is not None and step.day < day]
-    made_up = [
+    missed = [step for step in left if days and step.day < max(days)]
+    overtaken = [
         step
         for number, step in enumerate(missed)
-        if not any(other.overtakes(step) for other in (*done, *missed[number + 1 :]))
+        if any(other.overtakes(step) for other in (*done, *missed[number + 1 :]))
     ]
-    return day, made_up, left[len(missed) :]
+    return days, [step for step in left if step not in overtaken]
 
 
 def steps_due(policy: Policy, case: Case, now: datetime) -> list[Step]:

@@ -1,14 +1,17 @@
 """The days of dunning: pure rules with the time as a value."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from billing_pipeline.charging.rules.refusals import Cause, Refusal, cause_of
 from billing_pipeline.notices.dunning_policies import PACKAGED, load_policy
 from billing_pipeline.notices.rules.dunning import Case, Pause, due_at, planned_steps, steps_due
-from billing_pipeline.notices.rules.dunning_policy import Policy, Step
+from billing_pipeline.notices.rules.dunning_policy import Course, Policy, Step
 from billing_pipeline.notices.rules.dunning_policy_file import PolicyWrong, read_policy
 
 MONDAY = datetime(2026, 11, 2, 10, tzinfo=UTC)
@@ -192,11 +195,70 @@ def test_what_the_new_course_has_earlier_is_made_up_for_before_the_next_step():
     assert run(replace(case, refusal=HARD), range(4, 40), both) == {4: ["final_notice"], 8: ["suspend"]}
 
 
+def test_what_is_made_up_for_keeps_its_distance_too():
+    """A policy that begins to suspend finds a case that waits to be written off."""
+    mild = policy("{name: a, after_refusal: [{day: 5, do: propose_write_off}]}")
+    _, case = take(CASE, day(5), mild)
+    strict = policy(
+        f"{{name: a, after_refusal: [{OVERDUE % 1}, {{day: 3, do: grace}}, {FINAL % 3}, {{day: 8, do: suspend}},"
+        " {day: 60, do: propose_write_off}]}"
+    )
+    assert run(case, range(40, 90), strict) == {40: ["final_notice"], 45: ["suspend"]}
+
+
 def test_a_second_reminder_is_the_second_on_whatever_course():
     twice = f"{{name: soft, when: {{cause: soft}}, after_refusal: [{OVERDUE % 2}, {OVERDUE % 4}]}}"
     both = policy(twice, f"{{name: rest, after_refusal: [{OVERDUE % 1}, {OVERDUE % 2}, {OVERDUE % 9}]}}")
     _, case = take(CASE, day(2), both)
     assert run(replace(case, refusal=HARD), range(2, 40), both) == {3: ["payment_overdue"], 10: ["payment_overdue"]}
+
+
+STEPS = {
+    ("past_due", ""): 1, ("mail", "payment_overdue"): 2, ("grace", ""): 1, ("mail", "final_notice"): 1, ("suspend", ""): 1,
+    ("hold_drafts", ""): 1, ("propose_write_off", ""): 1,
+}  # fmt: skip
+"""Steps, and how often a course has them at most."""
+
+
+@st.composite
+def courses(draw: st.DrawFn, name: str, when: dict[str, frozenset[str]]) -> Course:
+    """A course as the file lets it be: who is suspended was mailed on an earlier day."""
+    days = st.integers(1, 25)
+    steps = {
+        Step(draw(days), action, kind)
+        for (action, kind), most in STEPS.items()
+        for _ in range(draw(st.integers(0, most)))
+    }
+    mailed = [step.day for step in steps if step.action == "mail"]
+    kept = sorted(step for step in steps if step.action != "suspend" or any(day < step.day for day in mailed))
+    return Course(name, when, {"after_refusal": tuple(kept), "after_due_date": ()})
+
+
+@given(
+    courses("soft", {"cause": frozenset({"soft"})}), courses("rest", {}), st.lists(st.integers(0, 40), max_size=4),
+    st.lists(st.integers(1, 9), min_size=30, max_size=30),
+)  # fmt: skip
+def test_whatever_the_courses_and_their_changes_nobody_is_suspended_unwarned_or_told_twice(soft, rest, changes, gaps):
+    policy = Policy("any", (soft, rest))
+    case, number = CASE, 0
+    warned_on: int | None = None
+    taken: Counter[str] = Counter()
+    for gap in gaps:
+        number += gap
+        cause = (Cause.SOFT, Cause.HARD)[sum(change <= number for change in changes) % 2]
+        steps, case = take(replace(case, refusal=replace(SOFT, cause=cause)), day(number), policy)
+        if "suspend" in steps:
+            assert warned_on is not None
+            assert warned_on < number
+        if {"payment_overdue", "final_notice"} & set(steps):
+            warned_on = number
+        taken.update(steps)
+    for action, kind in STEPS:
+        most = max(
+            sum((step.action, step.kind) == (action, kind) for step in course.tracks["after_refusal"])
+            for course in policy.courses
+        )
+        assert taken[kind or action] <= most
 
 
 def test_nobody_is_suspended_before_the_day_that_a_mail_named():
