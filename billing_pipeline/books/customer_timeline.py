@@ -8,8 +8,15 @@ from billing_pipeline.customers.reading import read_customer
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
-KINDS = ("customer", "period", "invoice", "payment", "correction", "hold", "audit")
-"""What an entry can be about. `audit`: the audit log, which tells of most others once more, with who and why."""
+KINDS = (
+    "customer", "contract", "period", "invoice", "payment", "correction", "hold", "notice", "standing", "event",
+    "audit",
+)  # fmt: skip
+"""What an entry can be about.
+
+`notice`: mails; `standing`: where dunning brought the customer; `event`: what Stripe told of its invoices; `audit`: the
+audit log, which tells of most others once more, with who and why.
+"""
 
 TIMELINE_COLUMNS = ("occurred_at", "kind", "what", "invoice", "amount_minor", "currency", "actor", "reason")
 

@@ -14,7 +14,12 @@ from billing_pipeline.cli.options import JSON, LIMIT, signed
 from billing_pipeline.cli.output import facts, print_json, print_rows
 from billing_pipeline.core.signature import Signature
 
-KIND = click.Choice(["customer", "period", "invoice", "payment", "correction", "hold", "audit"])
+KIND = click.Choice(
+    [
+        "customer", "contract", "period", "invoice", "payment", "correction", "hold", "notice", "standing", "event",
+        "audit",
+    ]
+)  # fmt: skip
 
 
 @click.group(cls=Group)

@@ -5,7 +5,9 @@ import re
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from billing_pipeline.postgres.roles import as_login
 from billing_pipeline.settings import ROOT
 from billing_pipeline_tests.charging.world import Bill, insert_drafts, invoice_id_of
 from billing_pipeline_tests.commands import billing, refused, said
@@ -115,6 +117,8 @@ def test_customers_are_found_by_status_and_text(charged: EventWorld) -> None:
         "cycle_anchor": None,
         "stripe_customer_id": charged.charges()["broke"]["stripe_customer_id"],
         "status": "active",
+        "standing": "current",
+        "standing_since": None,
         "imported_at": found["imported_at"],
     }
     assert said("customers", "list", "--status", "inactive") == "no customers"
@@ -128,17 +132,27 @@ def test_a_customers_time_line_holds_what_happened_in_order_of_time(charged: Eve
     entries = _json("customers", "show", "a")["timeline"]
     assert [entry["occurred_at"] for entry in entries] == sorted(entry["occurred_at"] for entry in entries)
     assert {entry["kind"] for entry in entries} == {
-        "customer", "period", "invoice", "payment", "correction", "hold", "audit",
+        "customer", "contract", "period", "invoice", "payment", "correction", "hold", "notice", "event", "audit",
     }  # fmt: skip
     whats = [(entry["kind"], entry["what"]) for entry in entries]
     assert ("period", "2026-10-01 to 2026-10-31, billed with 2026-10") in whats
     assert ("payment", "charge is paid, attempt 1") in whats
+    assert ("notice", "invoice issued: pending") in whats
+    assert any(what.startswith("invoice.paid evt_") for kind, what in whats if kind == "event")
     assert ("correction", "credit note CN-00000001 issued") in whats
     assert ("audit", "credit_note.issue") in whats
     assert [what for kind, what in whats if kind == "hold"] == ["customer put on hold", "customer released"]
     [adjusted] = [entry for entry in entries if entry["what"] == "adjustment"]
     assert (adjusted["amount"], adjusted["actor"]) == (_amount(-200, "-2.00 USD"), "ann")
-    others = _json("customers", "show", "broke")["timeline"]
+    with charged.warehouse.transaction() as connection:
+        as_login(connection)
+        connection.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger minds
+        connection.execute(text("UPDATE billing.dunning_cases SET begins_at = now() - interval '4 days'"))
+    said("dunning", "run")
+    shown = _json("customers", "show", "broke")
+    assert shown["standing"] == "past_due"
+    others = shown["timeline"]
+    assert ("standing", "stands as past due") in [(entry["kind"], entry["what"]) for entry in others]
     assert "charge is refused, attempt 1" in [entry["what"] for entry in others]
     assert not {"correction", "hold"} & {entry["kind"] for entry in others}, "what is another customer's is not here"
     held = said("customers", "show", "a", "--kind", "hold").splitlines()

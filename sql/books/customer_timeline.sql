@@ -24,6 +24,16 @@ happened AS (
     WHERE c.customer_id = :customer_id
     UNION ALL
     SELECT
+        k.starts_on::timestamp AT TIME ZONE c.timezone,
+        'contract',
+        CASE WHEN k.in_trial THEN 'trial begins' ELSE 'contract begins' END
+        || coalesce(', plan ' || k.plan, '') || coalesce(', until ' || k.ends_on, ''),
+        NULL, NULL, c.currency, NULL, NULL
+    FROM billing.contracts AS k
+    INNER JOIN billing.customers AS c USING (customer_id)
+    WHERE k.customer_id = :customer_id AND isfinite(k.starts_on)
+    UNION ALL
+    SELECT
         p.period_start,
         'period',
         format('%s to %s, billed with %s', p.start_date, p.end_date - 1, to_char(p.billing_month, 'YYYY-MM')),
@@ -138,6 +148,34 @@ happened AS (
             (h.subject_type = 'customer' AND h.subject = :customer_id)
             OR (h.subject_type = 'invoice' AND i.invoice_id IS NOT NULL)
         )
+    UNION ALL
+    SELECT
+        coalesce(z.sent_at, n.written_at),
+        'notice',
+        replace(n.kind, '_', ' ') || ': ' || z.state,
+        i.label, NULL, NULL, NULL, z.last_error
+    FROM billing.notices AS n
+    INNER JOIN billing.notice_sendings AS z USING (notice_id)
+    LEFT JOIN invoices AS i USING (invoice_id)
+    WHERE n.customer_id = :customer_id AND n.channel = 'mail'
+    UNION ALL
+    SELECT
+        t.changed_at,
+        'standing',
+        'stands as ' || replace(t.state, '_', ' '),
+        i.label, NULL, NULL, NULL, NULL
+    FROM billing.standing_history AS t
+    LEFT JOIN invoices AS i USING (invoice_id)
+    WHERE t.customer_id = :customer_id
+    UNION ALL
+    SELECT
+        e.received_at,
+        'event',
+        e.type || ' ' || e.event_id,
+        i.label, NULL, NULL, 'Stripe', NULL
+    FROM invoices AS i
+    INNER JOIN billing.stripe_charges AS c USING (invoice_id)
+    INNER JOIN billing.stripe_events AS e ON c.stripe_invoice_id = e.object_id
     UNION ALL
     SELECT
         g.logged_at,

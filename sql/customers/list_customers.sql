@@ -1,4 +1,4 @@
--- Grain: a customer, by id.
+-- Grain: a customer, by id. `standing` is where dunning brought it, `standing_since` null where it never stood elsewhere.
 SELECT
     customer_id,
     name,
@@ -9,8 +9,11 @@ SELECT
     cycle_anchor,
     stripe_customer_id,
     status,
+    coalesce(s.state, 'current') AS standing,
+    s.since AS standing_since,
     imported_at
 FROM billing.customers
+LEFT JOIN billing.customer_standings AS s USING (customer_id)
 WHERE
     (cast(:status AS text) IS NULL OR status = :status)
     AND (cast(:after AS text) IS NULL OR customer_id > :after)

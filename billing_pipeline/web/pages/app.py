@@ -62,17 +62,18 @@ def page_routes(
     return [
         *(route for each in (console, door) if mail is not None for route in _asking(each, Asking(each, mail))),
         *(_by_provider(ProviderEntering(console, sign_in)) if sign_in is not None else ()),
-        *_console(console, desk, clock, settings.dagster_url),
+        *_console(console, desk, clock, settings),
         *_portal(door, Portal(*portal), Paying(*portal), Account(*portal), Alerts(*portal)),
         *_unsubscribing(Unsubscribing(warehouse)),
         Mount("/pages", StaticFiles(packages=[("billing_pipeline.web.pages", "static")])),
     ]
 
 
-def _console(door: DoorOfPages, desk: Desk, clock: Callable[[], datetime], dagster_url: str) -> list[BaseRoute]:
+def _console(door: DoorOfPages, desk: Desk, clock: Callable[[], datetime], settings: PagesSettings) -> list[BaseRoute]:
+    dagster_url = settings.dagster_url
     shown = Console(door.warehouse, clock, dagster_url)
     months = Months(door.warehouse, clock, dagster_url)
-    customers = Customers(door.warehouse, clock, dagster_url)
+    customers = Customers(door.warehouse, clock, dagster_url, settings.dunning_policy)
     prices = Prices(door.warehouse, clock, dagster_url)
     analytics = Analytics(door.warehouse, clock, dagster_url)
     changes = Changes(door, desk).answer

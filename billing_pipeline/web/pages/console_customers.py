@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +19,10 @@ from billing_pipeline.customers.reading import list_customers
 from billing_pipeline.invoicing.credits import list_grants
 from billing_pipeline.invoicing.reading import list_invoices
 from billing_pipeline.notices.budgets import list_budgets
+from billing_pipeline.notices.dunning import case_rows
+from billing_pipeline.notices.dunning_policies import load_policy
 from billing_pipeline.notices.reading import list_notices
+from billing_pipeline.notices.rules.dunning_policy_file import PolicyWrong
 from billing_pipeline.pricing.discounts import grants
 from billing_pipeline.web.pages.console_pages import ROWS, ConsolePages, download
 from billing_pipeline.web.pages.sessions import Visitor
@@ -29,7 +33,9 @@ PERSONAL = ("customer", "audit")
 
 @dataclass(frozen=True, slots=True)
 class Customers(ConsolePages):
-    """Their list, one of them, and its parts."""
+    """Their list, one of them, and its parts. `dunning_policy`: its file; None: the packaged one."""
+
+    dunning_policy: Path | None = None
 
     def customers(self, request: Request, visitor: Visitor) -> Response:
         """Customers; with htmx only the table, while somebody types."""
@@ -49,6 +55,7 @@ class Customers(ConsolePages):
             customer=timeline.customer,
             entries=timeline.entries[::-1][:200],
             due=due_of(self.warehouse, customer_id),
+            dunning=self._dunning(customer_id),
             contracts=contracts_of(self.warehouse, customer_id),
             invoices=list_invoices(self.warehouse, customer_id=customer_id, limit=24),
             grants=list_grants(self.warehouse, customer_id=customer_id),
@@ -57,6 +64,13 @@ class Customers(ConsolePages):
             notices=list_notices(self.warehouse, customer_id=customer_id, limit=10),
             timezone=timeline.customer["timezone"],
         )
+
+    def _dunning(self, customer_id: str) -> list[dict[str, Any]] | str:
+        """The customer's unpaid invoices, with what is next; a text: why nobody can say it."""
+        try:
+            return case_rows(self.warehouse, load_policy(self.dunning_policy), self.clock(), customer_id)
+        except PolicyWrong as wrong:
+            return str(wrong)
 
     def running(self, request: Request, visitor: Visitor) -> Response:
         """What a customer's running period comes to: asked for after its page is there."""

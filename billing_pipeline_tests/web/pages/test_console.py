@@ -64,6 +64,12 @@ def test_the_month_says_what_waits(site: Site) -> None:
     assert "refused" in shown
 
 
+def test_a_customer_s_page_says_what_follows_from_an_unpaid_invoice(site: Site, warehouse: Warehouse) -> None:
+    [case] = warehouse.rows("SELECT customer_id FROM billing.dunning_cases WHERE closed_at IS NULL LIMIT 1")
+    shown = site.console().get(f"/console/customers/{case['customer_id']}").text
+    assert re.search(r"counted from .* on the course “(standard|another method)”; next: past due on", shown)
+
+
 def test_a_hold_is_placed_and_released_with_name_and_reason(site: Site, warehouse: Warehouse) -> None:
     client = site.console(owner="olga")
     assert "kept back" in act(client, "/console/do/customers/hold/ann", reason="asks for a new contract")

@@ -43,6 +43,12 @@ _CUSTOMER: dict[str, tuple[Any, str, Any]] = {
     "cycle_anchor": (str | None, "The day that periods are counted from.", None),
     "stripe_customer_id": (str | None, "At Stripe; null for a token without the scope personal.", "cus_1"),
     "status": (str, "active, on_hold or inactive.", "active"),
+    "standing": (
+        str,
+        "current, past_due, in_grace, suspended or resumed: suspending is the platform's job.",
+        "current",
+    ),
+    "standing_since": (str | None, "Since when; null where it never stood elsewhere.", None),
     "imported_at": (str, "When it came.", TIME),
 }
 Customer = shown("Customer", "Who is billed.", **_CUSTOMER)
