@@ -1,12 +1,7 @@
-"""Something that talks to Stripe, in a process of its own that kills itself at a call.
-
-`python -m … DATABASE_URL STRIPE_BASE OPERATION before|after ACTION ARGUMENT…`
-"""
+"""Something that talks to Stripe, in a process of its own that kills itself at a call."""
 
 import os
 import signal
-import subprocess
-import sys
 from typing import Any
 
 from sqlalchemy import make_url
@@ -21,6 +16,7 @@ from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
 from billing_pipeline_tests.charging.world import KEY, MONTH, NO_EXPECTATION
 from billing_pipeline_tests.databases import wait_for_locks
+from billing_pipeline_tests.faults.processes import context
 
 
 def killed(warehouse: Warehouse, stripe_base: str, operation: str, when: str, action: str, *arguments: str) -> None:
@@ -29,8 +25,11 @@ def killed(warehouse: Warehouse, stripe_base: str, operation: str, when: str, ac
     Afterwards nobody holds its locks any more.
     """
     database = warehouse.engine.url.render_as_string(hide_password=False)
-    command = [sys.executable, "-m", __name__, database, stripe_base, operation, when, action, *arguments]
-    assert subprocess.run(command, timeout=90, check=False).returncode == -signal.SIGKILL
+    doomed = (database, stripe_base, operation, when, action, list(arguments))
+    process = context(__name__).Process(target=_run, args=doomed, daemon=True)
+    process.start()
+    process.join(90)
+    assert process.exitcode == -signal.SIGKILL
     wait_for_locks(warehouse)
 
 
@@ -67,11 +66,6 @@ def act(warehouse: Warehouse, api: StripeGateway, action: str, arguments: list[s
         issue_credit_note(warehouse, api, invoice, Signature("doomed", "goodwill"), amount_minor=int(amount), to=to)
 
 
-def main() -> None:
-    database, base_url, operation, when, action, *arguments = sys.argv[1:]
+def _run(database: str, base_url: str, operation: str, when: str, action: str, arguments: list[str]) -> None:
     warehouse = Warehouse(open_engine(make_url(database)), make_url(database))
     act(warehouse, Killing(base_url, operation, when), action, arguments)
-
-
-if __name__ == "__main__":
-    main()
