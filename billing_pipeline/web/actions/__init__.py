@@ -11,7 +11,9 @@ from billing_pipeline.web.actions.customers import CREDITS, CUSTOMERS
 from billing_pipeline.web.actions.deciding import CHARGES, DISPUTES, REFUNDS
 from billing_pipeline.web.actions.desk import Action
 from billing_pipeline.web.actions.invoices import ADJUSTMENTS, CREDIT_NOTES, INVOICES
-from billing_pipeline.web.actions.operating import ALERTS, CHARGING, EVENTS, MONTHS, SETTLEMENTS
+from billing_pipeline.web.actions.months import MONTHS
+from billing_pipeline.web.actions.operating import ALERTS, CHARGING, EVENTS
+from billing_pipeline.web.actions.settling import SETTLEMENTS
 from billing_pipeline.web.actions.telling import NOTICES
 
 ACTIONS: Mapping[str, Mapping[str, Action]] = {

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from billing_pipeline.access.rules.permissions import Scope
-from billing_pipeline.core.errors import UserError
+from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.core.money import parse_minor
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.core.texts import shown
@@ -78,6 +78,17 @@ def whole(name: str, text: str) -> int:
     if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise UserError(f'{name} "{shown(text)}": expected a whole number')
     return int(text)
+
+
+def number_in_path(what: str, key: str, command: str) -> int:
+    """The number of a settlement or an alert that a path names; `command` lists those that there are.
+
+    Raises:
+        NotFound: it is none.
+    """
+    if not key.isascii() or not key.isdigit() or len(key) > 18:
+        raise NotFound(f'{what} "{key}": expected a number of `{command}`, found none')
+    return int(key)
 
 
 def given_amount(fields: Fields, currency: str) -> int | None:

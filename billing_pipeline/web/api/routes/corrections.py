@@ -19,7 +19,7 @@ from billing_pipeline.corrections.reading import (
 )
 from billing_pipeline.customers.reading import read_customer
 from billing_pipeline.invoicing.credits import credit_balances, credit_entries, list_grants
-from billing_pipeline.web.actions.operating import settlement_number
+from billing_pipeline.web.actions.settling import settlement_number
 from billing_pipeline.web.api.answers import answer
 from billing_pipeline.web.api.models.corrections import CustomerCredits, Disputes, Holds, Refunds, Settlement
 from billing_pipeline.web.api.parameters import CustomerPath, SettlementPath
