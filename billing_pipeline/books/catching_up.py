@@ -7,7 +7,7 @@ every payment would be reported as one that no event has told of.
 from datetime import datetime
 
 from billing_pipeline.events.cipher import EventCipher
-from billing_pipeline.events.processing import process_events
+from billing_pipeline.events.processing import ProcessingOptions, process_events
 from billing_pipeline.events.sweep import sweep_events
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.objects import StripeObjects
@@ -27,7 +27,7 @@ def catch_up(warehouse: Warehouse, api: StripeObjects, cipher: EventCipher, run_
         StripeFailure: Stripe could not be asked.
     """
     sweep_events(warehouse, api, cipher, run_id, now, log=_quiet)
-    process_events(warehouse, api, lambda: cipher, run_id, log=_quiet)
+    process_events(warehouse, api, lambda: cipher, run_id, ProcessingOptions())
 
 
 def _quiet(_: str) -> None:

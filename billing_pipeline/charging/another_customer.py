@@ -13,7 +13,8 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.stripe_gateway.rules.api import RelinkingApi, StripeCustomer
+from billing_pipeline.stripe_gateway.rules.api import StripeCustomer
+from billing_pipeline.stripe_gateway.rules.correcting_api import RelinkingApi
 from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
 

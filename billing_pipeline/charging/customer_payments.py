@@ -9,7 +9,7 @@ from billing_pipeline.charging.rules.brakes import Limits
 from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.stripe_gateway.rules.api import VoidingApi
+from billing_pipeline.stripe_gateway.rules.correcting_api import VoidingApi
 
 TRIES_MAX_A_DAY = 3
 """Banks refuse a card for good that is tried again and again."""

@@ -28,7 +28,8 @@ from billing_pipeline.charging.void_at_stripe import end_invoice, live_ids, refu
 from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.stripe_gateway.rules.api import StripeInvoice, VoidingApi
+from billing_pipeline.stripe_gateway.rules.api import StripeInvoice
+from billing_pipeline.stripe_gateway.rules.correcting_api import VoidingApi
 from billing_pipeline.stripe_gateway.rules.errors import StripeFailure
 
 RUN_ID = "cli"

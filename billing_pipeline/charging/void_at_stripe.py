@@ -21,7 +21,8 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.stripe_gateway.rules.api import StripeInvoice, VoidingApi
+from billing_pipeline.stripe_gateway.rules.api import StripeInvoice
+from billing_pipeline.stripe_gateway.rules.correcting_api import VoidingApi
 from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
 
 TRIES_MAX = 5

@@ -19,7 +19,8 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.invoicing.invoice_reference import NamedInvoice, find_invoice
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.stripe_gateway.rules.api import StripeInvoice, WritingOffApi
+from billing_pipeline.stripe_gateway.rules.api import StripeInvoice
+from billing_pipeline.stripe_gateway.rules.correcting_api import WritingOffApi
 from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
 
 WRITTEN_OFF = "written_off"

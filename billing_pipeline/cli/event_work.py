@@ -58,12 +58,12 @@ def acknowledge(event_id: str, signature: Signature) -> None:
 def process() -> None:
     """Process what is due now, in this process. The sensor does the same as long as the daemon runs."""
     from billing_pipeline.events.cipher import EventCipher
-    from billing_pipeline.events.processing import process_events
+    from billing_pipeline.events.processing import ProcessingOptions, process_events
 
     keys = load_settings().events.keys
     warehouse = open_database()
     with open_stripe() as gateway:
-        done = process_events(warehouse, gateway, lambda: EventCipher(keys), f"billing-{uuid4()}", log=quiet)
+        done = process_events(warehouse, gateway, lambda: EventCipher(keys), f"billing-{uuid4()}", ProcessingOptions())
     click.echo(str(done))
     if done.outcomes["dead"]:
         sys.exit(1)

@@ -14,7 +14,7 @@ from billing_pipeline.corrections.credit_note_store import CreditNoteStore
 from billing_pipeline.corrections.rules.crediting import CreditNote
 from billing_pipeline.invoicing.invoice_reference import find_invoice
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.stripe_gateway.rules.api import CreditNoteApi
+from billing_pipeline.stripe_gateway.rules.correcting_api import CreditNoteApi
 
 
 class NotParked(UserError):  # noqa: N818 - reads as what happened

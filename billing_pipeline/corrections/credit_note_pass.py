@@ -8,7 +8,7 @@ from billing_pipeline.charging.rules import decisions
 from billing_pipeline.corrections.credit_note_store import CreditNoteStore
 from billing_pipeline.corrections.rules import crediting
 from billing_pipeline.corrections.rules.crediting import CreditNote, Seen, idempotency_key, next_step
-from billing_pipeline.stripe_gateway.rules.api import CreditNoteApi
+from billing_pipeline.stripe_gateway.rules.correcting_api import CreditNoteApi
 from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
 
 STEPS_MAX = 30

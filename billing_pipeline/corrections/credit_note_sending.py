@@ -15,7 +15,7 @@ from billing_pipeline.corrections.credit_note_pass import CreditNotePass, Sent
 from billing_pipeline.corrections.credit_note_store import CreditNoteStore
 from billing_pipeline.corrections.rules.crediting import Seen
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.stripe_gateway.rules.api import CreditNoteApi
+from billing_pipeline.stripe_gateway.rules.correcting_api import CreditNoteApi
 from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
 
 

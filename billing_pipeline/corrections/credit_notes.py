@@ -31,7 +31,8 @@ from billing_pipeline.corrections.rules.crediting import (
 from billing_pipeline.invoicing.invoice_reference import NamedInvoice, find_invoice
 from billing_pipeline.postgres.errors import database_reason
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.stripe_gateway.rules.api import CreditNoteApi, StripeInvoice
+from billing_pipeline.stripe_gateway.rules.api import StripeInvoice
+from billing_pipeline.stripe_gateway.rules.correcting_api import CreditNoteApi
 
 
 class CreditRefused(UserError):  # noqa: N818 - reads as what happened

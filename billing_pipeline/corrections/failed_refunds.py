@@ -15,7 +15,7 @@ from billing_pipeline.core.signature import Signature
 from billing_pipeline.invoicing.invoice_reference import find_invoice
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.stripe_gateway.rules.api import RepayingApi
+from billing_pipeline.stripe_gateway.rules.correcting_api import RepayingApi
 from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
 
 BALANCE, CARD, ELSEWHERE = "balance", "card", "elsewhere"

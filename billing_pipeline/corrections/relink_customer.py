@@ -23,7 +23,7 @@ from billing_pipeline.postgres.locks import customer_at_stripe_lock_key
 from billing_pipeline.postgres.session_lock import session_lock
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.stripe_gateway.rules.api import RelinkingApi
+from billing_pipeline.stripe_gateway.rules.correcting_api import RelinkingApi
 from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
 
 _ENDED = frozenset(state for state, stage in STAGES.items() if stage == STAGES["paid"])

@@ -17,7 +17,8 @@ from billing_pipeline.postgres.asset_months import owned_month
 from billing_pipeline.postgres.errors import database_reason
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.stripe_gateway.rules.api import StripeInvoice, VoidingApi
+from billing_pipeline.stripe_gateway.rules.api import StripeInvoice
+from billing_pipeline.stripe_gateway.rules.correcting_api import VoidingApi
 
 
 class RevisionRefused(UserError):  # noqa: N818 - reads as what happened

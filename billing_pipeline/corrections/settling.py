@@ -27,7 +27,7 @@ from billing_pipeline.invoicing.invoice_reference import find_invoice
 from billing_pipeline.postgres.asset_months import owned_month
 from billing_pipeline.postgres.errors import database_reason
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.stripe_gateway.rules.api import CreditNoteApi
+from billing_pipeline.stripe_gateway.rules.correcting_api import CreditNoteApi
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from billing_pipeline.corrections.unbilled import bill_again, leave_unbilled
 from billing_pipeline.invoicing.invoice_reference import NamedInvoice, find_invoice
 from billing_pipeline.postgres.asset_months import owned_month
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.stripe_gateway.rules.api import VoidingApi
+from billing_pipeline.stripe_gateway.rules.correcting_api import VoidingApi
 
 
 def void_invoice(

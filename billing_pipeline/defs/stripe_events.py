@@ -13,7 +13,7 @@ from billing_pipeline.defs.stages import EVENTS, OWNERS
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.conflicts import contradictions
 from billing_pipeline.events.processed import given_up, processed, processed_by_type
-from billing_pipeline.events.processing import process_events
+from billing_pipeline.events.processing import ProcessingOptions, process_events
 from billing_pipeline.events.queue import DueWork, due_work
 from billing_pipeline.settings import load_settings
 
@@ -53,9 +53,7 @@ def stripe_events(context: dg.AssetExecutionContext, billing: Billing, stripe: S
             stripe.gateway(),
             lambda: EventCipher(billing.settings.events.keys),
             run_id,
-            log=context.log.info,
-            longest_s=lease_s * _SHARE_FOR_CLAIMING,
-            lease_s=lease_s,
+            ProcessingOptions(log=context.log.info, longest_s=lease_s * _SHARE_FOR_CLAIMING, lease_s=lease_s),
         )
     count = int(warehouse.scalar("SELECT count(*) FROM billing.stripe_events"))
     return dg.MaterializeResult(

@@ -57,28 +57,15 @@ class ProcessReport:
         return f"{told or 'nothing was due'}; {self.objects:,} objects in {self.seconds:.1f} s"
 
 
-def process_events(
-    warehouse: Warehouse,
-    api: StripeObjects,
-    cipher: Callable[[], EventCipher],
-    run_id: str,
-    *,
-    log: Callable[[str], None],
-    patience: Patience | None = None,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    workers: int = WORKERS,
-    batch: int = BATCH,
-    stop: Event | None = None,
-    longest_s: float = 600.0,
-    lease_s: float = queue.LEASE_S,
-) -> ProcessReport:
-    """Process what is due until nothing is, or for `longest_s`.
+def _say_nothing(_: str) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessingOptions:
+    """How a run processes.
 
     Args:
-        warehouse: the billing database.
-        api: Stripe.
-        cipher: opens bodies; asked for only where a body is needed.
-        run_id: who processes; a run of this name takes an event once.
         log: says what happens.
         patience: how long events are tried.
         clock: what time it is; leases and pauses are counted by it.
@@ -87,20 +74,38 @@ def process_events(
         stop: ends the run between objects.
         longest_s: no new batch is claimed after it.
         lease_s: how long a claim keeps others away; whoever comes after it takes the event over.
+    """
+
+    log: Callable[[str], None] = _say_nothing
+    patience: Patience = field(default_factory=Patience)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    workers: int = WORKERS
+    batch: int = BATCH
+    stop: Event = field(default_factory=Event)
+    longest_s: float = 600.0
+    lease_s: float = queue.LEASE_S
+
+
+def process_events(
+    warehouse: Warehouse, api: StripeObjects, cipher: Callable[[], EventCipher], run_id: str, options: ProcessingOptions
+) -> ProcessReport:
+    """Process what is due until nothing is, or for `longest_s`.
+
+    `cipher` opens bodies, and is asked for only where one is needed. A run named `run_id` takes an event once.
 
     Raises:
         StripeFailure: Stripe does not accept the key; the events stay due.
     """
-    run = _Run(warehouse, api, cipher, run_id, patience or Patience(), clock, stop or Event(), log)
+    run = _Run(warehouse, api, cipher, run_id, options)
     started = time.monotonic()
-    run.report.outcomes["ignored"] += queue.ignore_unhandled(warehouse, clock(), run_id)
-    while not run.stop.is_set() and time.monotonic() - started < longest_s:
-        claimed = queue.claim(warehouse, clock(), run_id, batch=batch, lease_s=lease_s)
+    run.report.outcomes["ignored"] += queue.ignore_unhandled(warehouse, options.clock(), run_id)
+    while not options.stop.is_set() and time.monotonic() - started < options.longest_s:
+        claimed = queue.claim(warehouse, options.clock(), run_id, batch=options.batch, lease_s=options.lease_s)
         if not claimed:
             break
-        run.work_on(claimed, workers)
+        run.work_on(claimed)
     run.report.seconds = time.monotonic() - started
-    log(str(run.report))
+    options.log(str(run.report))
     return run.report
 
 
@@ -111,24 +116,19 @@ class _Run:
         api: StripeObjects,
         cipher: Callable[[], EventCipher],
         run_id: str,
-        patience: Patience,
-        clock: Callable[[], datetime],
-        stop: Event,
-        log: Callable[[str], None],
+        options: ProcessingOptions,
     ) -> None:
         self._warehouse = warehouse
         self._api = api
         self._cipher = cipher
         self._run_id = run_id
-        self._patience = patience
-        self._clock = clock
-        self.stop = stop
-        self._log = log
+        self._options = options
+        self._patience, self._clock = options.patience, options.clock
         self.report = ProcessReport()
         self._counting = Lock()
         self._lost_in_a_row = 0
 
-    def work_on(self, claimed: Sequence[ClaimedEvent], workers: int) -> None:
+    def work_on(self, claimed: Sequence[ClaimedEvent]) -> None:
         """Every claimed event gets an ending, or is given back if the run ends before its turn."""
         by_object: dict[tuple[Kind | None, str], list[ClaimedEvent]] = {}
         for event in claimed:
@@ -154,8 +154,8 @@ class _Run:
                     self._api.close()
 
         try:
-            threads = self._warehouse.threads(workers)
-            work_through(objects, worker, workers=threads, stop=self.stop, progress=self._log)
+            threads = self._warehouse.threads(self._options.workers)
+            work_through(objects, worker, workers=threads, stop=self._options.stop, progress=self._options.log)
         finally:
             left = [event for touched in objects if touched not in handled for event in touched.events]
             if left:
@@ -190,9 +190,9 @@ class _Run:
             raise failure
         lost = failure.outcome in (Outcome.UNKNOWN, Outcome.RETRY)
         self._lost_in_a_row = self._lost_in_a_row + 1 if lost else 0
-        if self._lost_in_a_row >= OUTAGE and not self.stop.is_set():
-            self._log(f"Stripe does not answer ({failure}): the run ends, the events stay due")
-            self.stop.set()
+        if self._lost_in_a_row >= OUTAGE and not self._options.stop.is_set():
+            self._options.log(f"Stripe does not answer ({failure}): the run ends, the events stay due")
+            self._options.stop.set()
         self._fail(connection, touched, str(failure), definite=not lost)
 
     def _apply(self, connection: Connection, touched: _Touched, write: Write) -> None:
@@ -227,7 +227,7 @@ class _Run:
             queue.finish(connection, endings, self._clock(), self._run_id)
         for end in endings:
             self._count("dead" if end.state == "dead" else "failed, to be tried again", 1)
-            self._log(f"event {end.event.event_id} ({end.event.type}) failed, {end.state}: {error}")
+            self._options.log(f"event {end.event.event_id} ({end.event.type}) failed, {end.state}: {error}")
 
     def _count(self, outcome: str, count: int) -> None:
         with self._counting:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.events.cipher import EventCipher
-from billing_pipeline.events.processing import ProcessReport, process_events
+from billing_pipeline.events.processing import ProcessingOptions, ProcessReport, process_events
 from billing_pipeline.events.queue import EventFilter, replay
 from billing_pipeline.events.rules.endings import Patience
 from billing_pipeline.events.store import parse_event, store_event
@@ -49,7 +49,7 @@ class EventWorld(World):
     def process(self, **options: Any) -> ProcessReport:
         settings: dict[str, Any] = {"log": self.said.append, "workers": 3, **options}
         api = settings.pop("api", None) or self.gateway()
-        return process_events(self.warehouse, api, lambda: CIPHER, f"run-{uuid4()}", **settings)
+        return process_events(self.warehouse, api, lambda: CIPHER, f"run-{uuid4()}", ProcessingOptions(**settings))
 
     def catch_up(self) -> ProcessReport:
         """Everything that Stripe has said is here and processed."""

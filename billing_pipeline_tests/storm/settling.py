@@ -16,7 +16,7 @@ from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.events.cipher import EventCipher
-from billing_pipeline.events.processing import process_events
+from billing_pipeline.events.processing import ProcessingOptions, process_events
 from billing_pipeline.events.store import parse_event, store_event
 from billing_pipeline.postgres.connections import raw
 from billing_pipeline.postgres.engine import open_engine
@@ -48,9 +48,10 @@ def settle(warehouse: Warehouse, api: Any) -> int:
             api,
             lambda: CIPHER,
             f"storm-{uuid4()}",  # a run takes an event once
-            log=lambda _: None,
-            clock=lambda ahead=number * ROUND: datetime.now(UTC) + ahead,  # type: ignore[misc]
-            batch=BATCH,
+            ProcessingOptions(
+                clock=lambda ahead=number * ROUND: datetime.now(UTC) + ahead,  # type: ignore[misc]
+                batch=BATCH,
+            ),
         )
         states = states_of(warehouse)
         left = states["pending"] + states["waiting"]

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from billing_pipeline.charging.month import ChargeReport, RunOptions, charge_invoices_of_month
 from billing_pipeline.charging.rules.brakes import Limits
 from billing_pipeline.events.cipher import EventCipher
-from billing_pipeline.events.processing import process_events
+from billing_pipeline.events.processing import ProcessingOptions, process_events
 from billing_pipeline.events.sweep import sweep_events
 from billing_pipeline.invoicing.finalisation import finalise_month
 from billing_pipeline.sandbox.bench.notices import mailing
@@ -66,7 +66,7 @@ def _apply_events(subject: Subject, gateway: StripeGateway) -> int:
     """Sweep and process; returns how many events were applied."""
     cipher = EventCipher([EventKey("bench", b"b" * 32)])
     sweep_events(subject.warehouse, gateway, cipher, "bench", datetime.now(UTC), log=lambda _: None)
-    report = process_events(subject.warehouse, gateway, lambda: cipher, "bench", log=lambda _: None, longest_s=3_600)
+    report = process_events(subject.warehouse, gateway, lambda: cipher, "bench", ProcessingOptions(longest_s=3_600))
     return report.outcomes["applied"]
 
 

@@ -18,7 +18,7 @@ import uvicorn
 
 from billing_pipeline.books.reconciliation import compare_with_stripe
 from billing_pipeline.events.cipher import EventCipher
-from billing_pipeline.events.processing import process_events
+from billing_pipeline.events.processing import ProcessingOptions, process_events
 from billing_pipeline.events.queue import LEASE_S
 from billing_pipeline.events.sweep import sweep_events
 from billing_pipeline.postgres.connections import libpq_url
@@ -96,8 +96,7 @@ def _process(warehouse: Warehouse) -> None:
         open_gateway(settings),
         lambda: EventCipher(settings.events.keys),
         f"demo-{uuid4()}",
-        log=_quiet,
-        clock=lambda: datetime.now(UTC) + timedelta(seconds=LEASE_S),
+        ProcessingOptions(clock=lambda: datetime.now(UTC) + timedelta(seconds=LEASE_S)),
     )
 
 

@@ -1,4 +1,4 @@
-"""What charging and corrections need of Stripe: plain values, and the operations as protocols.
+"""What charging needs of Stripe: plain values, and the operations as a protocol. Corrections: correcting_api.py.
 
 No HTTP and no type of Stripe's SDK belongs here. stripe_gateway/gateway.py is the real one; tests have their own.
 """
@@ -132,7 +132,15 @@ class StripeCustomer:
     has_payment_method: bool = False
 
 
-class StripeApi(Protocol):
+class RetrievingApi(Protocol):
+    """What whoever decides about an invoice asks first."""
+
+    def retrieve_invoice(self, stripe_id: str) -> StripeInvoice:
+        """An invoice as it is now, with the state of its payment."""
+        ...
+
+
+class StripeApi(RetrievingApi, Protocol):
     """The operations. Each raises StripeFailure for any answer but success; `key` is the idempotency key."""
 
     @property
@@ -173,10 +181,6 @@ class StripeApi(Protocol):
         """All lines in one call: either all of them are added or none."""
         ...
 
-    def retrieve_invoice(self, stripe_id: str) -> StripeInvoice:
-        """An invoice as it is now, with the state of its payment."""
-        ...
-
     def finalize_invoice(self, stripe_id: str, *, key: str) -> StripeInvoice:
         """Make it final; Stripe marks it paid at once if nothing is to be charged."""
         ...
@@ -187,74 +191,4 @@ class StripeApi(Protocol):
 
     def close(self) -> None:
         """Give back the calling thread's connection."""
-        ...
-
-
-class CreditNoteApi(Protocol):
-    """What issuing credit notes needs beside the invoices."""
-
-    def retrieve_invoice(self, stripe_id: str) -> StripeInvoice:
-        """An invoice as it is now, with the state of its payment."""
-        ...
-
-    def credit_notes_of(self, stripe_invoice_id: str) -> Iterator[StripeCreditNote]:
-        """All credit notes of an invoice."""
-        ...
-
-    def create_credit_note(self, note: Mapping[str, Any], *, key: str) -> StripeCreditNote:
-        """A credit note, from a frozen request; a refund or a balance transaction comes with it, or nothing does."""
-        ...
-
-
-class RepayingApi(Protocol):
-    """What giving back the money of a failed refund needs. `repays` is metadata: the id of the refund that failed."""
-
-    def repaid_to_balance(self, stripe_customer_id: str, repays: str) -> str | None:
-        """The id of the balance transaction that does it, if there is one."""
-        ...
-
-    def repay_to_balance(
-        self, stripe_customer_id: str, amount_minor: int, currency: str, repays: str, *, key: str
-    ) -> str:
-        """A credit on the customer's balance, which Stripe applies to the next invoice; its id."""
-        ...
-
-    def repaid_to_card(self, payment_intent_id: str, repays: str) -> str | None:
-        """The id of the other refund that does it, if there is one."""
-        ...
-
-    def repay_to_card(self, payment_intent_id: str, amount_minor: int, repays: str, *, key: str) -> str:
-        """Another refund of the payment; its id."""
-        ...
-
-
-class VoidingApi(StripeApi, Protocol):
-    """What taking an invoice back needs beyond charging it."""
-
-    def void_invoice(self, stripe_id: str, *, key: str) -> StripeInvoice:
-        """Void an open or uncollectible invoice."""
-        ...
-
-    def delete_invoice(self, stripe_id: str, *, key: str) -> None:
-        """Delete a draft."""
-        ...
-
-
-class WritingOffApi(Protocol):
-    """What giving an invoice up needs."""
-
-    def retrieve_invoice(self, stripe_id: str) -> StripeInvoice:
-        """An invoice as it is now, with the state of its payment."""
-        ...
-
-    def mark_uncollectible(self, stripe_id: str, *, key: str) -> StripeInvoice:
-        """Give an open invoice up."""
-        ...
-
-
-class RelinkingApi(VoidingApi, Protocol):
-    """What giving a customer another customer at Stripe needs beyond that."""
-
-    def claim_customer(self, stripe_customer_id: str, customer_id: str, *, key: str) -> StripeCustomer:
-        """Write our key into the metadata of a customer that is there already."""
         ...
