@@ -99,27 +99,16 @@ def correct_usage_command(
     signature: Signature,
 ) -> None:
     """Write a correcting event, which stands in for --event-id, takes it away, or adds a missing one."""
-    from billing_pipeline.usage.correction import correct_usage, remove_usage
+    from billing_pipeline.usage.correction import MissingEvent, correct_usage, remove_usage
 
+    missing = MissingEvent(customer, meter, dimensions, occurred_at, properties)
     if remove:
-        if event_id is None or any(
-            given is not None for given in (quantity, customer, meter, dimensions, properties, occurred_at)
-        ):
+        if event_id is None or quantity is not None or missing.is_given:
             raise click.UsageError("--remove takes an --event-id and nothing but it")
         written = remove_usage(open_database(), signature, event_id=event_id)
         click.echo(f"event {event_id} removed by {written}; run the month again to bill without it")
         return
     if quantity is None:
         raise click.UsageError("expected --quantity, or --remove")
-    written = correct_usage(
-        open_database(),
-        signature,
-        event_id=event_id,
-        quantity=quantity,
-        customer_id=customer,
-        meter=meter,
-        dimensions=dimensions,
-        properties=properties,
-        occurred_at=occurred_at,
-    )
+    written = correct_usage(open_database(), signature, event_id=event_id, quantity=quantity, missing=missing)
     click.echo(f"correcting event {written} written; run the month again to bill it")

@@ -8,75 +8,40 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
-from uuid import UUID, uuid5
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
-from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
-from billing_pipeline.imports.problems import shown
 from billing_pipeline.imports.rules import fields as import_rules
 from billing_pipeline.postgres.locks import lock_usage
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.usage.importing import UsageImport, record_import
-
-_NAMESPACE = UUID("5e1b52c1-6f0e-5b0f-9d55-0f1f5a8d7c11")
-
-_KNOWN = """
-SELECT c.customer_id, array(
-    SELECT m.meter::text FROM billing.meters AS m WHERE m.currency = c.currency ORDER BY 1
-) AS meters
-FROM billing.customers AS c WHERE c.customer_id = :customer_id
-"""
-_EVENT = """
-SELECT
-    e.event_id, e.customer_id, e.meter, e.dimensions, e.quantity, e.occurred_at, c.event_id AS corrected_by,
-    coalesce(e.properties, '{}') AS properties,
-    coalesce(c.removes, FALSE) AS removed, coalesce(o.removes, FALSE) AS removes
-FROM billing.usage_events AS e
-LEFT JOIN billing.usage_corrections AS c ON c.corrects_event_id = e.event_id
-LEFT JOIN billing.usage_corrections AS o ON o.event_id = e.event_id
-WHERE e.event_id = :event_id
-"""
-
-_INSERT_EVENT = """
-INSERT INTO billing.usage_events
-(event_id, customer_id, meter, dimensions, quantity, occurred_at, received_at, properties)
-VALUES (
-    :event_id, :customer_id, :meter, CAST(:dimensions AS jsonb), trim_scale(CAST(:quantity AS numeric)), :occurred_at,
-    :received_at, nullif(CAST(:properties AS jsonb), '{}')
+from billing_pipeline.usage.correction_store import (
+    CorrectionRefused,
+    UsageEvent,
+    checked,
+    require_known,
+    stored_event,
+    write_correction,
 )
-ON CONFLICT (event_id) DO NOTHING
-"""
-
-_INSERT_CORRECTION = """
-INSERT INTO billing.usage_corrections (event_id, corrects_event_id, author, reason, removes)
-VALUES (:event_id, :corrects_event_id, :author, :reason, :removes)
-"""
-
-_LOG = """
-SELECT billing.log_action(
-    :author, :action, 'usage_event', coalesce(CAST(:corrects_event_id AS text), n.event_id), :reason,
-    (SELECT to_jsonb(b) - 'series_id' FROM billing.usage_events AS b WHERE b.event_id = :corrects_event_id),
-    CASE WHEN NOT :removes THEN to_jsonb(n) - 'series_id' END
-)
-FROM billing.usage_events AS n
-WHERE n.event_id = :event_id
-"""
 
 
-class CorrectionRefused(UserError):  # noqa: N818 - the CLI and its users read it as a verdict
-    """A correction that was not made; the text is one line that says why."""
+@dataclass(frozen=True, slots=True)
+class MissingEvent:
+    """An event that the platform never sent, as a person tells of it: nothing of it may be given yet.
 
+    `occurred_at` has its offset; `dimensions` and `properties` are none by default.
+    """
 
-@dataclass(frozen=True)
-class _Event:
-    customer_id: str
-    meter: str
-    dimensions: str
-    occurred_at: datetime
-    properties: str
+    customer_id: str | None = None
+    meter: str | None = None
+    dimensions: Mapping[str, object] | None = None
+    occurred_at: datetime | None = None
+    properties: Mapping[str, object] | None = None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether anything was said of it."""
+        return self != MissingEvent()
 
 
 def correct_usage(
@@ -85,11 +50,7 @@ def correct_usage(
     *,
     quantity: Decimal | int | str,
     event_id: str | None = None,
-    customer_id: str | None = None,
-    meter: str | None = None,
-    dimensions: Mapping[str, object] | None = None,
-    occurred_at: datetime | None = None,
-    properties: Mapping[str, object] | None = None,
+    missing: MissingEvent = MissingEvent(),
 ) -> str:
     """Replace the quantity of one event (`event_id`), or add an event that the platform never sent.
 
@@ -100,12 +61,8 @@ def correct_usage(
         warehouse: the billing database.
         signature: the person who answers for it, and why.
         quantity: the right quantity, exact.
-        event_id: the event to correct; then nothing below is given.
-        customer_id: of the missing event.
-        meter: of the missing event.
-        dimensions: of the missing event, none by default.
-        occurred_at: of the missing event, with its offset.
-        properties: of the missing event, none by default; an event that is corrected keeps its own.
+        event_id: the event to correct, which keeps its properties.
+        missing: the event to add, where none is corrected.
 
     Returns:
         The id of the correcting event.
@@ -113,20 +70,19 @@ def correct_usage(
     Raises:
         CorrectionRefused: an argument is wrong, or the event is unknown, or corrected already.
     """
-    exact = _checked("quantity", str(quantity), import_rules.quantity)
-    of_missing = (customer_id, meter, dimensions, occurred_at, properties)
-    missing = _missing_event(*of_missing) if event_id is None else None
-    if event_id is not None and of_missing != (None,) * len(of_missing):
+    exact = checked("quantity", str(quantity), import_rules.quantity)
+    added = _checked_event(missing) if event_id is None else None
+    if event_id is not None and missing.is_given:
         raise CorrectionRefused(
             "expected either an event_id, or the customer_id, meter, dimensions and occurred_at of a missing event"
         )
     with warehouse.transaction() as connection:
         # as for imports: no event may appear with a received_at before a snapshot's cut-off
         lock_usage(connection)
-        if missing is not None:
-            _require_known(connection, missing)
-        event = missing or _event_to_correct(connection, event_id or "", exact)
-        return _write(connection, event, exact, event_id, signature)
+        if added is not None:
+            require_known(connection, added)
+        event = added or _event_to_correct(connection, event_id or "", exact)
+        return write_correction(connection, event, exact, event_id, signature)
 
 
 def remove_usage(warehouse: Warehouse, signature: Signature, *, event_id: str) -> str:
@@ -140,119 +96,28 @@ def remove_usage(warehouse: Warehouse, signature: Signature, *, event_id: str) -
     """
     with warehouse.transaction() as connection:
         lock_usage(connection)
-        return _write(connection, _stored_event(connection, event_id)[0], "0", event_id, signature, removes=True)
+        return write_correction(
+            connection, stored_event(connection, event_id)[0], "0", event_id, signature, removes=True
+        )
 
 
-def _checked(name: str, value: str, rule: Any) -> str:
-    try:
-        checked: str = rule(value)
-    except ValueError as error:
-        raise CorrectionRefused(f'{name} "{shown(value)}": expected {error}') from None
-    return checked
-
-
-def _missing_event(
-    customer_id: str | None,
-    meter: str | None,
-    dimensions: Mapping[str, object] | None,
-    occurred_at: datetime | None,
-    properties: Mapping[str, object] | None,
-) -> _Event:
-    if customer_id is None or meter is None or occurred_at is None:
+def _checked_event(missing: MissingEvent) -> UsageEvent:
+    if missing.customer_id is None or missing.meter is None or missing.occurred_at is None:
         raise CorrectionRefused(
             "expected an event_id to correct, or the customer_id, meter and occurred_at of a missing event"
         )
-    _checked("occurred_at", occurred_at.isoformat(), import_rules.instant)
-    return _Event(
-        _checked("customer_id", customer_id, import_rules.key),
-        _checked("meter", meter, import_rules.key),
-        _checked("dimensions", json.dumps(dict(dimensions or {})), import_rules.dimensions),
-        occurred_at,
-        _checked("properties", json.dumps(dict(properties or {})), import_rules.properties),
+    checked("occurred_at", missing.occurred_at.isoformat(), import_rules.instant)
+    return UsageEvent(
+        checked("customer_id", missing.customer_id, import_rules.key),
+        checked("meter", missing.meter, import_rules.key),
+        checked("dimensions", json.dumps(dict(missing.dimensions or {})), import_rules.dimensions),
+        missing.occurred_at,
+        checked("properties", json.dumps(dict(missing.properties or {})), import_rules.properties),
     )
 
 
-def _require_known(connection: Connection, event: _Event) -> None:
-    """A feed may run ahead of the customers' file; a person who adds an event means somebody who is there."""
-    found = connection.execute(text(_KNOWN), {"customer_id": event.customer_id}).one_or_none()
-    if found is None:
-        raise CorrectionRefused(f'customer_id "{event.customer_id}": expected a customer, found none')
-    if found.meters and event.meter not in found.meters:
-        raise CorrectionRefused(f'meter "{event.meter}": expected one of {", ".join(found.meters)}')
-
-
-def _event_to_correct(connection: Connection, event_id: str, quantity: str) -> _Event:
-    event, known = _stored_event(connection, event_id)
+def _event_to_correct(connection: Connection, event_id: str, quantity: str) -> UsageEvent:
+    event, known = stored_event(connection, event_id)
     if known == Decimal(quantity):
         raise CorrectionRefused(f'event_id "{event_id}": its quantity is {quantity} already')
     return event
-
-
-def _stored_event(connection: Connection, event_id: str) -> tuple[_Event, Decimal]:
-    """An event that counts, and its quantity."""
-    _checked("event_id", event_id, import_rules.key)
-    found = connection.execute(text(_EVENT), {"event_id": event_id}).mappings().one_or_none()
-    if found is None:
-        raise CorrectionRefused(f'event_id "{event_id}": expected a stored event, found none')
-    if found["removed"]:
-        raise CorrectionRefused(
-            f'event_id "{event_id}": removed already by {found["corrected_by"]}; add it again as a missing event'
-        )
-    if found["removes"]:
-        raise CorrectionRefused(f'event_id "{event_id}": it removes another event and counts nothing itself')
-    if found["corrected_by"] is not None:
-        raise CorrectionRefused(
-            f'event_id "{event_id}": already corrected by {found["corrected_by"]}, correct that one instead'
-        )
-    dimensions, properties = json.dumps(found["dimensions"]), json.dumps(found["properties"])
-    event = _Event(found["customer_id"], found["meter"], dimensions, found["occurred_at"], properties)
-    return event, found["quantity"]
-
-
-def _write(
-    connection: Connection,
-    event: _Event,
-    quantity: str,
-    corrects: str | None,
-    signature: Signature,
-    *,
-    removes: bool = False,
-) -> str:
-    content = [
-        corrects,
-        event.customer_id,
-        event.meter,
-        event.dimensions,
-        format(Decimal(quantity).normalize(), "f"),
-        event.occurred_at.timestamp(),
-        signature.reason,
-        *(["removes"] if removes else []),
-        *([event.properties] if corrects is None and event.properties != "{}" else []),
-    ]
-    event_id = f"{'removal' if removes else 'correction'}:{uuid5(_NAMESPACE, json.dumps(content))}"
-    received_at: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-    row = {
-        "event_id": event_id,
-        "customer_id": event.customer_id,
-        "meter": event.meter,
-        "dimensions": event.dimensions,
-        "quantity": quantity,
-        "occurred_at": event.occurred_at,
-        "received_at": received_at,
-        "properties": event.properties,
-    }
-    if connection.execute(text(_INSERT_EVENT), row).rowcount == 0:
-        raise CorrectionRefused(f"this event was added already, as {event_id}; a second one needs a reason of its own")
-    known = {
-        "event_id": event_id,
-        "corrects_event_id": corrects,
-        "author": signature.author,
-        "reason": signature.reason,
-        "removes": removes,
-        "action": "usage.remove" if removes else "usage.correct",
-    }
-    connection.execute(text(_INSERT_CORRECTION), known)
-    connection.execute(text(_LOG), known)
-    at = event.occurred_at
-    record_import(connection, "correction", UsageImport(1, 1, 0, at, at, None, received_at, ""))
-    return event_id

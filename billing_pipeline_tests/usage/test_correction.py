@@ -10,7 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.usage.correction import CorrectionRefused, correct_usage, remove_usage
+from billing_pipeline.usage.correction import MissingEvent, correct_usage, remove_usage
+from billing_pipeline.usage.correction_store import CorrectionRefused
 from billing_pipeline.usage.importing import import_usage
 from billing_pipeline_tests.month_rows import Event, add_customer, add_usage, execute, load_book
 
@@ -46,10 +47,16 @@ def counts(warehouse: Warehouse) -> tuple[int, ...]:
     return tuple(warehouse.scalar(f"SELECT count(*) FROM billing.{table}") for table in tables)
 
 
+def correct(
+    warehouse: Warehouse, signature: Signature, *, quantity: Any, event_id: str | None = None, **missing: Any
+) -> str:
+    return correct_usage(warehouse, signature, quantity=quantity, event_id=event_id, missing=MissingEvent(**missing))
+
+
 def refusal(warehouse: Warehouse, **given: Any) -> str:
     before = counts(warehouse)
     with pytest.raises(CorrectionRefused) as caught:
-        correct_usage(warehouse, **(BY | given))
+        correct(warehouse, **(BY | given))
     assert counts(warehouse) == before
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -57,7 +64,7 @@ def refusal(warehouse: Warehouse, **given: Any) -> str:
 
 def test_a_correction_takes_the_place_of_its_event_in_the_same_series_at_the_same_instant(imported: Warehouse) -> None:
     wrong = event(imported, "wrong")
-    event_id = correct_usage(imported, **BY, event_id="wrong", quantity="7.50")
+    event_id = correct(imported, **BY, event_id="wrong", quantity="7.50")
     right = event(imported, event_id)
     same = ("customer_id", "meter", "dimensions", "occurred_at", "series_id")
     assert [right[name] for name in same] == [wrong[name] for name in same]
@@ -75,7 +82,7 @@ def test_a_correction_takes_the_place_of_its_event_in_the_same_series_at_the_sam
 
 
 def test_a_correction_is_in_the_audit_log_with_before_and_after(imported: Warehouse) -> None:
-    event_id = correct_usage(imported, **BY, event_id="wrong", quantity=7)
+    event_id = correct(imported, **BY, event_id="wrong", quantity=7)
     (entry,) = imported.rows("SELECT * FROM billing.automation_log")
     assert (entry["actor"], entry["action"], entry["reason"]) == ("ada", "usage.correct", "meter was stuck")
     assert (entry["object_type"], entry["object_id"]) == ("usage_event", "wrong")
@@ -84,17 +91,17 @@ def test_a_correction_is_in_the_audit_log_with_before_and_after(imported: Wareho
 
 
 def test_a_correction_is_corrected_by_correcting_the_correction(imported: Warehouse) -> None:
-    first = correct_usage(imported, **BY, event_id="wrong", quantity="7")
+    first = correct(imported, **BY, event_id="wrong", quantity="7")
     said = refusal(imported, event_id="wrong", quantity="8")
     assert said == f'event_id "wrong": already corrected by {first}, correct that one instead'
-    second = correct_usage(imported, **BY, event_id=first, quantity="5")
+    second = correct(imported, **BY, event_id=first, quantity="5")
     assert event(imported, second)["quantity"] == 5
 
 
 def test_a_correction_of_a_correction_keeps_the_place_of_the_first_event(imported: Warehouse) -> None:
     wrong = event(imported, "wrong")
-    first = correct_usage(imported, **BY, event_id="wrong", quantity="7")
-    correct_usage(imported, **BY, event_id=first, quantity="8")
+    first = correct(imported, **BY, event_id="wrong", quantity="7")
+    correct(imported, **BY, event_id=first, quantity="8")
     places = imported.rows("SELECT DISTINCT place_event_id, place_received_at FROM billing.usage_corrections")
     assert places == [{"place_event_id": "wrong", "place_received_at": wrong["received_at"]}]
 
@@ -114,7 +121,7 @@ def test_an_event_is_removed_once_and_the_log_says_by_whom(imported: Warehouse) 
 
 
 def test_a_correction_can_be_removed_and_what_it_corrected_stays_away(imported: Warehouse) -> None:
-    correction = correct_usage(imported, **BY, event_id="wrong", quantity="7")
+    correction = correct(imported, **BY, event_id="wrong", quantity="7")
     remove_usage(imported, BY["signature"], event_id=correction)
     left = "SELECT event_id FROM billing.usage_events WHERE event_id NOT IN (SELECT event_id FROM billing.corrected_events)"
     assert imported.rows(left) == []
@@ -128,7 +135,7 @@ def test_the_database_takes_no_correction_of_a_removal(imported: Warehouse) -> N
 
 
 def test_a_missing_event_is_added(imported: Warehouse) -> None:
-    event_id = correct_usage(imported, **BY, **MISSING, quantity=Decimal("0.000000000001"))
+    event_id = correct(imported, **BY, **MISSING, quantity=Decimal("0.000000000001"))
     added = event(imported, event_id)
     assert (added["customer_id"], added["quantity"], added["occurred_at"]) == ("0042", Decimal("1e-12"), AT)
     assert added["series_id"] == event(imported, "wrong")["series_id"]
@@ -138,11 +145,11 @@ def test_a_missing_event_is_added(imported: Warehouse) -> None:
 
 
 def test_the_same_addition_given_twice_counts_once(imported: Warehouse) -> None:
-    event_id = correct_usage(imported, **BY, **MISSING, quantity="3")
+    event_id = correct(imported, **BY, **MISSING, quantity="3")
     assert refusal(imported, **MISSING, quantity="3.0") == (
         f"this event was added already, as {event_id}; a second one needs a reason of its own"
     )
-    other = correct_usage(imported, Signature("ada", "and another"), **MISSING, quantity="3")
+    other = correct(imported, Signature("ada", "and another"), **MISSING, quantity="3")
     assert other != event_id
 
 
@@ -176,7 +183,7 @@ def test_a_wrong_correction_is_refused_in_one_line(imported: Warehouse, given: d
 def test_a_correction_keeps_the_properties_and_a_missing_event_may_have_some(imported: Warehouse) -> None:
     users = "SELECT properties FROM billing.usage_events WHERE event_id = :event_id"
     missing: dict[str, Any] = {"customer_id": "0042", "meter": "users", "occurred_at": AT, "properties": {"user": "u1"}}
-    added = correct_usage(imported, **BY, quantity=1, **missing)
-    corrected = correct_usage(imported, **BY, event_id=added, quantity=2)
+    added = correct(imported, **BY, quantity=1, **missing)
+    corrected = correct(imported, **BY, event_id=added, quantity=2)
     assert [imported.scalar(users, event_id=one) for one in (added, corrected)] == [{"user": "u1"}] * 2
     assert "either an event_id" in refusal(imported, event_id="wrong", quantity=3, properties={"user": "u1"})

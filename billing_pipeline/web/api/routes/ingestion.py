@@ -11,7 +11,7 @@ from starlette.responses import Response
 from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.access.rules.tokens import Caller
 from billing_pipeline.invoicing.first_month import keep_first_month
-from billing_pipeline.usage.correction import correct_usage, remove_usage
+from billing_pipeline.usage.correction import MissingEvent, correct_usage, remove_usage
 from billing_pipeline.usage.ingestion import ingest_usage
 from billing_pipeline.web.api.answers import answer
 from billing_pipeline.web.api.event_bodies import events_of
@@ -56,24 +56,14 @@ async def ingest(
 def correct(request: Request, warehouse: Books, caller: MAY, body: UsageCorrection) -> Response:
     """Replace an event's quantity, take an event away, or add one that was never sent."""
     signature = signed(caller, body.reason)
-    missing = (body.customer, body.meter, body.dimensions, body.occurred_at, body.properties)
+    missing = MissingEvent(body.customer, body.meter, body.dimensions, body.occurred_at, body.properties)
     if body.remove:
-        if body.event_id is None or any(given is not None for given in (body.quantity, *missing)):
+        if body.event_id is None or body.quantity is not None or missing.is_given:
             raise HTTPException(422, "remove: expected an event_id and nothing else")
         return answer(request, {"event_id": remove_usage(warehouse, signature, event_id=body.event_id)})
     if body.quantity is None:
         raise HTTPException(422, "quantity: expected one, or remove")
     if body.occurred_at is not None and body.occurred_at.tzinfo is None:
         raise HTTPException(422, "occurred_at: expected an instant with an offset, such as 2026-10-20T12:00:00Z")
-    written = correct_usage(
-        warehouse,
-        signature,
-        event_id=body.event_id,
-        quantity=body.quantity,
-        customer_id=body.customer,
-        meter=body.meter,
-        dimensions=body.dimensions,
-        occurred_at=body.occurred_at,
-        properties=body.properties,
-    )
+    written = correct_usage(warehouse, signature, event_id=body.event_id, quantity=body.quantity, missing=missing)
     return answer(request, {"event_id": written})
