@@ -53,8 +53,3 @@ def newest_month(warehouse: Warehouse) -> date | None:
     """The newest month that has anything of it; None before the first."""
     month: date | None = warehouse.scalar("SELECT max(billing_month) FROM billing.asset_months")
     return month
-
-
-def month_marker(warehouse: Warehouse, month: date) -> str:
-    """Another text as soon as anything was done or built that the overview tells of: found in no time."""
-    return str(warehouse.scalar(load_sql("books/month_marker.sql"), month=month))

@@ -159,6 +159,7 @@ NOT_CLAIMED = {
     "charge_follow_ups",
     "stripe_event_work",
     "notice_sendings",
+    "month_figures",
 }
 """Queues, and what every run writes again: docs/security.md says what holds there instead."""
 TAMPERINGS_A_COLUMN = int(os.environ.get("TAMPERINGS_A_COLUMN", "0")) or None

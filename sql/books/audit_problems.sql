@@ -39,6 +39,17 @@ SELECT 'usage of import ' || i.import_id, 'its events are missing'
 FROM billing.usage_imports AS i
 WHERE i.new_event_count > 0 AND NOT EXISTS (SELECT FROM billing.usage_events AS e WHERE e.received_at = i.received_at)
 UNION ALL
+SELECT
+    'figures of ' || to_char(f.billing_month, 'YYYY-MM') || ', ' || concat_ws(' ', f.subject, f.state, f.reason_code),
+    'are not what is counted'
+FROM (
+    SELECT billing_month, subject, state, reason_code, currency, row_count, total FROM billing.month_figures
+    UNION ALL
+    SELECT billing_month, subject, state, reason_code, currency, -row_count, -total FROM billing.counted_months()
+) AS f
+GROUP BY f.billing_month, f.subject, f.state, f.reason_code, f.currency
+HAVING sum(f.row_count) <> 0 OR sum(f.total) <> 0
+UNION ALL
 SELECT 'usage series ' || coalesce(s.series_id, e.series_id), 'is not what usage_events gives'
 FROM billing.usage_series AS s
 FULL JOIN (

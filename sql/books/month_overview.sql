@@ -2,17 +2,10 @@
 SELECT
     (SELECT max(u.complete_through) FROM billing.usage_imports AS u) AS feed_complete_through,
     (SELECT max(p.period_end) FROM billing.billing_periods AS p WHERE p.billing_month = :month) AS last_period_end,
-    (
-        SELECT count(*)
-        FROM (
-            SELECT FROM billing.billing_periods AS p
-            WHERE p.billing_month = :month
-            GROUP BY p.customer_id
-        ) AS billed
-    ) AS customers,
+    t.customers,
     t.events,
     t.snapshots,
-    (SELECT count(*) FROM billing.invoice_line_items AS l WHERE l.billing_month = :month) AS lines,
+    t.lines,
     (SELECT count(*) FROM billing.required_gates) AS gates,
     (
         SELECT count(*)
@@ -44,8 +37,10 @@ SELECT
 FROM
     (
         SELECT
-            coalesce(sum(m.event_count), 0)::bigint AS events,
-            count(*) AS snapshots
-        FROM billing.usage_snapshots AS m
-        WHERE m.billing_month = :month
+            coalesce(sum(f.row_count) FILTER (WHERE f.subject = 'customers'), 0)::bigint AS customers,
+            coalesce(sum(f.total) FILTER (WHERE f.subject = 'usage_snapshots'), 0)::bigint AS events,
+            coalesce(sum(f.row_count) FILTER (WHERE f.subject = 'usage_snapshots'), 0)::bigint AS snapshots,
+            coalesce(sum(f.row_count) FILTER (WHERE f.subject = 'invoice_line_items'), 0)::bigint AS lines
+        FROM billing.month_figures AS f
+        WHERE f.billing_month = :month
     ) AS t

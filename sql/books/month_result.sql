@@ -1,12 +1,12 @@
 -- Grain: a state, reason and currency of the invoices of :month. An invoice that is final has its charge's state.
 SELECT
-    coalesce(c.state, i.status) AS state,
-    c.reason_code,
-    i.currency,
-    count(*) AS invoices,
-    sum(i.total_minor)::bigint AS amount_minor
-FROM billing.invoices AS i
-LEFT JOIN billing.stripe_charges AS c USING (invoice_id)
-WHERE i.billing_month = :month
-GROUP BY 1, 2, 3
-ORDER BY 1, 2, 3
+    f.state,
+    f.reason_code,
+    f.currency,
+    sum(f.row_count)::bigint AS invoices,
+    sum(f.total)::bigint AS amount_minor
+FROM billing.month_figures AS f
+WHERE f.billing_month = :month AND f.subject = 'invoices'
+GROUP BY f.state, f.reason_code, f.currency
+HAVING sum(f.row_count) <> 0
+ORDER BY f.state, f.reason_code, f.currency

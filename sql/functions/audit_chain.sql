@@ -15,6 +15,7 @@ VALUES
 ('asset_months', 'which rows a gate looked at; nothing is billed from it'),
 ('gate_results', 'written again by every run before it finalises'),
 ('draft_times', 'when a draft may become final; gone with the draft'),
+('month_figures', 'counted again by the verification'),
 ('charge_follow_ups', 'a queue; Stripe is asked before anything follows'),
 ('notice_sendings', 'a queue; what customers are told has entries, and no money follows from it'),
 ('stripe_event_work', 'a queue; what was not applied is a difference to Stripe''s books, and no month closes with one')

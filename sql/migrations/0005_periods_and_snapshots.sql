@@ -66,6 +66,7 @@ CREATE TABLE billing.billing_periods (
 CREATE UNIQUE INDEX billing_periods_one_first ON billing.billing_periods
 (customer_id, coalesce(previous_end, follows_end)) NULLS NOT DISTINCT;
 CREATE INDEX billing_periods_month ON billing.billing_periods (billing_month, customer_id, period_end);
+CREATE INDEX billing_periods_month_end ON billing.billing_periods (billing_month, period_end);
 COMMENT ON TABLE billing.billing_periods IS 'One row a customer and period. Every period but the first follows exactly one other: it starts where that one ends, or, as the first day of a later contract, after it. No overlap can be written, and no gap within a contract';
 COMMENT ON COLUMN billing.billing_periods.period_id IS 'Derived from customer and start';
 COMMENT ON COLUMN billing.billing_periods.customer_id IS 'Whose period';

@@ -11,7 +11,7 @@ GRANT USAGE ON SCHEMA billing_migrations TO billing_pipeline;
 GRANT SELECT ON ALL TABLES IN SCHEMA billing, billing_migrations TO billing_pipeline;
 GRANT INSERT ON ALL TABLES IN SCHEMA billing TO billing_pipeline;
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA billing TO billing_pipeline;
-REVOKE INSERT ON billing.audit_entries FROM billing_pipeline;
+REVOKE INSERT ON billing.audit_entries, billing.month_figures FROM billing_pipeline;
 
 DO $$
 DECLARE

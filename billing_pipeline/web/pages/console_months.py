@@ -1,28 +1,25 @@
 """The console's month: how far it has come, what moved it, and how its runs are doing."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from billing_pipeline.books.month_comparison import largest_changes, month_totals
-from billing_pipeline.books.month_overview import month_marker, month_overview, newest_month
+from billing_pipeline.books.month_overview import month_overview, newest_month
 from billing_pipeline.books.months import month_states
 from billing_pipeline.books.started_runs import runs_under_way
 from billing_pipeline.comparison.month_waterfalls import month_waterfalls
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.months import month_after, month_before, parse_month
 from billing_pipeline.web.pages.console_pages import ConsolePages
-from billing_pipeline.web.pages.remembering import Remembered
 from billing_pipeline.web.pages.sessions import Visitor
 
 
 @dataclass(frozen=True, slots=True)
 class Months(ConsolePages):
     """The home page and its parts, which htmx asks for one by one: they take longer than the page may."""
-
-    remembered: Remembered = field(default_factory=Remembered)
 
     def home(self, _: Request, __: Visitor) -> Response:
         """The newest month."""
@@ -33,23 +30,14 @@ class Months(ConsolePages):
         """How far a month has come, what is set aside, and what to do next."""
         month = parse_month(request.path_params["month"])
         now = self.clock()
-        overview, totals, months = self.remembered.get(
-            month,
-            month_marker(self.warehouse, month),
-            lambda: (
-                month_overview(self.warehouse, month, now),
-                month_totals(self.warehouse, month),
-                month_states(self.warehouse, now),
-            ),
-        )
         return self.page(
             "console/month.html",
             visitor,
-            overview=overview,
+            overview=month_overview(self.warehouse, month, now),
             before=month_before(month),
             after=month_after(month),
-            totals=totals,
-            months=months,
+            totals=month_totals(self.warehouse, month),
+            months=month_states(self.warehouse, now),
         )
 
     def comparison(self, request: Request, visitor: Visitor) -> Response:

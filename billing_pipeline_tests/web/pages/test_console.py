@@ -297,3 +297,11 @@ def test_a_new_book_is_tried_on_a_month_before_anybody_loads_it(site: Site) -> N
     assert (wrong.status_code, "unit_amount" in wrong.text, "unit_amount: three" in wrong.text) == (422, True, True)
     assert "2026-09 has no invoices" in tried(month="2026-09").text
     assert tried(csrf="another").status_code == 403
+
+
+def test_the_month_tells_of_a_hold_at_once(site: Site) -> None:
+    client = site.console()
+    assert "a doubt" not in client.get("/console/months/2026-10").text
+    form = "/console/do/months/hold/2026-10"
+    client.post(form, data={"csrf": csrf_of(client.get(form).text), "reason": "a doubt"})
+    assert "a doubt" in client.get("/console/months/2026-10").text

@@ -1,0 +1,54 @@
+"""What is counted as rows change is what counting them gives, whatever became of the month."""
+
+from sqlalchemy import text
+
+from billing_pipeline.books.audit_chain import verify
+from billing_pipeline.books.month_overview import month_overview
+from billing_pipeline.core.signature import Signature
+from billing_pipeline.corrections.void_invoice import void_invoice
+from billing_pipeline.postgres.roles import as_login
+from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline_tests.charging.world import Bill, invoice_id_of
+from billing_pipeline_tests.events.world import EventWorld
+from billing_pipeline_tests.month_rows import OCTOBER, SEPTEMBER, add_usage, at, bill, event_of_ann
+
+
+def counted(warehouse: Warehouse) -> list[dict[str, object]]:
+    return warehouse.rows(
+        "SELECT * FROM billing.counted_months() WHERE row_count <> 0 ORDER BY 1, 2, 3 NULLS FIRST, 4 NULLS FIRST, 5"
+    )
+
+
+def figures(warehouse: Warehouse) -> list[dict[str, object]]:
+    return warehouse.rows(
+        "SELECT billing_month, subject, state, reason_code, currency, sum(row_count)::bigint AS row_count,"
+        " sum(total) AS total FROM billing.month_figures GROUP BY 1, 2, 3, 4, 5 HAVING sum(row_count) <> 0"
+        " ORDER BY 1, 2, 3 NULLS FIRST, 4 NULLS FIRST, 5"
+    )
+
+
+def test_drafts_that_are_built_twice_are_counted_once(billed: Warehouse) -> None:
+    for month in (SEPTEMBER, OCTOBER, SEPTEMBER):
+        add_usage(billed, [event_of_ann(f"e{len(figures(billed))}", "calls", 100, f"{month:%Y-%m}-15")])
+        bill(billed, month)
+        assert figures(billed) == counted(billed)
+    counts = month_overview(billed, SEPTEMBER, at("2025-12-01")).counts
+    assert (counts.customers, counts.drafts, counts.final, counts.events) == (1, 1, 0, 2)
+    assert counts.lines == billed.scalar(
+        "SELECT count(*) FROM billing.invoice_line_items WHERE billing_month = '2025-09-01'"
+    )
+
+
+def test_charges_are_counted_where_they_are_and_a_wrong_figure_is_named(world: EventWorld) -> None:
+    world.bill(Bill("a"), Bill("gone", card="pm_card_chargeCustomerFail"), Bill("b"))
+    assert figures(world.warehouse) == counted(world.warehouse)
+    world.charge()
+    void_invoice(world.warehouse, world.gateway(), invoice_id_of("gone"), Signature("ann", "wrong"))
+    found = figures(world.warehouse)
+    assert found == counted(world.warehouse)
+    assert {row["state"]: row["row_count"] for row in found if row["state"]} == {"paid": 2, "void": 1}
+    with world.warehouse.transaction() as connection:
+        as_login(connection)
+        connection.execute(text("UPDATE billing.month_figures SET row_count = row_count + 1 WHERE state = 'paid'"))
+    [problem] = [line for line in verify(world.warehouse).problems if "figures" in line]
+    assert problem.endswith(", invoices paid: are not what is counted")
