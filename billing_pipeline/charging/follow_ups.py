@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from billing_pipeline.charging.rules.refusals import Refusal, cause_of
+from billing_pipeline.charging.rules.refusals import Refusal
 from billing_pipeline.charging.rules.retry_schedule import RETRY_DAYS, next_retry
 from billing_pipeline.charging.rules.unknown_outcomes import next_question
 from billing_pipeline.postgres.sql_files import load_sql
@@ -91,9 +91,8 @@ def _planned(row: dict[str, Any], retry_days: RetryDays) -> dict[str, Any]:
         question = next_question(row["since"], 0, unknown=row["outcome_unknown"])
         due_at, cause = question.due_at, question.cause
     else:
-        reason_code, by_bank = row["reason_code"], row["by_bank"]
-        refusal = Refusal(row["customer_id"], row["plan"], row["book"], cause_of(reason_code, by_bank=by_bank))
-        retry = next_retry(reason_code, row["since"], row["retries_made"], retry_days(refusal), by_bank=by_bank)
+        days = retry_days(Refusal.of_row(row))
+        retry = next_retry(row["reason_code"], row["since"], row["retries_made"], days, by_bank=row["by_bank"])
         due_at, cause = retry.due_at, retry.cause
     return {
         "invoice_id": row["invoice_id"],

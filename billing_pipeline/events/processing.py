@@ -57,10 +57,6 @@ class ProcessReport:
         return f"{told or 'nothing was due'}; {self.objects:,} objects in {self.seconds:.1f} s"
 
 
-def _say_nothing(_: str) -> None:
-    pass
-
-
 @dataclass(frozen=True, slots=True)
 class ProcessingOptions:
     """How a run processes.
@@ -76,7 +72,7 @@ class ProcessingOptions:
         lease_s: how long a claim keeps others away; whoever comes after it takes the event over.
     """
 
-    log: Callable[[str], None] = _say_nothing
+    log: Callable[[str], None] = lambda _: None
     patience: Patience = field(default_factory=Patience)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     workers: int = WORKERS

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 
-from billing_pipeline.charging.rules.refusals import Refusal, cause_of
+from billing_pipeline.charging.rules.refusals import Refusal
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.core.timezones import start_of_day
@@ -188,7 +188,7 @@ def _case(row: dict[str, Any]) -> OpenCase:
     pauses = [(datetime.fromisoformat(a), datetime.fromisoformat(b) if b else None) for a, b in row["pauses"]]
     case = Case(
         row["invoice_id"],
-        Refusal(row["customer_id"], row["plan"], row["book"], cause_of(row["reason_code"], by_bank=row["by_bank"])),
+        Refusal.of_row(row),
         row["timezone"],
         row["track"],
         row["begins_at"],

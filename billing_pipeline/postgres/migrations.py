@@ -155,7 +155,10 @@ def _read_views() -> list[str]:
     bodies = {path.stem: path.read_text(encoding="utf-8") for path in sql_files("views")}
     made_in = {view: name for name, body in bodies.items() for view in re.findall(r"CREATE VIEW billing\.(\w+)", body)}
     needs = {
-        name: {made_in[read] for read in re.findall(r"(?:FROM|JOIN) billing\.(\w+)", body) if read in made_in} - {name}
+        # sorted: the checksum is of them in this order, in every process
+        name: sorted(
+            {made_in[read] for read in re.findall(r"(?:FROM|JOIN) billing\.(\w+)", body) if read in made_in} - {name}
+        )
         for name, body in bodies.items()
     }
     return [bodies[name] for name in TopologicalSorter(needs).static_order()]

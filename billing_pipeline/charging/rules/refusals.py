@@ -4,8 +4,10 @@ Sources: https://docs.stripe.com/declines/codes (which declines are final), http
 (returned debits).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from billing_pipeline.charging.rules.retry_schedule import MAY_SUCCEED_LATER, WAITS_FOR
 
@@ -39,6 +41,12 @@ class Refusal:
     plan: str | None
     book: str
     cause: Cause
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> "Refusal":
+        """From a row with customer_id, plan, book, reason_code and by_bank (whether a bank refused it)."""
+        cause = cause_of(row["reason_code"], by_bank=row["by_bank"])
+        return cls(row["customer_id"], row["plan"], row["book"], cause)
 
 
 def cause_of(reason_code: str | None, *, by_bank: bool) -> Cause:
