@@ -2,10 +2,9 @@
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from billing_pipeline.settings.environment import SettingsError, text_or_none, yes_or_no
+from billing_pipeline.settings.environment import SettingsError, yes_or_no
 
 API_PORT = 12300
 
@@ -23,9 +22,6 @@ class PagesSettings:
 
     dagster_url: str = "http://127.0.0.1:3000"
     """BILLING_DAGSTER_URL: where people reach Dagster's UI, which the console links to; default: this port."""
-
-    dunning_policy: Path | None = None
-    """BILLING_DUNNING_POLICY, as the console shows what follows from an unpaid invoice; None: the packaged one."""
 
     @property
     def is_secure(self) -> bool:
@@ -49,5 +45,4 @@ class PagesSettings:
             if parts.scheme not in ("http", "https") or not parts.netloc or set(address) & set(";,'\""):
                 raise SettingsError(f"{name}: {address!r}: expected an address such as https://billing.example.com")
         edits = yes_or_no("BILLING_PORTAL_EDITS_DETAILS")
-        policy = text_or_none("BILLING_DUNNING_POLICY")
-        return cls(url, " ".join(origins) or "'none'", edits is not False, dagster, Path(policy) if policy else None)
+        return cls(url, " ".join(origins) or "'none'", edits is not False, dagster)

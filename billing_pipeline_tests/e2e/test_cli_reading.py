@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from billing_pipeline.books.customer_timeline import KINDS
+from billing_pipeline.cli.customers import KIND
 from billing_pipeline.postgres.roles import as_login
 from billing_pipeline.settings import ROOT
 from billing_pipeline_tests.charging.world import Bill, insert_drafts, invoice_id_of
@@ -122,6 +124,10 @@ def test_customers_are_found_by_status_and_text(charged: EventWorld) -> None:
         "imported_at": found["imported_at"],
     }
     assert said("customers", "list", "--status", "inactive") == "no customers"
+
+
+def test_each_kind_of_entry_can_be_picked() -> None:
+    assert tuple(KIND.choices) == KINDS
 
 
 def test_a_customers_time_line_holds_what_happened_in_order_of_time(charged: EventWorld) -> None:

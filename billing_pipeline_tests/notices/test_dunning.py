@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from billing_pipeline.books.months import month_states
 from billing_pipeline.charging.rules.refusals import Cause, Refusal
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
@@ -215,6 +216,13 @@ def test_a_refusal_from_before_there_was_dunning_is_counted_from_now(owing):
     assert at(warehouse, 53) == {"past_due": 2, "payment_overdue": 2}
 
 
+def where_october_stands(warehouse: Warehouse) -> tuple[int, int, str]:
+    [state] = [
+        each for each in month_states(warehouse, datetime(2027, 1, 1, tzinfo=UTC)) if each.billing_month == MONTH
+    ]
+    return state.drafts, state.on_hold, state.state
+
+
 def test_a_step_that_holds_drafts_keeps_them_until_the_overdue_invoice_is_paid(charging):
     """What is final is charged all the same, so that the customer can pay; the hold ends with the case."""
     warehouse = charging.warehouse
@@ -239,7 +247,9 @@ def test_a_step_that_holds_drafts_keeps_them_until_the_overdue_invoice_is_paid(c
     assert not warehouse.scalar(
         "SELECT bool_or(billing.is_held(customer_id, invoice_id, billing_month)) FROM billing.invoices"
     )
+    assert where_october_stands(warehouse) == (1, 1, "on_hold")  # no schedule asks for it again
     execute(warehouse, PAY, c="ann")
+    assert where_october_stands(warehouse) == (1, 0, "not_charged")
     assert finalise_month(warehouse, MONTH, "run") == Finalised(1, {})
 
 

@@ -153,7 +153,8 @@ happened AS (
         coalesce(z.sent_at, n.written_at),
         'notice',
         replace(n.kind, '_', ' ') || ': ' || z.state,
-        i.label, NULL, NULL, NULL, z.last_error
+        -- not what the mail server said: it may name people
+        i.label, NULL, NULL, NULL, NULL
     FROM billing.notices AS n
     INNER JOIN billing.notice_sendings AS z USING (notice_id)
     LEFT JOIN invoices AS i USING (invoice_id)

@@ -1,6 +1,7 @@
 -- Grain: one row a month that has ended everywhere by :last, from the first one that was ever drafted: where it stands.
 -- Where nothing was drafted yet, the month :last alone is owed, if there is usage.
--- Over very many invoices: they are counted when they change (month_figures), and holds are few.
+-- What is owed is decided here, so it is counted from the rows themselves, not from month_figures.
+-- Over very many invoices: their months are looked up one by one, and holds are few.
 WITH first AS (
     SELECT
         least(
@@ -21,56 +22,40 @@ months AS (
         ) AS n (month)
 ),
 
-figures AS (
-    SELECT
-        f.billing_month,
-        sum(f.row_count) FILTER (WHERE f.state = 'draft') AS drafts,
-        sum(f.row_count) FILTER (WHERE f.state IN ('intended', 'drafted', 'lines_added', 'finalized')) AS unanswered
-    FROM billing.month_figures AS f
-    WHERE f.subject = 'invoices'
-    GROUP BY f.billing_month
-),
-
 held AS (
     SELECT h.subject_type, h.subject
     FROM billing.holds AS h
     WHERE h.released_at IS NULL
 ),
 
-held_drafts AS (
-    SELECT i.invoice_id, i.billing_month
-    FROM (
-        SELECT c.customer_id::text AS customer_id FROM billing.customers AS c WHERE c.status = 'on_hold'
-        UNION ALL
-        SELECT h.subject FROM held AS h WHERE h.subject_type = 'customer'
-    ) AS k
-    INNER JOIN billing.invoices AS i ON k.customer_id = i.customer_id
+drafts AS (
+    SELECT
+        i.billing_month,
+        count(*) AS drafts,
+        count(*) FILTER (
+            WHERE i.customer_id IN (SELECT c.customer_id FROM billing.customers AS c WHERE c.status = 'on_hold')
+            OR i.customer_id::text IN (SELECT h.subject FROM held AS h WHERE h.subject_type = 'customer')
+            OR i.customer_id IN (SELECT k.customer_id FROM billing.held_by_dunning() AS k)
+            OR i.invoice_id::text IN (SELECT h.subject FROM held AS h WHERE h.subject_type = 'invoice')
+            OR i.billing_month::text IN (SELECT h.subject FROM held AS h WHERE h.subject_type = 'month')
+        ) AS on_hold
+    FROM billing.invoices AS i
     WHERE i.status = 'draft'
-    UNION
-    SELECT i.invoice_id, i.billing_month
-    FROM held AS h
-    INNER JOIN billing.invoices AS i ON i.invoice_id = CASE WHEN h.subject_type = 'invoice' THEN h.subject::uuid END
-    WHERE i.status = 'draft'
+    GROUP BY i.billing_month
 ),
 
-stands AS (
-    SELECT
-        f.billing_month,
-        coalesce(f.drafts, 0)::bigint AS drafts,
-        CASE
-            WHEN f.billing_month::text IN (SELECT h.subject FROM held AS h WHERE h.subject_type = 'month')
-                THEN coalesce(f.drafts, 0)::bigint
-            ELSE (SELECT count(*) FROM held_drafts AS d WHERE d.billing_month = f.billing_month)
-        END AS on_hold,
-        coalesce(f.unanswered, 0)::bigint AS unanswered
-    FROM figures AS f
+unanswered AS (
+    SELECT c.billing_month, count(*) AS unanswered
+    FROM billing.stripe_charges AS c
+    WHERE c.state IN ('intended', 'drafted', 'lines_added', 'finalized')
+    GROUP BY c.billing_month
 )
 
 SELECT
     m.billing_month,
     coalesce(d.drafts, 0) AS drafts,
     coalesce(d.on_hold, 0) AS on_hold,
-    coalesce(d.unanswered, 0) AS unanswered,
+    coalesce(u.unanswered, 0) AS unanswered,
     CASE
         WHEN
             NOT EXISTS (SELECT FROM billing.invoices AS i WHERE i.billing_month = m.billing_month)
@@ -81,10 +66,11 @@ SELECT
             )
             THEN 'not_billed'
         WHEN d.drafts > d.on_hold THEN 'not_charged'
-        WHEN d.unanswered > 0 THEN 'charging'
+        WHEN u.unanswered > 0 THEN 'charging'
         WHEN d.drafts > 0 THEN 'on_hold'
         ELSE 'done'
     END AS state
 FROM months AS m
-LEFT JOIN stands AS d ON m.billing_month = d.billing_month
+LEFT JOIN drafts AS d ON m.billing_month = d.billing_month
+LEFT JOIN unanswered AS u ON m.billing_month = u.billing_month
 ORDER BY m.billing_month

@@ -23,15 +23,19 @@ SELECT EXISTS (
 $$;
 COMMENT ON FUNCTION billing.is_held IS 'Whether an active hold keeps the invoice from being finalised or charged';
 
+CREATE OR REPLACE FUNCTION billing.held_by_dunning() RETURNS TABLE (customer_id text)
+LANGUAGE sql STABLE AS $$
+SELECT d.customer_id
+FROM billing.dunning_cases AS d JOIN billing.dunning_steps AS t ON t.invoice_id = d.invoice_id
+WHERE d.closed_at IS NULL AND t.action = 'hold_drafts';
+$$;
+COMMENT ON FUNCTION billing.held_by_dunning IS 'Customers whose drafts a step of dunning keeps; what is final is charged all the same, and the payment that closes the case ends it';
+
 CREATE OR REPLACE FUNCTION billing.is_held_by_dunning(customer text) RETURNS boolean
 LANGUAGE sql STABLE AS $$
-SELECT EXISTS (
-    SELECT FROM billing.dunning_cases AS d
-    JOIN billing.dunning_steps AS t ON t.invoice_id = d.invoice_id
-    WHERE d.customer_id = customer AND d.closed_at IS NULL AND t.action = 'hold_drafts'
-);
+SELECT EXISTS (SELECT FROM billing.held_by_dunning() AS d WHERE d.customer_id = customer);
 $$;
-COMMENT ON FUNCTION billing.is_held_by_dunning IS 'Whether a step of dunning keeps the customer''s drafts; what is final is charged all the same, and the payment that closes the case ends it';
+COMMENT ON FUNCTION billing.is_held_by_dunning IS 'Whether a step of dunning keeps the customer''s drafts';
 
 CREATE OR REPLACE FUNCTION billing.is_draft_held(customer text, invoice uuid, month date) RETURNS boolean
 LANGUAGE sql STABLE AS $$

@@ -113,3 +113,13 @@ FROM billing.invoices AS i LEFT JOIN billing.stripe_charges AS c USING (invoice_
 GROUP BY i.billing_month, coalesce(c.state, i.status), c.reason_code, i.currency
 $$;
 COMMENT ON FUNCTION billing.counted_months IS 'What month_figures come to, counted anew from the rows themselves; over very many of them it takes a while';
+
+CREATE OR REPLACE FUNCTION billing.count_months_again() RETURNS void
+LANGUAGE sql AS $$
+TRUNCATE billing.month_figures;
+INSERT INTO billing.month_figures
+(billing_month, subject, state, reason_code, currency, row_count, total, written_by)
+SELECT c.billing_month, c.subject, c.state, c.reason_code, c.currency, c.row_count, c.total, 0
+FROM billing.counted_months() AS c
+$$;
+COMMENT ON FUNCTION billing.count_months_again IS 'Puts month_figures right, where rows came past the triggers; only their owner may';

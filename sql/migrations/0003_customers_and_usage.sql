@@ -28,7 +28,6 @@ CREATE INDEX customers_search ON billing.customers
 USING gin (billing.search_grams(customer_id::text || ' ' || name || ' ' || email));
 CREATE INDEX customers_name ON billing.customers (lower(name));
 CREATE INDEX customers_email ON billing.customers (lower(email));
-CREATE INDEX customers_on_hold ON billing.customers (customer_id) WHERE status = 'on_hold';
 COMMENT ON TABLE billing.customers IS 'One row a customer of the platform';
 COMMENT ON COLUMN billing.customers.customer_id IS 'The platform''s key; text, so leading zeros survive';
 COMMENT ON COLUMN billing.customers.name IS 'Name on the invoice';

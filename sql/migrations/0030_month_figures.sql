@@ -45,3 +45,5 @@ CREATE TRIGGER stripe_charges_counted_in AFTER INSERT ON billing.stripe_charges
 REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION billing.count_charges();
 CREATE TRIGGER stripe_charges_counted_on AFTER UPDATE ON billing.stripe_charges
 REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION billing.count_charges();
+
+SELECT billing.count_months_again();

@@ -168,9 +168,6 @@ SELECT a.asset, m.month, 'bench'
 FROM (VALUES ('billing_periods'), ('usage_snapshots'), ('invoice_line_items'), ('invoices')) AS a (asset),
     (VALUES ('2026-10-01'::date), ('2026-11-01'::date)) AS m (month);
 
-INSERT INTO billing.month_figures
-(billing_month, subject, state, reason_code, currency, written_by, row_count, total)
-SELECT m.billing_month, m.subject, m.state, m.reason_code, m.currency, 0, m.row_count, m.total
-FROM billing.counted_months() AS m;
+SELECT billing.count_months_again();
 
 SET LOCAL session_replication_role = origin;

@@ -104,7 +104,9 @@ def create_app(settings: Settings, warehouse: Warehouse, stripe: OpenStripe = op
     app.state.open_stripe = stripe
     provider = IdentityProvider(settings.api.oidc) if settings.api.oidc else None
     mail, sign_in = partial(mail_links, warehouse, settings), _sign_in(settings, provider)
-    app.router.routes.extend(page_routes(warehouse, stripe, settings.pages, mail=mail, sign_in=sign_in))
+    policy = settings.notices.dunning_policy
+    pages = page_routes(warehouse, stripe, settings.pages, mail=mail, sign_in=sign_in, dunning_policy=policy)
+    app.router.routes.extend(pages)
 
     receiver = _receiver(warehouse)
     if receiver is not None:

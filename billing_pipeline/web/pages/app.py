@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -49,10 +50,12 @@ def page_routes(
     clock: Callable[[], datetime] = utc_now,
     mail: MailLinks | None = None,
     sign_in: ProviderSignIn | None = None,
+    dunning_policy: Path | None = None,
 ) -> list[BaseRoute]:
     """Console, portal and their files.
 
-    `mail` None: nobody can ask for a link. `sign_in` None: nobody signs in at an identity provider.
+    `mail` None: nobody can ask for a link. `sign_in` None: nobody signs in at an identity provider. `dunning_policy`:
+    its file; None: the packaged one.
     """
     desk = Desk(warehouse, stripe)
     by_provider = ((PATH, "sign_in_provider"),) if sign_in is not None else ()
@@ -62,18 +65,19 @@ def page_routes(
     return [
         *(route for each in (console, door) if mail is not None for route in _asking(each, Asking(each, mail))),
         *(_by_provider(ProviderEntering(console, sign_in)) if sign_in is not None else ()),
-        *_console(console, desk, clock, settings),
+        *_console(console, desk, clock, settings.dagster_url, dunning_policy),
         *_portal(door, Portal(*portal), Paying(*portal), Account(*portal), Alerts(*portal)),
         *_unsubscribing(Unsubscribing(warehouse)),
         Mount("/pages", StaticFiles(packages=[("billing_pipeline.web.pages", "static")])),
     ]
 
 
-def _console(door: DoorOfPages, desk: Desk, clock: Callable[[], datetime], settings: PagesSettings) -> list[BaseRoute]:
-    dagster_url = settings.dagster_url
+def _console(
+    door: DoorOfPages, desk: Desk, clock: Callable[[], datetime], dagster_url: str, dunning_policy: Path | None
+) -> list[BaseRoute]:
     shown = Console(door.warehouse, clock, dagster_url)
     months = Months(door.warehouse, clock, dagster_url)
-    customers = Customers(door.warehouse, clock, dagster_url, settings.dunning_policy)
+    customers = Customers(door.warehouse, clock, dagster_url, dunning_policy)
     prices = Prices(door.warehouse, clock, dagster_url)
     analytics = Analytics(door.warehouse, clock, dagster_url)
     changes = Changes(door, desk).answer
