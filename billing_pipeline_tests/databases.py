@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from sqlalchemy import URL, Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from billing_pipeline.postgres import embedded_postgres
 from billing_pipeline.postgres import engine as engine_module
@@ -172,19 +172,15 @@ def dagster_database(server: "PostgresServer", warehouse: Warehouse) -> str:
     with psycopg.connect(_url(server), autocommit=True) as admin:
         there = {name for (name,) in admin.execute("SELECT datname FROM pg_database").fetchall()}
         if DAGSTER_TEMPLATE not in there:
+            from billing_pipeline.defs.instance import make_storage
+
             admin.execute(f"CREATE DATABASE {DAGSTER_TEMPLATE} STRATEGY FILE_COPY".encode())
-            _make_dagster_tables(warehouse.dagster_url.set(database=DAGSTER_TEMPLATE))
+            template = warehouse.dagster_url.set(database=DAGSTER_TEMPLATE)
+            make_storage(template.render_as_string(hide_password=False))
     if database not in there:
         key = server.get_uri(), DAGSTER_TEMPLATE
         _POOLS.setdefault(key, DatabasePool(_url(server), DAGSTER_TEMPLATE)).take(database)
     return warehouse.dagster_url.render_as_string(hide_password=False)
-
-
-def _make_dagster_tables(url: URL) -> None:
-    from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
-
-    for storage in (PostgresRunStorage, PostgresEventLogStorage, PostgresScheduleStorage):
-        storage(url.render_as_string(hide_password=False)).dispose()
 
 
 def digests(warehouse: Warehouse) -> dict[str, str]:

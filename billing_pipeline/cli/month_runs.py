@@ -35,7 +35,8 @@ def run_jobs(
         UserError: Dagster's storage does not answer.
     """
     require_dagster_storage(warehouse.dagster_url)
-    from billing_pipeline.defs.running import STARTED_BY, dagster_instance, run_month
+    from billing_pipeline.defs.instance import dagster_instance
+    from billing_pipeline.defs.running import STARTED_BY, run_month
     from billing_pipeline.stripe_gateway.local_emulator import stripe_for
 
     url = warehouse.dagster_url.render_as_string(hide_password=False)

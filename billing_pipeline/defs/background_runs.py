@@ -54,7 +54,8 @@ def main(run_id: str) -> None:
     warehouse = open_warehouse(settings)
     claimed = read_run(warehouse, run_id)
     with alive(warehouse, run_id):
-        from billing_pipeline.defs.running import STARTED_BY, charge_month, dagster_instance, run_month
+        from billing_pipeline.defs.instance import dagster_instance
+        from billing_pipeline.defs.running import STARTED_BY, charge_month, run_month
         from billing_pipeline.stripe_gateway.local_emulator import stripe_for
 
         url = warehouse.dagster_url.render_as_string(hide_password=False)

@@ -7,7 +7,8 @@ from functools import cache
 
 import dagster as dg
 
-from billing_pipeline.defs.running import STARTED_BY, check_line, dagster_instance, failure_reason
+from billing_pipeline.defs.instance import dagster_instance
+from billing_pipeline.defs.running import STARTED_BY, check_line, failure_reason
 
 SHOWN = 5
 PARTITION = "dagster/partition"

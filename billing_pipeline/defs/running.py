@@ -1,24 +1,16 @@
 """Runs a month's jobs in this process, on the same instance that the UI shows. For the CLI, the demo and tests."""
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 import dagster as dg
-import psycopg
-from sqlalchemy import make_url
 
 from billing_pipeline.defs.starters import STARTED_BY, started_in_this_process
-from billing_pipeline.postgres.connections import libpq_url
-from billing_pipeline.postgres.engine import require_dagster_storage
-from billing_pipeline.postgres.locks import DAGSTER_STORAGE_LOCK
-from billing_pipeline.settings import SettingsError, load_settings
-from billing_pipeline.settings.dagster_home import dagster_home
+from billing_pipeline.settings import SettingsError
 
-__all__ = ["HELD_BACK", "STARTED_BY", "RunOutcome", "charge_month", "dagster_instance", "run_month"]
+__all__ = ["HELD_BACK", "STARTED_BY", "RunOutcome", "charge_month", "run_month"]
 
 STAGES = ("usage_snapshots", "invoice_line_items", "invoices", "stripe_charges")
 """What `billing run --through` takes; the last one also finalises and charges."""
@@ -50,30 +42,6 @@ class RunOutcome:
     """The run failed only because a brake waits for a person; all that could be done is done."""
     held_back: dict[str, int] = field(default_factory=dict)
     """Charges that a brake kept back, by its code; 0: it kept the month as a whole."""
-
-
-@contextmanager
-def dagster_instance(dagster_postgres_url: str) -> Iterator[dg.DagsterInstance]:
-    """The instance of dagster.yaml on this database.
-
-    Raises:
-        SettingsError: the database does not answer.
-    """
-    require_dagster_storage(make_url(dagster_postgres_url))
-    os.environ["DAGSTER_POSTGRES_URL"] = dagster_postgres_url
-    if "DAGSTER_HOME" not in os.environ:
-        os.environ["DAGSTER_HOME"] = str(dagster_home(load_settings().state_dir))
-    with dg.DagsterInstance.get() as instance:
-        _make_storage(instance, dagster_postgres_url)
-        yield instance
-
-
-def _make_storage(instance: dg.DagsterInstance, url: str) -> None:
-    """Make Dagster's tables if they are missing; two processes that both try would fail in each other's way."""
-    with psycopg.connect(libpq_url(make_url(url)), autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", [DAGSTER_STORAGE_LOCK])
-        # each is made at its first use
-        _ = instance.run_storage, instance.event_log_storage, instance.schedule_storage
 
 
 def run_month(

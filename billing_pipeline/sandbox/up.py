@@ -56,6 +56,9 @@ def run_up(port: int = 3000) -> int:
     if needs_demo(warehouse) and run_demo() != 0:
         click.echo("The demo did not reconcile; the UI shows what is there.", err=True)
     keep_first_month(warehouse, settings)
+    from billing_pipeline.defs.instance import make_storage  # Dagster is a second of imports
+
+    make_storage(warehouse.dagster_url.render_as_string(hide_password=False))  # two of the children would both try
     warehouse.engine.dispose()  # the children have connections of their own
     stop = threading.Event()
     with _signals(stop), running() as children:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
-from billing_pipeline.defs.running import dagster_instance
+from billing_pipeline.defs.instance import dagster_instance
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import Emulated
 from billing_pipeline_tests.dagster_home import dagster_home

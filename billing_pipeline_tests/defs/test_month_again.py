@@ -12,7 +12,8 @@ import dagster as dg
 import pytest
 
 from billing_pipeline.comparison.explain import explain_all
-from billing_pipeline.defs.running import dagster_instance, run_month
+from billing_pipeline.defs.instance import dagster_instance
+from billing_pipeline.defs.running import run_month
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import running_stripe
 from billing_pipeline_tests.dagster_home import dagster_home

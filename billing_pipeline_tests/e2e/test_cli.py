@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import Result
 
-from billing_pipeline.defs.running import STARTED_BY, dagster_instance
+from billing_pipeline.defs.instance import dagster_instance
+from billing_pipeline.defs.running import STARTED_BY
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.commands import billing, said
 from billing_pipeline_tests.dagster_home import dagster_home

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from billing_pipeline.defs import resources
-from billing_pipeline.defs.running import charge_month, dagster_instance
+from billing_pipeline.defs.instance import dagster_instance
+from billing_pipeline.defs.running import charge_month
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import ROOT
 from billing_pipeline_tests.charging.world import MONTH

@@ -17,7 +17,8 @@ def run_jobs(warehouse: Warehouse, steps: Steps, billed: list[date]) -> list[str
     url = warehouse.dagster_url.render_as_string(hide_password=False)
     with steps.step("Dagster"):
         import billing_pipeline.definitions  # noqa: F401 - the slow imports belong to this step
-        from billing_pipeline.defs.running import charge_month, dagster_instance, run_month
+        from billing_pipeline.defs.instance import dagster_instance
+        from billing_pipeline.defs.running import charge_month, run_month
         from billing_pipeline.sandbox.demo.killed_runs import close_killed_runs, tags
     last_month = month_before(billed[0])
     outcomes: list[RunOutcome] = []
