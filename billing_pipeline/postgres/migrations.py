@@ -18,7 +18,13 @@ from billing_pipeline.postgres.connections import raw
 from billing_pipeline.postgres.locks import lock_migrations
 from billing_pipeline.postgres.roles import as_owner, grant, make_roles
 from billing_pipeline.postgres.sql_files import load_sql, sql_files
-from billing_pipeline.postgres.sql_functions import make_functions_that_can_be, read_functions, replace_functions
+from billing_pipeline.postgres.sql_functions import (
+    FunctionFile,
+    changed_functions,
+    make_functions_that_can_be,
+    read_functions,
+    replace_functions,
+)
 from billing_pipeline.postgres.warehouse import Warehouse
 
 _NAME = re.compile(r"^(\d{4})_[a-z0-9_]+$")
@@ -84,7 +90,8 @@ def migrate(warehouse: Warehouse, migrations: list[Migration] | None = None, *, 
         lock_migrations(connection)
         connection.execute(text(_HISTORY))
         _count_applied(connection, wanted)
-    applied = [m.name for number, m in enumerate(wanted) if _apply(warehouse, wanted, number, with_functions=own)]
+        functions = changed_functions(connection) if own else []
+    applied = [m.name for number, m in enumerate(wanted) if _apply(warehouse, wanted, number, functions)]
     if own:
         with warehouse.transaction() as connection:
             has_roles = as_owner(connection)
@@ -133,20 +140,21 @@ def _count_applied(connection: Connection, wanted: list[Migration]) -> int:
     return len(history)
 
 
-def _apply(warehouse: Warehouse, wanted: list[Migration], number: int, *, with_functions: bool) -> bool:
+def _apply(warehouse: Warehouse, wanted: list[Migration], number: int, functions: list[FunctionFile]) -> bool:
+    """`functions`: what is still to be made, of which those go that now are."""
     migration = wanted[number]
     with warehouse.transaction() as connection:
         as_owner(connection)
         lock_migrations(connection)
         if _count_applied(connection, wanted) > number:
             return False
-        if with_functions:
-            make_functions_that_can_be(connection)
+        left = make_functions_that_can_be(connection, functions)
         raw(connection).execute(migration.body.encode())
         connection.execute(
             text("INSERT INTO billing_migrations.applied (name, checksum) VALUES (:name, :checksum)"),
             {"name": migration.name, "checksum": migration.checksum},
         )
+    functions[:] = left
     return True
 
 

@@ -1,7 +1,8 @@
 """Keeps sql/functions current: one file a subject, applied again whenever its text changes, like the views.
 
 A function may be needed before a table (its trigger) and may need a table (its body). So before each migration every
-function that can be made already is made with its body unchecked, and after the last one all of them are checked.
+function that can be made already, and was not before an earlier one, is made with its body unchecked; after the last
+migration all of them are checked.
 """
 
 from dataclasses import dataclass
@@ -47,13 +48,13 @@ def read_functions() -> list[FunctionFile]:
     return [FunctionFile(path.name, path.read_text(encoding="utf-8")) for path in sql_files("functions")]
 
 
-def make_functions_that_can_be(connection: Connection) -> None:
-    """Make what changed and can be made before the next migration, whose triggers may call it.
+def make_functions_that_can_be(connection: Connection, files: list[FunctionFile]) -> list[FunctionFile]:
+    """Make those that can be made before the next migration, whose triggers may call them; returns what is left.
 
     Raises:
         FunctionError: a file is wrong, whatever is still to come.
     """
-    _apply(connection, _changed(connection), bodies_checked=False)
+    return list(_apply(connection, files, bodies_checked=False))
 
 
 def replace_functions(connection: Connection) -> list[str]:
@@ -62,7 +63,7 @@ def replace_functions(connection: Connection) -> list[str]:
     Raises:
         FunctionError: a file cannot be applied.
     """
-    changed = _changed(connection)
+    changed = changed_functions(connection)
     _apply(connection, changed, bodies_checked=False)
     for file, error in _apply(connection, changed, bodies_checked=True).items():
         raise FunctionError(f"sql/functions/{file.name}: {database_reason(error)}") from None
@@ -77,7 +78,8 @@ def replace_functions(connection: Connection) -> list[str]:
     return [file.name for file in changed]
 
 
-def _changed(connection: Connection) -> list[FunctionFile]:
+def changed_functions(connection: Connection) -> list[FunctionFile]:
+    """The files that the database does not have as they are now."""
     rows = connection.execute(text("SELECT name, checksum FROM billing_migrations.functions"))
     known = {str(row.name): str(row.checksum) for row in rows}
     return [file for file in read_functions() if known.get(file.name) != file.checksum]
