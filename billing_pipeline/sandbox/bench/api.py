@@ -17,7 +17,6 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
-import psutil
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -34,6 +33,7 @@ from billing_pipeline.postgres import embedded_postgres
 from billing_pipeline.postgres.migrations import migrate
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.bench.pages import CUSTOMER, WHO, get, seed
+from billing_pipeline.sandbox.bench.processor import postgres_cpu_s
 from billing_pipeline.sandbox.bench.receiver import in_a_process
 from billing_pipeline.sandbox.bench.steps import connect
 from billing_pipeline.sandbox.lean_http import Connection, free_port
@@ -118,11 +118,11 @@ def _cpu_ms(server: "PostgresServer", app: ASGIApp, path: str, headers: Sequence
     async def reads() -> _Cpu:
         for _ in range(20):
             await get(app, path, headers)
-        began, postgres_began = time.process_time(), _postgres_cpu_s(server)
+        began, postgres_began = time.process_time(), postgres_cpu_s(server)
         for _ in range(READS):
             if await get(app, path, headers) != 200:
                 raise RuntimeError(f"{path} failed: the figures would mean nothing")
-        taken = (time.process_time() - began, _postgres_cpu_s(server) - postgres_began)
+        taken = (time.process_time() - began, postgres_cpu_s(server) - postgres_began)
         return _Cpu(*(seconds * 1000 / READS for seconds in taken))
 
     with asyncio.Runner(loop_factory=uvicorn.Config(app).get_loop_factory()) as runner:  # as it is served
@@ -133,16 +133,11 @@ def _estimate_cpu_ms(warehouse: Warehouse, server: "PostgresServer") -> float:
     """CPU of one customer's estimate, Postgres' included."""
     ids = [f"c{number:08d}" for number in range(50, 70)]
     estimate(warehouse, ids[:1], month=OPEN_MONTH)
-    began_s = time.process_time() + _postgres_cpu_s(server)
+    began_s = time.process_time() + postgres_cpu_s(server)
     for customer_id in ids:
         if not estimate(warehouse, [customer_id], month=OPEN_MONTH):
             raise RuntimeError("no estimate: the figures would mean nothing")
-    return round((time.process_time() + _postgres_cpu_s(server) - began_s) * 1000 / len(ids), 1)
-
-
-def _postgres_cpu_s(server: "PostgresServer") -> float:
-    postmaster = psutil.Process(int((Path(server.pgdata) / "postmaster.pid").read_text().split()[0]))
-    return sum(sum(each.cpu_times()[:2]) for each in (postmaster, *postmaster.children()))
+    return round((time.process_time() + postgres_cpu_s(server) - began_s) * 1000 / len(ids), 1)
 
 
 def _served(warehouse: Warehouse, url: str, folder: Path) -> dict[str, Any]:

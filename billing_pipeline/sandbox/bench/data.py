@@ -62,14 +62,24 @@ def price_book_text() -> str:
 
 def generate(warehouse: Warehouse, customer_count: int) -> None:
     """The price book and `customer_count` customers in four time zones, every twentieth on a 30-day cycle."""
+    load_prices(warehouse)
+    with warehouse.transaction() as connection:
+        add_customers(connection, customer_count)
+    _analyse(warehouse, "customers", "contract_terms")
+
+
+def load_prices(warehouse: Warehouse) -> None:
+    """The price book alone."""
     content = price_book_text()
     books = load_price_books(content, "the benchmark's price book")
     loading = prices.Loading("benchmark.yaml", Signature("bench", "the benchmark's price book"), "bench")
     prices.build(warehouse, books, content, loading)
-    with warehouse.transaction() as connection:
-        connection.execute(text(_CUSTOMERS), {"customer_count": customer_count, "first_month": FIRST_MONTH})
-        connection.execute(text(_CONTRACTS))
-    _analyse(warehouse, "customers", "contract_terms")
+
+
+def add_customers(connection: Connection, customer_count: int) -> None:
+    """The customers of `generate`, each with a contract."""
+    connection.execute(text(_CUSTOMERS), {"customer_count": customer_count, "first_month": FIRST_MONTH})
+    connection.execute(text(_CONTRACTS))
 
 
 def generate_usage(warehouse: Warehouse, customer_count: int, month: date) -> None:
