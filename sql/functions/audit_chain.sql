@@ -44,6 +44,7 @@ RETURN table_name <> 'invoices' OR content ->> 'status' <> 'draft';
 COMMENT ON FUNCTION billing.is_audited IS 'Whether the row of an audited table has entries: all but drafts, which every run may build again';
 
 -- Security definer: whoever may write a row may not write entries by itself.
+-- OFFSET 0: or the row would be made JSON again for each mention of it.
 CREATE OR REPLACE FUNCTION billing.note_changes() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET bytea_output = 'hex' AS $$
 DECLARE
@@ -52,21 +53,21 @@ BEGIN
     IF tg_op = 'DELETE' THEN
         INSERT INTO billing.audit_entries (table_name, row_key)
         SELECT tg_table_name, billing.row_key(o.content, key_columns)
-        FROM (SELECT to_jsonb(old_rows) AS content FROM old_rows) AS o
+        FROM (SELECT to_jsonb(old_rows) AS content FROM old_rows OFFSET 0) AS o
         WHERE billing.is_audited(tg_table_name, o.content);
         RETURN NULL;
     END IF;
     IF tg_op = 'UPDATE' THEN
         INSERT INTO billing.audit_entries (table_name, row_key)
         SELECT tg_table_name, billing.row_key(o.content, key_columns)
-        FROM (SELECT to_jsonb(old_rows) AS content FROM old_rows) AS o
+        FROM (SELECT to_jsonb(old_rows) AS content FROM old_rows OFFSET 0) AS o
         WHERE billing.is_audited(tg_table_name, o.content) AND billing.row_key(o.content, key_columns) NOT IN (
             SELECT billing.row_key(to_jsonb(new_rows), key_columns) FROM new_rows
         );
     END IF;
     INSERT INTO billing.audit_entries (table_name, row_key, row_sha256)
     SELECT tg_table_name, billing.row_key(n.content, key_columns), billing.row_digest(n.content)
-    FROM (SELECT to_jsonb(new_rows) AS content FROM new_rows) AS n
+    FROM (SELECT to_jsonb(new_rows) AS content FROM new_rows OFFSET 0) AS n
     WHERE billing.is_audited(tg_table_name, n.content);
     RETURN NULL;
 END;
