@@ -150,7 +150,7 @@ def _drafts_wait(connection: Connection, parameters: dict[str, Any]) -> bool:
             text(
                 "SELECT EXISTS (SELECT FROM billing.invoices AS i"
                 " WHERE i.billing_month = :month AND i.status = 'draft'"
-                " AND NOT billing.is_draft_held(i.customer_id, i.invoice_id, i.billing_month)"
+                " AND NOT EXISTS (SELECT FROM billing.held_invoices(:month) AS h WHERE h.invoice_id = i.invoice_id)"
                 " AND NOT EXISTS (SELECT FROM pg_temp.waiting_drafts AS w WHERE w.invoice_id = i.invoice_id))"
             ),
             parameters,

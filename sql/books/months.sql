@@ -22,10 +22,8 @@ months AS (
         ) AS n (month)
 ),
 
-held AS (
-    SELECT h.subject_type, h.subject
-    FROM billing.holds AS h
-    WHERE h.released_at IS NULL
+held AS MATERIALIZED (
+    SELECT h.subject_type, h.subject FROM billing.draft_holds() AS h
 ),
 
 drafts AS (
@@ -33,9 +31,7 @@ drafts AS (
         i.billing_month,
         count(*) AS drafts,
         count(*) FILTER (
-            WHERE i.customer_id IN (SELECT c.customer_id FROM billing.customers AS c WHERE c.status = 'on_hold')
-            OR i.customer_id::text IN (SELECT h.subject FROM held AS h WHERE h.subject_type = 'customer')
-            OR i.customer_id IN (SELECT k.customer_id FROM billing.held_by_dunning() AS k)
+            WHERE i.customer_id::text IN (SELECT h.subject FROM held AS h WHERE h.subject_type = 'customer')
             OR i.invoice_id::text IN (SELECT h.subject FROM held AS h WHERE h.subject_type = 'invoice')
             OR i.billing_month::text IN (SELECT h.subject FROM held AS h WHERE h.subject_type = 'month')
         ) AS on_hold

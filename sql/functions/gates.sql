@@ -70,7 +70,7 @@ BEGIN
         SELECT n.customer_id INTO held
         FROM new_rows AS n JOIN old_rows AS o USING (invoice_id)
         WHERE o.status = 'draft' AND n.status <> 'draft' AND n.billing_month = month
-            AND billing.is_draft_held(n.customer_id, n.invoice_id, n.billing_month)
+            AND n.invoice_id IN (SELECT h.invoice_id FROM billing.held_invoices(month) AS h)
         LIMIT 1;
         IF FOUND THEN
             RAISE EXCEPTION 'customer % is on hold', held USING ERRCODE = 'restrict_violation';

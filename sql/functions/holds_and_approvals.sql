@@ -37,12 +37,36 @@ SELECT EXISTS (SELECT FROM billing.held_by_dunning() AS d WHERE d.customer_id = 
 $$;
 COMMENT ON FUNCTION billing.is_held_by_dunning IS 'Whether a step of dunning keeps the customer''s drafts';
 
+CREATE OR REPLACE FUNCTION billing.draft_holds() RETURNS TABLE (subject_type text, subject text)
+LANGUAGE sql STABLE AS $$
+SELECT h.subject_type, h.subject FROM billing.holds AS h WHERE h.released_at IS NULL
+UNION ALL
+SELECT 'customer', c.customer_id FROM billing.customers AS c WHERE c.status = 'on_hold'
+UNION ALL
+SELECT 'customer', d.customer_id FROM billing.held_by_dunning() AS d
+$$;
+COMMENT ON FUNCTION billing.draft_holds IS 'The customers, invoices and months whose drafts stay drafts: by an active hold, by the customer''s status, or by dunning';
+
 CREATE OR REPLACE FUNCTION billing.is_draft_held(customer text, invoice uuid, month date) RETURNS boolean
 LANGUAGE sql STABLE AS $$
-SELECT billing.is_held(customer, invoice, month) OR billing.is_held_by_dunning(customer)
-    OR EXISTS (SELECT FROM billing.customers AS c WHERE c.customer_id = customer AND c.status = 'on_hold')
+SELECT EXISTS (
+    SELECT FROM billing.draft_holds() AS h
+    WHERE (h.subject_type, h.subject) IN (('customer', customer), ('invoice', invoice::text), ('month', month::text))
+)
 $$;
-COMMENT ON FUNCTION billing.is_draft_held IS 'Whether a draft stays one: by an active hold, by the customer''s status, or by dunning';
+COMMENT ON FUNCTION billing.is_draft_held IS 'Whether one draft stays one; of a whole month billing.held_invoices tells it at once';
+
+CREATE OR REPLACE FUNCTION billing.held_invoices(month date) RETURNS TABLE (invoice_id uuid)
+LANGUAGE sql STABLE AS $$
+SELECT i.invoice_id
+FROM billing.invoices AS i
+WHERE i.billing_month = month AND (
+    i.customer_id::text IN (SELECT h.subject FROM billing.draft_holds() AS h WHERE h.subject_type = 'customer')
+    OR i.invoice_id::text IN (SELECT h.subject FROM billing.draft_holds() AS h WHERE h.subject_type = 'invoice')
+    OR month::text IN (SELECT h.subject FROM billing.draft_holds() AS h WHERE h.subject_type = 'month')
+)
+$$;
+COMMENT ON FUNCTION billing.held_invoices IS 'The invoices of a month that stay drafts while they are: is_draft_held for all of them in one pass';
 
 CREATE OR REPLACE FUNCTION billing.log_finalisation_policy() RETURNS trigger
 LANGUAGE plpgsql AS $$

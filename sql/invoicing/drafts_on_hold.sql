@@ -19,5 +19,5 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS h ON TRUE
 WHERE i.billing_month = :month AND i.status = 'draft'
-    AND billing.is_draft_held(i.customer_id, i.invoice_id, i.billing_month)
+    AND i.invoice_id IN (SELECT k.invoice_id FROM billing.held_invoices(:month) AS k)
 ORDER BY reason, i.customer_id

@@ -7,7 +7,7 @@ WITH numbered AS (
     FROM billing.invoices AS i
     INNER JOIN billing.billing_periods AS p ON i.period_id = p.period_id
     WHERE i.billing_month = :month AND i.status = 'draft'
-        AND NOT billing.is_draft_held(i.customer_id, i.invoice_id, i.billing_month)
+        AND NOT EXISTS (SELECT FROM billing.held_invoices(:month) AS h WHERE h.invoice_id = i.invoice_id)
         AND NOT EXISTS (SELECT FROM pg_temp.waiting_drafts AS w WHERE w.invoice_id = i.invoice_id)
 )
 
