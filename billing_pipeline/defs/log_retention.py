@@ -2,12 +2,15 @@
 
 With a run Dagster deletes its events, and with them what it knows of the assets that the run built. So the runs of
 months are kept, which are few, and of every other job the newest run. What is pruned are the thousands of the rest.
+What each session of the database counted of the months is put together by the way.
 """
 
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from sqlalchemy import text
 
+from billing_pipeline.defs.resources import Billing
 from billing_pipeline.settings import load_settings
 
 PRUNED_JOBS = (
@@ -61,13 +64,23 @@ def prune_old_logs(context: dg.OpExecutionContext) -> None:
     context.add_output_metadata({"runs_deleted": runs, "outputs_deleted": outputs})
 
 
+@dg.op(description="Put together what each session of the database counted of the months.")
+def fold_month_figures(context: dg.OpExecutionContext, billing: Billing) -> None:
+    """One pass; the sums stay."""
+    with billing.warehouse.transaction() as connection:
+        folded = connection.execute(text("SELECT billing.fold_month_figures()")).scalar_one()
+    context.add_output_metadata({"rows_folded": folded})
+
+
 @dg.job(
-    description="Old runs of the small jobs and old output of all are deleted; runs of months are kept.",
+    description="Old runs of the small jobs and old output of all are deleted; runs of months are kept. What sessions"
+    " counted of the months is put together.",
     executor_def=dg.in_process_executor,
 )
 def prune_logs() -> None:
     """The job that its schedule asks for, daily."""
     prune_old_logs()
+    fold_month_figures()
 
 
 @dg.definitions

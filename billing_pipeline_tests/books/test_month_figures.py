@@ -72,3 +72,26 @@ def test_what_is_owed_is_not_decided_by_the_figures(world: EventWorld) -> None:
         as_login(connection)
         connection.execute(text("DELETE FROM billing.month_figures"))
     assert month_states(world.warehouse, january) == before
+
+
+def test_what_sessions_counted_is_put_together_and_what_one_counts_meanwhile_is_not_lost(world: EventWorld) -> None:
+    world.bill(Bill("a"), Bill("b"))
+    world.charge()
+    warehouse = world.warehouse
+    add_one = "SELECT billing.add_to_month('2025-09-01', 'customers', NULL, NULL, NULL, 1, 0)"
+    found = figures(warehouse)
+    with warehouse.transaction() as counting:
+        as_login(counting)
+        counting.execute(text("SELECT billing.add_to_month('2025-09-01', 'customers', NULL, NULL, NULL, -1, 0)"))
+        counting.execute(text(add_one))
+        with warehouse.transaction() as folding:
+            assert folding.execute(text("SELECT billing.fold_month_figures()")).scalar_one() > 0
+        counting.execute(text(add_one))
+    assert figures(warehouse) != found
+    with warehouse.transaction() as connection:
+        as_login(connection)
+        connection.execute(text(add_one.replace(" 1,", " -1,")))
+        connection.execute(text("SELECT billing.fold_month_figures()"))
+    assert figures(warehouse) == found
+    assert warehouse.scalar("SELECT count(*) FROM billing.month_figures WHERE written_by <> 0") == 0
+    assert not [line for line in verify(warehouse).problems if "figures" in line]

@@ -123,3 +123,35 @@ SELECT c.billing_month, c.subject, c.state, c.reason_code, c.currency, c.row_cou
 FROM billing.counted_months() AS c
 $$;
 COMMENT ON FUNCTION billing.count_months_again IS 'Puts month_figures right, where rows came past the triggers; only their owner may';
+
+-- What a session is changing at the moment is left to the next time: nobody waits, so that nobody waits for each other, and
+-- the newest version of a row is what is taken.
+CREATE OR REPLACE FUNCTION billing.fold_month_figures() RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    folded bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('billing.fold_month_figures'));
+    WITH free AS MATERIALIZED (
+        SELECT f.billing_month, f.subject, f.state, f.reason_code, f.currency, f.written_by
+        FROM billing.month_figures AS f WHERE f.written_by <> 0 FOR UPDATE SKIP LOCKED
+    ),
+    taken AS (
+        DELETE FROM billing.month_figures AS f USING free AS t
+        WHERE f.billing_month = t.billing_month AND f.subject = t.subject AND f.written_by = t.written_by
+            AND (f.state, f.reason_code, f.currency) IS NOT DISTINCT FROM (t.state, t.reason_code, t.currency)
+        RETURNING f.*
+    ),
+    together AS (
+        INSERT INTO billing.month_figures AS f
+            (billing_month, subject, state, reason_code, currency, written_by, row_count, total)
+        SELECT t.billing_month, t.subject, t.state, t.reason_code, t.currency, 0, sum(t.row_count)::bigint, sum(t.total)
+        FROM taken AS t GROUP BY t.billing_month, t.subject, t.state, t.reason_code, t.currency
+        ON CONFLICT ON CONSTRAINT month_figures_one_a_session
+        DO UPDATE SET row_count = f.row_count + excluded.row_count, total = f.total + excluded.total
+    )
+    SELECT count(*) INTO folded FROM taken;
+    RETURN folded;
+END;
+$$;
+COMMENT ON FUNCTION billing.fold_month_figures IS 'Makes one row of those that sessions wrote, with the same sums; returns how many went';
