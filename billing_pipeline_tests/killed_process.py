@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import make_url
 
-from billing_pipeline.charging.month import RunOptions, charge_invoices_of_month
+from billing_pipeline.charging.month import charge_invoices_of_month
+from billing_pipeline.charging.run_options import RunOptions
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.credit_notes import issue_credit_note
 from billing_pipeline.corrections.settling import run_settlements

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from billing_pipeline.charging.brakes import mark_reconciled, read_brakes
-from billing_pipeline.charging.month import RunOptions, charge_invoices_of_month
+from billing_pipeline.charging.month import charge_invoices_of_month
 from billing_pipeline.charging.month_verification import Discrepancy, verify_month
+from billing_pipeline.charging.run_options import RunOptions
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.api import StripeApi

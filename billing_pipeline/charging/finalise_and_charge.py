@@ -12,9 +12,11 @@ from sqlalchemy import text
 
 from billing_pipeline.charging.brakes import PAUSED, limits_of, read_brakes
 from billing_pipeline.charging.circuit_breaker import guarded, utc_now
-from billing_pipeline.charging.month import ChargeReport, RunOptions, charge_invoices_of_month
+from billing_pipeline.charging.month import charge_invoices_of_month
 from billing_pipeline.charging.month_verification import Discrepancy, verify_month
+from billing_pipeline.charging.report import ChargeReport
 from billing_pipeline.charging.rules.brakes import Brake, distinct, drafts_waiting, month_too_old
+from billing_pipeline.charging.run_options import RunOptions
 from billing_pipeline.invoicing.finalisation import Finalised, finalise_month
 from billing_pipeline.invoicing.finalisation_policy import set_finalisation_policy
 from billing_pipeline.invoicing.starter import UNKNOWN, Starter

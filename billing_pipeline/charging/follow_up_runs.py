@@ -14,11 +14,13 @@ from billing_pipeline.charging.circuit_breaker import guarded, utc_now
 from billing_pipeline.charging.exclusive import InvoiceBusy, exclusive
 from billing_pipeline.charging.follow_ups import FollowUp, RetryDays, default_days
 from billing_pipeline.charging.invoice import Retry
-from billing_pipeline.charging.month import WORKERS, ChargeReport, RunOptions, charge_invoices_of_month
+from billing_pipeline.charging.month import charge_invoices_of_month
+from billing_pipeline.charging.report import ChargeReport
 from billing_pipeline.charging.rules.brakes import Brake, Limits, distinct
 from billing_pipeline.charging.rules.charge_change import ChargeChange
 from billing_pipeline.charging.rules.charging import WORKABLE
 from billing_pipeline.charging.rules.unknown_outcomes import next_question
+from billing_pipeline.charging.run_options import WORKERS, RunOptions
 from billing_pipeline.charging.store import ChargeMoved
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.stripe_gateway.rules.api import StripeApi

@@ -6,105 +6,27 @@ several may run at once: each invoice has a lock of its own.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
-from threading import Event
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
 
 from billing_pipeline.charging import canary
 from billing_pipeline.charging.brakes import read_brakes
-from billing_pipeline.charging.circuit_breaker import GuardedStripe, guarded, utc_now
+from billing_pipeline.charging.circuit_breaker import GuardedStripe, guarded
 from billing_pipeline.charging.customers import ensure_customers
-from billing_pipeline.charging.invoice import Retry
-from billing_pipeline.charging.rules.brakes import Amount, Brake, Limits, distinct, over_caps
+from billing_pipeline.charging.report import ChargeReport, charges_by_state
+from billing_pipeline.charging.rules.brakes import Amount, Brake, distinct, over_caps
 from billing_pipeline.charging.rules.charging import WORKABLE
+from billing_pipeline.charging.run_options import RunOptions
 from billing_pipeline.charging.steps import Result
 from billing_pipeline.charging.store import MonthCharge, charges_of, listing_start
 from billing_pipeline.charging.workers import SharedByWorkers, charge_with_workers
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline.postgres.worker_pool import PROGRESS_EVERY_S
 from billing_pipeline.stripe_gateway.rules.api import ListedInvoice, StripeApi
 from billing_pipeline.stripe_gateway.rules.errors import Outcome, StripeFailure
 
-WORKERS = 24
-"""Threads to begin with: at 0.3 s a call, which is usual, so many make the 80 calls a second that the limits allow."""
-WORKERS_MAX = 480
-"""At 5 s a call so many make the 80 calls a second that the limits allow."""
 SINGLY_MAX = 100
 """Up to so many chosen invoices are looked for one by one: the bulk listing is a call a hundred of the whole month."""
-
-
-@dataclass(frozen=True, slots=True)
-class StateCount:
-    """Charges of the month in one state, with one reason, in one currency."""
-
-    state: str
-    reason_code: str | None
-    currency: str
-    count: int
-    amount_minor: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChargeReport:
-    """Where the month's charges are after the run, and what the run did.
-
-    `pending` counts charges that the next pass goes on with, by reason; `in_other_hands` those that another run was
-    working on; `brakes` are those that held any of them back.
-    """
-
-    by_state: tuple[StateCount, ...]
-    worked_on: int
-    in_other_hands: int
-    pending: Mapping[str, int]
-    calls: int
-    seconds: float
-    brakes: tuple[Brake, ...] = ()
-
-    def count(self, state: str, reason_code: str | None = None) -> int:
-        """Charges of the month in a state, with any reason or with this one."""
-        return sum(
-            part.count for part in self.by_state if part.state == state and reason_code in (None, part.reason_code)
-        )
-
-    def amounts_minor(self, state: str) -> dict[str, int]:
-        """Amount of the charges in a state, by currency, in its minor units."""
-        amounts: Counter[str] = Counter()
-        for part in self.by_state:
-            if part.state == state:
-                amounts[part.currency] += part.amount_minor
-        return dict(amounts)
-
-
-def _say_nothing(_: str) -> None:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """How a run charges.
-
-    Args:
-        log: takes a line on progress.
-        workers: threads to begin with.
-        workers_max: threads at most, where Stripe answers slowly.
-        stop: ends the run after the calls that are under way, once it is set.
-        progress_every_s: seconds between two lines on progress.
-        limits: the caps and what is expected of the canaries; None: neither, for a pass that only asks.
-        clock: for the circuit breaker.
-        only: ids of the invoices to work on; None: all.
-        retries: refused charges that are tried again as another attempt, by invoice id.
-    """
-
-    log: Callable[[str], None] = _say_nothing
-    workers: int = WORKERS
-    workers_max: int = WORKERS_MAX
-    stop: Event = field(default_factory=Event)
-    progress_every_s: float = PROGRESS_EVERY_S
-    limits: Limits | None = Limits()  # noqa: RUF009 - immutable
-    clock: Callable[[], datetime] = utc_now
-    only: Collection[str] | None = None
-    retries: Mapping[str, Retry] = field(default_factory=dict)
 
 
 def charge_invoices_of_month(
@@ -154,7 +76,7 @@ def charge_invoices_of_month(
     pending = Counter(str(result.reason_code) for result in results if result is not None and result.pending)
     brakes += [brake for brake in read_brakes(warehouse).on() if pending[brake.code]]
     return ChargeReport(
-        by_state=tuple(StateCount(**row) for row in warehouse.rows(_BY_STATE, month=month)),
+        by_state=charges_by_state(warehouse, month),
         worked_on=sum(result is not None for result in results)
         - sum(pending[brake.code] for brake in distinct(brakes)),
         in_other_hands=sum(result is None for result in results),
@@ -234,9 +156,3 @@ class _Run:
             workers_max=options.workers_max,
             progress_every_s=options.progress_every_s,
         )
-
-
-_BY_STATE = """
-SELECT state, reason_code, currency, count(*) AS count, sum(amount_minor)::bigint AS amount_minor
-FROM billing.stripe_charges WHERE billing_month = :month GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-"""

@@ -10,8 +10,9 @@ from dataclasses import replace
 from uuid import UUID
 
 from billing_pipeline.charging.exclusive import exclusive
-from billing_pipeline.charging.month import ChargeReport, RunOptions, charge_invoices_of_month
+from billing_pipeline.charging.month import charge_invoices_of_month
 from billing_pipeline.charging.reading import state_of
+from billing_pipeline.charging.report import ChargeReport
 from billing_pipeline.charging.rules.brakes import Limits
 from billing_pipeline.charging.rules.charge_at_stripe import (
     Contradicts,
@@ -23,6 +24,7 @@ from billing_pipeline.charging.rules.charge_at_stripe import (
 )
 from billing_pipeline.charging.rules.charge_change import ChargeChange, evidence_of
 from billing_pipeline.charging.rules.charging import WORKABLE, Charge
+from billing_pipeline.charging.run_options import RunOptions
 from billing_pipeline.charging.store import ChargeStore, StoredCharge, listing_start
 from billing_pipeline.charging.void_at_stripe import end_invoice, live_ids, refuse_paid, retrieve
 from billing_pipeline.core.errors import NotFound, UserError

@@ -14,7 +14,7 @@ from billing_pipeline.core.signature import Signature
 from billing_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from billing_pipeline.charging.month import ChargeReport
+    from billing_pipeline.charging.report import ChargeReport
     from billing_pipeline.postgres.warehouse import Warehouse
 
 

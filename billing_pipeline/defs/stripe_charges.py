@@ -12,7 +12,7 @@ from billing_pipeline.charging.finalise_and_charge import (
     finalise_and_charge,
     unless_unanswered,
 )
-from billing_pipeline.charging.month import ChargeReport
+from billing_pipeline.charging.report import ChargeReport
 from billing_pipeline.charging.rules.brakes import LETS_GO_BY_ITSELF
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.corrections.holds import active_holds

@@ -13,9 +13,11 @@ import httpx
 import stripe
 from sqlalchemy import text
 
-from billing_pipeline.charging.month import ChargeReport, RunOptions, charge_invoices_of_month
+from billing_pipeline.charging.month import charge_invoices_of_month
 from billing_pipeline.charging.month_verification import verify_month
+from billing_pipeline.charging.report import ChargeReport
 from billing_pipeline.charging.rules.brakes import Limits
+from billing_pipeline.charging.run_options import RunOptions
 from billing_pipeline.core.money import exponent
 from billing_pipeline.invoicing.finalisation import finalise_month
 from billing_pipeline.postgres.warehouse import Warehouse

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from billing_pipeline.charging.month import RunOptions, charge_invoices_of_month
+from billing_pipeline.charging.month import charge_invoices_of_month
+from billing_pipeline.charging.run_options import RunOptions
 from billing_pipeline.comparison.explain import explain_all
 from billing_pipeline.invoicing import billing_drift
 from billing_pipeline.invoicing.finalisation import finalise_month

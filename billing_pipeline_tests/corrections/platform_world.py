@@ -6,7 +6,8 @@ Only the gates are entered as passed; what they check is tested elsewhere.
 from datetime import date
 from typing import Any
 
-from billing_pipeline.charging.month import RunOptions, charge_invoices_of_month
+from billing_pipeline.charging.month import charge_invoices_of_month
+from billing_pipeline.charging.run_options import RunOptions
 from billing_pipeline.invoicing import billing_drift
 from billing_pipeline.invoicing.finalisation import Finalised, finalise_month
 from billing_pipeline.postgres.warehouse import Warehouse

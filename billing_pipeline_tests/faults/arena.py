@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError
 
-from billing_pipeline.charging.month import ChargeReport
 from billing_pipeline.charging.month_verification import verify_month
+from billing_pipeline.charging.report import ChargeReport
 from billing_pipeline.invoicing.finalisation import finalise_month
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import MONTH, Bill, Emulated, running_stripe

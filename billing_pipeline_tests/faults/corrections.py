@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from billing_pipeline.charging.month import RunOptions, charge_invoices_of_month
+from billing_pipeline.charging.month import charge_invoices_of_month
+from billing_pipeline.charging.run_options import RunOptions
 from billing_pipeline.corrections.credit_note_sending import send_pending
 from billing_pipeline.corrections.settlement_proposals import approve, propose, set_policy
 from billing_pipeline.events.mirror import mirror_refund

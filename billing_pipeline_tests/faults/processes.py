@@ -16,7 +16,8 @@ from typing import Any
 
 from sqlalchemy import make_url
 
-from billing_pipeline.charging.month import RunOptions, charge_invoices_of_month
+from billing_pipeline.charging.month import charge_invoices_of_month
+from billing_pipeline.charging.run_options import RunOptions
 from billing_pipeline.invoicing.finalisation import finalise_month
 from billing_pipeline.postgres.engine import open_engine
 from billing_pipeline.postgres.warehouse import Warehouse

@@ -15,8 +15,10 @@ from typing import Any
 import httpx
 from sqlalchemy import text
 
-from billing_pipeline.charging.month import ChargeReport, RunOptions, charge_invoices_of_month
+from billing_pipeline.charging.month import charge_invoices_of_month
+from billing_pipeline.charging.report import ChargeReport
 from billing_pipeline.charging.rules.brakes import Limits
+from billing_pipeline.charging.run_options import RunOptions
 from billing_pipeline.events.cipher import EventCipher
 from billing_pipeline.events.processing import ProcessingOptions, process_events
 from billing_pipeline.events.sweep import sweep_events
