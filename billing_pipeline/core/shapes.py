@@ -7,6 +7,7 @@ instant ISO 8601 in UTC, an exact number a text.
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from billing_pipeline.core.money import format_minor
@@ -31,20 +32,31 @@ def _fields(row: Mapping[Any, Any], currency: str | None) -> dict[str, Any]:
     """One loop without a call for most values: answers are made of thousands of them."""
     shown: dict[str, Any] = {}
     for key, value in row.items():
-        name = str(key)
-        if name in AS_STORED:
-            shown[name] = value
-        elif name == "billing_month":
-            shown["month"] = None if value is None else f"{value:%Y-%m}"
-        elif currency is not None and name.endswith("_minor"):
-            shown[name.removesuffix("_minor")] = None if value is None else _amount(value, currency)
-        else:
-            kind = type(value)
-            if kind in _TEXTS:
+        name, is_plain = _name_and_kind(key)
+        kind = type(value)
+        if is_plain:
+            if kind in _AS_IT_IS:
+                shown[name] = value
+            elif kind in _TEXTS:
                 shown[name] = _TEXTS[kind](value)
             else:
-                shown[name] = value if kind in _AS_IT_IS else shaped(value, currency)
+                shown[name] = shaped(value, currency)
+        elif name in AS_STORED:
+            shown[name] = value
+        elif name == "billing_month":
+            shown["month"] = None if value is None else value.isoformat()[:7]
+        elif currency is not None:
+            shown[name.removesuffix("_minor")] = None if value is None else _amount(value, currency)
+        else:
+            shown[name] = value if kind in _AS_IT_IS else shaped(value, currency)
     return shown
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _name_and_kind(key: Any) -> tuple[str, bool]:
+    """The key as a text, and whether its value goes by its type alone: rows by the hundred have the same keys."""
+    name = str(key)
+    return name, not (name in AS_STORED or name == "billing_month" or name.endswith("_minor"))
 
 
 def _amount(amount_minor: int, currency: str) -> dict[str, Any]:

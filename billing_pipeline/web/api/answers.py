@@ -17,6 +17,8 @@ PERSONAL = frozenset(
 )
 """Keys that say who somebody is: null for a token without the scope `personal`."""
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 def etag_of(document: Any) -> str:
     """The tag of a document as it would be sent."""
@@ -52,7 +54,7 @@ def without_personal(caller: Caller, rows: Sequence[Mapping[str, Any]]) -> list[
 
 
 def _bytes(document: Any) -> bytes:
-    return json.dumps(shaped(document), ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(shaped(document)).encode()
 
 
 def _tags(header: str | None) -> list[str]:
