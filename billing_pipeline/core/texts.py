@@ -21,6 +21,11 @@ _MARKS = frozenset(("Mn", "Mc", "Me"))
 _FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """`1 draft`, `2,000 drafts`: the count, and the words that go with it."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
 def is_blank(text: str) -> bool:
     """Whether nothing of it can be seen: white space, format characters, and marks without a letter."""
     return all(_is_unseen(char) or unicodedata.category(char) in _MARKS for char in text)

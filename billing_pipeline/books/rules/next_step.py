@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from billing_pipeline.core.texts import counted
+
 Mark = Literal["done", "now", "wrong", "later"]
 
 
@@ -68,18 +70,22 @@ def next_step(month: MonthCounts, ends_at: datetime, now: datetime) -> NextStep:
             "draft",
         )
     if month.drafts and month.requires_approval and not month.approvals:
-        return NextStep(f"Look at {month.drafts:,} draft(s), then approve them.", "approve")
+        look = counted(month.drafts, "draft, then approve it", "drafts, then approve them")
+        return NextStep(f"Look at {look}.", "approve")
     if month.drafts:
-        return NextStep(f"Look at {month.drafts:,} draft(s). Charging makes them final.", "charge")
+        look = counted(month.drafts, "draft. Charging makes it final", "drafts. Charging makes them final")
+        return NextStep(f"Look at {look}.", "charge")
     if month.parked:
-        return NextStep(f"{month.parked:,} charge(s) are parked: each needs a decision by a person.")
+        return NextStep(f"{counted(month.parked, 'charge is', 'charges are')} parked: a person has to decide.")
     if month.refused:
         return NextStep(
-            f"{month.refused:,} payment(s) are refused. They are tried again by themselves; the customers may need"
-            " another card."
+            f"{counted(month.refused, 'payment is', 'payments are')} refused. What may succeed is tried again by"
+            " itself; the others need another card."
         )
     if month.on_the_way:
-        return NextStep(f"{month.on_the_way:,} charge(s) have no answer yet. They are asked for by themselves.")
+        return NextStep(
+            f"{counted(month.on_the_way, 'charge has', 'charges have')} no answer yet. Stripe is asked by itself."
+        )
     if month.events_dead:
         return NextStep(
             f"{month.events_dead:,} of Stripe's events could not be applied. Look at them, then replay them."

@@ -7,6 +7,7 @@ from billing_pipeline.books.month_closing import close_month
 from billing_pipeline.charging.canary import release_month
 from billing_pipeline.core.months import parse_month
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.core.texts import counted
 from billing_pipeline.corrections import settlement_proposals
 from billing_pipeline.corrections.approvals import approve_month, month_rows
 from billing_pipeline.web.actions.desk import Action, Desk, Done, Fields
@@ -18,7 +19,10 @@ def _approve(desk: Desk, key: str, signature: Signature, fields: Fields) -> Done
     approved = approve_month(desk.warehouse, parse_month(key), author=signature.author, rows=fields.get("rows", ""))
     totals = [{"currency": currency, "total_minor": total} for currency, total in approved.totals_minor.items()]
     facts = {"rows": approved.rows, "drafts": approved.drafts, "totals": totals}
-    return Done(f"{approved.drafts:,} draft(s) are approved, exactly as they are.", facts)
+    return Done(
+        f"{counted(approved.drafts, 'draft is', 'drafts are')} approved, as of now.",
+        facts,
+    )
 
 
 def _close(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
@@ -40,7 +44,7 @@ def _close(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
 
 def _release_canaries(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
     count = release_month(desk.warehouse, parse_month(key), signature)
-    return Done(f"{count:,} charge(s) of {key} are released; the next pass charges them.", {"released": count})
+    return Done(f"{counted(count, 'charge', 'charges')} of {key} released for the next pass.", {"released": count})
 
 
 def _propose(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:

@@ -3,6 +3,7 @@
 from billing_pipeline.access.rules.permissions import Scope
 from billing_pipeline.charging.brakes import pause_charging, resume_charging
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.core.texts import counted
 from billing_pipeline.events.queue import EventFilter, replay
 from billing_pipeline.notices.alert_policies import load_alert_policy
 from billing_pipeline.notices.alerts import acknowledge, audience_of
@@ -12,7 +13,7 @@ from billing_pipeline.web.actions.desk import Action, Desk, Done, Fields, number
 
 def _replay(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
     count = replay(desk.warehouse, EventFilter(event_id=key), signature)
-    return Done(f"{count:,} event(s) will be processed again.", {"replayed": count})
+    return Done(f"{counted(count, 'event', 'events')} will be processed again.", {"replayed": count})
 
 
 def _pause(desk: Desk, _: str, signature: Signature, __: Fields) -> Done:

@@ -7,6 +7,7 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.core.months import parse_month
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.core.texts import counted
 from billing_pipeline.corrections.approvals import month_drafts, month_rows
 from billing_pipeline.defs.background_runs import start
 from billing_pipeline.web.actions.desk import Action, Desk, Done, Fields
@@ -16,7 +17,8 @@ def drafts_in_words(desk: Desk, key: str) -> str:
     """How many drafts the month has, over how much, and how its gates stand."""
     drafts = month_drafts(desk.warehouse, parse_month(key))
     totals = ", ".join(format_minor(amount, currency) for currency, amount in drafts.totals_minor.items())
-    return f"{drafts.drafts:,} draft(s) over {totals or 'nothing'}; {drafts.unmet_gates} gate(s) have not passed"
+    gates = counted(drafts.unmet_gates, "gate has", "gates have")
+    return f"{counted(drafts.drafts, 'draft', 'drafts')} over {totals or 'nothing'}; {gates} not passed"
 
 
 def _draft(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:

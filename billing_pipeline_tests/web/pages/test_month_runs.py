@@ -51,7 +51,7 @@ def test_a_month_is_charged_by_a_button_once_and_shown_to_be(
     client = drafted.console(owner="olga")
     assert CHARGE in client.get("/console/months/2026-10").text
     form = client.get(CHARGE).text
-    assert "Makes 2 draft(s) over 52.00 USD; 0 gate(s) have not passed: final" in form
+    assert "Makes 2 drafts over 52.00 USD; 0 gates have not passed: final" in form
     fields = {
         "csrf": csrf_of(form),
         "reason": "looked at all",
