@@ -1,4 +1,4 @@
-"""Runs that people start from the console or the API: of one job and month one at a time, whoever asks how often."""
+"""Runs that people start from the console or the API: of one job, month and customer one at a time, however often."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,22 +9,26 @@ from uuid import uuid4
 
 from sqlalchemy import text
 
-from billing_pipeline.core.errors import NotFound
+from billing_pipeline.core.errors import NotFound, UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.locks import started_run_lock_key
 from billing_pipeline.postgres.session_lock import session_lock
 from billing_pipeline.postgres.sql_files import load_sql
 from billing_pipeline.postgres.warehouse import Warehouse
 
-Job = Literal["snapshot_month", "bill_month", "charge_month", "whole_month"]
-"""snapshot_month: bill_month up to what was used; whole_month: bill_month, and charge_month if that passed."""
+Job = Literal["snapshot_month", "bill_month", "bill_customer", "charge_month", "whole_month"]
+"""snapshot_month: bill_month up to what was used; bill_customer: the drafts of one customer; whole_month: bill_month,
+and charge_month if that passed."""
 COMES_UP_WITHIN = timedelta(minutes=5)
 """A process that has not come up so long after it was asked for never will."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartedRun:
-    """A run that somebody asked for. `is_new`: by this very call; otherwise it was running already."""
+    """A run that somebody asked for. `is_new`: by this very call; otherwise it was running already.
+
+    `customer_id`: whose drafts `bill_customer` builds; None: the run is of the whole month.
+    """
 
     run_id: str
     billing_month: date
@@ -33,19 +37,34 @@ class StartedRun:
     started_at: datetime
     ended_at: datetime | None = None
     is_new: bool = False
+    customer_id: str | None = None
 
 
-def claim_run(warehouse: Warehouse, month: date, job: Job, signature: Signature) -> StartedRun:
-    """The right to run the job for the month under a new run id, or the run that has it.
+def claim_run(
+    warehouse: Warehouse, month: date, job: Job, signature: Signature, customer: str | None = None
+) -> StartedRun:
+    """The right to run the job for the month, or for one customer of it, under a new run id, or the run that has it.
 
     A run whose process died without a word loses it after COMES_UP_WITHIN.
+
+    Raises:
+        UserError: a customer is named, and a run of the whole month is under way.
     """
+    if customer is not None:
+        _refuse_beside_the_month(warehouse, month)
     run_id = str(uuid4())
-    values = {"run_id": run_id, "month": month, "job": job, "author": signature.author, "reason": signature.reason}
+    values = {
+        "run_id": run_id,
+        "month": month,
+        "job": job,
+        "author": signature.author,
+        "reason": signature.reason,
+        "customer": customer,
+    }
     while True:
         with warehouse.transaction() as connection:
             is_new = connection.execute(text(load_sql("books/start_run.sql")), values).rowcount == 1
-        rows = warehouse.rows(f"{_RUNS} WHERE billing_month = :month AND job = :job AND ended_at IS NULL", **values)
+        rows = warehouse.rows(f"{_RUNS} WHERE {_RUNS_BESIDE}", **values)
         if not rows:
             continue  # the one that had it ended just now
         running = StartedRun(**rows[0], is_new=is_new)
@@ -97,6 +116,16 @@ def end_run(warehouse: Warehouse, run_id: str) -> None:
         )
 
 
+def _refuse_beside_the_month(warehouse: Warehouse, month: date) -> None:
+    """One that begins meanwhile does no harm: it waits for the customer's, whose rows come all at once, and goes on."""
+    for run in runs_under_way(warehouse, month):
+        if run.customer_id is None and not _is_dead(warehouse, run):
+            raise UserError(
+                f"month {month:%Y-%m}: a run of all its customers is under way, {run.job}, started by {run.author}: ask"
+                " again when it has ended"
+            )
+
+
 def _is_dead(warehouse: Warehouse, run: StartedRun) -> bool:
     """Whether its process had the time to come up, and nothing lives under its id."""
     if datetime.now(UTC) - run.started_at < COMES_UP_WITHIN:
@@ -108,4 +137,9 @@ def _is_dead(warehouse: Warehouse, run: StartedRun) -> bool:
         return is_free
 
 
-_RUNS = "SELECT run_id::text AS run_id, billing_month, job, author, started_at, ended_at FROM billing.started_runs"
+_RUNS = """
+SELECT run_id::text AS run_id, billing_month, job, author, started_at, ended_at, customer_id FROM billing.started_runs
+"""
+_RUNS_BESIDE = """
+billing_month = :month AND job = :job AND customer_id IS NOT DISTINCT FROM CAST(:customer AS text) AND ended_at IS NULL
+"""

@@ -12,6 +12,8 @@ from billing_pipeline.books.month_result import MonthResult, read_month_result
 from billing_pipeline.cli.common import WAITS_FOR_A_PERSON
 from billing_pipeline.cli.output import print_json, table
 from billing_pipeline.core.money import format_minor
+from billing_pipeline.invoicing.customer_drafts import require_draftable
+from billing_pipeline.invoicing.reading import list_invoices
 from billing_pipeline.postgres.engine import require_dagster_storage
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import Settings
@@ -42,6 +44,37 @@ def run_jobs(
     url = warehouse.dagster_url.render_as_string(hide_password=False)
     with stripe_for(settings, needed=through == "stripe_charges"), dagster_instance(url) as instance:
         return run_month(instance, month, through, tags={STARTED_BY: started_by}, **options)
+
+
+def run_one_customer(
+    warehouse: Warehouse, month: date, customer: str, *, started_by: str, as_json: bool, **reading: Any
+) -> None:
+    """Run `bill_customer`, and say what its drafts are. What is refused is said without Dagster, which takes seconds.
+
+    Raises:
+        UserError: the customer cannot be drafted alone, or Dagster's storage does not answer.
+    """
+    with warehouse.transaction() as connection:
+        require_draftable(connection, month, customer)
+    require_dagster_storage(warehouse.dagster_url)
+    from billing_pipeline.defs.instance import dagster_instance
+    from billing_pipeline.defs.running import STARTED_BY, run_customer
+
+    with dagster_instance(warehouse.dagster_url.render_as_string(hide_password=False)) as instance:
+        outcome = run_customer(instance, month, customer, tags={STARTED_BY: started_by}, **reading)
+    drafts = list_invoices(warehouse, month=month, customer_id=customer, status="draft")
+    if as_json:
+        print_json({"billing_month": month, "customer_id": customer, "runs": [_run(outcome)], "drafts": drafts})
+        print_errors(outcome)
+    else:
+        print_run(outcome)
+        for draft in drafts:
+            total = format_minor(draft["total_minor"], draft["currency"])
+            click.echo(f"draft {draft['invoice_id']}: {total}, {draft['line_count']} line(s)")
+        if not drafts:
+            click.echo(f"{customer} has no draft in {month:%Y-%m}")
+    if not outcome.success:
+        sys.exit(1)
 
 
 def print_run(outcome: "RunOutcome") -> None:

@@ -37,6 +37,7 @@ def list_command(as_json: bool) -> None:
 
 @click.command()
 @THE_MONTH
+@click.option("--customer", metavar="ID", help="Draft this customer alone, whose month is drafted. Charges nobody.")
 @click.option(
     "--through",
     type=click.Choice(["usage_snapshots", "invoice_line_items", "invoices", "stripe_charges"]),
@@ -55,6 +56,7 @@ def list_command(as_json: bool) -> None:
 @JSON
 def run(
     month: date,
+    customer: str | None,
     through: str,
     carry_forward: bool,
     as_of: datetime | None,
@@ -71,10 +73,16 @@ def run(
     Exit status 0: all well; 1: a run failed; 3: done, but something waits for a person: charges that are refused or
     parked, invoices that are held back, usage in quarantine.
 
+    With --customer one customer's drafts of a month that is drafted are built anew, from all usage that has come by
+    now: the others' stay as they are, and so does what is final. The gates of the month are asked again.
+
     With --shadow nothing is run or written: the month is built in scratch tables, from all usage and today's
     prices or those of another price book, by this code or another version of it, and compared with the
     books line by line.
     """
+    chosen = click.get_current_context().get_parameter_source("through") is not click.core.ParameterSource.DEFAULT
+    if customer is not None and (shadow or (chosen and through != "invoices")):
+        raise click.UsageError("--customer drafts through invoices: leave --shadow and other assets out")
     if shadow:
         from billing_pipeline.cli.comparison import run_shadow
 
@@ -82,20 +90,26 @@ def run(
         return
     if (price_book, code) != (None, None) or Reports(**reports) != Reports():
         raise click.UsageError("--price-book, --code and the options of the comparison go with --shadow")
+    if customer is not None and charge_old_month:
+        raise click.UsageError("--customer drafts and charges nobody: leave --charge-old-month out")
     settings = load_settings()
     require_billable(month, datetime.now(UTC).date())
     warehouse = _with_the_book_meant(settings.pricing.price_book)
-    from billing_pipeline.cli.month_runs import end_run, run_jobs
+    from billing_pipeline.cli.month_runs import end_run, run_jobs, run_one_customer
 
+    reading = {"carry_forward": carry_forward, "as_of": as_of.isoformat() if as_of else None}
+    started_by = author or getpass.getuser()
+    if customer is not None:
+        run_one_customer(warehouse, month, customer, started_by=started_by, as_json=as_json, **reading)
+        return
     outcomes = run_jobs(
         warehouse,
         settings,
         month,
         through,
-        carry_forward=carry_forward,
-        as_of=as_of.isoformat() if as_of else None,
-        started_by=author or getpass.getuser(),
+        started_by=started_by,
         charge_old_month=charge_old_month,
+        **reading,
     )
     end_run(warehouse, month, outcomes, as_json=as_json)
 

@@ -12,6 +12,7 @@ from datetime import date
 
 from billing_pipeline.books.started_runs import Job, StartedRun, alive, claim_run, end_run, read_run
 from billing_pipeline.core.signature import Signature
+from billing_pipeline.invoicing.customer_drafts import require_draftable
 from billing_pipeline.postgres.engine import open_warehouse, require_dagster_storage
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import load_settings
@@ -21,14 +22,21 @@ _THROUGH = {"snapshot_month": "usage_snapshots", "bill_month": "invoices", "whol
 """The last asset of a job that begins with usage."""
 
 
-def start(warehouse: Warehouse, month: date, job: Job, signature: Signature) -> StartedRun:
+def start(warehouse: Warehouse, month: date, job: Job, signature: Signature, customer: str | None = None) -> StartedRun:
     """Start the job for the month, or return its run that has not ended, whoever started that.
 
+    `customer`: whose drafts `bill_customer` builds; None for the other jobs.
+
     Raises:
-        UserError: Dagster's storage does not answer.
+        NotFound: there is no such customer.
+        UserError: Dagster's storage does not answer; or the customer cannot be drafted alone, for one because a run of
+            the whole month is under way.
     """
     require_dagster_storage(warehouse.dagster_url)
-    claimed = claim_run(warehouse, month, job, signature)
+    if customer is not None:
+        with warehouse.transaction() as connection:
+            require_draftable(connection, month, customer)
+    claimed = claim_run(warehouse, month, job, signature, customer)
     if claimed.is_new:
         folder = private_folder(load_settings().state_dir / "runs")
         with (folder / f"{claimed.run_id}.log").open("wb") as log:
@@ -55,7 +63,7 @@ def main(run_id: str) -> None:
     claimed = read_run(warehouse, run_id)
     with alive(warehouse, run_id):
         from billing_pipeline.defs.instance import dagster_instance
-        from billing_pipeline.defs.running import STARTED_BY, charge_month, run_month
+        from billing_pipeline.defs.running import STARTED_BY, charge_month, run_customer, run_month
         from billing_pipeline.stripe_gateway.local_emulator import stripe_for
 
         url = warehouse.dagster_url.render_as_string(hide_password=False)
@@ -66,6 +74,8 @@ def main(run_id: str) -> None:
         ):
             if claimed.job == "charge_month":
                 charge_month(instance, claimed.billing_month, tags=tags, run_id=run_id)
+            elif claimed.customer_id is not None:
+                run_customer(instance, claimed.billing_month, claimed.customer_id, tags=tags, run_id=run_id)
             else:
                 run_month(instance, claimed.billing_month, _THROUGH[claimed.job], tags=tags, run_id=run_id)
 

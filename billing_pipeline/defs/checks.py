@@ -1,6 +1,8 @@
 """The gates of a month as partitioned asset checks, which stop the run as the gate says."""
 
 from collections.abc import Iterator
+from datetime import date
+from typing import Any
 
 import dagster as dg
 
@@ -36,18 +38,40 @@ def gate_checks(asset: str) -> dg.AssetChecksDefinition:
                 asset_key=asset,
                 check_name=result.gate.name,
                 passed=result.passed,
-                severity=dg.AssetCheckSeverity.ERROR if result.gate.blocking else dg.AssetCheckSeverity.WARN,
+                severity=_severity(result),
                 description=None if result.passed else describe(result),
-                metadata={
-                    "expected": result.gate.expectation,
-                    "failing_rows": result.failing_rows,
-                    "rows_version": result.version,
-                    **({} if result.passed else what_to_do(result.gate.name, month, result.gate.remedy)),
-                    **({"sample": sample_table(result.sample)} if result.sample else {}),
-                },
+                metadata=_metadata(result, month),
             )
 
     return checks
+
+
+def evaluation_of(result: GateResult, month: date, partition: str) -> dg.AssetCheckEvaluation:
+    """The same from an op, which builds rows of the asset without materializing it."""
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(result.gate.asset),
+        check_name=result.gate.name,
+        passed=result.passed,
+        severity=_severity(result),
+        description=None if result.passed else describe(result),
+        metadata=_metadata(result, month),
+        blocking=result.gate.blocking,
+        partition=partition,
+    )
+
+
+def _severity(result: GateResult) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.ERROR if result.gate.blocking else dg.AssetCheckSeverity.WARN
+
+
+def _metadata(result: GateResult, month: date) -> dict[str, Any]:
+    return {
+        "expected": result.gate.expectation,
+        "failing_rows": result.failing_rows,
+        "rows_version": result.version,
+        **({} if result.passed else what_to_do(result.gate.name, month, result.gate.remedy)),
+        **({"sample": sample_table(result.sample)} if result.sample else {}),
+    }
 
 
 def describe(result: GateResult) -> str:

@@ -13,7 +13,7 @@ from billing_pipeline.defs.running import STARTED_BY, check_line, failure_reason
 SHOWN = 5
 PARTITION = "dagster/partition"
 """The tag in which Dagster keeps a run's partition."""
-JOBS = ("bill_month", "charge_month")
+JOBS = ("bill_month", "bill_customer", "charge_month")
 _ENDED = {
     dg.DagsterRunStatus.SUCCESS: "success",
     dg.DagsterRunStatus.FAILURE: "failed",
@@ -58,7 +58,7 @@ class RunRecord:
 
 
 def runs_of_month(dagster_postgres_url: str, month: date) -> list[RunRecord]:
-    """The newest runs of the month's two jobs, the newest first.
+    """The newest runs of the month's jobs, the newest first.
 
     Raises:
         SettingsError: Dagster's storage does not answer.

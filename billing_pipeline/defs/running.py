@@ -10,10 +10,13 @@ import dagster as dg
 from billing_pipeline.defs.starters import STARTED_BY, started_in_this_process
 from billing_pipeline.settings import SettingsError
 
-__all__ = ["HELD_BACK", "STARTED_BY", "RunOutcome", "charge_month", "run_month"]
+__all__ = ["CUSTOMER", "HELD_BACK", "STARTED_BY", "RunOutcome", "charge_month", "run_customer", "run_month"]
 
 STAGES = ("usage_snapshots", "invoice_line_items", "invoices", "stripe_charges")
 """What `billing run --through` takes; the last one also finalises and charges."""
+
+CUSTOMER = "billing/customer"
+"""Tag of a run of `bill_customer`: whose drafts it builds."""
 
 HELD_BACK = "held back by "
 """How the failure of a charging run begins that did what it could and was kept from the rest by a brake."""
@@ -68,6 +71,23 @@ def run_month(
     if through == "stripe_charges" and outcomes[0].success:
         outcomes.append(charge_month(instance, month, charge_old_month=charge_old_month, tags=tags))
     return outcomes
+
+
+def run_customer(
+    instance: dg.DagsterInstance,
+    month: date,
+    customer: str,
+    *,
+    carry_forward: bool = False,
+    as_of: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    run_id: str | None = None,
+) -> RunOutcome:
+    """Run `bill_customer`: one customer's drafts of a month. Nobody is charged."""
+    _require_partition(month)
+    said = {"customer": customer, "carry_forward": carry_forward, "as_of": as_of}
+    config = {"ops": {"draft_one_customer": {"config": said}}}
+    return _execute(instance, "bill_customer", month, None, config, {CUSTOMER: customer, **(tags or {})}, run_id)
 
 
 def _require_partition(month: date) -> None:

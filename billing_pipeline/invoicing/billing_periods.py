@@ -36,22 +36,25 @@ def build(warehouse: Warehouse, month: date, run_id: str, now: datetime) -> Laid
     of zone or cycle takes effect in the first month that is laid out after it.
     """
     with owned_month(warehouse, month) as connection:
-        # another month's build may fill in periods of this one, and a customer's periods are chained across months
-        lock_billing_periods(connection)
-        read_contracts(connection)
-        bridges = bridging_months(connection, month)
-        make_parts(connection, [*bridges, month])
-        deleted = _drop_outdated(connection, month, now)
-        inserted = 0
-        for bridged in bridges:
-            inserted += _lay(connection, bridged, month, now, bridging=True)
-        inserted += _lay(connection, month, month, now, bridging=False)
+        laid = lay_out(connection, month, now)
         record_build(connection, "billing_periods", month, run_id)
-        row_count = connection.execute(
-            text("SELECT count(*) FROM billing.billing_periods WHERE billing_month = :month"), {"month": month}
-        ).scalar_one()
-        not_ended = connection.execute(text(_NOT_ENDED), {"month": month, "now": now}).scalar_one()
-    return LaidPeriods(int(row_count), inserted, deleted, int(not_ended))
+    return laid
+
+
+def lay_out(connection: Connection, month: date, now: datetime, customer: str | None = None) -> LaidPeriods:
+    """What `build` does, in a transaction that owns the month; of one customer alone, if one is named."""
+    # another month's build may fill in periods of this one, and a customer's periods are chained across months
+    lock_billing_periods(connection)
+    read_contracts(connection, None if customer is None else [customer])
+    bridges = bridging_months(connection, month)
+    make_parts(connection, [*bridges, month])
+    deleted = _drop_outdated(connection, month, now, customer)
+    inserted = 0
+    for bridged in bridges:
+        inserted += _lay(connection, bridged, month, now, bridging=True)
+    inserted += _lay(connection, month, month, now, bridging=False)
+    counts = connection.execute(text(_COUNTS), {"month": month, "now": now, "customer": customer}).one()
+    return LaidPeriods(int(counts.laid), inserted, deleted, int(counts.not_ended))
 
 
 def read_contracts(connection: Connection, customers: Sequence[str] | None = None) -> None:
@@ -166,13 +169,14 @@ WHERE d.day > (SELECT min(start_date) FROM pg_temp.calendar) AND d.day < (SELECT
 """
 
 
-def _drop_outdated(connection: Connection, month: date, now: datetime) -> int:
+def _drop_outdated(connection: Connection, month: date, now: datetime, customer: str | None) -> int:
     """Remove the month's periods whose customer has another zone, cycle, currency or contract by now.
 
     What hangs on them goes too.
     """
     connection.execute(text("CREATE INDEX ON pg_temp.contract_parts (customer_id)"))
-    connection.execute(text(load_sql("invoicing/outdated_periods.sql")), {"month": month, "now": now})
+    scope = {"month": month, "now": now, "customer": customer}
+    connection.execute(text(load_sql("invoicing/outdated_periods.sql")), scope)
     for table in ("invoices", "invoice_line_items", "usage_snapshots", "billing_periods"):
         statement = f"DELETE FROM billing.{table} WHERE period_id IN (SELECT period_id FROM pg_temp.relaid)"
         deleted = connection.execute(text(statement)).rowcount
@@ -201,9 +205,16 @@ SELECT
 FROM pg_temp.laid
 """
 
-_NOT_ENDED = """
-SELECT count(*)
-FROM pg_temp.contract_parts AS k
-JOIN billing.customers AS c USING (customer_id)
-WHERE k.billing_month = :month AND k.period_end > :now AND c.status <> 'inactive'
+_COUNTS = """
+SELECT
+    (
+        SELECT count(*) FROM billing.billing_periods AS p
+        WHERE p.billing_month = :month AND (CAST(:customer AS text) IS NULL OR p.customer_id = :customer)
+    ) AS laid,
+    (
+        SELECT count(*)
+        FROM pg_temp.contract_parts AS k
+        JOIN billing.customers AS c USING (customer_id)
+        WHERE k.billing_month = :month AND k.period_end > :now AND c.status <> 'inactive'
+    ) AS not_ended
 """

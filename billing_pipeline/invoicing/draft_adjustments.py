@@ -40,7 +40,7 @@ class _AdjustmentLine:
     amount_minor: int
 
 
-def place_adjustments(connection: Connection, month: date, oldest: date) -> int:
+def place_adjustments(connection: Connection, month: date, oldest: date, customer: str | None = None) -> int:
     """Put on each draft-to-be of the month what it takes of the waiting adjustments.
 
     A draft that has other ones is dropped, to be drafted anew.
@@ -49,6 +49,7 @@ def place_adjustments(connection: Connection, month: date, oldest: date) -> int:
         connection: a transaction that owns the month.
         month: the partition.
         oldest: the first month that is not too old to be charged.
+        customer: the drafts of this one alone; the others' stay as they are. Default: of everybody.
 
     Returns:
         How many drafts were dropped.
@@ -58,7 +59,8 @@ def place_adjustments(connection: Connection, month: date, oldest: date) -> int:
     waiting = waiting_adjustments(connection, month)
     query = text(load_sql("invoicing/adjustable_periods.sql"))
     wanted: list[_AdjustmentLine] = []
-    for row in connection.execute(query, {"month": month, "oldest": oldest}).mappings():
+    scope = {"month": month, "oldest": oldest, "customer": customer}
+    for row in connection.execute(query, scope).mappings():
         period = _Period(**row)
         own = waiting[period.customer_id, period.currency]
         taken = allocate(period.lines_minor, own)
@@ -67,7 +69,7 @@ def place_adjustments(connection: Connection, month: date, oldest: date) -> int:
     connection.execute(text(_WANTED))
     if wanted:
         connection.execute(text(_INSERT_WANTED), [asdict(line) for line in wanted])
-    dropped = connection.execute(text(load_sql("invoicing/drop_adjusted_drafts.sql")), {"month": month}).rowcount
+    dropped = connection.execute(text(load_sql("invoicing/drop_adjusted_drafts.sql")), scope).rowcount
     connection.execute(text(_INSERT))
     return dropped
 

@@ -23,7 +23,8 @@ from billing_pipeline.pricing.rules.terms_in_force import TermPeriod, TermsInFor
 pc: Any = pyarrow.compute
 
 BILLED, OPEN, MEASURED = "billed", "open", "measured"
-"""Which periods: a month's with a final invoice, a month's that may still be drafted, those of pg_temp."""
+"""Which periods: a month's with a final invoice, a month's that may still be drafted (of one customer alone, if the
+parameter `customer` is not null), those of pg_temp."""
 
 _OF_BILLED = """
 p.billing_month = :month AND EXISTS (
@@ -32,7 +33,7 @@ p.billing_month = :month AND EXISTS (
 )
 """
 _OF_OPEN = """
-p.billing_month = :month
+p.billing_month = :month AND (CAST(:customer AS text) IS NULL OR p.customer_id = :customer)
 AND NOT EXISTS (SELECT FROM billing.invoices AS i WHERE i.period_id = p.period_id AND billing.is_final(i.status))
 AND NOT EXISTS (SELECT FROM billing.unbilled_periods AS u WHERE u.period_id = p.period_id AND u.lifted_at IS NULL)
 AND EXISTS (SELECT FROM billing.customers AS c WHERE c.customer_id = p.customer_id AND c.status <> 'inactive')

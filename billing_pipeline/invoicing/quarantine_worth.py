@@ -13,23 +13,23 @@ from billing_pipeline.pricing.rules.rating_frames import PRICE_SCHEMA, SNAPSHOT_
 
 ANY_DAY = date(1900, 1, 1)
 
+_FORGET = """
+UPDATE billing.usage_quarantine SET worth_minor = NULL
+WHERE billing_month = :month AND worth_minor IS NOT NULL
+    AND (CAST(:customer AS text) IS NULL OR customer_id = :customer)
+"""
 _SET = "UPDATE billing.usage_quarantine SET worth_minor = :worth WHERE ctid = CAST(:row AS tid)"
 
 
-def value_quarantine(connection: Connection, month: date) -> None:
-    """Write worth_minor of the month's quarantine.
+def value_quarantine(connection: Connection, month: date, customer: str | None = None) -> None:
+    """Write worth_minor of the month's quarantine, or of one customer's part of it.
 
     Each row is rated alone, at the newest price that covers it: one in use, else the one that was retired last. What is
     below zero or too large has no worth.
     """
-    connection.execute(
-        text(
-            "UPDATE billing.usage_quarantine SET worth_minor = NULL"
-            " WHERE billing_month = :m AND worth_minor IS NOT NULL"
-        ),
-        {"m": month},
-    )
-    rows = connection.execute(text(load_sql("invoicing/quarantine_worth.sql")), {"month": month}).mappings().all()
+    scope = {"month": month, "customer": customer}
+    connection.execute(text(_FORGET), scope)
+    rows = connection.execute(text(load_sql("invoicing/quarantine_worth.sql")), scope).mappings().all()
     if not rows:
         return
     left = to_frame(pa.Table.from_pylist([dict(row) for row in rows], schema=SNAPSHOT_SCHEMA))

@@ -17,17 +17,18 @@ TOO_MUCH_OR_LITTLE = "(quantity < 0 OR quantity >= 1e18)"
 """Measured quantities that cannot be billed: below zero, or beyond what numeric(30,12) holds."""
 
 
-def measure_open_periods(connection: Connection, month: date) -> None:
+def measure_open_periods(connection: Connection, month: date, customer: str | None = None) -> None:
     """Cover the month's periods that may still be drafted anew. Any of them may be released with carry-forward."""
     _cover(
         connection,
         month,
+        customer,
         "TRUE",
         f"INNER JOIN billing.customers AS c USING (customer_id) WHERE c.status <> 'inactive' AND NOT {FINALISED}",
     )
 
 
-def measure_billed_periods(connection: Connection, month: date) -> int:
+def measure_billed_periods(connection: Connection, month: date, customer: str | None = None) -> int:
     """Cover the month's periods behind a finalised invoice; returns how many there are.
 
     A customer who left since then was one when the period ran, so its status does not matter. Carry-forward stays with
@@ -36,7 +37,7 @@ def measure_billed_periods(connection: Connection, month: date) -> int:
     carried = """EXISTS (
         SELECT FROM billing.usage_snapshots AS s WHERE s.period_id = p.period_id AND s.basis = 'carried_forward'
     )"""
-    return _cover(connection, month, carried, f"WHERE {FINALISED}")
+    return _cover(connection, month, customer, carried, f"WHERE {FINALISED}")
 
 
 def bounds(connection: Connection, month: date) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def set_aside_unmeasurable(connection: Connection, table: str) -> int:
     ).rowcount
 
 
-def _cover(connection: Connection, month: date, may_carry: str, which: str) -> int:
+def _cover(connection: Connection, month: date, customer: str | None, may_carry: str, which: str) -> int:
     connection.execute(text("DROP TABLE IF EXISTS pg_temp.measured_periods, pg_temp.measured_meters"))
     count = connection.execute(
         text(
@@ -97,9 +98,10 @@ def _cover(connection: Connection, month: date, may_carry: str, which: str) -> i
             SELECT p.period_id, p.customer_id, p.currency, p.period_start, p.period_end, p.previous_end,
                 {may_carry} AS may_carry
             FROM billing.billing_periods AS p {which} AND p.billing_month = :month
+                AND (CAST(:customer AS text) IS NULL OR p.customer_id = :customer)
             """
         ),
-        {"month": month},
+        {"month": month, "customer": customer},
     ).rowcount
     connection.execute(
         text(

@@ -8,9 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from billing_pipeline.books.started_runs import COMES_UP_WITHIN, StartedRun, alive, claim_run, end_run, read_run
+from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.postgres.warehouse import Warehouse
-from billing_pipeline_tests.month_rows import execute
+from billing_pipeline_tests.month_rows import add_customer, execute
 
 OCTOBER = date(2026, 10, 1)
 ANN = Signature("ann", "all usage has come")
@@ -78,3 +79,17 @@ def test_a_run_ends_once_and_stays_as_it_was_asked_for(warehouse: Warehouse) -> 
     for change in ("author = 'bob'", "ended_at = NULL"):
         with pytest.raises(DBAPIError, match="only ends, once"):
             execute(warehouse, f"UPDATE billing.started_runs SET {change}")
+
+
+def test_a_customers_run_is_one_at_a_time_and_waits_for_one_of_the_month_to_end(warehouse: Warehouse) -> None:
+    for customer in ("ann", "bob"):
+        add_customer(warehouse, customer)
+    first, again, other = (claim_run(warehouse, OCTOBER, "bill_customer", ANN, one) for one in ("ann", "ann", "bob"))
+    assert (again.run_id, again.is_new, other.is_new) == (first.run_id, False, True)
+    month = claim(warehouse)
+    assert month.is_new
+    end_run(warehouse, first.run_id)
+    with pytest.raises(UserError, match="a run of all its customers is under way, bill_month, started by ann"):
+        claim_run(warehouse, OCTOBER, "bill_customer", ANN, "ann")
+    end_run(warehouse, month.run_id)
+    assert claim_run(warehouse, OCTOBER, "bill_customer", ANN, "ann").is_new

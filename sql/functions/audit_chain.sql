@@ -13,6 +13,7 @@ VALUES
 ('invoice_adjustments', 'sealed with their invoice; built again until then'),
 ('billing_drift', 'built again by every run; nothing is billed from it'),
 ('asset_months', 'which rows a gate looked at; nothing is billed from it'),
+('customer_builds', 'until when the rows of drafts were read; gone when they are built again'),
 ('gate_results', 'written again by every run before it finalises'),
 ('draft_times', 'when a draft may become final; gone with the draft'),
 ('month_figures', 'counted again by the verification'),

@@ -211,19 +211,32 @@ COMMENT ON FUNCTION billing.invoice_coverage IS 'One row a customer (and invoice
 CREATE OR REPLACE FUNCTION billing.outdated_drafts(month date)
 RETURNS TABLE (invoice_id uuid, reason text)
 LANGUAGE sql STABLE AS $$
-WITH drafts AS MATERIALIZED (
-    SELECT i.invoice_id, i.customer_id, p.currency, p.timezone, p.start_date, p.period_start, p.period_end, p.plan
+WITH drafted_alone AS MATERIALIZED ( -- few, so that the cut-off need not be looked up for each draft
+    SELECT b.asset, b.customer_id, o.known_until
+    FROM billing.customer_builds AS b
+    CROSS JOIN LATERAL billing.cut_off(b.asset, b.billing_month, b.customer_id) AS o
+    WHERE b.billing_month = month
+),
+drafts AS MATERIALIZED (
+    SELECT
+        i.invoice_id, i.customer_id, p.currency, p.timezone, p.start_date, p.period_start, p.period_end, p.plan,
+        coalesce(u.known_until, (SELECT o.known_until FROM billing.cut_off('usage_snapshots', month, NULL) AS o))
+            AS usage_known_until,
+        coalesce(l.known_until, (SELECT o.known_until FROM billing.cut_off('invoice_line_items', month, NULL) AS o))
+            AS terms_known_until
     FROM billing.invoices AS i JOIN billing.billing_periods AS p USING (period_id)
+    LEFT JOIN drafted_alone AS u ON u.asset = 'usage_snapshots' AND u.customer_id = i.customer_id
+    LEFT JOIN drafted_alone AS l ON l.asset = 'invoice_line_items' AND l.customer_id = i.customer_id
     WHERE i.billing_month = month AND i.status = 'draft' AND i.supplement_no = 0
 ),
 newer AS MATERIALIZED (
-    SELECT e.event_id, e.customer_id, e.meter, e.occurred_at, c.event_id IS NOT NULL AS corrects, o.occurred_at AS instead_of
+    SELECT
+        e.event_id, e.customer_id, e.meter, e.occurred_at, e.received_at, c.event_id IS NOT NULL AS corrects,
+        o.occurred_at AS instead_of
     FROM billing.usage_events AS e
     LEFT JOIN billing.usage_corrections AS c ON c.event_id = e.event_id
     LEFT JOIN billing.usage_events AS o ON o.event_id = c.corrects_event_id
-    WHERE e.received_at > (
-        SELECT m.known_until FROM billing.asset_months AS m WHERE m.asset = 'usage_snapshots' AND m.billing_month = month
-    )
+    WHERE e.received_at > (SELECT min(t.usage_known_until) FROM drafts AS t)
 ),
 in_force AS MATERIALIZED (
     SELECT d.currency, d.start_date, (
@@ -235,7 +248,7 @@ in_force AS MATERIALIZED (
 )
 SELECT d.invoice_id, CASE WHEN bool_or(n.corrects) THEN 'corrected_event' ELSE 'late_event' END
 FROM drafts AS d
-JOIN newer AS n ON n.customer_id = d.customer_id
+JOIN newer AS n ON n.customer_id = d.customer_id AND n.received_at > d.usage_known_until
 WHERE (n.occurred_at >= d.period_start AND n.occurred_at < d.period_end)
     OR (n.instead_of >= d.period_start AND n.instead_of < d.period_end)
     -- a level that was reported before the period still holds in it
@@ -272,19 +285,13 @@ WHERE EXISTS (
     SELECT FROM billing.discount_grants AS g JOIN billing.terms AS t USING (term_id)
     WHERE g.customer_id = d.customer_id AND t.currency = d.currency AND t.effective_from <= d.start_date
         AND (t.until_on IS NULL OR t.until_on >= d.start_date)
-        AND t.loaded_at > (
-            SELECT m.known_until FROM billing.asset_months AS m
-            WHERE m.asset = 'invoice_line_items' AND m.billing_month = month
-        )
+        AND t.loaded_at > d.terms_known_until
 ) OR EXISTS (
     SELECT FROM in_force AS f JOIN billing.terms AS t ON t.currency = f.currency AND t.version_id = f.version_id
     WHERE f.currency = d.currency AND f.start_date = d.start_date AND t.retired_at IS NULL
         AND coalesce(t.customer_id = d.customer_id, t.plan = d.plan, true)
         AND (t.until_on IS NULL OR t.until_on >= d.start_date)
-        AND t.loaded_at > (
-            SELECT m.known_until FROM billing.asset_months AS m
-            WHERE m.asset = 'invoice_line_items' AND m.billing_month = month
-        )
+        AND t.loaded_at > d.terms_known_until
 )
 UNION ALL
 SELECT d.invoice_id, 'customer_change'

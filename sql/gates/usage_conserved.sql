@@ -2,10 +2,17 @@
 -- Counted from the events alone, not by the conditions of the build. Periods with a finalised invoice were counted before.
 WITH batch AS (SELECT * FROM {batch}),
 
-cut_off AS (
-    SELECT coalesce(max(as_of), clock_timestamp()) AS as_of
-    FROM billing.asset_months
-    WHERE asset = 'usage_snapshots' AND billing_month = '{month}'
+-- a customer who was drafted alone since the month was has a later one than the others
+own_cut_off AS MATERIALIZED (
+    SELECT b.customer_id, o.as_of
+    FROM billing.customer_builds AS b
+    CROSS JOIN LATERAL billing.cut_off(b.asset, b.billing_month, b.customer_id) AS o
+    WHERE b.asset = 'usage_snapshots' AND b.billing_month = '{month}'
+),
+
+cut_off AS MATERIALIZED (
+    SELECT coalesce(max(o.as_of), clock_timestamp()) AS as_of
+    FROM billing.cut_off('usage_snapshots', '{month}', NULL) AS o
 ),
 
 open_periods AS (
@@ -18,7 +25,8 @@ open_periods AS (
 counting AS (
     SELECT e.event_id, e.customer_id, e.meter, e.occurred_at
     FROM billing.usage_events AS e
-    WHERE e.received_at <= (SELECT o.as_of FROM cut_off AS o)
+    LEFT JOIN own_cut_off AS w ON e.customer_id = w.customer_id
+    WHERE e.received_at <= coalesce(w.as_of, (SELECT o.as_of FROM cut_off AS o))
         AND e.occurred_at >= (
             SELECT least(min(p.period_start), timestamptz '{month} 00:00:00Z') FROM open_periods AS p
         )
@@ -31,7 +39,7 @@ counting AS (
             SELECT FROM billing.usage_corrections AS c
             WHERE c.corrects_event_id = e.event_id AND (
                     SELECT ce.received_at FROM billing.usage_events AS ce WHERE ce.event_id = c.event_id
-                ) <= (SELECT o.as_of FROM cut_off AS o)
+                ) <= coalesce(w.as_of, (SELECT o.as_of FROM cut_off AS o))
         )
 ),
 

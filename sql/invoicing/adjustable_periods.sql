@@ -1,5 +1,5 @@
 -- Grain: one row a period of :month that is drafted or may be, and that a run will charge, with what its metered lines come
--- to. :oldest is the first month that is not too old to be charged.
+-- to. :oldest is the first month that is not too old to be charged; :customer, if it is not null, whose periods alone.
 SELECT
     p.customer_id,
     p.period_id,
@@ -25,7 +25,7 @@ LEFT JOIN (
 ) AS v USING (period_id)
 LEFT JOIN billing.invoices AS n
     ON p.period_id = n.period_id AND n.supplement_no = 0 AND n.status = 'draft'
-WHERE p.billing_month = :month
+WHERE p.billing_month = :month AND (cast(:customer AS text) IS NULL OR p.customer_id = :customer)
     AND p.customer_id IN (SELECT a.customer_id FROM billing.adjustments AS a)
     AND NOT EXISTS (
         SELECT FROM billing.invoices AS i

@@ -25,9 +25,12 @@ WITH customers AS (
         ORDER BY p.period_start
         LIMIT 1
     ) AS later ON TRUE
-    WHERE :bridging IS FALSE
-        OR (earlier.period_end IS NOT NULL AND :month < :target)
-        OR (later.period_start IS NOT NULL AND :month > :target)
+    WHERE c.customer_id IN (SELECT k.customer_id FROM pg_temp.contract_parts AS k WHERE k.billing_month = any(:months))
+        AND (
+            :bridging IS FALSE
+            OR (earlier.period_end IS NOT NULL AND :month < :target)
+            OR (later.period_start IS NOT NULL AND :month > :target)
+        )
 ),
 
 fitted AS (

@@ -1,5 +1,5 @@
 -- Grain: one row a usage snapshot of :month whose period has no finalised invoice and is to have one, a customer's rows
--- together.
+-- together; of :customer alone, if it is not null.
 SELECT
     s.customer_id,
     to_char(p.period_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS start_iso,
@@ -18,6 +18,7 @@ SELECT
 FROM billing.usage_snapshots AS s
 INNER JOIN billing.billing_periods AS p USING (period_id, billing_month)
 WHERE s.billing_month = :month
+    AND (cast(:customer AS text) IS NULL OR s.customer_id = :customer)
     AND NOT EXISTS (
         SELECT FROM billing.invoices AS i
         WHERE i.period_id = s.period_id AND i.billing_month = s.billing_month AND billing.is_final(i.status)

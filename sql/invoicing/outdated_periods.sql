@@ -1,4 +1,4 @@
--- Grain: one row a period of :month that is to be laid out anew, into pg_temp.relaid.
+-- Grain: one row a period of :month that is to be laid out anew, into pg_temp.relaid; of :customer alone, if it is not null.
 -- Dropped are a customer's periods from the first outdated one to the end of the month, never those before a finalised
 -- invoice; and, where later months hang on them, only if there is something to put in their place, for a contract's
 -- chain would break otherwise, or if the contract does not bill them any more. A change of cycle alone leaves a month alone
@@ -25,7 +25,7 @@ WITH candidates AS (
         ) AS next_start
     FROM billing.billing_periods AS p
     INNER JOIN billing.customers AS c USING (customer_id)
-    WHERE p.billing_month = :month
+    WHERE p.billing_month = :month AND (cast(:customer AS text) IS NULL OR p.customer_id = :customer)
 ),
 
 matched AS (

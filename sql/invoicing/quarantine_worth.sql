@@ -1,5 +1,6 @@
 -- Grain: one row a series of :month that was set aside and whose sum a price could be put on: as rating takes it, each an
--- invoice of its own, named by the quarantine's row. Of a meter that the book does not have, events are added up.
+-- invoice of its own, named by the quarantine's row; of :customer alone, if it is not null. Of a meter that the book does not
+-- have, events are added up.
 SELECT
     q.customer_id,
     q.ctid::text AS invoice_id,
@@ -20,6 +21,7 @@ CROSS JOIN
         SELECT
             CASE WHEN q.stage = 'usage_snapshots' AND m.aggregation = 'count' THEN q.event_count ELSE q.quantity END AS quantity
     ) AS n
-WHERE q.billing_month = :month AND q.stage IN ('usage_snapshots', 'invoice_line_items')
+WHERE q.billing_month = :month AND (cast(:customer AS text) IS NULL OR q.customer_id = :customer)
+    AND q.stage IN ('usage_snapshots', 'invoice_line_items')
     AND n.quantity >= 0 AND n.quantity < 1e18 AND scale(trim_scale(n.quantity)) <= 12
     AND (q.stage = 'invoice_line_items' OR coalesce(m.aggregation, 'sum') IN ('sum', 'count'))

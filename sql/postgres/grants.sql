@@ -53,6 +53,7 @@ BEGIN
             FALSE
         ),
         ('customer_standings', 'since, state', FALSE),
+        ('customer_builds', 'as_of, carried_forward_from, known_until, run_id', TRUE),
         (
             'customers',
             'address_line1, address_line2, billing_cycle, city, country, currency, cycle_anchor, email, '

@@ -2,9 +2,11 @@
 -- The same conditions as in usage_snapshots.sql, turned round; the gate usage_conserved counts both against the events.
 -- Billed periods are looked at again too: usage that arrives late must not vanish because it cannot be billed. A customer
 -- who left since then does not matter there. What was measured and cannot be billed is in pg_temp.unmeasurable.
+-- :customer: of this one alone; null: of everybody, also of those that nobody knows.
 WITH contracts AS MATERIALIZED (
     SELECT k.customer_id, k.starts_on, k.ends_on, k.contract_starts_on, k.contract_ends_on, k.left_as
     FROM billing.contracts AS k
+    WHERE cast(:customer AS text) IS NULL OR k.customer_id = :customer
 ),
 
 -- whose contract holds every day of the month, whatever the zone
@@ -39,8 +41,11 @@ suspects AS MATERIALIZED (
     LEFT JOIN billing.price_books AS b USING (currency)
     LEFT JOIN covered AS v USING (customer_id)
     LEFT JOIN billing.meters AS m ON m.currency = c.currency AND m.meter = s.meter
-    WHERE c.customer_id IS NULL OR c.status = 'inactive' OR m.meter IS NULL OR m.dimensions <> s.dimension_names
-        OR c.cycle_anchor IS NOT NULL OR v.customer_id IS NULL OR m.property IS NOT NULL
+    WHERE (cast(:customer AS text) IS NULL OR s.customer_id = :customer)
+        AND (
+            c.customer_id IS NULL OR c.status = 'inactive' OR m.meter IS NULL OR m.dimensions <> s.dimension_names
+            OR c.cycle_anchor IS NOT NULL OR v.customer_id IS NULL OR m.property IS NOT NULL
+        )
 ),
 
 placed AS (

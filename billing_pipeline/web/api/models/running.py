@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from billing_pipeline.web.api.fields import MONTH_PATTERN, Amount, Asked, many, shown
 
@@ -118,7 +118,12 @@ Run = shown(
     "A month's run that somebody started.",
     run_id=(str, "Dagster's id of it, or of its first run.", "6f0d6c0a-7a3c-5f0e-9c53-0c8f1d8b1a11"),
     month=(str, "The month.", "2026-10"),
-    job=(str, "snapshot_month, bill_month, charge_month, or whole_month: the last two.", "bill_month"),
+    job=(
+        str,
+        "snapshot_month, bill_month, bill_customer, charge_month, or whole_month: bill_month and it.",
+        "bill_month",
+    ),
+    customer_id=(str | None, "Whose drafts bill_customer builds; null: the run is of the whole month.", None),
     started_by=(str, "Who started it, and so does not approve it.", "support"),
     started_at=(str, "When it was asked for.", "2026-11-01T12:00:00.000000Z"),
     ended_at=(str | None, "When its process ended; null: it runs.", None),
@@ -151,20 +156,13 @@ class MonthAsked(Asked):
 class DraftsAsked(MonthAsked):
     """A month to draft."""
 
-    customer: None = Field(
+    customer: str | None = Field(
         None,
-        description="Must be left out: a month is drafted for all its customers at once.",
+        min_length=1,
+        max_length=255,
+        description="This one alone, whose month is drafted already; left out: all of the month's customers.",
         examples=[None],
     )
-
-    @field_validator("customer", mode="before")
-    @classmethod
-    def _all_at_once(cls, value: object) -> None:
-        if value is not None:
-            raise ValueError(
-                "a month is drafted for all its customers at once; GET /usage with customer and include_estimate=true"
-                " says what one comes to, POST /customers/{customer}/hold keeps one's invoices back"
-            )
 
 
 class BatchAsked(Asked):

@@ -39,8 +39,9 @@ def measure(
 def draft(
     request: Request, warehouse: Books, caller: Annotated[Caller, allowed(Scope.CHANGE_MONTHS)], body: DraftsAsked
 ) -> Response:
-    """Build the drafts of a month from all usage that has come. Nothing becomes final."""
-    return _start(request, warehouse, caller, first_day(body.month), "bill_month", body.reason)
+    """Build the drafts of a month, or of one of its customers, from all usage that has come. Nothing becomes final."""
+    job: Job = "bill_month" if body.customer is None else "bill_customer"
+    return _start(request, warehouse, caller, first_day(body.month), job, body.reason, body.customer)
 
 
 @router.post("/automated-billing", status_code=202, summary="Bill and charge a month", responses=NOT_YET)
@@ -81,6 +82,7 @@ def show(
             "run_id": found.run_id,
             "billing_month": found.billing_month,
             "job": found.job,
+            "customer_id": found.customer_id,
             "started_by": found.author,
             "started_at": found.started_at,
             "ended_at": found.ended_at,
@@ -89,8 +91,16 @@ def show(
     )
 
 
-def _start(request: Request, warehouse: Warehouse, caller: Caller, month: date, job: Job, reason: str) -> Response:
-    run = start(warehouse, month, job, signed(caller, reason))
+def _start(
+    request: Request,
+    warehouse: Warehouse,
+    caller: Caller,
+    month: date,
+    job: Job,
+    reason: str,
+    customer: str | None = None,
+) -> Response:
+    run = start(warehouse, month, job, signed(caller, reason), customer)
     url = f"{PREFIX}/runs/{run.run_id}"
     shown = {"run_id": run.run_id, "billing_month": month, "is_new": run.is_new, "started_by": run.author, "url": url}
     return answer(request, shown, status=202, headers={"Location": url})
