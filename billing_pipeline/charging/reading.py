@@ -44,10 +44,8 @@ def list_charges(
 
 
 def count_charges(warehouse: Warehouse) -> list[dict[str, Any]]:
-    """How many charges are in which state, for which reason."""
-    return warehouse.rows(
-        "SELECT state, reason_code, count(*) AS charges FROM billing.stripe_charges GROUP BY 1, 2 ORDER BY 1, 2"
-    )
+    """How many charges are in which state, for which reason: as counted with their changes, not one by one."""
+    return warehouse.rows(load_sql("charging/count_charges.sql"))
 
 
 def state_of(warehouse: Warehouse, invoice_id: str) -> str | None:

@@ -1,7 +1,7 @@
 -- Grain: one row a month that has ended everywhere by :last, from the first one that was ever drafted: where it stands.
 -- Where nothing was drafted yet, the month :last alone is owed, if there is usage.
 -- What is owed is decided here, so it is counted from the rows themselves, not from month_figures.
--- Over very many invoices: their months are looked up one by one, and holds are few.
+-- Over very many invoices: drafts are counted in their index, and looked at one by one only where somebody is on hold.
 WITH first AS (
     SELECT
         least(
@@ -27,17 +27,39 @@ held AS MATERIALIZED (
 ),
 
 drafts AS (
-    SELECT
-        i.billing_month,
-        count(*) AS drafts,
-        count(*) FILTER (
-            WHERE i.customer_id::text IN (SELECT h.subject FROM held AS h WHERE h.subject_type = 'customer')
-            OR i.invoice_id::text IN (SELECT h.subject FROM held AS h WHERE h.subject_type = 'invoice')
-            OR i.billing_month::text IN (SELECT h.subject FROM held AS h WHERE h.subject_type = 'month')
-        ) AS on_hold
+    SELECT i.billing_month, count(*) AS drafts
     FROM billing.invoices AS i
     WHERE i.status = 'draft'
     GROUP BY i.billing_month
+),
+
+kept AS (
+    SELECT k.billing_month, count(*) AS kept
+    FROM (
+        SELECT i.invoice_id, i.billing_month
+        FROM held AS h
+        INNER JOIN billing.invoices AS i ON h.subject = i.customer_id::text
+        WHERE h.subject_type = 'customer' AND i.status = 'draft'
+        UNION
+        SELECT i.invoice_id, i.billing_month
+        FROM held AS h
+        INNER JOIN billing.invoices AS i ON CASE h.subject_type WHEN 'invoice' THEN h.subject::uuid END = i.invoice_id
+        WHERE i.status = 'draft'
+    ) AS k
+    GROUP BY k.billing_month
+),
+
+standing AS (
+    SELECT
+        d.billing_month,
+        d.drafts,
+        CASE
+            WHEN EXISTS (SELECT FROM held AS h WHERE h.subject_type = 'month' AND h.subject = d.billing_month::text)
+                THEN d.drafts
+            ELSE coalesce(k.kept, 0)
+        END AS on_hold
+    FROM drafts AS d
+    LEFT JOIN kept AS k USING (billing_month)
 ),
 
 unanswered AS (
@@ -67,6 +89,6 @@ SELECT
         ELSE 'done'
     END AS state
 FROM months AS m
-LEFT JOIN drafts AS d ON m.billing_month = d.billing_month
+LEFT JOIN standing AS d ON m.billing_month = d.billing_month
 LEFT JOIN unanswered AS u ON m.billing_month = u.billing_month
 ORDER BY m.billing_month
