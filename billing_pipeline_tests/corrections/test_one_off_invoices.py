@@ -11,6 +11,7 @@ from billing_pipeline.corrections.void_invoice import void_invoice
 from billing_pipeline.gates.data_quality import run_gates
 from billing_pipeline.gates.rules.gates import gates_of
 from billing_pipeline_tests.corrections.platform_world import Platform
+from billing_pipeline_tests.invoicing.recurring import recurring, recurring_by_lines
 from billing_pipeline_tests.month_rows import NOVEMBER, OCTOBER
 from billing_pipeline_tests.postgres.invariants.rows import execute
 
@@ -50,6 +51,7 @@ def test_an_amount_is_billed_by_itself_and_charged_once(platform: Platform) -> N
         "SELECT meter, revenue_minor FROM billing.monthly_revenue WHERE meter = 'adjustments'"
     )
     assert revenue == [{"meter": "adjustments", "revenue_minor": 2500}]
+    assert recurring(platform.warehouse) == recurring_by_lines(platform.warehouse) != {}
     bill_at_once(platform.warehouse, "ann", 700, WHO)  # the next one is another invoice
     platform.bill(NOVEMBER)
     platform.bill()

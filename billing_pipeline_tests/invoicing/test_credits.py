@@ -22,6 +22,7 @@ from billing_pipeline.invoicing.credits import (
 )
 from billing_pipeline.invoicing.finalisation import finalise_month
 from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline_tests.invoicing.recurring import recurring, recurring_by_lines
 from billing_pipeline_tests.month_rows import (
     NOVEMBER,
     OCTOBER,
@@ -132,6 +133,7 @@ def test_what_an_invoice_drew_comes_back_last_drawn_first_and_not_twice(prepaid:
     assert return_credits(prepaid, "1", by("goodwill")) == 300
     revenue = prepaid.rows("SELECT billed_minor, credited_minor FROM billing.monthly_revenue WHERE meter <> 'fee'")
     assert revenue == [{"billed_minor": 0, "credited_minor": 1_000}]
+    assert recurring(prepaid) == recurring_by_lines(prepaid) != {}
     with pytest.raises(CreditsRefused, match=r"the 0.00 USD that it keeps"):
         return_credits(prepaid, "2", by("goodwill"))
 

@@ -8,6 +8,7 @@ from billing_pipeline.corrections.void_invoice import void_invoice
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import Bill, Emulated
 from billing_pipeline_tests.corrections.world import CorrectingWorld
+from billing_pipeline_tests.invoicing.recurring import recurring, recurring_by_lines
 
 
 def revenue(warehouse: Warehouse) -> dict[str, tuple[Any, ...]]:
@@ -44,3 +45,5 @@ def test_revenue_is_net_of_credit_notes_and_void_invoices_have_none(
     assert sum(row[0] for row in seats_or_users.values()) == 9000
     assert sum(row[1] for row in seats_or_users.values()) == 600
     assert seats_or_users["users"] == (8000, 600, 7400)
+    assert recurring(warehouse) == {("ann", "2026-10"): 4400, ("eve", "2026-10"): 2500}
+    assert recurring(warehouse) == recurring_by_lines(warehouse)
