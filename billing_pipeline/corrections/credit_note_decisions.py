@@ -10,7 +10,7 @@ from billing_pipeline.core.errors import UserError
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.credit_note_pass import Sent
 from billing_pipeline.corrections.credit_note_sending import send_and_follow
-from billing_pipeline.corrections.credit_note_store import CreditNoteStore
+from billing_pipeline.corrections.credit_note_store import CreditNoteChange, CreditNoteStore
 from billing_pipeline.corrections.rules.crediting import CreditNote
 from billing_pipeline.invoicing.invoice_reference import find_invoice
 from billing_pipeline.postgres.warehouse import Warehouse
@@ -40,7 +40,10 @@ def retry_parked(warehouse: Warehouse, api: CreditNoteApi, number: str, signatur
     """
     with _parked(warehouse, number, signature.author) as held:
         held.store.change(
-            held.note, "credit_note.retry", state="intended", attempt=held.note.attempt + 1, log_note=signature.reason
+            held.note,
+            CreditNoteChange(
+                "credit_note.retry", state="intended", attempt=held.note.attempt + 1, log_note=signature.reason
+            ),
         )
         return send_and_follow(held.charges, api, held.note.credit_note_id, actor=signature.author, void_is_known=True)
 
@@ -65,7 +68,8 @@ def drop_parked(warehouse: Warehouse, api: CreditNoteApi, number: str, signature
                 f"{note.number} is at Stripe as {', '.join(standing)}: void what is wrong there first,"
                 f" or `billing credit retry {note.number}` takes up the one that is right"
             )
-        held.store.change(note, "credit_note.drop", state="refused", reason_code="dropped", reason=signature.reason)
+        dropped = CreditNoteChange("credit_note.drop", state="refused", reason_code="dropped", reason=signature.reason)
+        held.store.change(note, dropped)
 
 
 @contextmanager

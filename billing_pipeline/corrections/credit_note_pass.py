@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from billing_pipeline.charging.rules import decisions
-from billing_pipeline.corrections.credit_note_store import CreditNoteStore
+from billing_pipeline.corrections.credit_note_store import CreditNoteChange, CreditNoteStore
 from billing_pipeline.corrections.rules import crediting
 from billing_pipeline.corrections.rules.crediting import CreditNote, Seen, idempotency_key, next_step
 from billing_pipeline.stripe_gateway.rules.correcting_api import CreditNoteApi
@@ -70,13 +70,17 @@ class CreditNotePass:
                 return self._create()
             case decisions.RaiseAttempt():
                 self._note = self._store.change(
-                    self._note, "credit_note.raise_attempt", attempt=self._note.attempt + 1, log_note="key of create"
+                    self._note,
+                    CreditNoteChange(
+                        "credit_note.raise_attempt", attempt=self._note.attempt + 1, log_note="key of create"
+                    ),
                 )
                 self._seen = replace(self._seen, burnt=False)
                 return None
             case crediting.Issued(stripe_id):
                 self._note = self._store.change(
-                    self._note, "stripe.credit_note.create", state="issued", stripe_credit_note_id=stripe_id
+                    self._note,
+                    CreditNoteChange("stripe.credit_note.create", state="issued", stripe_credit_note_id=stripe_id),
                 )
                 return self._sent()
             case decisions.Refuse(code, reason):
@@ -136,15 +140,17 @@ class CreditNotePass:
     def _record(self, failure: StripeFailure, *, outcome_unknown: bool | None = False) -> None:
         self._note = self._store.change(
             self._note,
-            "stripe.credit_note.create",
-            outcome_unknown=outcome_unknown,
-            evidence=failure.evidence.as_json(),
-            log_note=failure.code,
+            CreditNoteChange(
+                "stripe.credit_note.create",
+                outcome_unknown=outcome_unknown,
+                evidence=failure.evidence.as_json(),
+                log_note=failure.code,
+            ),
         )
 
     def _end(self, state: str, code: str, reason: str) -> Sent:
         self._note = self._store.change(
-            self._note, f"credit_note.{state}", state=state, reason_code=code, reason=reason
+            self._note, CreditNoteChange(f"credit_note.{state}", state=state, reason_code=code, reason=reason)
         )
         return self._sent(code, reason)
 

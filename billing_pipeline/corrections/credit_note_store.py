@@ -6,7 +6,7 @@ change is decided in corrections/rules/crediting.py.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -32,6 +32,24 @@ class NewCreditNote:
     reason: str
     author: str
     settlement_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreditNoteChange:
+    """What changes, and what the audit log says of it. None: it stays as it is.
+
+    `outcome_unknown`: a request was sent, and whether Stripe did it is not known; None: that stays as it is.
+    """
+
+    action: str
+    state: str | None = None
+    attempt: int | None = None
+    reason_code: str | None = None
+    reason: str | None = None
+    stripe_credit_note_id: str | None = None
+    outcome_unknown: bool | None = False
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    log_note: str | None = None
 
 
 def insert_credit_note(connection: Connection, new: NewCreditNote) -> str:
@@ -94,26 +112,13 @@ class CreditNoteStore:
         body: dict[str, Any] = json.loads(bytes(row.pop("request_body")))
         return CreditNote(**row, stripe_invoice_id=body["invoice"]), body
 
-    def change(
-        self,
-        note: CreditNote,
-        action: str,
-        *,
-        state: str | None = None,
-        attempt: int | None = None,
-        reason_code: str | None = None,
-        reason: str | None = None,
-        stripe_credit_note_id: str | None = None,
-        outcome_unknown: bool | None = False,
-        evidence: Mapping[str, Any] | None = None,
-        log_note: str | None = None,
-    ) -> CreditNote:
-        """Change what is given, if the credit note is still in the state and attempt that `note` says.
+    def change(self, note: CreditNote, change: CreditNoteChange) -> CreditNote:
+        """Change the credit note, if it is still in the state and attempt that `note` says.
 
         Raises:
             CreditNoteMoved: it is not; nothing was changed.
         """
-        after = replace(note, state=state or note.state, attempt=attempt or note.attempt)
+        after = replace(note, state=change.state or note.state, attempt=change.attempt or note.attempt)
         changed = self._connection.execute(
             text(load_sql("corrections/credit_note_change.sql")),
             {
@@ -122,14 +127,14 @@ class CreditNoteStore:
                 "from_attempt": note.attempt,
                 "state": after.state,
                 "attempt": after.attempt,
-                "reason_code": reason_code,
-                "reason": reason,
-                "stripe_credit_note_id": stripe_credit_note_id,
-                "outcome_unknown": outcome_unknown,
+                "reason_code": change.reason_code,
+                "reason": change.reason,
+                "stripe_credit_note_id": change.stripe_credit_note_id,
+                "outcome_unknown": change.outcome_unknown,
                 "actor": self._actor,
-                "action": action,
-                "evidence": json.dumps(dict(evidence or {})),
-                "note": log_note,
+                "action": change.action,
+                "evidence": json.dumps(dict(change.evidence)),
+                "note": change.log_note,
             },
         ).rowcount
         if changed != 1:

@@ -1,37 +1,12 @@
-"""Invoices from line items: totals, and ids that every run derives alike.
-
-Here: identity and addition. Not here: rating, invoice numbers (a database transaction assigns them), states.
-"""
+"""Ids of periods and invoices, which every run derives alike. Not here: their numbers, which a transaction assigns."""
 
 import hashlib
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 # Part of every period and invoice id ever issued: never change it.
 NAMESPACE = uuid.UUID("8f5c9d0e-52d7-4c0b-9a3e-1f6d2b7a4c58")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """The part of a line item that an invoice's total depends on."""
-
-    invoice_id: str
-    customer_id: str
-    currency: str
-    amount_minor: int
-
-
-@dataclass(frozen=True, slots=True)
-class InvoiceTotal:
-    """One invoice: `total_minor` is the sum of its lines, in minor units of `currency`."""
-
-    invoice_id: str
-    customer_id: str
-    currency: str
-    line_count: int
-    total_minor: int
 
 
 def iso_utc(instant: datetime) -> str:
@@ -59,40 +34,6 @@ def invoice_ids(customer_ids: Sequence[str], starts_iso: Sequence[str], revision
 def supplement_id(customer_id: str, period_start: datetime, supplement_no: int, revision: int = 0) -> uuid.UUID:
     """The id of the period's n-th supplementary invoice (from 1), in its revision."""
     return uuid.uuid5(NAMESPACE, f"{customer_id}|{iso_utc(period_start)}|{revision}|{supplement_no}")
-
-
-def period_ids(customer_ids: Sequence[str], starts_iso: Sequence[str]) -> list[str]:
-    """`period_id` for many rows, as text; `starts_iso` spelled as by `iso_utc`."""
-    return _uuid5_many(f"{c}|{s}" for c, s in zip(customer_ids, starts_iso, strict=True))
-
-
-def total_minor(lines: Iterable[Line]) -> int:
-    """The sum of lines of one currency, in its minor units. Raises ValueError if the currencies differ."""
-    total = 0
-    currencies = set()
-    for line in lines:
-        total += line.amount_minor
-        currencies.add(line.currency)
-    if len(currencies) > 1:
-        raise ValueError(f"lines in {', '.join(sorted(currencies))} have no common total")
-    return total
-
-
-def invoice_totals(lines: Iterable[Line]) -> list[InvoiceTotal]:
-    """One total per invoice, in the order of the invoices' first lines.
-
-    Raises ValueError if an invoice's lines name different customers or currencies.
-    """
-    by_invoice: dict[str, list[Line]] = {}
-    for line in lines:
-        by_invoice.setdefault(line.invoice_id, []).append(line)
-    totals = []
-    for key, own in by_invoice.items():
-        customers = {line.customer_id for line in own}
-        if len(customers) > 1:
-            raise ValueError(f"invoice {key} has lines of customers {', '.join(sorted(customers))}")
-        totals.append(InvoiceTotal(key, own[0].customer_id, own[0].currency, len(own), total_minor(own)))
-    return totals
 
 
 def _uuid5_many(names: Iterable[str]) -> list[str]:

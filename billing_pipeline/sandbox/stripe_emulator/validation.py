@@ -49,11 +49,6 @@ def checker(params: str) -> Check:
     return _object(attrgetter(params)(stripe.params))
 
 
-def parameter_names(params: str) -> frozenset[str]:
-    """The names that the SDK's type allows, without the SDK's own request options."""
-    return frozenset(attrgetter(params)(stripe.params).__annotations__) - frozenset(RequestOptions.__annotations__)
-
-
 def check(params: str, raw: dict[str, Raw], supported: frozenset[str], operation: str) -> dict[str, Any]:
     """Typed parameters of a request.
 

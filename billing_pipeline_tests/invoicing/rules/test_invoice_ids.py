@@ -1,4 +1,4 @@
-"""Ids that every run derives alike, and totals."""
+"""Ids that every run derives alike."""
 
 import uuid
 from datetime import UTC, datetime, timedelta, timezone
@@ -9,15 +9,10 @@ from hypothesis import strategies as st
 
 from billing_pipeline.invoicing.rules.invoice_ids import (
     NAMESPACE,
-    InvoiceTotal,
-    Line,
     invoice_id,
     invoice_ids,
-    invoice_totals,
     iso_utc,
     period_id,
-    period_ids,
-    total_minor,
 )
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
@@ -51,20 +46,3 @@ def test_a_naive_start_is_refused():
 def test_many_ids_are_the_ids_one_by_one(customers, start, revision):
     starts = [iso_utc(start)] * len(customers)
     assert invoice_ids(customers, starts, revision) == [str(invoice_id(c, start, revision)) for c in customers]
-    assert period_ids(customers, starts) == [str(period_id(c, start)) for c in customers]
-
-
-def test_an_invoices_total_is_the_sum_of_its_lines():
-    lines = [Line("i2", "b", "eur", 5), Line("i1", "a", "usd", 1), Line("i2", "b", "eur", -7)]
-    assert invoice_totals(lines) == [
-        InvoiceTotal("i2", "b", "eur", 2, -2),
-        InvoiceTotal("i1", "a", "usd", 1, 1),
-    ]
-    assert total_minor([]) == 0
-
-
-def test_lines_of_two_currencies_or_customers_make_no_invoice():
-    with pytest.raises(ValueError, match="lines in eur, usd have no common total"):
-        total_minor([Line("i", "a", "usd", 1), Line("i", "a", "eur", 1)])
-    with pytest.raises(ValueError, match="invoice i has lines of customers a, b"):
-        invoice_totals([Line("i", "a", "usd", 1), Line("i", "b", "usd", 1)])
