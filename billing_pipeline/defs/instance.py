@@ -15,6 +15,9 @@ from billing_pipeline.settings import load_settings
 from billing_pipeline.settings.dagster_home import dagster_home
 
 _BEING_MADE = "storage_being_made"
+CONNECTION_KEPT_S = 2
+"""Long enough for the events of a step, and so short that none is left of before a failover."""
+_CONNECTIONS_AT_ONCE_MAX = 20
 
 
 @contextmanager
@@ -29,8 +32,21 @@ def dagster_instance(dagster_postgres_url: str) -> Iterator[dg.DagsterInstance]:
     if "DAGSTER_HOME" not in os.environ:
         os.environ["DAGSTER_HOME"] = str(dagster_home(load_settings().state_dir))
     make_storage(dagster_postgres_url)
-    with dg.DagsterInstance.get() as instance:
+    with dg.DagsterInstance.get() as instance, _keeping_connections(instance):
         yield instance
+
+
+@contextmanager
+def _keeping_connections(instance: dg.DagsterInstance) -> Iterator[None]:
+    """By itself Dagster connects anew for each statement: six hundred times for a month, a quarter of what it costs."""
+    instance.optimize_for_webserver(
+        statement_timeout=0, pool_recycle=CONNECTION_KEPT_S, max_overflow=_CONNECTIONS_AT_ONCE_MAX - 1
+    )
+    try:
+        yield
+    finally:
+        for storage in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
+            storage._engine.dispose()  # type: ignore[union-attr]  # what nobody closes stays open as long as the process
 
 
 def make_storage(url: str) -> None:

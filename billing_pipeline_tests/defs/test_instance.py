@@ -1,16 +1,17 @@
-"""Dagster's tables are whole at the first use, whatever an earlier first use died of."""
+"""Dagster's tables are whole at the first use, whatever an earlier first use died of; connections are kept a while."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from billing_pipeline.defs.instance import dagster_instance
+from billing_pipeline.defs.instance import CONNECTION_KEPT_S, dagster_instance
 from billing_pipeline.postgres.connections import libpq_url
 
 if TYPE_CHECKING:
@@ -78,6 +79,24 @@ def test_tables_that_are_whole_are_kept_with_what_is_in_them(url: str) -> None:
         assert instance.get_dynamic_partitions("months") == ["2026-10"]
 
 
+def test_connections_are_kept_from_statement_to_statement_and_closed_at_the_end(url: str) -> None:
+    with dagster_instance(url) as instance:
+        assert instance.get_runs() == []
+        assert _others(url)
+    deadline = time.monotonic() + 30
+    while _others(url):  # the server takes a while to notice
+        assert time.monotonic() < deadline, "a connection is still open"
+        time.sleep(0.01)
+
+
+def test_a_kept_connection_that_the_server_ended_holds_nothing_up_after_a_while(url: str) -> None:
+    with dagster_instance(url) as instance:
+        assert instance.get_runs() == []
+        assert _others(url, "pg_terminate_backend(pid)")
+        time.sleep(CONNECTION_KEPT_S + 0.1)
+        assert instance.get_runs() == []
+
+
 @contextmanager
 def empty_database(server: "PostgresServer") -> Iterator[str]:
     """The URL of a database without tables, dropped at the end."""
@@ -85,7 +104,8 @@ def empty_database(server: "PostgresServer") -> Iterator[str]:
     with psycopg.connect(libpq_url(address), autocommit=True) as admin:
         admin.execute("CREATE DATABASE dagster_of_a_test STRATEGY FILE_COPY")
         try:
-            yield address.set(database="dagster_of_a_test").render_as_string(hide_password=False)
+            url = address.set(drivername="postgresql+psycopg2", database="dagster_of_a_test")
+            yield url.render_as_string(hide_password=False)
         finally:
             admin.execute("DROP DATABASE dagster_of_a_test WITH (FORCE)")
 
@@ -95,3 +115,10 @@ def _content(url: str) -> tuple[list[str], list[str]]:
         objects = [name for (name,) in connection.execute(OBJECTS).fetchall()]
         marks = connection.execute(MARKS).fetchall() if "secondary_indexes" in objects else []
         return objects, [name for (name,) in marks]
+
+
+def _others(url: str, what: LiteralString = "pid") -> list[Any]:
+    """Of each other connection to the database."""
+    with psycopg.connect(libpq_url(make_url(url)), autocommit=True) as connection:
+        others: LiteralString = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        return connection.execute(f"SELECT {what} {others}").fetchall()
