@@ -10,6 +10,6 @@ if TYPE_CHECKING:
 
 
 def postgres_cpu_s(server: "PostgresServer") -> float:
-    """Seconds of a processor that the server and its living sessions have used; the kernel counts hundredths."""
+    """Seconds of a processor that the server and all its sessions used, ended or not; the kernel counts hundredths."""
     postmaster = psutil.Process(int((Path(server.pgdata) / "postmaster.pid").read_text().split()[0]))
-    return sum(sum(each.cpu_times()[:2]) for each in (postmaster, *postmaster.children()))
+    return sum(postmaster.cpu_times()[:4]) + sum(sum(each.cpu_times()[:2]) for each in postmaster.children())
