@@ -3,6 +3,7 @@
 `db` is for tests that need a single connection: they share one database, in which nothing is committed.
 """
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -36,6 +37,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
+# while modules are imported and tests collected nothing becomes garbage: to look for it took a quarter of the time
+gc.disable()
+
 LONGEST = (
     "sandbox/test_demo.py",
     "sandbox/test_killed_demo.py",
@@ -59,6 +63,13 @@ if TYPE_CHECKING:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: one that begins last keeps a processor busy while the others have nothing left."""
     items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """What was collected stays to the end, and is not looked through again."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
