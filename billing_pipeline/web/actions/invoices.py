@@ -20,6 +20,7 @@ from billing_pipeline.invoicing.invoice_reference import find_invoice
 from billing_pipeline.settings import load_settings
 from billing_pipeline.web.actions.desk import AMOUNT, Action, Desk, Do, Done, Field, Fields, given_amount
 from billing_pipeline.web.actions.holding import of_invoice, place, release
+from billing_pipeline.web.actions.running import start_run
 
 
 def invoice_in_words(desk: Desk, reference: str) -> str:
@@ -27,6 +28,11 @@ def invoice_in_words(desk: Desk, reference: str) -> str:
     found = find_invoice(desk.warehouse, reference)
     name = read_customer(desk.warehouse, found.customer_id)["name"]
     return f"{found.number or 'the draft'} of {name}, {format_minor(found.total_minor, found.currency)}, {found.status}"
+
+
+def _draft(desk: Desk, reference: str, signature: Signature, _: Fields) -> Done:
+    draft = find_invoice(desk.warehouse, reference)
+    return start_run(desk, f"{draft.billing_month:%Y-%m}", "bill_customer", signature, draft.customer_id)
 
 
 def _void(*, rebill: bool) -> Do:
@@ -111,6 +117,15 @@ def _revoke_adjustment(desk: Desk, key: str, signature: Signature, _: Fields) ->
 
 
 INVOICES = {
+    "draft": Action(
+        "Draft again",
+        lambda desk, key: (
+            "Builds this customer's drafts of the month from all usage that has come, in place of"
+            f" {invoice_in_words(desk, key)}. Those of others stay as they are."
+        ),
+        _draft,
+        scope=Scope.CHANGE_MONTHS,
+    ),
     "void": Action(
         "Void and bill again",
         lambda desk, key: f"Voids {invoice_in_words(desk, key)}, here and at Stripe; the period is billed again.",

@@ -22,18 +22,19 @@ def drafts_in_words(desk: Desk, key: str) -> str:
 
 
 def _draft(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
-    return _start(desk, key, "bill_month", signature)
+    return start_run(desk, key, "bill_month", signature)
 
 
 def _charge(desk: Desk, key: str, signature: Signature, fields: Fields) -> Done:
     rows = fields.get("rows")
     if rows and rows != month_rows(desk.warehouse, parse_month(key)):
         raise UserError(f"{key}: the drafts have changed since you looked at them: look at them again")
-    return _start(desk, key, "charge_month", signature)
+    return start_run(desk, key, "charge_month", signature)
 
 
-def _start(desk: Desk, key: str, job: Job, signature: Signature) -> Done:
-    run = start(desk.warehouse, parse_month(key), job, signature)
+def start_run(desk: Desk, key: str, job: Job, signature: Signature, customer: str | None = None) -> Done:
+    """Start the job of the month, of one customer alone where one is given; its page shows how it does."""
+    run = start(desk.warehouse, parse_month(key), job, signature, customer)
     facts = {"run_id": run.run_id, "job": run.job, "month": key, "started_by": run.author, "is_new": run.is_new}
     if not run.is_new:
         return Done(f"Its run is under way already: {run.author} started it.", facts)

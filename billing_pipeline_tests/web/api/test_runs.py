@@ -13,6 +13,7 @@ from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.web.api.routes import runs
 from billing_pipeline_tests.month_rows import OCTOBER, add_customer, bill, finalise_customer, load_book
 from billing_pipeline_tests.web.api.serving import Serving, serving
+from billing_pipeline_tests.web.no_process import NoProcess
 
 
 @pytest.fixture
@@ -26,16 +27,6 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[StartedRun]:
 
     monkeypatch.setattr(runs, "start", start)
     return claimed
-
-
-class NoProcess:
-    """A process that has come up and ended well, and said nothing of it."""
-
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
-
-    def wait(self) -> int:
-        return 0
 
 
 @pytest.fixture

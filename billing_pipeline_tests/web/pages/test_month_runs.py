@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from billing_pipeline.comparison.month_waterfalls import month_waterfalls
+from billing_pipeline.postgres.asset_months import owned_month, record_build
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings import ROOT
 from billing_pipeline_tests.charging.world import MONTH, Bill, Emulated
 from billing_pipeline_tests.corrections.world import CorrectingWorld
 from billing_pipeline_tests.dagster_home import dagster_home
 from billing_pipeline_tests.month_rows import at, complete_feed
+from billing_pipeline_tests.web.no_process import NoProcess
 from billing_pipeline_tests.web.pages.conftest import Site, csrf_of, serving
 
 if TYPE_CHECKING:
@@ -88,6 +90,24 @@ def test_nobody_who_only_looks_starts_a_run(drafted: Site, warehouse: Warehouse)
         assert client.get(f"/console/do/months/{job}/2026-10").status_code == 403
         assert client.post(f"/console/do/months/{job}/2026-10", data={"reason": "x"}).status_code == 403
     assert warehouse.scalar("SELECT count(*) FROM billing.started_runs") == 0
+
+
+def test_a_draft_is_drafted_again_by_its_page_for_its_customer_alone(
+    drafted: Site, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("billing_pipeline.defs.background_runs.subprocess.Popen", NoProcess)
+    with owned_month(warehouse, MONTH) as connection:
+        record_build(connection, "invoices", MONTH, "the month's run")
+    draft = warehouse.scalar("SELECT invoice_id::text FROM billing.invoices WHERE customer_id = 'ann'")
+    button = f"/console/do/invoices/draft/{draft}"
+    client = drafted.console(owner="olga")
+    assert button in client.get(f"/console/invoices/{draft}").text
+    form = client.get(button).text
+    assert "in place of the draft of" in form
+    done = client.post(button, data={"csrf": csrf_of(form), "reason": "late usage"}).text
+    assert "The run is under way" in done, re.findall(r"<p.*?</p>", done)
+    [run] = warehouse.rows("SELECT job, customer_id, author FROM billing.started_runs")
+    assert run == {"job": "bill_customer", "customer_id": "ann", "author": "olga"}
 
 
 def test_what_moved_a_month_is_shown_as_a_picture_and_a_table(drafted: Site, warehouse: Warehouse) -> None:
