@@ -67,7 +67,7 @@ class Gate:
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
         state["warehouse"] = self._warehouse
-        answer = _Answer(send, {"X-Request-Id": state["request_id"], **_SAFE})
+        answer = _Answer(send, {"X-Request-Id": state["request_id"]})
         started_ns = time.perf_counter_ns()
         try:
             refusal = await self._refusal(scope, headers, answer)
@@ -164,6 +164,8 @@ _SAFE = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
+"""What an answer is sent with that does not say it otherwise itself: pages have scripts, and forms that tell whose they
+are."""
 
 
 class _Answer:
@@ -181,5 +183,7 @@ class _Answer:
             own = MutableHeaders(scope=message)
             for name, value in self.headers.items():
                 own[name] = value
+            for name, value in _SAFE.items():
+                own.setdefault(name, value)
         await self._send(message)
         self.is_whole = message["type"] == "http.response.body" and not message.get("more_body", False)

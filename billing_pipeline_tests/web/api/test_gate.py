@@ -3,6 +3,7 @@
 import json
 import re
 
+import httpx
 import pytest
 
 from billing_pipeline.access.rules.permissions import Role
@@ -127,3 +128,16 @@ def test_the_documentation_is_made_of_our_own_files(api: Serving) -> None:
     assert "style=" not in page.text
     assert api.stranger.send("GET", "/docs.css").headers["content-type"].startswith("text/css")
     assert json.loads(api.stranger.send("GET", "/openapi.json").text)["openapi"].startswith("3.1")
+
+
+def test_pages_keep_their_own_headers_and_all_other_answers_get_strict_ones(api: Serving) -> None:
+    origin = api.base_url.removesuffix(PREFIX)
+    with httpx.Client(base_url=origin) as browser:
+        page = browser.get("/console/")
+        assert "script-src 'self'" in page.headers["content-security-policy"]
+        # with none, a browser says "Origin: null" of the page's forms, and they are refused
+        assert page.headers["referrer-policy"] == "same-origin"
+        assert page.headers["x-request-id"]
+        answer = browser.get(f"{PREFIX}/invoices")
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert (answer.headers["referrer-policy"], answer.headers["cache-control"]) == ("no-referrer", "no-store")

@@ -13,6 +13,7 @@ import httpx
 import pytest
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from billing_pipeline.access.identity_provider import IdentityProvider
 from billing_pipeline.access.links import console_link, portal_link
@@ -24,8 +25,11 @@ from billing_pipeline.settings import load_settings
 from billing_pipeline.settings.api import OidcSettings
 from billing_pipeline.settings.pages import PagesSettings
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
+from billing_pipeline.web.api.gate import Gate
+from billing_pipeline.web.api.metrics import Metrics
 from billing_pipeline.web.pages.app import page_routes
 from billing_pipeline.web.pages.provider_entering import PATH
+from billing_pipeline.web.rates import RateLimits
 from billing_pipeline_tests.charging.world import Bill, Emulated
 from billing_pipeline_tests.corrections.world import CorrectingWorld
 from billing_pipeline_tests.plain_http import WITHOUT_TLS
@@ -108,12 +112,13 @@ def serving(
         if oidc is not None:
             sign_in = ProviderSignIn(IdentityProvider(oidc), oidc, str(oidc.client_id), f"{address}{PATH}/callback")
         routes = page_routes(world.warehouse, stripe, settings, mail=mail, sign_in=sign_in)
-        with _served(Starlette(routes=routes), listening):
+        behind_the_gate = Gate(Starlette(routes=routes), world.warehouse, RateLimits(6000), Metrics())
+        with _served(behind_the_gate, listening):
             yield Site(address, world.warehouse, opened)
 
 
 @contextmanager
-def _served(app: Starlette, listening: socket.socket) -> Iterator[None]:
+def _served(app: ASGIApp, listening: socket.socket) -> Iterator[None]:
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
