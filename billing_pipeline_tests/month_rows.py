@@ -48,6 +48,8 @@ versions:
       - {meter: storage, model: per_unit, unit_amount: "0.1", minimum: "5"}
 """
 
+BOOKS = "---".join([BOOK, BOOK.replace("currency: usd", "currency: jpy")]).replace('minimum: "5"', 'minimum: "20"')
+"""The same in two currencies, with a larger minimum."""
 SMALL = {"size": "small", "environment": "production"}
 ASSETS = ("usage_snapshots", "invoice_line_items", "invoices")
 BILLED = (*ASSETS, "billing_periods", "stripe_charges", "invoice_seals")

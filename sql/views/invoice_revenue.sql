@@ -7,7 +7,7 @@ SELECT
     l.invoice_id,
     l.meter,
     p.plan,
-    greatest(1, round(extract(EPOCH FROM p.period_end - p.period_start) / (86400 * 30.436875)))::integer AS months,
+    billing.months_covered(p.period_start, p.period_end) AS months,
     sum(l.quantity) AS quantity,
     bool_or(l.is_line) AS has_lines,
     sum(l.billed_minor)::bigint AS billed_minor,
@@ -25,18 +25,9 @@ FROM (
     WHERE NOT EXISTS (SELECT FROM billing.dispute_decisions AS e WHERE e.adjustment_id = ia.adjustment_id)
     UNION ALL
     SELECT
-        n.billing_month, n.currency, coalesce(li.meter, 'credit notes'), n.customer_id, 0, FALSE, 0, nl.amount_minor,
-        n.invoice_id
-    FROM billing.credit_note_lines AS nl
-    INNER JOIN billing.credit_notes AS n USING (credit_note_id)
-    LEFT JOIN billing.invoice_line_items AS li ON nl.invoice_id = li.invoice_id AND nl.invoice_line_no = li.line_no
-    WHERE n.state <> 'refused'
-    UNION ALL
-    -- what prepaid credits paid and got back is taken off as by a credit note
-    SELECT r.billing_month, e.currency, 'credit notes', e.customer_id, 0, FALSE, 0, e.amount_minor, e.invoice_id
-    FROM billing.credit_entries AS e
-    INNER JOIN billing.invoices AS r USING (invoice_id)
-    WHERE e.kind = 'return'
+        k.billing_month, k.currency, coalesce(li.meter, 'credit notes'), k.customer_id, 0, FALSE, 0, k.amount_minor, k.invoice_id
+    FROM billing.credited_lines AS k
+    LEFT JOIN billing.invoice_line_items AS li ON k.invoice_id = li.invoice_id AND k.invoice_line_no = li.line_no
 ) AS l
 INNER JOIN billing.invoices AS i USING (invoice_id)
 INNER JOIN billing.billing_periods AS p USING (period_id)

@@ -11,18 +11,9 @@ WITH adjusted AS (
 ),
 
 credited AS (
-    SELECT k.invoice_id, sum(k.amount_minor) AS credited_minor
-    FROM (
-        SELECT n.invoice_id, nl.amount_minor
-        FROM billing.credit_note_lines AS nl
-        INNER JOIN billing.credit_notes AS n USING (credit_note_id)
-        WHERE n.state <> 'refused'
-        UNION ALL
-        SELECT e.invoice_id, e.amount_minor
-        FROM billing.credit_entries AS e
-        WHERE e.kind = 'return'
-    ) AS k
-    GROUP BY k.invoice_id
+    SELECT invoice_id, sum(amount_minor) AS credited_minor
+    FROM billing.credited_lines
+    GROUP BY invoice_id
 ),
 
 recurring AS (
@@ -31,7 +22,7 @@ recurring AS (
         i.customer_id,
         i.billing_month,
         i.total_minor - coalesce(a.adjusted_minor, 0) - coalesce(c.credited_minor, 0) AS revenue_minor,
-        greatest(1, round(extract(EPOCH FROM p.period_end - p.period_start) / (86400 * 30.436875)))::integer AS months
+        billing.months_covered(p.period_start, p.period_end) AS months
     FROM billing.invoices AS i
     INNER JOIN billing.billing_periods AS p USING (period_id)
     LEFT JOIN adjusted AS a USING (invoice_id)

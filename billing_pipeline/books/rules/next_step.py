@@ -84,7 +84,7 @@ def next_step(month: MonthCounts, ends_at: datetime, now: datetime) -> NextStep:
         )
     if month.on_the_way:
         return NextStep(
-            f"{counted(month.on_the_way, 'charge has', 'charges have')} no answer yet. Stripe is asked by itself."
+            f"{counted(month.on_the_way, 'charge has', 'charges have')} no answer yet. The next pass asks Stripe."
         )
     if month.events_dead:
         return NextStep(

@@ -19,10 +19,8 @@ def _approve(desk: Desk, key: str, signature: Signature, fields: Fields) -> Done
     approved = approve_month(desk.warehouse, parse_month(key), author=signature.author, rows=fields.get("rows", ""))
     totals = [{"currency": currency, "total_minor": total} for currency, total in approved.totals_minor.items()]
     facts = {"rows": approved.rows, "drafts": approved.drafts, "totals": totals}
-    return Done(
-        f"{counted(approved.drafts, 'draft is', 'drafts are')} approved, as of now.",
-        facts,
-    )
+    done = counted(approved.drafts, "draft is approved, exactly as it is", "drafts are approved, exactly as they are")
+    return Done(f"{done}.", facts)
 
 
 def _close(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
@@ -44,7 +42,10 @@ def _close(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
 
 def _release_canaries(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:
     count = release_month(desk.warehouse, parse_month(key), signature)
-    return Done(f"{counted(count, 'charge', 'charges')} of {key} released for the next pass.", {"released": count})
+    released = counted(
+        count, "charge is released; the next pass makes it", "charges are released; the next pass makes them"
+    )
+    return Done(f"{key}: {released}.", {"released": count})
 
 
 def _propose(desk: Desk, key: str, signature: Signature, _: Fields) -> Done:

@@ -164,8 +164,8 @@ _SAFE = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
-"""What an answer is sent with that does not say it otherwise itself: pages have scripts, and forms that tell whose they
-are."""
+"""What an answer is sent with that does not say it otherwise itself, as pages do: they have scripts of their own, and
+browsers have to name the origin of their forms."""
 
 
 class _Answer:

@@ -12,7 +12,6 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
-from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from billing_pipeline.access.identity_provider import IdentityProvider
@@ -25,14 +24,12 @@ from billing_pipeline.settings import load_settings
 from billing_pipeline.settings.api import OidcSettings
 from billing_pipeline.settings.pages import PagesSettings
 from billing_pipeline.stripe_gateway.gateway import StripeGateway
-from billing_pipeline.web.api.gate import Gate
-from billing_pipeline.web.api.metrics import Metrics
 from billing_pipeline.web.pages.app import page_routes
 from billing_pipeline.web.pages.provider_entering import PATH
-from billing_pipeline.web.rates import RateLimits
 from billing_pipeline_tests.charging.world import Bill, Emulated
 from billing_pipeline_tests.corrections.world import CorrectingWorld
 from billing_pipeline_tests.plain_http import WITHOUT_TLS
+from billing_pipeline_tests.web.behind_the_gate import behind_the_gate
 
 MAKER = Signature("test", "to look")
 
@@ -112,8 +109,7 @@ def serving(
         if oidc is not None:
             sign_in = ProviderSignIn(IdentityProvider(oidc), oidc, str(oidc.client_id), f"{address}{PATH}/callback")
         routes = page_routes(world.warehouse, stripe, settings, mail=mail, sign_in=sign_in)
-        behind_the_gate = Gate(Starlette(routes=routes), world.warehouse, RateLimits(6000), Metrics())
-        with _served(behind_the_gate, listening):
+        with _served(behind_the_gate(routes, world.warehouse), listening):
             yield Site(address, world.warehouse, opened)
 
 

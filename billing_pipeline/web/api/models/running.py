@@ -120,7 +120,7 @@ Run = shown(
     month=(str, "The month.", "2026-10"),
     job=(
         str,
-        "snapshot_month, bill_month, bill_customer, charge_month, or whole_month: bill_month and it.",
+        "snapshot_month, bill_month, bill_customer, charge_month, or whole_month: bill_month, then charge_month.",
         "bill_month",
     ),
     customer_id=(str | None, "Whose drafts bill_customer builds; null: the run is of the whole month.", None),
