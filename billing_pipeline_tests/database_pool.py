@@ -13,13 +13,15 @@ from uuid import uuid4
 import psycopg
 from psycopg import sql
 
-# what of a table is compared shows whether a row was written, even if it was written back: its place and transaction
+# how long a file is, is asked of its folder: PostgreSQL would look up all that it knows of each table first
 _TABLES: LiteralString = """
 SELECT c.oid::regclass::text
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND n.nspname !~ '^pg_|^information_schema$' AND pg_relation_size(c.oid) > 0
+WHERE c.relkind = 'r' AND n.nspname !~ '^pg_|^information_schema$'
+    AND (pg_stat_file(pg_relation_filepath(c.oid), true)).size > 0
 """
-_TRACE: LiteralString = "SELECT md5(string_agg(ctid::text || xmin::text, ' ' ORDER BY ctid)) FROM {}"
+# what of a table is compared shows whether a row was written, even if it was written back: its place and transaction
+_TRACE: LiteralString = "SELECT {}, md5(string_agg(ctid::text || xmin::text, ' ' ORDER BY ctid)) FROM {}"
 _COLUMNS: LiteralString = """
 SELECT attname FROM pg_attribute
 WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum
@@ -29,22 +31,31 @@ SELECT format('%I.%I', schemaname, sequencename) AS name, coalesce(last_value, s
     last_value IS NOT NULL AS is_called
 FROM pg_sequences
 """
-# everything but rows: tables and their owners and rights, columns, triggers, constraints, functions, settings
+# everything but rows: tables and their owners and rights, columns, triggers, constraints, functions, settings.
+# Whose transactions count, what is new has a later one than all of the template: so many with that sum are the same.
 _SHAPE: LiteralString = """
-SELECT md5(string_agg(part, ' ' ORDER BY part)) FROM (
-    SELECT concat_ws(',', 'class', oid, relname, relkind, relowner, relacl, reloptions, relhastriggers) AS part
-    FROM pg_class WHERE oid >= 16384 AND relpersistence <> 't'
-    UNION ALL SELECT concat_ws(',', 'column', attrelid, attname, xmin) FROM pg_attribute WHERE attrelid >= 16384
-    UNION ALL SELECT concat_ws(',', 'trigger', oid, tgenabled, tgfoid) FROM pg_trigger
-    UNION ALL SELECT concat_ws(',', 'constraint', oid, xmin) FROM pg_constraint WHERE oid >= 16384
-    UNION ALL SELECT concat_ws(',', 'function', oid, xmin) FROM pg_proc WHERE oid >= 16384
-    UNION ALL SELECT concat_ws(',', 'rule', oid, xmin) FROM pg_rewrite WHERE oid >= 16384
-    UNION ALL SELECT concat_ws(',', 'schema', oid, xmin) FROM pg_namespace WHERE nspname !~ '^pg_(temp|toast_temp)'
-    UNION ALL SELECT concat_ws(',', 'setting', setrole, setconfig)
-    FROM pg_db_role_setting JOIN pg_database AS d ON d.oid = setdatabase AND d.datname = current_database()
-    UNION ALL SELECT concat_ws(',', 'database', datdba, datacl, datconnlimit, datallowconn)
-    FROM pg_database WHERE datname = current_database()
-) AS parts
+SELECT concat_ws(
+    ' ',
+    (
+        SELECT sum(hash_record_extended(ROW(oid, relname, relkind, relowner, relacl, reloptions, relhastriggers), 0))
+        FROM pg_class WHERE oid >= 16384 AND relpersistence <> 't'
+    ),
+    (SELECT count(*) || ' ' || sum(xmin::text::bigint) FROM pg_attribute WHERE attrelid >= 16384),
+    (SELECT sum(hash_record_extended(ROW(oid, tgenabled, tgfoid), 0)) FROM pg_trigger),
+    (SELECT count(*) || ' ' || sum(xmin::text::bigint) FROM pg_constraint WHERE oid >= 16384),
+    (SELECT count(*) || ' ' || sum(xmin::text::bigint) FROM pg_proc WHERE oid >= 16384),
+    (SELECT count(*) || ' ' || sum(xmin::text::bigint) FROM pg_rewrite WHERE oid >= 16384),
+    (
+        SELECT count(*) || ' ' || sum(xmin::text::bigint)
+        FROM pg_namespace WHERE nspname !~ '^pg_(temp|toast_temp)'
+    ),
+    (
+        SELECT sum(hash_record_extended(ROW(setrole, setconfig), 0))
+        FROM pg_db_role_setting WHERE setdatabase = d.oid
+    ),
+    hash_record_extended(ROW(datdba, datacl, datconnlimit, datallowconn), 0)
+)
+FROM pg_database AS d WHERE datname = current_database()
 """
 # a copy has none of the rights to the database as a whole
 _SAME_RIGHTS: LiteralString = """
@@ -53,7 +64,7 @@ WHERE t.datname = %s AND d.datname = %s AND t.datacl IS NOT NULL
 """
 _OTHERS: LiteralString = """
 SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+WHERE datname = %s AND backend_type = 'client backend'
 """
 
 
@@ -84,6 +95,7 @@ class DatabasePool:
         self._used: set[str] = set()
         self._traces: dict[str, Mapping[str, str]] = {}
         self._contents: _Contents | None = None
+        self._kept: psycopg.Connection[Any] | None = None
 
     def take(self, name: str | None = None) -> str:
         """The name of a database that nobody else uses until it is given back: this one, or a new one."""
@@ -94,14 +106,13 @@ class DatabasePool:
 
     def _copied(self) -> str:
         name = _new_name()
-        with self._connect("postgres") as connection:
-            # files are copied at a tenth of what writing every block to the log costs
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
-                    sql.Identifier(name), sql.Identifier(self._template)
-                )
+        # files are copied at a tenth of what writing every block to the log costs
+        self._admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+                sql.Identifier(name), sql.Identifier(self._template)
             )
-            connection.execute(_SAME_RIGHTS, [self._template, name])
+        )
+        self._admin.execute(_SAME_RIGHTS, [self._template, name])
         return name
 
     def took(self, name: str) -> bool:
@@ -116,6 +127,7 @@ class DatabasePool:
         self._used.discard(name)
         before = self._traces.pop(name, self._contents.traces)
         try:
+            self._admin.execute(_OTHERS, [name])
             with self._connect(name) as connection:
                 traces = _restore(connection, self._contents, before)
         except psycopg.Error:
@@ -128,23 +140,30 @@ class DatabasePool:
         self._free.append(new_name)
 
     def close(self) -> None:
-        """Drop what is there."""
+        """Drop what is there, and the connection."""
         while self._free:
             self.drop(self._free.pop())
+        if self._kept is not None:
+            self._kept.close()
 
     def drop(self, name: str) -> None:
         """Nobody uses it any more, and nobody will."""
-        with self._connect("postgres") as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        self._admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def _rename(self, name: str, new_name: str) -> None:
         if name == new_name:
             return
-        with self._connect("postgres") as connection:
-            rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-            connection.execute(rename.format(sql.Identifier(name), sql.Identifier(new_name)))
+        rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+        self._admin.execute(rename.format(sql.Identifier(name), sql.Identifier(new_name)))
         if name in self._traces:
             self._traces[new_name] = self._traces.pop(name)
+
+    @property
+    def _admin(self) -> psycopg.Connection[Any]:
+        """Kept from test to test: to open one costs as much as all that is asked of it."""
+        if self._kept is None or self._kept.closed:
+            self._kept = self._connect("postgres")
+        return self._kept
 
     def _connect(self, database: str) -> psycopg.Connection[Any]:
         return psycopg.connect(self._url, dbname=database, autocommit=True)
@@ -169,7 +188,6 @@ def _restore(
     connection: psycopg.Connection[Any], contents: _Contents, before: Mapping[str, str]
 ) -> Mapping[str, str] | None:
     """Make the rows those of the template; the traces of its tables after that, None if it was not to be done."""
-    connection.execute(_OTHERS)
     if _shape(connection) != contents.shape:
         return None
     now = _traces(connection, contents.rows)
@@ -204,15 +222,12 @@ def _written(connection: psycopg.Connection[Any]) -> set[str]:
 
 
 def _traces(connection: psycopg.Connection[Any], tables: Iterable[str]) -> dict[str, str]:
-    return {name: _one(connection, sql.SQL(_TRACE).format(_named(name))) for name in tables}
+    each = [sql.SQL(_TRACE).format(name, _named(name)) for name in tables]
+    return dict(connection.execute(sql.SQL(" UNION ALL ").join(each)).fetchall()) if each else {}
 
 
 def _shape(connection: psycopg.Connection[Any]) -> str:
-    return _one(connection, sql.SQL(_SHAPE))
-
-
-def _one(connection: psycopg.Connection[Any], query: sql.SQL | sql.Composed) -> str:
-    row = connection.execute(query).fetchone()
+    row = connection.execute(_SHAPE).fetchone()
     return str(row and row[0])
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import URL, Connection, create_engine, make_url, text
 
 from billing_pipeline.postgres import embedded_postgres
 from billing_pipeline.postgres import engine as engine_module
@@ -61,9 +61,12 @@ def running_server() -> Iterator["PostgresServer"]:
 
 def open_database(server: "PostgresServer", database: str) -> Warehouse:
     """The database, made if it is missing. Dagster's beside it is only named: `dagster_database` makes it."""
-    url = embedded_postgres.database_url(server, database)
+    return _opened(server, embedded_postgres.database_url(server, database))
+
+
+def _opened(server: "PostgresServer", url: URL) -> Warehouse:
     engine = open_engine(url)
-    return Warehouse(engine, url.set(drivername="postgresql+psycopg2", database=f"dagster_{database}"), server)
+    return Warehouse(engine, url.set(drivername="postgresql+psycopg2", database=f"dagster_{url.database}"), server)
 
 
 def wait_for_locks(warehouse: Warehouse) -> None:
@@ -103,7 +106,7 @@ def copied_database(server: "PostgresServer", template: str) -> Iterator[Warehou
     kept = _POOLS.get((server.get_uri(), template))
     pool = kept or DatabasePool(_url(server), template)
     name = pool.take()
-    opened = open_database(server, name)
+    opened = _opened(server, _admins_url(server).set(database=name))
     try:
         yield opened
     finally:
@@ -114,6 +117,8 @@ def copied_database(server: "PostgresServer", template: str) -> Iterator[Warehou
             dagsters.give_back(f"dagster_{name}")
         else:
             dagsters.drop(f"dagster_{name}")  # of a command's own making, if there is one
+        if not kept:
+            pool.close()
 
 
 _POOLS: dict[tuple[str, str], DatabasePool] = {}
@@ -131,7 +136,12 @@ def template_of_many(server: "PostgresServer", name: str) -> Iterator[str]:
 
 
 def _url(server: "PostgresServer") -> str:
-    return libpq_url(embedded_postgres.database_url(server, "postgres"))
+    return libpq_url(_admins_url(server))
+
+
+def _admins_url(server: "PostgresServer") -> URL:
+    """Of a database that is there: whether one is costs a connection to ask."""
+    return make_url(server.get_uri()).set(drivername="postgresql+psycopg", database="postgres")
 
 
 @contextmanager
