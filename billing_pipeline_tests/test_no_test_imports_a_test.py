@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 TESTS = Path(__file__).parent
+MODULES = {path.stem for path in TESTS.rglob("test_*.py")}
 
 
 def imported(source: str) -> set[str]:
@@ -19,8 +20,7 @@ def imported(source: str) -> set[str]:
 
 def among_tests(names: set[str]) -> set[str]:
     """Those that are, or lie in, a test module."""
-    modules = {path.stem for path in TESTS.rglob("test_*.py")}
-    return {name for name in names if not modules.isdisjoint(name.split("."))}
+    return {name for name in names if not MODULES.isdisjoint(name.split("."))}
 
 
 def test_no_module_of_the_tests_imports_from_a_test_module() -> None:
