@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -271,8 +272,9 @@ class World:
 
 
 @contextmanager
-def running_stripe() -> Iterator[Emulated]:
-    with running_emulator(rate_limit_per_s=0, rate_limit_per_endpoint_per_s=0) as running:
+def running_stripe(path: Path | None = None) -> Iterator[Emulated]:
+    """An emulator; `path`: the file in which it finds and leaves all that it knows."""
+    with running_emulator(path, rate_limit_per_s=0, rate_limit_per_endpoint_per_s=0) as running:
         emulated = Emulated(running.base_url)
         yield emulated
         emulated.http.close()

@@ -21,10 +21,11 @@ from billing_pipeline_tests.month_rows import OCTOBER, Event, add_customer, add_
 class Platform:
     """Customers with usage, and what became of their invoices here and at Stripe."""
 
-    def __init__(self, warehouse: Warehouse, stripe_side: Emulated) -> None:
+    def __init__(self, warehouse: Warehouse, stripe_side: Emulated, events: int = 0) -> None:
+        """`events`: so many usage events are there."""
         self.warehouse = warehouse
         self.stripe = stripe_side
-        self._events = 0
+        self.events = events
 
     def customer(self, customer_id: str, card: str | None = "pm_card_visa", **values: Any) -> None:
         at_stripe = self.stripe.customer(Bill(customer_id, card=card))
@@ -32,8 +33,8 @@ class Platform:
 
     def use(self, customer_id: str, calls: int, day: str = "2025-10-15", **options: Any) -> str:
         """Calls at 0.015 after the first ten of a month."""
-        self._events += 1
-        event_id = f"e{self._events}"
+        self.events += 1
+        event_id = f"e{self.events}"
         add_usage(self.warehouse, [Event(event_id, customer_id, "calls", calls, at(day), **options)])
         return event_id
 

@@ -27,11 +27,14 @@ from billing_pipeline_tests.postgres.invariants.rows import execute, refused, se
 from billing_pipeline_tests.postgres.invariants.sessions import refusal, two_sessions
 
 
-@pytest.fixture
-def platform(platform: Platform) -> Platform:
+@pytest.fixture(scope="module")
+def more() -> Callable[[Platform], None]:
     """Ann made 210 calls in October, which is 3.00, and pays 10.00 a month; Bob used nothing."""
-    platform.customer("bob")
-    return platform
+
+    def fill(platform: Platform) -> None:
+        platform.customer("bob")
+
+    return fill
 
 
 def give(platform: Platform, amount_minor: int, customer_id: str = "ann", reason: str = "goodwill") -> str:

@@ -1,5 +1,6 @@
 """Invoices that prepaid credits paid, in part or whole: at Stripe, in both books, and when they are taken back."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -22,17 +23,20 @@ def balance(platform: Platform, customer_id: str) -> int:
     return int(row["balance_minor"])
 
 
-@pytest.fixture
-def platform(platform: Platform) -> Platform:
+@pytest.fixture(scope="module")
+def more() -> Callable[[Platform], None]:
     """October costs 13.00 each: ann has 5.00 of credits, bob 20.00, cyd 5.00 and a card that is declined."""
-    platform.customer("bob")
-    platform.customer("cyd", DECLINING)
-    for customer_id, amount_minor in (("ann", 500), ("bob", 2_000), ("cyd", 500)):
-        if customer_id != "ann":
-            platform.use(customer_id, 210)
-        grant_credits(platform.warehouse, customer_id, amount_minor, BY)
-    platform.bill()
-    return platform
+
+    def fill(platform: Platform) -> None:
+        platform.customer("bob")
+        platform.customer("cyd", DECLINING)
+        for customer_id, amount_minor in (("ann", 500), ("bob", 2_000), ("cyd", 500)):
+            if customer_id != "ann":
+                platform.use(customer_id, 210)
+            grant_credits(platform.warehouse, customer_id, amount_minor, BY)
+        platform.bill()
+
+    return fill
 
 
 def test_stripe_is_asked_for_the_rest_and_a_line_says_what_credits_paid(platform: Platform) -> None:

@@ -1,5 +1,6 @@
 """Settling drift: proposed, approved, carried out once, and then nothing is left to settle."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -27,11 +28,14 @@ from billing_pipeline_tests.month_rows import BOOK, NOVEMBER, OCTOBER, at, load_
 LATE = at("2025-11-05")
 
 
-@pytest.fixture
-def platform(platform: Platform) -> Platform:
+@pytest.fixture(scope="module")
+def more() -> Callable[[Platform], None]:
     """Ann made 210 calls in October, 3.00 beside the fee of 10.00, and has paid them."""
-    platform.bill()
-    return platform
+
+    def fill(platform: Platform) -> None:
+        platform.bill()
+
+    return fill
 
 
 def policy(platform: Platform, method: str, **over: object) -> None:

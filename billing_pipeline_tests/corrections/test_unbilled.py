@@ -1,5 +1,6 @@
 """A void invoice that is not billed again: a decision, seen by runs, gates and shadows until it is lifted."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -19,14 +20,17 @@ from billing_pipeline_tests.corrections.platform_world import Platform
 from billing_pipeline_tests.month_rows import BOOK, NOVEMBER, OCTOBER, at, complete_feed, execute
 
 
-@pytest.fixture
-def platform(platform: Platform) -> Platform:
+@pytest.fixture(scope="module")
+def more() -> Callable[[Platform], None]:
     """Bob's card is declined; he made 210 calls in October as well, and both are billed."""
-    platform.customer("bob", "pm_card_chargeCustomerFail")
-    platform.use("bob", 210)
-    complete_feed(platform.warehouse, at("2026-01-01"))
-    platform.bill()
-    return platform
+
+    def fill(platform: Platform) -> None:
+        platform.customer("bob", "pm_card_chargeCustomerFail")
+        platform.use("bob", 210)
+        complete_feed(platform.warehouse, at("2026-01-01"))
+        platform.bill()
+
+    return fill
 
 
 def void(platform: Platform, name: str = "bob", *, rebill: bool = False, author: str = "ann") -> None:

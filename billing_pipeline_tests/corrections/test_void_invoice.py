@@ -1,5 +1,6 @@
 """Void and rebill: Stripe's word first, the void invoice as it was, and the period billed once more as what it is now."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -24,13 +25,16 @@ from billing_pipeline_tests.month_rows import OCTOBER, at
 DECLINING = "pm_card_chargeCustomerFail"
 
 
-@pytest.fixture
-def platform(platform: Platform) -> Platform:
+@pytest.fixture(scope="module")
+def more() -> Callable[[Platform], None]:
     """Ann pays, Bob's card is declined; both made 210 calls in October, which is 3.00."""
-    platform.customer("bob", DECLINING)
-    platform.use("bob", 210)
-    platform.bill()
-    return platform
+
+    def fill(platform: Platform) -> None:
+        platform.customer("bob", DECLINING)
+        platform.use("bob", 210)
+        platform.bill()
+
+    return fill
 
 
 def void(platform: Platform, customer_id: str, **options: str) -> None:
