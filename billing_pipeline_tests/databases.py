@@ -54,6 +54,8 @@ def running_server() -> Iterator["PostgresServer"]:
     try:
         yield server
     finally:
+        for key in [key for key in _POOLS if key[0] == server.get_uri()]:
+            _POOLS.pop(key).close()
         server.cleanup_mode = "delete"
         server.cleanup()
         shutil.rmtree(folder.parent)
