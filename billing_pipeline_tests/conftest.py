@@ -21,6 +21,7 @@ from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.databases import (
     copied_database,
     copy_database,
+    filled_database,
     open_database,
     running_server,
     template_of_many,
@@ -162,11 +163,17 @@ def world(warehouse: Warehouse, stripe_side: "Emulated") -> "EventWorld":
     return EventWorld(warehouse, stripe_side)
 
 
-@pytest.fixture
-def billed(warehouse: Warehouse) -> Warehouse:
-    """A database with the book and customer `ann`."""
-    from billing_pipeline_tests.month_rows import add_customer, load_book
+@pytest.fixture(scope="session")
+def billed_database(postgres_server: "PostgresServer", template_database: str) -> Iterator[str]:
+    """What `billed` is copied from."""
+    from billing_pipeline_tests.month_rows import load_book_and_ann
 
-    load_book(warehouse)
-    add_customer(warehouse, "ann")
-    return warehouse
+    with filled_database(postgres_server, template_database, load_book_and_ann) as name:
+        yield name
+
+
+@pytest.fixture
+def billed(postgres_server: "PostgresServer", billed_database: str) -> Iterator[Warehouse]:
+    """A database with the book and customer `ann`; another one than `warehouse` is."""
+    with copied_database(postgres_server, billed_database) as opened:
+        yield opened

@@ -183,6 +183,12 @@ def load_book(warehouse: Warehouse, book: str = BOOK, run_id: str = "book") -> p
     return prices.build(warehouse, load_price_books(book, "book.yaml"), book, loading)
 
 
+def load_book_and_ann(warehouse: Warehouse) -> None:
+    """What most months begin with."""
+    load_book(warehouse)
+    add_customer(warehouse, "ann")
+
+
 def lay(
     warehouse: Warehouse, month: date, *, now: datetime = LONG_AFTER, run_id: str = "run"
 ) -> billing_periods.LaidPeriods:

