@@ -1,6 +1,7 @@
 """Who sends a token: looked up at every request, so that a token that was revoked lets nobody in from then on."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from sqlalchemy import text
 
@@ -22,19 +23,18 @@ def caller_of(warehouse: Warehouse, token_text: str) -> Caller | None:
     )
     if row is None:
         return None
-    caller = Caller(
-        token.token_id,
-        row["owner"],
-        Role(row["role"]),
-        frozenset(Scope(name) for name in row["scopes"]),
-        row["customer_id"],
-    )
-    stored = StoredToken(caller, row["digest"], row["expires_at"], row["revoked_at"])
-    if not admits(stored, token, datetime.now(UTC)):
+    owner, role, scopes, customer_id, digest, expires_at, revoked_at, use_is_old = row
+    caller = Caller(token.token_id, owner, Role(role), _scopes(*scopes), customer_id)
+    if not admits(StoredToken(caller, digest, expires_at, revoked_at), token, datetime.now(UTC)):
         return None
-    if row["use_is_old"]:
+    if use_is_old:
         note_use(warehouse, token.token_id)
     return caller
+
+
+@lru_cache
+def _scopes(*names: str) -> frozenset[Scope]:
+    return frozenset(Scope(name) for name in names)
 
 
 def note_use(warehouse: Warehouse, token_id: str) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, LiteralString, cast
 
 import psycopg
-from psycopg.rows import dict_row
 from sqlalchemy import URL, Connection, Engine, QueuePool, text
 
 SPARE = 3
@@ -38,7 +37,7 @@ class Warehouse:
         with self.engine.connect() as connection:
             return [dict(row) for row in connection.execute(text(statement), parameters).mappings()]
 
-    def look_up(self, statement: LiteralString, /, **parameters: object) -> dict[str, Any] | None:
+    def look_up(self, statement: LiteralString, /, **parameters: object) -> tuple[Any, ...] | None:
         """The first row of a query, None without rows; parameters are written `%(name)s`.
 
         For what is asked at every request: in one round trip, without a transaction and what SQLAlchemy does around
@@ -48,7 +47,7 @@ class Warehouse:
         try:
             driver = cast("psycopg.Connection[Any]", held.driver_connection)
             driver.autocommit = True
-            row = driver.cursor(row_factory=dict_row).execute(statement, parameters).fetchone()
+            row: tuple[Any, ...] | None = driver.execute(statement, parameters).fetchone()
             driver.autocommit = False
         except psycopg.Error:
             held.invalidate()
@@ -57,8 +56,8 @@ class Warehouse:
         finally:
             held.close()
         with self.engine.connect() as connection:
-            found = connection.exec_driver_sql(statement, parameters).mappings().first()
-        return None if found is None else dict(found)
+            found = connection.exec_driver_sql(statement, parameters).first()
+        return None if found is None else tuple(found)
 
     def scalar(self, statement: str, /, **parameters: object) -> Any:
         """First column of the first row, None without rows."""

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from threading import Lock
 
 BURST_S = 10.0
 """So much of a token's time may be used at once."""
@@ -42,10 +43,15 @@ class RateLimits:
         self._per_s = requests_per_minute / 60
         self._size = max(1.0, self._per_s * BURST_S)
         self._buckets: dict[str, _Bucket] = {}
+        self._lock = Lock()
 
     def take(self, name: str, now: float | None = None) -> Taken:
         """One request of this name."""
         now = time.monotonic() if now is None else now
+        with self._lock:
+            return self._take(name, now)
+
+    def _take(self, name: str, now: float) -> Taken:
         if len(self._buckets) >= TOKENS_MAX:
             self._forget_full(now)
         bucket = self._buckets.setdefault(name, _Bucket(self._size, now))

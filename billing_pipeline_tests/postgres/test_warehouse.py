@@ -259,15 +259,16 @@ def test_a_look_up_is_one_row_or_none_and_outlives_its_connection(warehouse: War
     statement = "SELECT CAST(%(number)s AS numeric) AS number, pg_backend_pid() AS pid WHERE %(number)s > 0"
     found = warehouse.look_up(statement, number=Decimal("1.50"))
     assert found is not None
-    assert found["number"] == Decimal("1.50")
+    number, pid = found
+    assert number == Decimal("1.50")
     assert warehouse.look_up(statement, number=Decimal(0)) is None
     with warehouse.transaction() as connection:  # which the look-up had, and left as it was
         assert not connection.connection.driver_connection.autocommit  # type: ignore[union-attr]
     url = libpq_url(warehouse.engine.url)
     with psycopg.connect(url, autocommit=True) as other:
-        other.execute("SELECT pg_terminate_backend(%s)", [found["pid"]])
+        other.execute("SELECT pg_terminate_backend(%s)", [pid])
     again = warehouse.look_up(statement, number=Decimal(2))
     assert again is not None
-    assert again["pid"] != found["pid"]
+    assert again[1] != pid
     with pytest.raises(DBAPIError, match="nowhere"):
         warehouse.look_up("SELECT * FROM nowhere")

@@ -1,11 +1,11 @@
 """Answers: rows in the shape of `core/shapes.py`, with an ETag over their bytes, and without what is personal."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
 from fastapi import HTTPException, Request
+from pydantic_core import to_json
 from starlette.responses import Response
 
 from billing_pipeline.access.rules.permissions import Scope
@@ -16,8 +16,6 @@ PERSONAL = frozenset(
     {"customer_name", "name", "email", "stripe_customer_id", "address", "tax_id", "phone", "recipient"}
 )
 """Keys that say who somebody is: null for a token without the scope `personal`."""
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def etag_of(document: Any) -> str:
@@ -54,7 +52,7 @@ def without_personal(caller: Caller, rows: Sequence[Mapping[str, Any]]) -> list[
 
 
 def _bytes(document: Any) -> bytes:
-    return _ENCODER.encode(shaped(document)).encode()
+    return to_json(shaped(document))
 
 
 def _tags(header: str | None) -> list[str]:

@@ -27,6 +27,7 @@ from billing_pipeline.web.api.metrics import Metrics
 from billing_pipeline.web.api.once import Once
 from billing_pipeline.web.api.openapi import DESCRIPTION, PROBLEMS, VERSION, complete
 from billing_pipeline.web.api.problems import handle_problems
+from billing_pipeline.web.api.reads import Reads
 from billing_pipeline.web.api.routes import (
     alerts,
     budgets,
@@ -121,7 +122,8 @@ def create_app(settings: Settings, warehouse: Warehouse, stripe: OpenStripe = op
 
     app.router.lifespan_context = lifespan
     once = Once(app, warehouse, lambda path: path in IDEMPOTENT_PATHS)
-    gate = Gate(once, warehouse, RateLimits(settings.api.requests_per_minute), app.state.metrics, provider)
+    limits, reads = RateLimits(settings.api.requests_per_minute), Reads(app, ROUTERS, PREFIX)
+    gate = Gate(once, warehouse, limits, app.state.metrics, provider, reads)
     return Tracing(gate, exporting_provider()) if requests_are_traced() else gate
 
 

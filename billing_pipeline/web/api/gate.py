@@ -23,6 +23,7 @@ from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.web.api.event_bodies import BODY_MAX_BYTES as EVENTS_MAX_BYTES
 from billing_pipeline.web.api.metrics import Metrics
 from billing_pipeline.web.api.problems import LATER, problem, problem_of
+from billing_pipeline.web.api.reads import Reads
 from billing_pipeline.web.rates import RateLimits
 
 PREFIX = "/api/billing"
@@ -50,9 +51,11 @@ class Gate:
         limits: RateLimits,
         metrics: Metrics,
         provider: IdentityProvider | None = None,
+        reads: Reads | None = None,
     ) -> None:
         self._app = app
         self._provider = provider
+        self._reads = reads
         self._warehouse = warehouse
         self._limits = limits
         self._metrics = metrics
@@ -70,8 +73,8 @@ class Gate:
         answer = _Answer(send, {"X-Request-Id": state["request_id"]})
         started_ns = time.perf_counter_ns()
         try:
-            refusal = await self._refusal(scope, headers, answer)
-            await (refusal or self._app)(scope, _limited(scope, receive), answer)
+            own = await self._own_answer(scope, headers, answer)
+            await (own or self._app)(scope, _limited(scope, receive), answer)
         except HTTPException as error:
             await problem_of(Request(scope), error)(scope, receive, answer)
         except Exception as error:
@@ -95,31 +98,40 @@ class Gate:
             words = ("-" if value is None else value for value in said.values())
             _log.info("%s %s %s %s %d ms %s", *words, extra={"fields": said})
 
-    async def _refusal(self, scope: Scope, headers: Headers, answer: "_Answer") -> ASGIApp | None:
+    async def _own_answer(self, scope: Scope, headers: Headers, answer: "_Answer") -> ASGIApp | None:
+        """A refusal, or what was read; None: the application answers."""
         path = scope["path"]
         if not path.startswith(f"{PREFIX}/") or path in OPEN_PATHS:
             return None
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        caller = None
-        if scheme.lower() == "bearer":
-            try:
-                caller = await to_thread.run_sync(self._caller_of, token.strip())
-            except ProviderAway as away:
-                return problem(Request(scope), 503, str(away), headers=LATER)
+        if scheme.lower() != "bearer":
+            return _unknown(scope)
+        return await to_thread.run_sync(self._let_in, token.strip(), scope, headers, answer)
+
+    def _let_in(self, token: str, scope: Scope, headers: Headers, answer: "_Answer") -> ASGIApp | None:
+        try:
+            caller = self._caller_of(token)
+        except ProviderAway as away:
+            return problem(Request(scope), 503, str(away), headers=LATER)
         if caller is None:
-            why = "a bearer token that holds is needed: Authorization: Bearer bil_…"
-            return problem(Request(scope), 401, why, headers={"WWW-Authenticate": "Bearer"})
+            return _unknown(scope)
         scope["state"]["caller"] = caller
         taken = self._limits.take(caller.token_id)
         answer.headers.update(taken.headers)
         if not taken.allowed:
             return problem(Request(scope), 429, f"too many requests of this token: one more in {taken.reset_s} s")
-        return _unreadable(scope, headers)
+        refusal = _unreadable(scope, headers)
+        return self._reads.answer(scope) if self._reads and not refusal else refusal
 
     def _caller_of(self, token: str) -> Caller | None:
         if self._provider is None or token.startswith("bil_"):
             return caller_of(self._warehouse, token)
         return self._provider.caller_of(token)
+
+
+def _unknown(scope: Scope) -> ASGIApp:
+    why = "a bearer token that holds is needed: Authorization: Bearer bil_…"
+    return problem(Request(scope), 401, why, headers={"WWW-Authenticate": "Bearer"})
 
 
 def _limited(scope: Scope, receive: Receive) -> Receive:
@@ -155,7 +167,9 @@ def route_of(scope: Scope) -> str:
     path = getattr(scope.get("route"), "path", None)
     if path is None:
         return "-"
-    return PREFIX + str(path) if scope["path"].startswith(PREFIX) else str(path)
+    # a route that FastAPI serves is named without the prefix that it was included with
+    full = not scope["path"].startswith(PREFIX) or str(path).startswith(PREFIX)
+    return str(path) if full else PREFIX + str(path)
 
 
 _SAFE = {

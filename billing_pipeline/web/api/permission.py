@@ -20,7 +20,15 @@ class Allowed:
         self.customers = customers
 
     async def __call__(self, request: Request) -> Caller:
-        """The caller."""
+        """The same, as FastAPI asks."""
+        return self.caller(request)
+
+    def caller(self, request: Request) -> Caller:
+        """The caller.
+
+        Raises:
+            HTTPException: 403, it may not do that.
+        """
         caller: Caller = request.state.caller
         if not caller.may(self.scope) or (caller.role is Role.CUSTOMER and not self.customers):
             raise HTTPException(403, f"this token may not do that: it needs the scope {self.scope}" + self._but())

@@ -44,6 +44,8 @@ TYPES: Mapping[int, str] = {
     503: "unavailable",
 }
 """Status -> the last part of `type`, which stays as it is."""
+REFUSALS = (HTTPException, RequestValidationError, UserError, StripeFailure, DBAPIError, PoolTimeoutError)
+"""What a request may end with; anything else is a fault of ours."""
 LATER = {"Retry-After": "5"}
 _log = logging.getLogger("billing.api")
 
@@ -94,15 +96,7 @@ def problem(
 
 def handle_problems(app: FastAPI) -> None:
     """Every refusal of the application is a problem document."""
-    for error in (
-        HTTPException,
-        RequestValidationError,
-        UserError,
-        StripeFailure,
-        DBAPIError,
-        PoolTimeoutError,
-        Exception,
-    ):
+    for error in (*REFUSALS, Exception):
         app.add_exception_handler(error, problem_of)
 
 
