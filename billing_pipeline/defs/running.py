@@ -21,6 +21,9 @@ CUSTOMER = "billing/customer"
 HELD_BACK = "held back by "
 """How the failure of a charging run begins that did what it could and was kept from the rest by a brake."""
 
+INTERRUPTED = "the run was interrupted before its end; the next one goes on from what was done"
+"""Why a step failed whose process was told to end: Dagster says no more than the name of its error."""
+
 BRAKES_CHECK = "no_brake_held_anything_back"
 """The check of `stripe_charges` whose metadata counts, by code, what each brake kept back."""
 
@@ -189,4 +192,6 @@ def failure_reason(event: dg.DagsterEvent) -> list[str]:
         error = error.cause
     if error is None or error.cls_name == "DagsterAssetCheckFailedError":
         return []  # the failed checks say more
+    if error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+        return [INTERRUPTED]
     return [error.message.strip().splitlines()[0]]
