@@ -2,7 +2,8 @@
 
 With a run Dagster deletes its events, and with them what it knows of the assets that the run built. So the runs of
 months are kept, which are few, and of every other job the newest run. What is pruned are the thousands of the rest.
-What each session of the database counted of the months is put together by the way.
+What each session of the database counted of the months is put together by the way, and what pages show of measures is
+worked out again.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from sqlalchemy import text
 
+from billing_pipeline.defs.measures import work_out_measures
 from billing_pipeline.defs.resources import Billing
 from billing_pipeline.settings import load_settings
 
@@ -74,13 +76,14 @@ def fold_month_figures(context: dg.OpExecutionContext, billing: Billing) -> None
 
 @dg.job(
     description="Old runs of the small jobs and old output of all are deleted; runs of months are kept. What sessions"
-    " counted of the months is put together.",
+    " counted of the months is put together, and what pages show of measures is worked out again.",
     executor_def=dg.in_process_executor,
 )
 def prune_logs() -> None:
     """The job that its schedule asks for, daily."""
     prune_old_logs()
     fold_month_figures()
+    work_out_measures()
 
 
 @dg.definitions

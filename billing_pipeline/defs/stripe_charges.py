@@ -16,6 +16,7 @@ from billing_pipeline.charging.report import ChargeReport
 from billing_pipeline.charging.rules.brakes import LETS_GO_BY_ITSELF
 from billing_pipeline.core.money import format_minor
 from billing_pipeline.corrections.holds import active_holds
+from billing_pipeline.defs.measures import work_out_after_charging
 from billing_pipeline.defs.metadata import markdown_table, report, sample_table, table_metadata
 from billing_pipeline.defs.partitions import MONTHS, ONE_MONTH_A_RUN, month_of
 from billing_pipeline.defs.remedies import check, what_to_do
@@ -129,6 +130,8 @@ def stripe_charges(
             agreement(compared, waiting=done.is_pending),
         ],
     )
+    if finalised.count or charged.worked_on:
+        work_out_after_charging(context, warehouse)
     waiting = [brake for brake in done.brakes if brake.code not in LETS_GO_BY_ITSELF]
     if waiting:
         raise dg.Failure(description=HELD_BACK + "; ".join(map(str, waiting)), allow_retries=False)

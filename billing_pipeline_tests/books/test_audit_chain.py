@@ -161,6 +161,8 @@ NOT_CLAIMED = {
     "stripe_event_work",
     "notice_sendings",
     "month_figures",
+    "stored_measures",
+    "stored_measure_rows",
 }
 """Queues, and what every run writes again: docs/security.md says what holds there instead."""
 TAMPERINGS_A_COLUMN = int(os.environ.get("TAMPERINGS_A_COLUMN", "0")) or None

@@ -9,6 +9,7 @@ import pytest
 
 from billing_pipeline.postgres.roles import as_login
 from billing_pipeline.postgres.warehouse import Warehouse
+from billing_pipeline_tests.books.kept_measures import kept_is_live
 from billing_pipeline_tests.databases import copied_database, filled_database
 from billing_pipeline_tests.month_rows import (
     DECEMBER,
@@ -218,3 +219,7 @@ def test_net_revenue_by_month_plan_and_country_are_sums_of_the_one_definition(mo
             f"SELECT billing_month, sum(revenue_minor) AS minor FROM billing.{view} GROUP BY 1 ORDER BY 1"
         )
         assert [row["minor"] for row in total] == [1000, 2600, 1600, 12300]
+
+
+def test_what_pages_keep_of_each_measure_is_what_its_view_says(months: Warehouse) -> None:
+    assert kept_is_live(months)

@@ -13,6 +13,7 @@ from billing_pipeline.comparison.explain import explain_all, ledger_problems
 from billing_pipeline.core.months import month_before
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.sandbox.demo import last_finished_month
+from billing_pipeline_tests.books.kept_measures import kept_is_live
 from billing_pipeline_tests.contract.sdk_contract import violations
 from billing_pipeline_tests.sandbox.demo_process import (
     RECONCILED,
@@ -130,6 +131,7 @@ def test_a_second_demo_changes_nothing_and_the_next_month_is_billed_once_it_has_
     with opened(state) as warehouse:
         explained = list(explain_all(warehouse))
         assert ledger_problems(warehouse) == []
+        assert kept_is_live(warehouse)
     assert len(explained) == sum(sum(now_billed[str(month)].values()) for month in (last_month, this_month))
     assert [problem for each in explained for problem in each.problems] == []
 

@@ -17,6 +17,8 @@ VALUES
 ('gate_results', 'written again by every run before it finalises'),
 ('draft_times', 'when a draft may become final; gone with the draft'),
 ('month_figures', 'counted again by the verification'),
+('stored_measures', 'worked out again from the views, daily'),
+('stored_measure_rows', 'worked out again from the views, daily'),
 ('charge_follow_ups', 'a queue; Stripe is asked before anything follows'),
 ('notice_sendings', 'a queue; what customers are told has entries, and no money follows from it'),
 ('stripe_event_work', 'a queue; what was not applied is a difference to Stripe''s books, and no month closes with one')

@@ -11,7 +11,10 @@ GRANT USAGE ON SCHEMA billing_migrations TO billing_pipeline;
 GRANT SELECT ON ALL TABLES IN SCHEMA billing, billing_migrations TO billing_pipeline;
 GRANT INSERT ON ALL TABLES IN SCHEMA billing TO billing_pipeline;
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA billing TO billing_pipeline;
-REVOKE INSERT ON billing.audit_entries, billing.month_figures FROM billing_pipeline;
+REVOKE INSERT ON billing.audit_entries, billing.month_figures, billing.stored_measures, billing.stored_measure_rows
+FROM billing_pipeline;
+-- who only reads does not choose what others are shown
+GRANT EXECUTE ON FUNCTION billing.store_measure TO billing_pipeline;
 
 DO $$
 DECLARE

@@ -112,6 +112,7 @@ def _console(
         *_entry(door),
         Route("/console/do/{kind}/{action}/{key:path}", changes, methods=["GET", "POST"]),
         Route("/console/prices/shadow", door.changed_by(prices.shadow, BOOK_FORM_MAX_BYTES), methods=["POST"]),
+        Route("/console/analytics/{report}/work-out", door.changed_by(analytics.work_out), methods=["POST"]),
         *(Route(f"/console{path}", door.shown_to(_answering(each)), methods=["GET"]) for path, each in pages.items()),
     ]
 

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from billing_pipeline.books.measures import MEASURES
+from billing_pipeline.books.stored_measures import work_out
 from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline.web.actions import ACTIONS
 from billing_pipeline.web.pages.changing import page_of
@@ -192,6 +193,27 @@ def test_measures_are_shown_and_downloaded_for_a_range_of_months(site: Site, war
     assert "2026-10-01,usd,ann,'=1+1,,,5000,0,5000" in lines
     assert "1+1" not in site.console("analyst").get("/console/analytics/revenue_by_customer.csv").text
     assert client.get("/console/analytics/secrets.csv").status_code == 404
+
+
+def test_a_measure_that_is_kept_says_as_of_when_and_is_worked_out_again_by_a_button(
+    site: Site, warehouse: Warehouse
+) -> None:
+    client, path = site.console("analyst"), "/console/analytics/net_revenue"
+    assert "As of" not in client.get(f"{path}/rows").text
+    kept_at = work_out(warehouse, "net_revenue")
+    shown = client.get(f"{path}/rows").text
+    assert f"As of {kept_at:%b} {kept_at.day}, {kept_at:%Y}" in shown
+    assert "$90.00" in shown
+    file = client.get(f"{path}.csv")
+    assert f"net_revenue_as_of_{kept_at:%Y-%m-%dT%H%M}Z.csv" in file.headers["content-disposition"]
+    again = client.post(f"{path}/work-out", data={"csrf": csrf_of(shown)})
+    assert (again.status_code, again.url.path) == (200, path)
+    assert warehouse.scalar("SELECT as_of FROM billing.stored_measures") > kept_at
+    assert client.post(f"{path}/work-out", data={"csrf": "another"}).status_code == 403
+    for name in ("secrets", "unusual_usage"):
+        assert client.post(f"/console/analytics/{name}/work-out", data={"csrf": csrf_of(shown)}).status_code == 404, (
+            name
+        )
 
 
 def test_a_customer_s_contract_credits_and_budgets_are_changed_from_their_page(
