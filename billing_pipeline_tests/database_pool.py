@@ -107,12 +107,12 @@ class DatabasePool:
     def _copied(self) -> str:
         name = _new_name()
         # files are copied at a tenth of what writing every block to the log costs
-        self._admin.execute(
+        self._ask(
             sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
                 sql.Identifier(name), sql.Identifier(self._template)
             )
         )
-        self._admin.execute(_SAME_RIGHTS, [self._template, name])
+        self._ask(_SAME_RIGHTS, [self._template, name])
         return name
 
     def took(self, name: str) -> bool:
@@ -127,7 +127,7 @@ class DatabasePool:
         self._used.discard(name)
         before = self._traces.pop(name, self._contents.traces)
         try:
-            self._admin.execute(_OTHERS, [name])
+            self._ask(_OTHERS, [name])
             with self._connect(name) as connection:
                 traces = _restore(connection, self._contents, before)
         except psycopg.Error:
@@ -148,22 +148,28 @@ class DatabasePool:
 
     def drop(self, name: str) -> None:
         """Nobody uses it any more, and nobody will."""
-        self._admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        self._ask(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def _rename(self, name: str, new_name: str) -> None:
         if name == new_name:
             return
         rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-        self._admin.execute(rename.format(sql.Identifier(name), sql.Identifier(new_name)))
+        self._ask(rename.format(sql.Identifier(name), sql.Identifier(new_name)))
         if name in self._traces:
             self._traces[new_name] = self._traces.pop(name)
 
-    @property
-    def _admin(self) -> psycopg.Connection[Any]:
-        """Kept from test to test: to open one costs as much as all that is asked of it."""
+    def _ask(self, statement: LiteralString | sql.Composed, values: Sequence[object] | None = None) -> None:
+        """On a connection that is kept from test to test: to open one costs as much as all that is asked of it."""
         if self._kept is None or self._kept.closed:
             self._kept = self._connect("postgres")
-        return self._kept
+        try:
+            self._kept.execute(statement, values)
+        except psycopg.OperationalError:
+            if not self._kept.broken:
+                raise
+            # a test ended the server and started it anew
+            self._kept = self._connect("postgres")
+            self._kept.execute(statement, values)
 
     def _connect(self, database: str) -> psycopg.Connection[Any]:
         return psycopg.connect(self._url, dbname=database, autocommit=True)

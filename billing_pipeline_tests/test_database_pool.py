@@ -70,3 +70,16 @@ def test_who_is_still_connected_is_cut_off(postgres_server, template_database):
         others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         assert again.scalar(others + " AND backend_type = 'client backend'") == 0
     left.invalidate()
+
+
+def test_a_server_that_was_started_anew_is_asked_again(postgres_server, template_database):
+    with copied_database(postgres_server, template_database) as used:
+        first = digests(used)
+        with used.engine.connect() as connection:
+            as_login(connection)
+            ended = connection.execute(
+                text("SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE datname = 'postgres'")
+            ).scalar()
+        assert ended
+    with copied_database(postgres_server, template_database) as again:
+        assert digests(again) == first
