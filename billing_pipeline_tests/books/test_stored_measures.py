@@ -20,7 +20,7 @@ from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.books.kept_measures import KEPT, kept_is_live
 from billing_pipeline_tests.charging.world import Bill, invoice_id_of
 from billing_pipeline_tests.events.world import EventWorld
-from billing_pipeline_tests.postgres.test_roles import login, refused
+from billing_pipeline_tests.postgres.logins import login, refused
 
 
 def charged(world: EventWorld) -> Warehouse:

