@@ -1,24 +1,16 @@
 """Rows of a measure for a page or a spreadsheet: what is kept of it, or the view itself."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 
 from billing_pipeline.books.measures import ALL_MONTHS, Range, Row, measure_of
 from billing_pipeline.books.spreadsheets import csv_lines
-from billing_pipeline.books.stored_measures import PAGE_ROWS_MAX, kept_rows
+from billing_pipeline.books.stored_measures import PAGE_ROWS_MAX, Reading, kept_rows
 from billing_pipeline.core.errors import UserError
 from billing_pipeline.postgres.warehouse import Warehouse
 
 CSV_ROWS_MAX = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Rows, the newest first. `as_of`: what came later is not in them; None: they are the view's own."""
-
-    rows: list[Row]
-    as_of: datetime | None = None
 
 
 def read_measure(
@@ -32,12 +24,13 @@ def read_measure(
     measure = measure_of(name)
     has_all = measure.is_kept and (limit <= PAGE_ROWS_MAX or not measure.is_wide)
     kept = kept_rows(warehouse, name, within, limit) if has_all else None
-    rows = _live_rows(warehouse, name, within, limit) if kept is None else kept.rows
+    read = kept or Reading(_live_rows(warehouse, name, within, limit))
+    rows = read.rows
     if not personal:
         rows = [{key: row[key] for key in row if key != "customer_name"} for row in rows]
     elif kept is not None and rows and "customer_name" in rows[0]:
         rows = _named(warehouse, rows)
-    return Reading(rows, kept.as_of if kept else None)
+    return replace(read, rows=rows)
 
 
 def measure_csv(

@@ -20,14 +20,14 @@ LIVE_ROWS_MAX = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """Rows in the order of a page; what came after `as_of` is not in them."""
+class Reading:
+    """Rows, the newest first. `as_of`: what came later is not in them; None: they are the view's own."""
 
-    as_of: datetime
     rows: list[Row]
+    as_of: datetime | None = None
 
 
-def kept_rows(warehouse: Warehouse, name: str, within: Range, limit: int) -> Kept | None:
+def kept_rows(warehouse: Warehouse, name: str, within: Range, limit: int) -> Reading | None:
     """The first rows of these months, without names of customers; None: nothing is kept of this measure."""
     months = within if measure_of(name).time else ALL_MONTHS
     found = warehouse.rows(
@@ -37,7 +37,7 @@ def kept_rows(warehouse: Warehouse, name: str, within: Range, limit: int) -> Kep
         return None
     as_of = found[0]["kept_as_of"]
     rows = [row for row in found if row["kept_row_no"] is not None]
-    return Kept(as_of, [{key: row[key] for key in row if key not in ("kept_as_of", "kept_row_no")} for row in rows])
+    return Reading([{key: row[key] for key in row if key not in ("kept_as_of", "kept_row_no")} for row in rows], as_of)
 
 
 def work_out(warehouse: Warehouse, name: str) -> datetime:

@@ -1,4 +1,4 @@
-"""When what pages show of revenue and usage is worked out again: daily, and once a month was charged."""
+"""When what pages show of revenue and usage is worked out again: daily, and once invoices are final."""
 
 import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,9 +17,9 @@ def work_out_measures(context: dg.OpExecutionContext, billing: Billing) -> None:
 
 
 def work_out_after_charging(context: dg.AssetExecutionContext, warehouse: Warehouse) -> None:
-    """The same, at the end of a run that charged: it takes a small part of the time that charging as many takes.
+    """The same, at the end of a run that made invoices final: a part of the time that charging as many takes.
 
-    What goes wrong is a warning. A charging run does not fail of it, and the daily job tries again.
+    A run that only tries charges again leaves it to the daily job. What goes wrong is a warning: no run fails of it.
     """
     try:
         work_out_all(warehouse)

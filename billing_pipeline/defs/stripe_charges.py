@@ -130,7 +130,7 @@ def stripe_charges(
             agreement(compared, waiting=done.is_pending),
         ],
     )
-    if finalised.count or charged.worked_on:
+    if finalised.count:
         work_out_after_charging(context, warehouse)
     waiting = [brake for brake in done.brakes if brake.code not in LETS_GO_BY_ITSELF]
     if waiting:

@@ -38,7 +38,7 @@ class Warehouse:
             return [dict(row) for row in connection.execute(text(statement), parameters).mappings()]
 
     def look_up(self, statement: LiteralString, /, **parameters: object) -> tuple[Any, ...] | None:
-        """The first row of a query, None without rows; parameters are written `%(name)s`.
+        """The first row of a query, its values in order, None without rows; parameters are written `%(name)s`.
 
         For what is asked at every request: in one round trip, without a transaction and what SQLAlchemy does around
         one, which costs several times the CPU of the query. Of a connection that fails the pool is asked for another.

@@ -44,6 +44,15 @@ def test_a_run_that_charged_works_out_again_what_is_kept(drafted: World, instanc
     assert row["revenue_minor"] == drafted.warehouse.scalar("SELECT sum(total_minor) FROM billing.invoices")
 
 
+def test_a_run_that_makes_no_invoice_final_leaves_what_is_kept_to_the_daily_job(
+    drafted: World, instance: dg.DagsterInstance
+) -> None:
+    assert charge_month(instance, MONTH).success
+    kept_at = read_measure(drafted.warehouse, "net_revenue", personal=True).as_of
+    assert charge_month(instance, MONTH).success
+    assert read_measure(drafted.warehouse, "net_revenue", personal=True).as_of == kept_at
+
+
 def test_a_measure_that_cannot_be_worked_out_fails_no_run_that_charged(
     drafted: World, instance: dg.DagsterInstance
 ) -> None:

@@ -12,8 +12,10 @@ DECLARE
     sorted text[];
     month text;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtext('billing.store_measure'), hashtext(view_name));
-    SELECT s.as_of INTO kept_at FROM billing.stored_measures AS s WHERE s.measure = view_name;
+    -- the row is the lock: of two at once the second sees what the first kept
+    INSERT INTO billing.stored_measures AS s (measure, as_of) VALUES (view_name, '-infinity')
+    ON CONFLICT (measure) DO UPDATE SET as_of = s.as_of
+    RETURNING s.as_of INTO kept_at;
     IF kept_at > asked_at THEN
         RETURN kept_at; -- somebody else began after this was asked for: theirs has all that this would have
     END IF;

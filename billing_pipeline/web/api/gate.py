@@ -167,9 +167,7 @@ def route_of(scope: Scope) -> str:
     path = getattr(scope.get("route"), "path", None)
     if path is None:
         return "-"
-    # a route that FastAPI serves is named without the prefix that it was included with
-    full = not scope["path"].startswith(PREFIX) or str(path).startswith(PREFIX)
-    return str(path) if full else PREFIX + str(path)
+    return PREFIX + str(path) if scope["path"].startswith(PREFIX) else str(path)
 
 
 _SAFE = {

@@ -30,7 +30,7 @@ class Reads:
     def __init__(self, app: FastAPI, routers: Iterable[APIRouter], prefix: str) -> None:
         self._app = app
         self._reads = [
-            Read(prefix + route.path, route.endpoint)
+            (Read(prefix + route.path, route.endpoint), route)
             for router in routers
             for route in router.routes
             if isinstance(route, APIRoute) and route.methods == {"GET"}
@@ -40,10 +40,10 @@ class Reads:
         """What a request is answered, a refusal too; None: it wants none of them. The gate has let the caller in."""
         if scope["method"] != "GET":
             return None
-        for read in self._reads:
+        for read, route in self._reads:
             match, found = read.matches(scope)
             if match is Match.FULL:
-                scope.update(app=self._app, route=read, path_params=found["path_params"])
+                scope.update(app=self._app, route=route, path_params=found["path_params"])
                 return read.answer(Request(scope))
         return None
 
